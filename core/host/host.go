@@ -1,0 +1,133 @@
+// Package host is the seam between siokit and a web framework. An adapter turns
+// each request of its framework into an [Exchange] and hands it to a [Handler];
+// everything else, from the long poll to the websocket, is the core's business.
+//
+// A net/http framework needs no Exchange of its own: [NewHTTP] wraps its writer
+// and request.
+package host
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+)
+
+// Handler serves exchanges. *sio.Server and *sio.Namespace are Handlers.
+type Handler interface {
+	// ServeExchange answers x: exactly one of Reply, Stream and Upgrade is called.
+	ServeExchange(x Exchange)
+}
+
+// Caps are the abilities of a host that cannot be taken for granted.
+type Caps uint8
+
+// The abilities that Exchange.Caps reports.
+const (
+	CapStream    Caps = 1 << iota // Stream delivers bytes before the end of the answer
+	CapWebSocket                  // Upgrade can take over the connection
+	CapGone                       // Gone fires when the client leaves during the exchange
+	CapDeadlines                  // the host's write deadline can be lifted for a held answer
+)
+
+// Has reports whether all of want are among c.
+func (c Caps) Has(want Caps) bool { return c&want == want }
+
+// Errors of an Exchange. They are wrapped with what the host said.
+var (
+	ErrTooLarge  = errors.New("host: the request body is larger than allowed")
+	ErrTimeout   = errors.New("host: the request body did not arrive in time")
+	ErrNoHijack  = errors.New("host: cannot take over the connection")
+	ErrNoStream  = errors.New("host: cannot stream")
+	ErrHandshake = errors.New("host: not a websocket handshake")
+	ErrGone      = errors.New("host: the client has left")
+)
+
+// UpgradeOptions are the parts of the websocket opening handshake that the core decides.
+type UpgradeOptions struct {
+	// Protocols are the subprotocols that the server speaks, in order of
+	// preference. Empty: none is negotiated.
+	Protocols []string
+}
+
+// Exchange is one HTTP request and its answer.
+//
+// All strings and byte slices are owned by the receiver. An Exchange is valid
+// until ServeExchange returns. Exactly one of Reply, Stream and Upgrade must be
+// called. The functions given to Stream and Upgrade may run before the call
+// returns (net/http) or after ServeExchange has returned (fasthttp), and must
+// not touch the Exchange.
+type Exchange interface {
+	// Method is the request method in upper case.
+	Method() string
+	// Path is the part of the path below the mount point, decoded, without outer slashes.
+	Path() string
+	// Query is the first value of a query parameter, "" when absent.
+	Query(key string) string
+	// RawQuery is the query as it was sent, without the question mark.
+	RawQuery() string
+	// Header is the first value of a request header, "" when absent.
+	Header(key string) string
+	// EachHeader calls f for every value of every request header, Host included.
+	EachHeader(f func(key, value string))
+	// Body reads the request body. ErrTooLarge is returned before reading when
+	// the announced length is over limit (bytes), else as soon as it is crossed;
+	// ErrTimeout when the body does not arrive in time.
+	Body(limit int64) ([]byte, error)
+	// RemoteAddr is the peer of the connection, not what a proxy claims.
+	RemoteAddr() string
+	// TLS is the state of the connection, nil without TLS.
+	TLS() *tls.ConnectionState
+	// SetHeader and AddHeader change a header of the answer.
+	SetHeader(key, value string)
+	AddHeader(key, value string)
+	// HasHeader reports whether the answer has the header already, set by the host.
+	HasHeader(key string) bool
+	// Reply answers with a whole body. An error means that the client did not
+	// get it; not every host can tell.
+	Reply(status int, body []byte) error
+	// Stream answers with a body that run writes piece by piece.
+	Stream(status int, run func(Stream)) error
+	// Upgrade does the opening handshake of RFC 6455, with the cookies that the
+	// host set on the 101, and hands the raw connection to run. br holds the
+	// bytes that arrived with the handshake and ends behind them; nil: none did.
+	// The connection belongs to run, for longer than run itself if it likes,
+	// until it is closed. On an error nothing was answered, and the caller may
+	// still Reply.
+	Upgrade(opts UpgradeOptions, run func(c net.Conn, br *bufio.Reader)) error
+	// Gone is closed when the client leaves; nil when the host cannot tell.
+	Gone() <-chan struct{}
+	// Caps are the abilities of this host, and the chain of its writers for error texts.
+	Caps() (Caps, string)
+	// Native is the framework's context (*gin.Context, echo.Context,
+	// *http.Request, *fiber.Ctx). It is recycled when ServeExchange returns: never keep it.
+	Native() any
+}
+
+// Stream is an answer in pieces.
+type Stream interface {
+	io.Writer
+	Flush() error
+}
+
+// Prober is an Exchange that can ask the connection right now whether its client
+// is still there. Hosts whose Gone is late implement it.
+type Prober interface {
+	// Present reports false when the client is known to have left.
+	Present() bool
+}
+
+// Details are what a framework knows about a request beyond HTTP. The values
+// are copies that may be kept for ever.
+type Details struct {
+	ClientIP     string            // the client as the framework sees it, behind its trusted proxies
+	RoutePattern string            // the route that matched, "" when the host has none
+	Params       map[string]string // route parameters
+	Values       map[string]any    // what the adapter's Keep picked from the host's request values
+}
+
+// Detailer is an Exchange that knows Details. It is asked during a handshake only.
+type Detailer interface {
+	Details() Details
+}

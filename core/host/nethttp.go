@@ -1,0 +1,364 @@
+package host
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// bodyTimeout bounds how long a request body may take.
+const bodyTimeout = 10 * time.Second
+
+// HTTPConfig says what a net/http framework knows about a request.
+type HTTPConfig struct {
+	// Path is the path below the mount point; outer slashes are trimmed.
+	Path string
+	// Native is what Exchange.Native returns; nil means the request.
+	Native any
+	// Details is called at most once, during a handshake. Nil: none.
+	Details func() Details
+}
+
+// HTTP is the Exchange over net/http, shared by every framework built on it.
+type HTTP struct {
+	w   http.ResponseWriter
+	r   *http.Request
+	cfg HTTPConfig
+}
+
+var (
+	_ Exchange = (*HTTP)(nil)
+	_ Detailer = (*HTTP)(nil)
+)
+
+// NewHTTP returns the exchange of one net/http request. It is valid until the
+// request's handler returns.
+func NewHTTP(w http.ResponseWriter, r *http.Request, cfg HTTPConfig) *HTTP {
+	cfg.Path = strings.Trim(cfg.Path, "/")
+	return &HTTP{w: w, r: r, cfg: cfg}
+}
+
+// Method implements Exchange.
+func (x *HTTP) Method() string { return x.r.Method }
+
+// Path implements Exchange.
+func (x *HTTP) Path() string { return x.cfg.Path }
+
+// RawQuery implements Exchange.
+func (x *HTTP) RawQuery() string { return x.r.URL.RawQuery }
+
+// Query implements Exchange. It walks the raw query: a poll asks for four short
+// keys, and url.ParseQuery would build a map for them.
+func (x *HTTP) Query(key string) string { return QueryValue(x.r.URL.RawQuery, key) }
+
+// Header implements Exchange.
+func (x *HTTP) Header(key string) string {
+	if strings.EqualFold(key, "Host") {
+		return x.r.Host
+	}
+	return x.r.Header.Get(key)
+}
+
+// EachHeader implements Exchange.
+func (x *HTTP) EachHeader(f func(key, value string)) {
+	f("Host", x.r.Host)
+	for k, vs := range x.r.Header {
+		for _, v := range vs {
+			f(k, v)
+		}
+	}
+}
+
+// Body implements Exchange.
+func (x *HTTP) Body(limit int64) ([]byte, error) {
+	if x.r.ContentLength > limit {
+		x.w.Header().Set("Connection", "close")
+		return nil, ErrTooLarge
+	}
+	rc := http.NewResponseController(x.w)
+	// Not every writer chain can set deadlines; then the server's own limits hold.
+	if rc.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
+		defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
+	}
+	var buf bytes.Buffer
+	if n := x.r.ContentLength; n > 0 {
+		buf.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := buf.ReadFrom(io.LimitReader(x.r.Body, limit+1))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, ErrTimeout
+	case err != nil:
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, ErrTooLarge
+		}
+		return nil, err
+	case int64(buf.Len()) > limit:
+		x.w.Header().Set("Connection", "close")
+		return nil, ErrTooLarge
+	}
+	return buf.Bytes(), nil
+}
+
+// RemoteAddr implements Exchange.
+func (x *HTTP) RemoteAddr() string { return x.r.RemoteAddr }
+
+// TLS implements Exchange.
+func (x *HTTP) TLS() *tls.ConnectionState { return x.r.TLS }
+
+// SetHeader implements Exchange.
+func (x *HTTP) SetHeader(key, value string) { x.w.Header().Set(key, value) }
+
+// AddHeader implements Exchange.
+func (x *HTTP) AddHeader(key, value string) { x.w.Header().Add(key, value) }
+
+// HasHeader implements Exchange.
+func (x *HTTP) HasHeader(key string) bool { return x.w.Header().Get(key) != "" }
+
+// Reply implements Exchange. The body is flushed before it returns, so that a
+// write the host's deadline swallowed is seen as an error.
+func (x *HTTP) Reply(status int, body []byte) error {
+	rc := http.NewResponseController(x.w)
+	// A host's WriteTimeout shorter than the poll would lose the answer silently.
+	_ = rc.SetWriteDeadline(time.Time{})
+	h := x.w.Header()
+	if h.Get("Content-Length") == "" {
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	x.w.WriteHeader(status) // always explicit: gin's NoRoute has prepared a 404
+	if _, err := x.w.Write(body); err != nil {
+		return err
+	}
+	if err := x.r.Context().Err(); errors.Is(err, context.Canceled) {
+		return ErrGone
+	}
+	if len(writers(x.w)) > 1 {
+		// Whatever wraps the writer may hold the bytes back until the handler
+		// returns; a flush would only make it send them in another form.
+		return nil
+	}
+	if err := rc.Flush(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
+
+// Stream implements Exchange.
+func (x *HTTP) Stream(status int, run func(Stream)) error {
+	if caps, names := x.Caps(); !caps.Has(CapStream) {
+		return fmt.Errorf("%w: none of the writers %s can flush (timeout or buffering middleware?)", ErrNoStream, names)
+	}
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Time{})
+	x.w.WriteHeader(status)
+	run(&httpStream{x.w, writers(x.w)})
+	return nil
+}
+
+type httpStream struct {
+	http.ResponseWriter
+	chain []http.ResponseWriter
+}
+
+// Flush flushes every layer, outermost first: a layer that only pretends to
+// flush must not hide the one below it.
+func (s *httpStream) Flush() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v (writers: %s)", ErrNoStream, p, names(s.chain))
+		}
+	}()
+	err = errors.ErrUnsupported
+	for _, w := range s.chain {
+		var e error
+		switch f := w.(type) {
+		case interface{ FlushError() error }:
+			e = f.FlushError()
+		case http.Flusher:
+			f.Flush()
+		default:
+			continue
+		}
+		if e == nil && errors.Is(err, errors.ErrUnsupported) {
+			err = nil
+		} else if e != nil && !errors.Is(e, errors.ErrUnsupported) {
+			err = e
+		}
+	}
+	return err
+}
+
+// Upgrade implements Exchange. It returns as soon as the connection is taken
+// over; run has a goroutine of its own, so the host's handler, its writer, its
+// buffers and its pooled context are free at once.
+func (x *HTTP) Upgrade(opts UpgradeOptions, run func(c net.Conn, br *bufio.Reader)) error {
+	if err := CheckHandshake(x); err != nil {
+		return err
+	}
+	conn, brw, err := hijack(x.w)
+	if err != nil {
+		return err
+	}
+	up := ws.HTTPUpgrader{Timeout: bodyTimeout, Header: http.Header{}}
+	if cookies := x.w.Header().Values("Set-Cookie"); len(cookies) > 0 {
+		up.Header["Set-Cookie"] = cookies
+	}
+	if len(opts.Protocols) > 0 {
+		up.Protocol = func(p string) bool {
+			for _, have := range opts.Protocols {
+				if have == p {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	// The 101 is written on the taken connection, where no middleware can hold
+	// it back or answer in its place.
+	if _, _, _, err = up.Upgrade(x.r, taken{conn, brw}); err != nil {
+		_ = conn.Close()
+		return nil // the connection is gone and with it the right to answer
+	}
+	early := earlyBytes(brw.Reader)
+	go run(conn, early)
+	return nil
+}
+
+// earlyBytes returns what the client sent right behind its handshake, or nil.
+// The host's reader and its 4 KiB are not kept.
+func earlyBytes(br *bufio.Reader) *bufio.Reader {
+	n := br.Buffered()
+	if n == 0 {
+		return nil
+	}
+	p, _ := br.Peek(n)
+	return bufio.NewReaderSize(bytes.NewReader(append([]byte(nil), p...)), 16)
+}
+
+// taken is a ResponseWriter whose connection has been taken over already.
+type taken struct {
+	c   net.Conn
+	brw *bufio.ReadWriter
+}
+
+func (t taken) Header() http.Header                          { return http.Header{} }
+func (t taken) Write(p []byte) (int, error)                  { return t.c.Write(p) }
+func (t taken) WriteHeader(int)                              {}
+func (t taken) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.c, t.brw, nil }
+
+// Gone implements Exchange. A context that ended for another reason than the
+// client leaving (a timeout middleware) is not Gone; Present tells them apart.
+func (x *HTTP) Gone() <-chan struct{} { return x.r.Context().Done() }
+
+// Present implements Prober: a context that merely ran into a deadline does not
+// mean that the client has left.
+func (x *HTTP) Present() bool { return !errors.Is(x.r.Context().Err(), context.Canceled) }
+
+// Caps implements Exchange.
+func (x *HTTP) Caps() (Caps, string) {
+	chain := writers(x.w)
+	caps := CapGone
+	last := chain[len(chain)-1]
+	if _, ok := last.(http.Hijacker); ok {
+		caps |= CapWebSocket
+	}
+	if canFlush(last) {
+		caps |= CapStream
+	}
+	if _, ok := last.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		caps |= CapDeadlines
+	}
+	return caps, names(chain)
+}
+
+// Native implements Exchange.
+func (x *HTTP) Native() any {
+	if x.cfg.Native == nil {
+		return x.r
+	}
+	return x.cfg.Native
+}
+
+// Details implements Detailer.
+func (x *HTTP) Details() Details {
+	if x.cfg.Details == nil {
+		return Details{}
+	}
+	return x.cfg.Details()
+}
+
+func canFlush(w http.ResponseWriter) bool {
+	switch w.(type) {
+	case interface{ FlushError() error }, http.Flusher:
+		return true
+	}
+	return false
+}
+
+// writers lists the Unwrap chain of w, outermost first.
+func writers(w http.ResponseWriter) (ws []http.ResponseWriter) {
+	for w != nil {
+		ws = append(ws, w)
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		w = u.Unwrap()
+	}
+	return ws
+}
+
+func names(ws []http.ResponseWriter) string {
+	var b strings.Builder
+	for i, w := range ws {
+		if i > 0 {
+			b.WriteString(" > ")
+		}
+		fmt.Fprintf(&b, "%T", w)
+	}
+	return b.String()
+}
+
+// hijack takes over the connection below w. Only the innermost writer is
+// trusted to say whether that is possible: gin's claims it always, panics when
+// it is not, and leaves the response marked as written.
+func hijack(w http.ResponseWriter) (c net.Conn, brw *bufio.ReadWriter, err error) {
+	chain := writers(w)
+	defer func() {
+		if p := recover(); p != nil {
+			c, brw, err = nil, nil, fmt.Errorf("%w: %v (writers: %s)", ErrNoHijack, p, names(chain))
+		}
+	}()
+	if _, ok := chain[len(chain)-1].(http.Hijacker); !ok {
+		return nil, nil, fmt.Errorf("%w: the writers %s do not end in an http.Hijacker (timeout or buffering middleware?)", ErrNoHijack, names(chain))
+	}
+	for i, w := range chain {
+		h, ok := w.(http.Hijacker)
+		if !ok {
+			continue
+		}
+		if i+1 < len(chain) {
+			// A layer that looks one level down only cannot hijack when that level cannot.
+			if _, next := chain[i+1].(http.Hijacker); !next {
+				continue
+			}
+		}
+		if c, brw, err = h.Hijack(); err != nil {
+			return nil, nil, fmt.Errorf("%w: %w (writers: %s)", ErrNoHijack, err, names(chain))
+		}
+		return c, brw, nil
+	}
+	return nil, nil, fmt.Errorf("%w (writers: %s)", ErrNoHijack, names(chain))
+}

@@ -1,0 +1,122 @@
+// Package wheel is a hashed timer wheel: one goroutine and one ticker for any
+// number of coarse timers, whose links lie inside their owners.
+package wheel
+
+import (
+	"sync"
+	"time"
+)
+
+const slots = 512
+
+// Owner is told when its timer has expired.
+type Owner interface {
+	// Expired runs on the wheel's goroutine and must not block. A Stop or Set
+	// that races with the expiry may come too late: the owner checks its state.
+	Expired(t *Timer)
+}
+
+// Timer is one entry. The zero value is not armed. It must not be copied while armed.
+type Timer struct {
+	prev, next *Timer
+	owner      Owner
+	at         int64 // tick of expiry
+}
+
+// Wheel is a timer wheel. Its goroutine exists only while timers are armed.
+type Wheel struct {
+	resolution time.Duration
+	start      time.Time
+
+	mu      sync.Mutex
+	slots   [slots]*Timer
+	tick    int64 // the last tick that was handled
+	armed   int
+	running bool
+}
+
+// New returns a wheel that fires at most one resolution late.
+func New(resolution time.Duration) *Wheel {
+	return &Wheel{resolution: resolution, start: time.Now()}
+}
+
+// Set arms t to expire after d, instead of when it was to expire before.
+func (w *Wheel) Set(t *Timer, owner Owner, d time.Duration) {
+	now := time.Since(w.start)
+	at := int64((now + d + w.resolution - 1) / w.resolution)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unlink(t)
+	t.owner = owner
+	if !w.running {
+		w.running = true
+		w.tick = int64(now / w.resolution)
+		go w.run()
+	}
+	if at <= w.tick {
+		at = w.tick + 1
+	}
+	t.at = at
+	head := &w.slots[at%slots]
+	t.next = *head
+	if t.next != nil {
+		t.next.prev = t
+	}
+	*head = t
+	w.armed++
+}
+
+// Stop disarms t.
+func (w *Wheel) Stop(t *Timer) {
+	w.mu.Lock()
+	w.unlink(t)
+	w.mu.Unlock()
+}
+
+func (w *Wheel) unlink(t *Timer) {
+	if t.at == 0 {
+		return
+	}
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		w.slots[t.at%slots] = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	}
+	t.prev, t.next, t.at = nil, nil, 0
+	w.armed--
+}
+
+func (w *Wheel) run() {
+	ticker := time.NewTicker(w.resolution)
+	defer ticker.Stop()
+	var due []*Timer
+	for range ticker.C {
+		now := int64(time.Since(w.start) / w.resolution)
+		w.mu.Lock()
+		due = due[:0]
+		for w.tick < now {
+			w.tick++
+			for t := w.slots[w.tick%slots]; t != nil; {
+				next := t.next
+				if t.at <= w.tick {
+					w.unlink(t)
+					due = append(due, t)
+				}
+				t = next
+			}
+		}
+		if w.armed == 0 && len(due) == 0 {
+			w.running = false
+			w.mu.Unlock()
+			return
+		}
+		w.mu.Unlock()
+		for i, t := range due {
+			t.owner.Expired(t)
+			due[i] = nil
+		}
+	}
+}

@@ -1,0 +1,344 @@
+package packet
+
+import (
+	"encoding/json"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Split cuts a JSON array into its elements without decoding them, and
+// validates all of it on the way: what passes may be sent on to other clients
+// as it is. dst is appended to and returned; the elements point into data.
+// depth bounds the nesting, the array itself included; 0 means no bound.
+//
+// data must be valid UTF-8; transports check that once for the whole message.
+func Split(data []byte, dst []json.RawMessage, depth int) ([]json.RawMessage, error) {
+	if depth <= 0 {
+		depth = 10_000
+	}
+	s := scanner{data: data}
+	s.space()
+	if s.i >= len(data) || data[s.i] != '[' {
+		return dst, Malformed("not a JSON array")
+	}
+	s.i++
+	s.space()
+	if s.i < len(data) && data[s.i] == ']' {
+		s.i++
+		return dst, s.end()
+	}
+	for {
+		s.space()
+		from := s.i
+		if !s.value(depth - 1) {
+			return dst, s.fail(depth)
+		}
+		dst = append(dst, data[from:s.i:s.i])
+		s.space()
+		if s.i >= len(data) {
+			return dst, s.fail(depth)
+		}
+		c := data[s.i]
+		s.i++
+		if c == ']' {
+			return dst, s.end()
+		}
+		if c != ',' {
+			s.i--
+			return dst, s.fail(depth)
+		}
+	}
+}
+
+// Valid reports whether data is one JSON value, nested at most depth deep.
+func Valid(data []byte, depth int) bool {
+	s := scanner{data: data}
+	s.space()
+	if !s.value(depth) {
+		return false
+	}
+	return s.end() == nil
+}
+
+// Unquote returns the text of a JSON string that Split has validated. Without
+// escapes it points into s.
+func Unquote(s []byte) []byte {
+	s = s[1 : len(s)-1]
+	for i, c := range s {
+		if c == '\\' {
+			return unescape(make([]byte, 0, len(s)), s, i)
+		}
+	}
+	return s
+}
+
+func unescape(dst, s []byte, i int) []byte {
+	dst = append(dst, s[:i]...)
+	for i < len(s) {
+		if s[i] != '\\' {
+			dst = append(dst, s[i])
+			i++
+			continue
+		}
+		c := s[i+1]
+		i += 2
+		switch c {
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'n':
+			dst = append(dst, '\n')
+		case 'r':
+			dst = append(dst, '\r')
+		case 't':
+			dst = append(dst, '\t')
+		case 'u':
+			r := hex4(s[i:])
+			i += 4
+			if utf16.IsSurrogate(r) {
+				if i+6 <= len(s) && s[i] == '\\' && s[i+1] == 'u' {
+					if pair := utf16.DecodeRune(r, hex4(s[i+2:])); pair != utf8.RuneError {
+						dst = utf8.AppendRune(dst, pair)
+						i += 6
+						continue
+					}
+				}
+				r = utf8.RuneError
+			}
+			dst = utf8.AppendRune(dst, r)
+		default: // quote, backslash, slash
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+func hex4(s []byte) (r rune) {
+	for _, c := range s[:4] {
+		r <<= 4
+		switch {
+		case c <= '9':
+			r |= rune(c - '0')
+		case c <= 'F':
+			r |= rune(c-'A') + 10
+		default:
+			r |= rune(c-'a') + 10
+		}
+	}
+	return r
+}
+
+// scanner walks JSON (RFC 8259). Its recursion is bounded by the depth it is given.
+type scanner struct {
+	data    []byte
+	i       int
+	tooDeep bool
+}
+
+func (s *scanner) fail(depth int) error {
+	if s.tooDeep {
+		return Malformed("JSON nested deeper than %d", depth)
+	}
+	return Malformed("invalid JSON at byte %d", s.i)
+}
+
+func (s *scanner) end() error {
+	s.space()
+	if s.i != len(s.data) {
+		return Malformed("trailing bytes after the JSON value")
+	}
+	return nil
+}
+
+func (s *scanner) space() {
+	for s.i < len(s.data) {
+		switch s.data[s.i] {
+		case ' ', '\t', '\r', '\n':
+			s.i++
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) value(depth int) bool {
+	if s.i >= len(s.data) {
+		return false
+	}
+	switch c := s.data[s.i]; c {
+	case '"':
+		return s.str()
+	case '{', '[':
+		if depth <= 0 {
+			s.tooDeep = true
+			return false
+		}
+		return s.compound(c, depth)
+	case 't':
+		return s.literal("true")
+	case 'f':
+		return s.literal("false")
+	case 'n':
+		return s.literal("null")
+	default:
+		return s.number()
+	}
+}
+
+func (s *scanner) compound(open byte, depth int) bool {
+	s.i++
+	closing := open + 2 // the closing bracket of both forms is two behind in ASCII
+	s.space()
+	if s.i < len(s.data) && s.data[s.i] == closing {
+		s.i++
+		return true
+	}
+	for {
+		s.space()
+		if open == '{' {
+			if s.i >= len(s.data) || s.data[s.i] != '"' || !s.str() {
+				return false
+			}
+			s.space()
+			if s.i >= len(s.data) || s.data[s.i] != ':' {
+				return false
+			}
+			s.i++
+			s.space()
+		}
+		if !s.value(depth - 1) {
+			return false
+		}
+		s.space()
+		if s.i >= len(s.data) {
+			return false
+		}
+		switch s.data[s.i] {
+		case ',':
+			s.i++
+		case closing:
+			s.i++
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+func (s *scanner) literal(want string) bool {
+	if len(s.data)-s.i < len(want) || string(s.data[s.i:s.i+len(want)]) != want {
+		return false
+	}
+	s.i += len(want)
+	return true
+}
+
+func (s *scanner) number() bool {
+	if s.i < len(s.data) && s.data[s.i] == '-' {
+		s.i++
+	}
+	switch {
+	case s.i >= len(s.data):
+		return false
+	case s.data[s.i] == '0':
+		s.i++
+	case !s.digits():
+		return false
+	}
+	if s.i < len(s.data) && s.data[s.i] == '.' {
+		s.i++
+		if !s.digits() {
+			return false
+		}
+	}
+	if s.i < len(s.data) && s.data[s.i]|0x20 == 'e' {
+		s.i++
+		if s.i < len(s.data) && (s.data[s.i] == '+' || s.data[s.i] == '-') {
+			s.i++
+		}
+		return s.digits()
+	}
+	return true
+}
+
+func (s *scanner) digits() bool {
+	from := s.i
+	for s.i < len(s.data) && s.data[s.i]-'0' <= 9 {
+		s.i++
+	}
+	return s.i > from
+}
+
+// str passes over a string; s.i is at its opening quote.
+func (s *scanner) str() bool {
+	i := s.i + 1
+	data := s.data
+	for {
+		i += PlainLen(data[i:])
+		if i >= len(data) {
+			break
+		}
+		switch c := data[i]; {
+		case c == '"':
+			s.i = i + 1
+			return true
+		case c < 0x20:
+			s.i = i
+			return false
+		}
+		// a backslash
+		if i+1 >= len(data) {
+			break
+		}
+		switch data[i+1] {
+		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+			i += 2
+		case 'u':
+			if i+6 > len(data) {
+				s.i = i
+				return false
+			}
+			for _, h := range data[i+2 : i+6] {
+				if h-'0' > 9 && h|0x20-'a' > 5 {
+					s.i = i
+					return false
+				}
+			}
+			i += 6
+		default:
+			s.i = i
+			return false
+		}
+	}
+	s.i = len(data)
+	return false
+}
+
+// PlainLen returns how many bytes from the start of b need no attention inside
+// a JSON string: no quote, no backslash, no control character. It looks at
+// eight bytes at a time.
+func PlainLen(b []byte) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		w := uint64(b[i]) | uint64(b[i+1])<<8 | uint64(b[i+2])<<16 | uint64(b[i+3])<<24 |
+			uint64(b[i+4])<<32 | uint64(b[i+5])<<40 | uint64(b[i+6])<<48 | uint64(b[i+7])<<56
+		q := w ^ ones*'"'
+		s := w ^ ones*'\\'
+		// A byte below 0x20, or zero after the xor, borrows into its high bit.
+		hit := ((w - ones*0x20) & ^w) | ((q - ones) & ^q) | ((s - ones) & ^s)
+		if hit&highs != 0 {
+			break
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c < 0x20 || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return i
+}

@@ -1,0 +1,166 @@
+// Package packet holds what travels between client and server, in a form that
+// every dialect shares: Socket.IO packets, Engine.IO units, encoded messages,
+// and the limits that decoders keep.
+package packet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Type is the type of a Socket.IO packet. The values are the project's own;
+// each codec maps them to the digits of its revision.
+type Type uint8
+
+// The packet types of all revisions. Text and JSON exist as
+// packets in revision 1 only.
+const (
+	Connect Type = iota
+	Disconnect
+	Event
+	Ack
+	ConnectError // revision 1 and 4: error
+	Text         // revision 1: a message, an unstructured text
+	JSON         // revision 1: one JSON value without a name
+)
+
+var typeNames = [...]string{"connect", "disconnect", "event", "ack", "connect error", "message", "json"}
+
+// String returns the type's name for logs.
+func (t Type) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return fmt.Sprintf("type(%d)", t)
+}
+
+// Packet is one Socket.IO packet.
+//
+// A decoded packet points into the bytes it was read from: it is valid until
+// the function that received it returns. Clone makes a lasting copy.
+type Packet struct {
+	Type      Type
+	Namespace string // "/" is the default namespace
+	Query     string // of a CONNECT of revisions 1 and 4, without the question mark
+	ID        uint64 // ack id; valid when HasID
+	HasID     bool
+	// Data is the JSON behind the header: the array of an event or ack, the
+	// object of a connect, any value of an error. Nil: there was none.
+	Data json.RawMessage
+	// Name is the event's name, unescaped; set by decoders only.
+	Name []byte
+	// Args are the elements of Data without the name; set by decoders only.
+	Args []json.RawMessage
+	// Attachments are the binary parts, in the order of their placeholders' num.
+	Attachments [][]byte
+}
+
+// Clone returns a copy that shares no memory with p but the attachments, which
+// decoders never reuse.
+func (p *Packet) Clone() *Packet {
+	c := *p
+	c.Data = append(json.RawMessage(nil), p.Data...)
+	c.Name = append([]byte(nil), p.Name...)
+	if len(p.Args) > 0 {
+		n := 0
+		for _, a := range p.Args {
+			n += len(a)
+		}
+		buf := make([]byte, 0, n)
+		c.Args = make([]json.RawMessage, len(p.Args))
+		for i, a := range p.Args {
+			at := len(buf)
+			buf = append(buf, a...)
+			c.Args[i] = buf[at:len(buf):len(buf)]
+		}
+	}
+	c.Attachments = append([][]byte(nil), p.Attachments...)
+	return &c
+}
+
+// Size is the number of bytes that keeping p holds.
+func (p *Packet) Size() int {
+	n := len(p.Data) + len(p.Name)
+	for _, a := range p.Args {
+		n += len(a)
+	}
+	for _, a := range p.Attachments {
+		n += len(a)
+	}
+	return n
+}
+
+// Kind is the kind of an engine-level unit, the layer below Socket.IO packets.
+// The first seven are the packet types of Engine.IO; revision 1 uses those it knows.
+type Kind uint8
+
+// The kinds of units.
+const (
+	Open Kind = iota
+	Close
+	Ping
+	Pong
+	MessageUnit
+	Upgrade
+	Noop
+)
+
+// Unit is one engine-level packet. Data is valid only during the call that hands it over.
+type Unit struct {
+	Kind   Kind
+	Binary bool
+	Data   []byte
+}
+
+// Frame is one message of a transport that keeps message boundaries: a text or
+// binary message of a websocket.
+type Frame struct {
+	Binary bool
+	Data   []byte
+}
+
+// Limits bound what a decoder accepts. The zero value of a field means no limit;
+// DefaultLimits are the library's.
+type Limits struct {
+	Attachments     int // of one packet
+	AttachmentBytes int // of one packet, all attachments together
+	Depth           int // nesting of JSON
+	EventName       int // bytes
+	Namespace       int // bytes
+	Auth            int // bytes of a CONNECT payload
+	PayloadPackets  int // packets in one polling body
+}
+
+// DefaultLimits are the limits that a dialect keeps when nothing else is said.
+var DefaultLimits = Limits{
+	Attachments:     10,
+	AttachmentBytes: 4 << 20,
+	Depth:           64,
+	EventName:       256,
+	Namespace:       256,
+	Auth:            16 << 10,
+	PayloadPackets:  64,
+}
+
+// MaxID is the largest ack id that every client can hold: 2^53-1.
+const MaxID = 1<<53 - 1
+
+// ErrMalformed is wrapped by every error that a decoder returns for bad input.
+var ErrMalformed = errors.New("malformed packet")
+
+// Malformed returns an error that wraps ErrMalformed.
+func Malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+}
+
+// Decoder turns the messages of one connection into packets. It keeps the state
+// of a packet whose attachments are still to come, so each connection has its own.
+type Decoder interface {
+	// Text decodes a text message. Nil, nil: attachments must follow. The
+	// packet is valid until the next call; its Args may be taken over by
+	// leaving another slice in their place.
+	Text(data []byte) (*Packet, error)
+	// Binary decodes a binary message, an attachment.
+	Binary(data []byte) (*Packet, error)
+}

@@ -1,0 +1,207 @@
+package sio
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/siokit/siokit/core/packet/socketio"
+)
+
+// Args are the arguments of an event or ack, not yet decoded, with their binary
+// attachments. The Args of an Event point into the connection's buffer: they
+// are valid until its handler returns, unless cloned.
+//
+// Passed to Emit or Ack, Args stand for their elements, binary included, and
+// travel on without being decoded.
+type Args struct {
+	raw         []json.RawMessage
+	attachments [][]byte
+	json        JSON
+}
+
+// Len is the number of arguments.
+func (a Args) Len() int { return len(a.raw) }
+
+// Raw is the JSON of argument i; nil when there is none. Binary parts appear as
+// the protocol's placeholders.
+func (a Args) Raw(i int) json.RawMessage {
+	if i < 0 || i >= len(a.raw) {
+		return nil
+	}
+	return a.raw[i]
+}
+
+// Bytes is argument i when it is binary.
+func (a Args) Bytes(i int) ([]byte, bool) {
+	return socketio.Attachment(a.Raw(i), a.attachments)
+}
+
+// From returns the arguments from index i on.
+func (a Args) From(i int) Args {
+	if i > len(a.raw) {
+		i = len(a.raw)
+	}
+	a.raw = a.raw[i:]
+	return a
+}
+
+// Bind decodes the arguments into the pointers, in order. Too few arguments are
+// an error, extra ones are ignored. A *[]byte takes a binary argument; in an
+// *any binary parts become []byte at any depth.
+func (a Args) Bind(dst ...any) error {
+	if len(a.raw) < len(dst) {
+		return tooFew(len(a.raw), len(dst))
+	}
+	for i, d := range dst {
+		if err := a.decode(i, d); err != nil {
+			return badArgument(i, err)
+		}
+	}
+	return nil
+}
+
+// Clone returns a copy that stays valid.
+func (a Args) Clone() Args {
+	n := 0
+	for _, r := range a.raw {
+		n += len(r)
+	}
+	buf := make([]byte, 0, n)
+	raw := make([]json.RawMessage, len(a.raw))
+	for i, r := range a.raw {
+		at := len(buf)
+		buf = append(buf, r...)
+		raw[i] = buf[at:len(buf):len(buf)]
+	}
+	a.raw = raw
+	return a
+}
+
+func tooFew(have, want int) *Error {
+	return Errorf(CodeBadArgument, "%d arguments instead of %d", have, want)
+}
+
+func badArgument(i int, err error) *Error {
+	return Errorf(CodeBadArgument, "argument %d: %v", i+1, err)
+}
+
+// decode decodes argument i into a pointer.
+func (a Args) decode(i int, dst any) (err error) {
+	raw := a.raw[i]
+	switch d := dst.(type) {
+	case *string:
+		*d, err = decodeString(raw)
+		return err
+	case *bool:
+		*d, err = decodeBool(raw)
+		return err
+	case *int:
+		*d, err = decodeInt(raw)
+		return err
+	case *json.RawMessage:
+		*d = append(json.RawMessage(nil), socketio.Inline(raw, a.attachments)...)
+		return nil
+	case *[]byte:
+		if b, ok := a.Bytes(i); ok {
+			*d = b
+			return nil
+		}
+	case *any:
+		*d, err = a.decodeAny(raw)
+		return err
+	}
+	return a.json.Unmarshal(socketio.Inline(raw, a.attachments), dst)
+}
+
+// decodeAny decodes into any and puts the attachments in their places.
+func (a Args) decodeAny(raw json.RawMessage) (any, error) {
+	var v any
+	if err := a.json.Unmarshal(raw, &v); err != nil {
+		return nil, err
+	}
+	if len(a.attachments) == 0 {
+		return v, nil
+	}
+	return a.restore(v), nil
+}
+
+func (a Args) restore(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		if v["_placeholder"] == true {
+			if n, ok := v["num"].(float64); ok && int(n) >= 0 && int(n) < len(a.attachments) {
+				return a.attachments[int(n)]
+			}
+		}
+		for k, e := range v {
+			v[k] = a.restore(e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = a.restore(e)
+		}
+	}
+	return v
+}
+
+// ArgsUnmarshaler is an argument type of a handler that takes the whole list.
+type ArgsUnmarshaler interface {
+	UnmarshalArgs(a Args) error
+}
+
+// None is the argument type of a handler of an event without arguments, and the
+// result type of one that acknowledges with nothing.
+type None struct{}
+
+// UnmarshalArgs implements ArgsUnmarshaler; arguments are ignored.
+func (*None) UnmarshalArgs(Args) error { return nil }
+
+// Args2 takes two arguments.
+type Args2[A, B any] struct {
+	A A
+	B B
+}
+
+// UnmarshalArgs implements ArgsUnmarshaler.
+func (t *Args2[A, B]) UnmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B) }
+
+// Args3 takes three arguments.
+type Args3[A, B, C any] struct {
+	A A
+	B B
+	C C
+}
+
+// UnmarshalArgs implements ArgsUnmarshaler.
+func (t *Args3[A, B, C]) UnmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B, &t.C) }
+
+// Args4 takes four arguments.
+type Args4[A, B, C, D any] struct {
+	A A
+	B B
+	C C
+	D D
+}
+
+// UnmarshalArgs implements ArgsUnmarshaler.
+func (t *Args4[A, B, C, D]) UnmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B, &t.C, &t.D) }
+
+// UnmarshalArgs implements ArgsUnmarshaler: a handler may take Args themselves.
+func (a *Args) UnmarshalArgs(all Args) error {
+	*a = all
+	return nil
+}
+
+var (
+	_ ArgsUnmarshaler = (*Args)(nil)
+	_ ArgsUnmarshaler = (*None)(nil)
+)
+
+// String shows the arguments for logs, cut to a readable length.
+func (a Args) String() string {
+	s := fmt.Sprintf("%s", a.raw)
+	if len(s) > 200 {
+		s = s[:200] + "..."
+	}
+	return s
+}

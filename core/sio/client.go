@@ -1,0 +1,472 @@
+package sio
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"github.com/siokit/siokit/core/internal/wheel"
+	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/virtsocket"
+)
+
+const (
+	// maxInbox is how many packets wait for a handler before reading stops.
+	maxInbox = 64
+	// maxInboxBytes is what may wait while a handler itself waits for the
+	// client's ack: the ack lies behind those packets, so reading must go on.
+	maxInboxBytes = 1 << 20
+)
+
+// client is one connection: the sockets of its namespaces, and the order in
+// which its packets are handled.
+//
+// A packet is handled by the goroutine that read it. When that one is inside a
+// handler and another reads on, packets wait in the inbox, and the first
+// goroutine takes them when its handler has returned. Acks never wait.
+type client struct {
+	srv     *Server
+	vs      *virtsocket.Socket
+	req     *Request
+	dec     packet.Decoder
+	timeout wheel.Timer // until the first namespace is joined
+
+	mu      sync.Mutex
+	sockets []*Socket
+	inbox   []task
+	bytes   int  // of the packets in inbox
+	running bool // somebody handles packets
+	calls   int  // handlers and tasks that wait for an ack
+	stalled int  // readers that wait for room in the inbox
+	room    *sync.Cond
+	closed  bool
+}
+
+// task is one thing to do in the order of the connection.
+type task struct {
+	p      *packet.Packet
+	end    *Socket // run its OnDisconnect
+	reason Reason
+	last   bool // the connection has ended, and everything before it is done
+}
+
+// Message implements virtsocket.Handler.
+func (c *client) Message(binary bool, data []byte, inline bool) Reason {
+	var p *packet.Packet
+	var err error
+	if binary {
+		p, err = c.dec.Binary(data)
+	} else {
+		p, err = c.dec.Text(data)
+	}
+	switch {
+	case err != nil:
+		c.srv.opts.Logger.Debug("siokit: malformed packet", "error", err, "remote", c.req.RemoteAddr)
+		return ForcedClose
+	case p == nil:
+		// Attachments follow. They must not be held for a stranger.
+		if w, ok := c.dec.(interface{ Awaiting() (string, bool) }); ok {
+			if ns, _ := w.Awaiting(); c.socket(ns) == nil {
+				return ForcedServer
+			}
+		}
+		return 0
+	case p.Type == packet.Ack:
+		s := c.socket(p.Namespace)
+		if s == nil {
+			return ForcedServer
+		}
+		if p.HasID {
+			s.acked(p)
+		}
+		return 0
+	}
+
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return 0
+	}
+	if c.running || !inline || c.calls > 0 {
+		c.queue(p)
+		c.mu.Unlock()
+		return 0
+	}
+	c.running = true
+	c.mu.Unlock()
+	c.vs.Busy()
+	c.do(task{p: p})
+	c.drain()
+	return 0
+}
+
+// queue puts a packet into the inbox; c.mu is held. It waits while the inbox is full.
+func (c *client) queue(p *packet.Packet) {
+	size := p.Size()
+	for c.full(size) && !c.closed {
+		if c.room == nil {
+			c.room = sync.NewCond(&c.mu)
+		}
+		if c.stalled++; c.stalled == 1 {
+			c.vs.Stall(true)
+		}
+		c.room.Wait()
+		if c.stalled--; c.stalled == 0 {
+			c.vs.Stall(false)
+		}
+	}
+	if c.closed {
+		return
+	}
+	c.bytes += size
+	c.push(task{p: p.Clone()})
+}
+
+func (c *client) full(size int) bool {
+	if len(c.inbox) == 0 {
+		return false
+	}
+	if c.calls > 0 {
+		return c.bytes+size > maxInboxBytes
+	}
+	return len(c.inbox) >= maxInbox
+}
+
+// push adds a task and sees to it that somebody does it; c.mu is held.
+func (c *client) push(t task) {
+	c.inbox = append(c.inbox, t)
+	if !c.running {
+		c.running = true
+		go func() {
+			c.vs.Begin()
+			defer c.vs.End()
+			c.vs.Busy()
+			c.drain()
+		}()
+	}
+}
+
+// schedule has a task done after those that wait.
+func (c *client) schedule(t task) {
+	c.mu.Lock()
+	c.push(t)
+	c.mu.Unlock()
+}
+
+// drain does what waits. The caller is the one that handles packets.
+func (c *client) drain() {
+	for {
+		c.mu.Lock()
+		if len(c.inbox) == 0 {
+			c.inbox = nil
+			c.running = false
+			c.mu.Unlock()
+			return
+		}
+		t := c.inbox[0]
+		c.inbox[0] = task{}
+		c.inbox = c.inbox[1:]
+		if t.p != nil {
+			c.bytes -= t.p.Size()
+		}
+		if c.room != nil {
+			c.room.Broadcast()
+		}
+		c.mu.Unlock()
+		c.do(t)
+	}
+}
+
+// waiting counts what waits for an ack of this client: somebody must read on.
+func (c *client) waiting(n int) {
+	c.mu.Lock()
+	c.calls += n
+	if c.room != nil {
+		c.room.Broadcast()
+	}
+	c.mu.Unlock()
+	if n > 0 {
+		c.vs.Detach()
+	}
+}
+
+// do handles one packet or event of the connection's life.
+func (c *client) do(t task) {
+	switch {
+	case t.last:
+		c.srv.running.done()
+	case t.end != nil:
+		c.end(t.end, t.reason)
+	default:
+		if r := c.packet(t.p); r != 0 {
+			c.vs.Close(r)
+		}
+	}
+}
+
+// socket returns the client's socket in a namespace, even one that the server
+// has just disconnected, or nil.
+func (c *client) socket(path string) *Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sockets {
+		if s.ns.path == path {
+			return s
+		}
+	}
+	return nil
+}
+
+func (c *client) list() []*Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.sockets)
+}
+
+func (c *client) forget(s *Socket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sockets = slices.DeleteFunc(c.sockets, func(o *Socket) bool { return o == s })
+}
+
+// packet handles one packet in its turn; a reason other than 0 ends the connection.
+func (c *client) packet(p *packet.Packet) Reason {
+	s := c.socket(p.Namespace)
+	switch p.Type {
+	case packet.Connect:
+		if s != nil && s.state.Load() != stateDisconnected {
+			return ForcedServer
+		}
+		if s != nil {
+			c.forget(s)
+		}
+		return c.connect(p)
+	case packet.Disconnect:
+		if s == nil {
+			return ForcedServer
+		}
+		if !s.disconnect(ClientNamespace, false) {
+			c.forget(s) // both sides have said goodbye
+		}
+	case packet.Event, packet.Text, packet.JSON:
+		if s == nil {
+			return ForcedServer
+		}
+		if s.state.Load() == stateConnected { // else: sent before the client knew
+			c.event(s, p)
+		}
+	default:
+		return ForcedServer
+	}
+	return 0
+}
+
+// connect joins a namespace.
+func (c *client) connect(p *packet.Packet) Reason {
+	ns := c.srv.namespace(p.Namespace)
+	if ns == nil {
+		c.refuse(p.Namespace, &Error{Message: "Invalid namespace"})
+		return 0
+	}
+	c.mu.Lock()
+	many := len(c.sockets) >= c.srv.opts.MaxNamespaces
+	c.mu.Unlock()
+	if many {
+		c.refuse(p.Namespace, &Error{Message: "Too many namespaces"})
+		return 0
+	}
+	s := &Socket{ns: ns, client: c, id: virtsocket.NewID()}
+	if p.Data != nil {
+		s.auth = append([]byte(nil), p.Data...)
+	}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return 0
+	}
+	c.sockets = append(c.sockets, s)
+	c.mu.Unlock()
+
+	if err := c.admit(s); err != nil {
+		s.disconnect(ServerNamespace, false)
+		s.leaveAll()
+		c.forget(s)
+		c.refuse(ns.path, public(err))
+		return 0
+	}
+	c.srv.hub.Wheel().Stop(&c.timeout)
+
+	s.mu.Lock()
+	if s.state.Load() == stateDisconnected { // by OnConnect itself, or with the connection
+		s.mu.Unlock()
+		s.leaveAll()
+		c.forget(s)
+		return 0
+	}
+	answer := packet.Packet{Type: packet.Connect, Namespace: ns.path, Data: json.RawMessage(`{"sid":"` + s.id + `"}`)}
+	_ = c.vs.Send(c.vs.Dialect().Encode(&answer, true))
+	for _, e := range s.early {
+		if e.volatile {
+			_ = c.vs.SendVolatile(e.m)
+		} else {
+			_ = c.vs.Send(e.m)
+		}
+	}
+	s.early = nil
+	s.state.Store(stateConnected)
+	s.mu.Unlock()
+	// Broadcasts to the namespace begin here, behind the answer. An end that
+	// came in between is done after this packet.
+	ns.rooms.add(s)
+	return 0
+}
+
+// admit runs the OnConnect functions.
+func (c *client) admit(s *Socket) (err error) {
+	fns := s.ns.table.Load().connect
+	if len(fns) == 0 {
+		return nil
+	}
+	defer c.recover("OnConnect", &err)
+	ctx := s.Context()
+	for _, fn := range fns {
+		if err := fn(ctx, s); err != nil {
+			c.log(err, "OnConnect", s)
+			return err
+		}
+	}
+	return nil
+}
+
+// refuse sends a CONNECT_ERROR.
+func (c *client) refuse(path string, e *Error) {
+	body := struct {
+		Message string `json:"message"`
+		Data    any    `json:"data,omitempty"`
+	}{e.Message, e.Data}
+	data, err := c.srv.opts.JSON.Marshal(body)
+	if err != nil {
+		data = []byte(`{"message":"internal error"}`)
+	}
+	p := packet.Packet{Type: packet.ConnectError, Namespace: path, Data: data}
+	_ = c.vs.Send(c.vs.Dialect().Encode(&p, true))
+}
+
+// event finds the handler of an event and runs it.
+func (c *client) event(s *Socket, p *packet.Packet) {
+	t := s.ns.table.Load()
+	e := t.events[string(p.Name)]
+	if e == nil {
+		e = t.any
+	}
+	if e == nil {
+		if p.HasID {
+			_ = s.ack(p.ID, []any{refusal})
+		}
+		return
+	}
+	ev := events.Get().(*Event)
+	ev.fill(s, p, c.srv.opts.JSON)
+	if ev.Name = e.name; e == t.any {
+		ev.Name = string(p.Name)
+	}
+	c.serve(s.Context(), e.h, ev)
+	if !e.keeps {
+		ev.release()
+	}
+}
+
+// refusal is the answer to an event that does not exist or is not allowed: one
+// and the same, so that it tells nothing.
+var refusal = errorAck{&Error{Code: CodeRefused, Message: "event refused"}}
+
+// errorAck is the ack of an event that failed.
+type errorAck struct {
+	Error *Error `json:"error"`
+}
+
+// serve runs a handler and sees to its error.
+func (c *client) serve(ctx context.Context, h Handler, ev *Event) {
+	err := c.call(ctx, h, ev)
+	if err == nil {
+		return
+	}
+	c.log(err, ev.Name, ev.Socket)
+	e := public(err)
+	if ev.hasID {
+		_ = ev.ackOnce(errorAck{e})
+		return
+	}
+	_ = ev.Socket.Emit("error", e)
+}
+
+func (c *client) call(ctx context.Context, h Handler, ev *Event) (err error) {
+	defer c.recover(ev.Name, &err)
+	return h.ServeEvent(ctx, ev)
+}
+
+// recover turns a panic of application code into an error and a log line.
+func (c *client) recover(where string, err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	c.srv.opts.Logger.Error("siokit: panic", "in", where, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	if err != nil {
+		*err = errPanic
+	}
+}
+
+var errPanic = errors.New("sio: the handler panicked")
+
+// log reports an error that the client is not shown.
+func (c *client) log(err error, where string, s *Socket) {
+	var e *Error
+	if err == errPanic || errors.As(err, &e) || errors.Is(err, ErrDisconnected) || errors.Is(err, context.Canceled) {
+		return
+	}
+	c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err)
+}
+
+// end runs the OnDisconnect functions of a socket and frees its rooms.
+func (c *client) end(s *Socket, r Reason) {
+	ctx := s.Context()
+	for _, fn := range s.ns.table.Load().disconnect {
+		func() {
+			defer c.recover("OnDisconnect", nil)
+			fn(ctx, s, r)
+		}()
+	}
+	s.leaveAll()
+	if r == ClientNamespace {
+		c.forget(s)
+	}
+}
+
+// Closed implements virtsocket.Handler. It may be called with any lock held, so
+// the work is done elsewhere.
+func (c *client) Closed(r Reason) {
+	c.srv.hub.Wheel().Stop(&c.timeout)
+	go func() {
+		c.mu.Lock()
+		c.closed = true
+		// Events that wait are not handled any more; ends are.
+		c.inbox = slices.DeleteFunc(c.inbox, func(t task) bool { return t.p != nil })
+		c.bytes = 0
+		if c.room != nil {
+			c.room.Broadcast()
+		}
+		c.mu.Unlock()
+		for _, s := range c.list() {
+			s.disconnect(r, false)
+		}
+		c.schedule(task{last: true})
+	}()
+}
+
+// Expired implements wheel.Owner: no namespace was joined in time.
+func (c *client) Expired(*wheel.Timer) { c.vs.Close(ForcedServer) }

@@ -1,0 +1,77 @@
+package sio
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/siokit/siokit/core/virtsocket"
+)
+
+// Errors that sends and calls return.
+var (
+	// ErrDisconnected: the socket has ended, or ended before the client answered.
+	ErrDisconnected = errors.New("sio: the socket is disconnected")
+	// ErrAckTimeout: the client did not answer a Call in time.
+	ErrAckTimeout = errors.New("sio: the client did not acknowledge in time")
+	// ErrAcked: an event was acknowledged twice.
+	ErrAcked = errors.New("sio: the event was acknowledged already")
+	// ErrServerClosed is returned by Shutdown when it is called again.
+	ErrServerClosed = errors.New("sio: server closed")
+)
+
+// The codes of errors that the library itself sends to clients.
+const (
+	CodeInternal    = "internal"     // the handler failed; the cause is in the log
+	CodeRefused     = "refused"      // no such event, or not for this socket
+	CodeBadArgument = "bad_argument" // the arguments do not fit the handler
+)
+
+// Error is the one error whose text reaches the client. Handlers, middleware
+// and OnConnect return it; any other error is logged and reaches the client as
+// the code "internal".
+type Error struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Data    any    `json:"data,omitempty"`
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.Code == "" {
+		return e.Message
+	}
+	return e.Code + ": " + e.Message
+}
+
+// Errorf returns an Error with a code and a formatted message.
+func Errorf(code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// public is what a client may see of err.
+func public(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Code: CodeInternal, Message: "internal error"}
+}
+
+// Reason is why a socket ended. Its String is the usual text; Reconnects says
+// whether the official clients come back by themselves.
+type Reason = virtsocket.Reason
+
+// The reasons that OnDisconnect is told.
+const (
+	TransportClose  = virtsocket.TransportClose  // the client or the network ended the connection
+	TransportError  = virtsocket.TransportError  // the connection broke, or broke the transport's rules
+	PingTimeout     = virtsocket.PingTimeout     // no heartbeat in time
+	ParseError      = virtsocket.ParseError      // malformed Engine.IO packet
+	ForcedClose     = virtsocket.ForcedClose     // malformed Socket.IO packet
+	ForcedServer    = virtsocket.ForcedServer    // protocol violation, or no namespace joined in time
+	SlowClient      = virtsocket.SlowClient      // the outgoing queue reached its bound
+	ServerShutdown  = virtsocket.ServerShutdown  // the server is shutting down
+	ServerTransport = virtsocket.ServerTransport // Socket.Drop
+	ClientNamespace = virtsocket.ClientNamespace // the client left the namespace
+	ServerNamespace = virtsocket.ServerNamespace // Socket.Disconnect
+)

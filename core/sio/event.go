@@ -1,0 +1,117 @@
+package sio
+
+import (
+	"context"
+	"sync"
+
+	"github.com/siokit/siokit/core/packet"
+)
+
+// Event is one event from a client. It is valid until its handler returns;
+// Ack may be called later.
+type Event struct {
+	Name   string
+	Args   Args
+	Socket *Socket
+
+	id    uint64
+	hasID bool
+	mu    sync.Mutex
+	acked bool
+}
+
+// WantsAck reports whether the client asked for an ack that is still to be given.
+func (ev *Event) WantsAck() bool {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	return ev.hasID && !ev.acked
+}
+
+// Ack answers the event. It does nothing when the client asked for no ack, and
+// returns ErrAcked the second time.
+func (ev *Event) Ack(args ...any) error {
+	if !ev.hasID {
+		return nil
+	}
+	ev.mu.Lock()
+	again := ev.acked
+	ev.acked = true
+	ev.mu.Unlock()
+	if again {
+		return ErrAcked
+	}
+	return ev.Socket.ack(ev.id, args)
+}
+
+// ackOnce is Ack for those who do not mind that the handler has done it.
+func (ev *Event) ackOnce(args ...any) error {
+	if !ev.WantsAck() {
+		return nil
+	}
+	return ev.Ack(args...)
+}
+
+// Handler handles an event. The error goes to the client: as
+// {"error":{"code","message","data"}} in the ack if it asked for one, else as
+// the event "error". See Error for what it may see of it.
+type Handler interface {
+	ServeEvent(ctx context.Context, ev *Event) error
+}
+
+// HandlerFunc is a Handler that takes raw arguments and acknowledges by hand.
+type HandlerFunc func(ctx context.Context, ev *Event) error
+
+// ServeEvent implements Handler.
+func (f HandlerFunc) ServeEvent(ctx context.Context, ev *Event) error { return f(ctx, ev) }
+
+// Middleware wraps a Handler. What it does before calling the wrapped handler
+// happens before the arguments are decoded.
+type Middleware func(Handler) Handler
+
+// Concurrent is a middleware that lets up to n events of one socket overlap, in
+// goroutines of their own. Their order is lost, and so is the handler's error
+// when the event wanted no ack. Without it the events of a socket are handled
+// one at a time.
+func Concurrent(n int) Middleware {
+	if n < 1 {
+		panic("sio: Concurrent needs at least 1")
+	}
+	type key struct{}
+	return func(next Handler) Handler {
+		return HandlerFunc(func(ctx context.Context, ev *Event) error {
+			slots := ev.Socket.local(key{}, func() any { return make(chan struct{}, n) }).(chan struct{})
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return ErrDisconnected
+			}
+			own := &Event{Name: ev.Name, Args: ev.Args.Clone(), Socket: ev.Socket, id: ev.id, hasID: ev.hasID}
+			ev.mu.Lock()
+			ev.acked = true // the copy answers
+			ev.mu.Unlock()
+			ev.Socket.Go(func(ctx context.Context) {
+				defer func() { <-slots }()
+				own.Socket.client.serve(ctx, next, own)
+			})
+			return nil
+		})
+	}
+}
+
+var events = sync.Pool{New: func() any { return new(Event) }}
+
+// fill takes over the packet's arguments: the decoder gets the slice of the
+// event that used this memory before.
+func (ev *Event) fill(s *Socket, p *packet.Packet, j JSON) {
+	old := ev.Args.raw[:0]
+	ev.Args = Args{raw: p.Args, attachments: p.Attachments, json: j}
+	p.Args = old
+	ev.Socket, ev.id, ev.hasID, ev.acked = s, p.ID, p.HasID, false
+}
+
+func (ev *Event) release() {
+	clear(ev.Args.raw)
+	ev.Args = Args{raw: ev.Args.raw[:0]}
+	ev.Socket, ev.Name = nil, ""
+	events.Put(ev)
+}

@@ -1,0 +1,141 @@
+package sio
+
+import "sync"
+
+const roomShards = 16
+
+// rooms are the sockets of one namespace and the rooms they are in. Members lie
+// in slices, and each knows its place: leaving is a swap, and a broadcast walks
+// without a look-up.
+type rooms struct {
+	mu   sync.RWMutex // guards all and ids
+	all  []*Socket    // Socket.place is its index
+	ids  map[string]*Socket
+	list [roomShards]roomShard
+}
+
+type roomShard struct {
+	mu sync.RWMutex
+	m  map[string]*room
+}
+
+type room struct {
+	name  string
+	seats []*seat
+}
+
+// seat is one socket's membership of one room.
+type seat struct {
+	s     *Socket
+	room  *room
+	index int // guarded by the room's shard
+}
+
+func (r *rooms) init() {
+	r.ids = make(map[string]*Socket)
+	for i := range r.list {
+		r.list[i].m = make(map[string]*room)
+	}
+}
+
+func (r *rooms) shard(name string) *roomShard {
+	h := uint32(2166136261) // FNV-1a
+	for i := 0; i < len(name); i++ {
+		h = (h ^ uint32(name[i])) * 16777619
+	}
+	return &r.list[h%roomShards]
+}
+
+func (r *rooms) len() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.all)
+}
+
+func (r *rooms) byID(id string) *Socket {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.ids[id]
+}
+
+func (r *rooms) add(s *Socket) {
+	r.mu.Lock()
+	s.place = len(r.all)
+	r.all = append(r.all, s)
+	r.ids[s.id] = s
+	r.mu.Unlock()
+}
+
+func (r *rooms) remove(s *Socket) {
+	r.mu.Lock()
+	if r.ids[s.id] == s {
+		last := len(r.all) - 1
+		moved := r.all[last]
+		r.all[s.place] = moved
+		moved.place = s.place
+		r.all[last] = nil
+		r.all = r.all[:last]
+		delete(r.ids, s.id)
+	}
+	r.mu.Unlock()
+}
+
+// join seats s in a room. s.seating is held.
+func (r *rooms) join(s *Socket, name string) *seat {
+	sh := r.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	rm := sh.m[name]
+	if rm == nil {
+		rm = &room{name: name}
+		sh.m[name] = rm
+	}
+	st := &seat{s: s, room: rm, index: len(rm.seats)}
+	rm.seats = append(rm.seats, st)
+	return st
+}
+
+// leave frees a seat. An empty room is gone.
+func (r *rooms) leave(st *seat) {
+	sh := r.shard(st.room.name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	seats := st.room.seats
+	last := len(seats) - 1
+	moved := seats[last]
+	seats[st.index] = moved
+	moved.index = st.index
+	seats[last] = nil
+	st.room.seats = seats[:last]
+	if last == 0 {
+		delete(sh.m, st.room.name)
+	}
+}
+
+// each calls f for the sockets of one room, or for the socket with that id. f
+// must not join or leave.
+func (r *rooms) each(name string, f func(*Socket)) {
+	sh := r.shard(name)
+	sh.mu.RLock()
+	rm := sh.m[name]
+	if rm != nil {
+		for _, st := range rm.seats {
+			f(st.s)
+		}
+	}
+	sh.mu.RUnlock()
+	if rm == nil {
+		if s := r.byID(name); s != nil {
+			f(s)
+		}
+	}
+}
+
+// eachAll calls f for every socket of the namespace.
+func (r *rooms) eachAll(f func(*Socket)) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, s := range r.all {
+		f(s)
+	}
+}

@@ -1,0 +1,259 @@
+package sio
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/siokit/siokit/core/dialect"
+	"github.com/siokit/siokit/core/dialect/eio4"
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/transport"
+	"github.com/siokit/siokit/core/transport/polling"
+	"github.com/siokit/siokit/core/transport/websocket"
+	"github.com/siokit/siokit/core/virtsocket"
+)
+
+// Server is a Socket.IO server. It is a host.Handler for the adapters and an
+// http.Handler. All methods are safe for concurrent use.
+type Server struct {
+	opts    Options
+	hub     *virtsocket.Hub
+	running tracker      // clients and tasks that have not ended
+	encodes atomic.Int64 // messages encoded for broadcasts
+
+	mu         sync.RWMutex
+	namespaces map[string]*Namespace
+	closed     bool
+}
+
+var (
+	_ host.Handler = (*Server)(nil)
+	_ host.Handler = (*Namespace)(nil)
+	_ http.Handler = (*Server)(nil)
+)
+
+// NewServer returns a server; nil options mean defaults. It panics when options
+// contradict each other. End it with Shutdown.
+func NewServer(opts *Options) *Server {
+	o := opts.withDefaults()
+	s := &Server{opts: o, namespaces: make(map[string]*Namespace)}
+	ho := virtsocket.Options{
+		Dialects:       []dialect.Dialect{eio4.New(o.Limits)},
+		PingInterval:   o.PingInterval,
+		PingTimeout:    o.PingTimeout,
+		UpgradeTimeout: o.UpgradeTimeout,
+		MaxPayload:     o.MaxPayload,
+		MaxQueueBytes:  o.MaxQueueBytes,
+		MaxQueue:       o.MaxQueue,
+		Origins:        virtsocket.Origins{List: o.Origins, Allow: o.AllowOrigin},
+		Accept:         s.accept,
+		Logger:         o.Logger,
+	}
+	for _, name := range o.Transports {
+		switch name {
+		case polling.Name:
+			ho.Polling = polling.Transport{}
+		case websocket.Name:
+			ho.Duplex = append(ho.Duplex, transport.Duplex(websocket.Transport{MaxPayload: o.MaxPayload}))
+		}
+	}
+	s.hub = virtsocket.NewHub(ho)
+	s.Of("/")
+	return s
+}
+
+// Of returns the namespace with this name and creates it if need be; a missing
+// leading slash is added. "/" is the default namespace, which always exists.
+func (s *Server) Of(path string) *Namespace {
+	path = cleanPath(path)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.namespaces[path]
+	if n == nil {
+		n = newNamespace(s, path)
+		s.namespaces[path] = n
+	}
+	return n
+}
+
+// namespace returns a namespace that exists, or nil.
+func (s *Server) namespace(path string) *Namespace {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.namespaces[path]
+}
+
+// ServeExchange implements host.Handler.
+func (s *Server) ServeExchange(x host.Exchange) { s.hub.ServeExchange(x) }
+
+// ServeHTTP implements http.Handler. The mount point is taken from the pattern
+// of http.ServeMux ("/socket.io/", or with wildcards in front); without a
+// pattern it is Options.Path.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.ServeExchange(host.NewHTTP(w, r, host.HTTPConfig{
+		Path: s.below(r),
+		Details: func() host.Details {
+			_, pattern, _ := cutMethod(r.Pattern)
+			return host.Details{RoutePattern: pattern, Params: pathValues(r, pattern)}
+		},
+	}))
+}
+
+// below is the part of the path below the mount point.
+func (s *Server) below(r *http.Request) string {
+	_, pattern, ok := cutMethod(r.Pattern)
+	if !ok {
+		rest, _ := strings.CutPrefix(r.URL.Path, strings.TrimRight(s.opts.Path, "/"))
+		return rest
+	}
+	_, path, _ := strings.Cut(pattern, "/") // a host may stand in front
+	rest := strings.TrimPrefix(r.URL.Path, "/")
+	for _, seg := range strings.Split(strings.TrimSuffix(path, "/"), "/") {
+		if seg == "" || strings.HasSuffix(seg, "...}") {
+			break
+		}
+		_, rest, _ = strings.Cut(rest, "/")
+	}
+	return rest
+}
+
+// cutMethod splits a ServeMux pattern.
+func cutMethod(pattern string) (method, rest string, ok bool) {
+	if m, p, found := strings.Cut(pattern, " "); found {
+		return m, strings.TrimLeft(p, " "), true
+	}
+	return "", pattern, pattern != ""
+}
+
+// pathValues are the wildcards of a pattern and what they matched.
+func pathValues(r *http.Request, pattern string) map[string]string {
+	var params map[string]string
+	for _, seg := range strings.Split(pattern, "/") {
+		name, ok := strings.CutPrefix(seg, "{")
+		if !ok || !strings.HasSuffix(name, "}") {
+			continue
+		}
+		name = strings.TrimSuffix(strings.TrimSuffix(name, "}"), "...")
+		if params == nil {
+			params = make(map[string]string)
+		}
+		params[name] = r.PathValue(name)
+	}
+	return params
+}
+
+// accept decides about a handshake.
+func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (h virtsocket.Handler, ref *dialect.Refusal) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.opts.Logger.Error("siokit: panic", "in", "OnHandshake", "panic", p, "stack", string(debug.Stack()))
+			h, ref = nil, &dialect.Refusal{Code: dialect.Forbidden, Status: http.StatusInternalServerError, Message: "internal error"}
+		}
+	}()
+	c := &client{srv: s, vs: vs, req: newRequest(x), dec: vs.Dialect().NewDecoder()}
+	if s.opts.OnHandshake != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), s.opts.ConnectTimeout)
+		defer cancel()
+		if err := s.opts.OnHandshake(ctx, c.req, x); err != nil {
+			var e *Error
+			if !errors.As(err, &e) {
+				s.opts.Logger.Error("siokit: OnHandshake failed", "error", err)
+				return nil, &dialect.Refusal{Code: dialect.Forbidden}
+			}
+			return nil, &dialect.Refusal{Code: dialect.Forbidden, Message: e.Message}
+		}
+	}
+	s.running.add()
+	s.hub.Wheel().Set(&c.timeout, c, s.opts.ConnectTimeout)
+	return c, nil
+}
+
+// Stats are the numbers of a server at one moment.
+type Stats struct {
+	Sessions int // connections, with those that are saying goodbye
+	Sockets  int // connected sockets of all namespaces
+}
+
+// Stats counts what is there now.
+func (s *Server) Stats() Stats {
+	st := Stats{Sessions: s.hub.Len()}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, n := range s.namespaces {
+		st.Sockets += n.Len()
+	}
+	return st
+}
+
+// Shutdown refuses new handshakes, answers held polls, closes all transports so
+// that clients connect again elsewhere, and waits until every handler,
+// OnDisconnect and Socket.Go has returned. When ctx ends first, what is left of
+// the transports is cut and ctx's error returned. A second call returns
+// ErrServerClosed.
+//
+// A host's own graceful stop waits for held polls but not for websockets: call
+// Shutdown first, or from http.Server.RegisterOnShutdown.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	again := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if again {
+		return ErrServerClosed
+	}
+	ended := s.hub.Shutdown()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		s.hub.Abort()
+		return ctx.Err()
+	}
+	select {
+	case <-s.running.idle():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// tracker counts what Shutdown waits for.
+type tracker struct {
+	mu   sync.Mutex
+	n    int
+	wait []chan struct{}
+}
+
+func (t *tracker) add() {
+	t.mu.Lock()
+	t.n++
+	t.mu.Unlock()
+}
+
+func (t *tracker) done() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n--; t.n == 0 {
+		for _, ch := range t.wait {
+			close(ch)
+		}
+		t.wait = nil
+	}
+}
+
+// idle returns a channel that is closed when nothing is left.
+func (t *tracker) idle() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ch := make(chan struct{})
+	if t.n == 0 {
+		close(ch)
+	} else {
+		t.wait = append(t.wait, ch)
+	}
+	return ch
+}

@@ -1,0 +1,395 @@
+package sio
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/virtsocket"
+)
+
+const (
+	stateConnecting int32 = iota
+	stateConnected
+	stateDisconnected
+)
+
+// Socket is one client in one namespace. All methods are safe for concurrent
+// use. It must not be kept beyond OnDisconnect: it holds the client's request.
+type Socket struct {
+	ns     *Namespace
+	client *client
+	id     string
+	auth   []byte // JSON of the CONNECT payload, nil when there was none
+	place  int    // in the namespace's list; guarded by rooms.mu
+	state  atomic.Int32
+
+	mu     sync.Mutex // guards what follows
+	ctx    context.Context
+	cancel context.CancelFunc
+	early  []early // sent before the client was told that it is connected
+	calls  map[uint64]chan Args
+	nextID uint64
+	data   map[any]any
+
+	seating sync.Mutex // guards seats; taken before a room's lock
+	seats   []*seat
+	left    bool // no seat is given any more
+}
+
+type early struct {
+	m        *packet.Message
+	volatile bool
+}
+
+// ID is the socket's public id: 27 random characters, new for every namespace
+// and connection. It is also the name of a room with this socket alone.
+func (s *Socket) ID() string { return s.id }
+
+// Namespace is the namespace that the socket is in.
+func (s *Socket) Namespace() *Namespace { return s.ns }
+
+// Request is a copy of the request that opened the connection.
+func (s *Socket) Request() *Request { return s.client.req }
+
+// Transport is the name of the transport in use: "polling" or "websocket".
+func (s *Socket) Transport() string { return s.client.vs.Transport() }
+
+// Connected reports whether the socket has connected and not ended.
+func (s *Socket) Connected() bool { return s.state.Load() == stateConnected }
+
+// Auth decodes the payload that the client sent with its CONNECT. Without one,
+// v is left alone.
+func (s *Socket) Auth(v any) error {
+	if s.auth == nil {
+		return nil
+	}
+	return s.ns.srv.opts.JSON.Unmarshal(s.auth, v)
+}
+
+// Context ends when the socket disconnects.
+func (s *Socket) Context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.context()
+}
+
+func (s *Socket) context() context.Context {
+	if s.ctx == nil {
+		s.ctx, s.cancel = context.WithCancel(context.Background())
+		if s.state.Load() == stateDisconnected {
+			s.cancel()
+		}
+	}
+	return s.ctx
+}
+
+// Go runs fn in a goroutine whose context ends with the socket. Shutdown waits
+// for it. A panic in fn is recovered and logged.
+func (s *Socket) Go(fn func(ctx context.Context)) {
+	ctx := s.Context()
+	s.ns.srv.running.add()
+	go func() {
+		defer s.ns.srv.running.done()
+		defer s.client.recover("Socket.Go", nil)
+		fn(ctx)
+	}()
+}
+
+// Of returns the same client's socket in another namespace, or nil.
+func (s *Socket) Of(path string) *Socket {
+	o := s.client.socket(cleanPath(path))
+	if o == nil || !o.Connected() {
+		return nil
+	}
+	return o
+}
+
+// Set keeps a value with the socket; Get returns it. They die with the socket
+// and have nothing to do with the web session.
+func (s *Socket) Set(key, value any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.data == nil {
+		s.data = make(map[any]any)
+	}
+	s.data[key] = value
+}
+
+// Get returns the value that Set has kept under key, or nil.
+func (s *Socket) Get(key any) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data[key]
+}
+
+// local returns the value under key, made by mk if there is none.
+func (s *Socket) local(key any, mk func() any) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v, ok := s.data[key]; ok {
+		return v
+	}
+	if s.data == nil {
+		s.data = make(map[any]any)
+	}
+	v := mk()
+	s.data[key] = v
+	return v
+}
+
+// Emit sends an event. Within a handler it leaves with the other answers to what
+// the client has sent, at the latest a millisecond or two later; elsewhere at
+// once. A []byte anywhere in the arguments travels as binary. It does not wait
+// for the client: the error is ErrDisconnected, or says which argument cannot be
+// encoded.
+func (s *Socket) Emit(event string, args ...any) error {
+	return s.emit(packet.Packet{Type: packet.Event}, event, args)
+}
+
+func (s *Socket) emit(p packet.Packet, event string, args []any) error {
+	e := newEncoder(s.ns.srv.opts.JSON)
+	defer e.free()
+	if err := e.array(event, p.Type == packet.Event, args); err != nil {
+		return err
+	}
+	p.Data, p.Attachments = e.buf, e.parts
+	return s.sendPacket(&p)
+}
+
+// ack answers an event. A namespace that is left may still be answered for.
+func (s *Socket) ack(id uint64, args []any) error {
+	return s.emit(packet.Packet{Type: packet.Ack, ID: id, HasID: true}, "ack", args)
+}
+
+func (s *Socket) sendPacket(p *packet.Packet) error {
+	p.Namespace = s.ns.path
+	return s.sendMessage(s.client.vs.Dialect().Encode(p, true), false)
+}
+
+func (s *Socket) sendMessage(m *packet.Message, volatile bool) error {
+	switch s.state.Load() {
+	case stateConnecting:
+		s.mu.Lock()
+		if s.state.Load() == stateConnecting {
+			s.early = append(s.early, early{m, volatile})
+			s.mu.Unlock()
+			return nil
+		}
+		s.mu.Unlock()
+		return s.sendMessage(m, volatile)
+	case stateDisconnected:
+		m.Release()
+		return ErrDisconnected
+	}
+	send := s.client.vs.Send
+	if volatile {
+		send = s.client.vs.SendVolatile
+	}
+	if send(m) != nil {
+		return ErrDisconnected
+	}
+	return nil
+}
+
+// Send sends a message without an event name; clients receive it as the event "message".
+func (s *Socket) Send(data any) error {
+	return s.Emit("message", data)
+}
+
+// Flush writes what was emitted. A handler needs it only when it is about to
+// compute for long and the client must have its answers within a millisecond.
+func (s *Socket) Flush() { s.client.vs.Flush() }
+
+// To addresses the others in any of the rooms: everyone but this socket.
+func (s *Socket) To(rooms ...string) Target {
+	return Target{ns: s.ns, skip: s}.To(rooms...)
+}
+
+// Broadcast addresses all other sockets of the namespace.
+func (s *Socket) Broadcast() Target { return Target{ns: s.ns, skip: s} }
+
+// Join puts the socket into rooms. A socket that has ended joins nothing.
+func (s *Socket) Join(names ...string) {
+	s.seating.Lock()
+	defer s.seating.Unlock()
+	for _, name := range names {
+		if s.left {
+			return
+		}
+		if s.seat(name) < 0 {
+			s.seats = append(s.seats, s.ns.rooms.join(s, name))
+		}
+	}
+}
+
+// Leave takes the socket out of rooms.
+func (s *Socket) Leave(names ...string) {
+	s.seating.Lock()
+	defer s.seating.Unlock()
+	for _, name := range names {
+		if i := s.seat(name); i >= 0 {
+			s.ns.rooms.leave(s.seats[i])
+			last := len(s.seats) - 1
+			s.seats[i] = s.seats[last]
+			s.seats[last] = nil
+			s.seats = s.seats[:last]
+		}
+	}
+}
+
+func (s *Socket) seat(name string) int {
+	for i, st := range s.seats {
+		if st.room.name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Rooms lists the rooms that the socket has joined, in no particular order.
+func (s *Socket) Rooms() []string {
+	s.seating.Lock()
+	defer s.seating.Unlock()
+	names := make([]string, len(s.seats))
+	for i, st := range s.seats {
+		names[i] = st.room.name
+	}
+	return names
+}
+
+// leaveAll empties every seat, for good.
+func (s *Socket) leaveAll() {
+	s.ns.rooms.remove(s)
+	s.seating.Lock()
+	defer s.seating.Unlock()
+	s.left = true
+	for _, st := range s.seats {
+		s.ns.rooms.leave(st)
+	}
+	s.seats = nil
+}
+
+// Disconnect takes the client out of the namespace, or with all out of every
+// namespace and off the connection. Official clients do not come back by
+// themselves after it; see Drop.
+func (s *Socket) Disconnect(all bool) {
+	if all {
+		for _, o := range s.client.list() {
+			o.disconnect(ServerNamespace, true)
+		}
+		s.client.vs.Close(ServerNamespace)
+		return
+	}
+	s.disconnect(ServerNamespace, true)
+}
+
+// Drop closes the client's transport as a failing network would: official
+// clients connect again by themselves, with fresh cookies.
+func (s *Socket) Drop() { s.client.vs.Drop() }
+
+// disconnect ends the socket once and has OnDisconnect run after its handlers.
+func (s *Socket) disconnect(r Reason, tell bool) bool {
+	s.mu.Lock()
+	was := s.state.Load()
+	if was == stateDisconnected {
+		s.mu.Unlock()
+		return false
+	}
+	s.state.Store(stateDisconnected)
+	calls := s.calls
+	s.calls = nil
+	for _, e := range s.early {
+		e.m.Release()
+	}
+	s.early = nil
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.mu.Unlock()
+	for _, ch := range calls {
+		close(ch)
+	}
+	if was == stateConnecting {
+		return true // never was connected: whoever connects it sees the state
+	}
+	if tell {
+		p := packet.Packet{Type: packet.Disconnect, Namespace: s.ns.path}
+		_ = s.client.vs.Send(s.client.vs.Dialect().Encode(&p, true))
+	}
+	s.client.schedule(task{end: s, reason: r})
+	return true
+}
+
+// call emits an event that asks for an ack and waits for it.
+func (s *Socket) call(ctx context.Context, event string, args []any) (Args, error) {
+	ch := make(chan Args, 1)
+	s.mu.Lock()
+	switch s.state.Load() {
+	case stateConnecting:
+		s.mu.Unlock()
+		return Args{}, fmt.Errorf("sio: Call of %q inside OnConnect: the client answers only after it", event)
+	case stateDisconnected:
+		s.mu.Unlock()
+		return Args{}, ErrDisconnected
+	}
+	if s.calls == nil {
+		s.calls = make(map[uint64]chan Args)
+	}
+	id := s.nextID
+	s.nextID++
+	s.calls[id] = ch
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.calls, id)
+		s.mu.Unlock()
+	}()
+
+	if err := s.emit(packet.Packet{Type: packet.Event, ID: id, HasID: true}, event, args); err != nil {
+		return Args{}, err
+	}
+	s.client.waiting(1)
+	defer s.client.waiting(-1)
+	var timeout <-chan time.Time
+	if _, ok := ctx.Deadline(); !ok {
+		t := time.NewTimer(s.ns.srv.opts.AckTimeout)
+		defer t.Stop()
+		timeout = t.C
+	}
+	select {
+	case a, ok := <-ch:
+		if !ok {
+			return Args{}, ErrDisconnected
+		}
+		return a, nil
+	case <-timeout:
+		return Args{}, ErrAckTimeout
+	case <-ctx.Done():
+		if s.state.Load() == stateDisconnected {
+			return Args{}, ErrDisconnected
+		}
+		if ctx.Err() == context.DeadlineExceeded {
+			return Args{}, fmt.Errorf("%w: %w", ErrAckTimeout, ctx.Err())
+		}
+		return Args{}, ctx.Err()
+	}
+}
+
+// acked hands the client's ack to the call that waits for it. Unknown, late and
+// repeated ones are ignored.
+func (s *Socket) acked(p *packet.Packet) {
+	s.mu.Lock()
+	ch := s.calls[p.ID]
+	delete(s.calls, p.ID)
+	s.mu.Unlock()
+	if ch != nil {
+		c := p.Clone()
+		ch <- Args{raw: c.Args, attachments: c.Attachments, json: s.ns.srv.opts.JSON}
+	}
+}
+
+var _ virtsocket.Handler = (*client)(nil)

@@ -1,0 +1,166 @@
+package sio
+
+import (
+	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/virtsocket"
+)
+
+// Target is a choice of sockets. It is a value: a chain never changes the
+// target it started from, which may be kept and shared.
+type Target struct {
+	ns       *Namespace
+	rooms    []string
+	except   []string
+	skip     *Socket
+	some     bool // only the rooms; false: all sockets of the namespace
+	volatile bool
+	local    bool
+}
+
+// To adds rooms: the target is the sockets in any of them, each once. Without
+// rooms it adds nothing, and never means everyone once To was called.
+func (t Target) To(rooms ...string) Target {
+	t.rooms = append(t.rooms[:len(t.rooms):len(t.rooms)], rooms...)
+	t.some = true
+	return t
+}
+
+// Except leaves out the sockets in the rooms; a socket's id is a room too.
+func (t Target) Except(rooms ...string) Target {
+	t.except = append(t.except[:len(t.except):len(t.except)], rooms...)
+	return t
+}
+
+// Volatile makes Emit drop the event for a client that is still being sent others.
+func (t Target) Volatile() Target {
+	t.volatile = true
+	return t
+}
+
+// Local restricts the target to the sockets of this process.
+func (t Target) Local() Target {
+	t.local = true
+	return t
+}
+
+// each calls f once for every socket of the target. f must not join or leave.
+func (t Target) each(f func(*Socket)) {
+	if t.skip != nil {
+		next := f
+		f = func(s *Socket) {
+			if s != t.skip {
+				next(s)
+			}
+		}
+	}
+	if len(t.except) > 0 {
+		out := make(map[*Socket]struct{})
+		for _, name := range t.except {
+			t.ns.rooms.each(name, func(s *Socket) { out[s] = struct{}{} })
+		}
+		next := f
+		f = func(s *Socket) {
+			if _, skip := out[s]; !skip {
+				next(s)
+			}
+		}
+	}
+	switch {
+	case !t.some:
+		t.ns.rooms.eachAll(f)
+	case len(t.rooms) == 1:
+		t.ns.rooms.each(t.rooms[0], f)
+	default:
+		seen := make(map[*Socket]struct{})
+		for _, name := range t.rooms {
+			t.ns.rooms.each(name, func(s *Socket) {
+				if _, dup := seen[s]; !dup {
+					seen[s] = struct{}{}
+					f(s)
+				}
+			})
+		}
+	}
+}
+
+// sockets lists the target, for what must not run under the rooms' locks.
+func (t Target) sockets() (list []*Socket) {
+	t.each(func(s *Socket) { list = append(list, s) })
+	return list
+}
+
+// Emit sends an event to every socket of the target. It is encoded once for each
+// client generation among them. An error means that an argument cannot be encoded.
+func (t Target) Emit(event string, args ...any) error {
+	e := newEncoder(t.ns.srv.opts.JSON)
+	defer e.free()
+	if err := e.array(event, true, args); err != nil {
+		return err
+	}
+	b := broadcast{
+		srv:    t.ns.srv,
+		packet: packet.Packet{Type: packet.Event, Namespace: t.ns.path, Data: e.buf, Attachments: e.parts},
+		out:    t.ns.srv.hub.NewFanout(),
+	}
+	t.each(func(s *Socket) { b.send(s, t.volatile) })
+	b.out.Done()
+	return nil
+}
+
+// broadcast is one packet on its way to many sockets.
+type broadcast struct {
+	srv     *Server
+	packet  packet.Packet
+	encoded [4]struct {
+		dialect string
+		m       *packet.Message
+	}
+	n   int
+	out virtsocket.Fanout
+}
+
+func (b *broadcast) send(s *Socket, volatile bool) {
+	d := s.client.vs.Dialect()
+	name := d.Name()
+	var m *packet.Message
+	for i := range b.encoded[:b.n] {
+		if b.encoded[i].dialect == name {
+			m = b.encoded[i].m
+		}
+	}
+	if m == nil {
+		m = d.Encode(&b.packet, false)
+		b.srv.encodes.Add(1)
+		if b.n < len(b.encoded) {
+			b.encoded[b.n].dialect, b.encoded[b.n].m = name, m
+			b.n++
+		}
+	}
+	if s.state.Load() == stateConnected {
+		b.out.Send(s.client.vs, m, volatile)
+		return
+	}
+	_ = s.sendMessage(m, volatile)
+}
+
+// Join puts the target's sockets into rooms.
+func (t Target) Join(rooms ...string) {
+	for _, s := range t.sockets() {
+		s.Join(rooms...)
+	}
+}
+
+// Leave takes the target's sockets out of rooms.
+func (t Target) Leave(rooms ...string) {
+	for _, s := range t.sockets() {
+		s.Leave(rooms...)
+	}
+}
+
+// Disconnect disconnects the target's sockets from the namespace, or with all
+// from everything, as Socket.Disconnect does.
+func (t Target) Disconnect(all bool) {
+	for _, s := range t.sockets() {
+		s.Disconnect(all)
+	}
+}

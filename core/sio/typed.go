@@ -1,0 +1,160 @@
+package sio
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+
+	"github.com/siokit/siokit/core/packet"
+)
+
+// Handle returns the handler of an event whose arguments are an In. If *In is an
+// ArgsUnmarshaler (None, Args2 to Args4, Args, or your own type) it takes the
+// whole list; any other In takes the first argument. A client that asked for an
+// ack gets an empty one when fn succeeds.
+func Handle[In any](fn func(ctx context.Context, s *Socket, in In) error) Handler {
+	if fn == nil {
+		panic("sio: Handle with a nil function")
+	}
+	dec := decoderOf[In]()
+	return typed(func(ctx context.Context, ev *Event) error {
+		in, err := dec(ev.Args)
+		if err != nil {
+			return err
+		}
+		if err := fn(ctx, ev.Socket, in); err != nil {
+			return err
+		}
+		return ev.ackOnce()
+	})
+}
+
+// Reply is Handle for an event with an answer: Out goes back as the ack. An Out
+// of type None acknowledges with nothing, one of type Args with several values.
+func Reply[In, Out any](fn func(ctx context.Context, s *Socket, in In) (Out, error)) Handler {
+	if fn == nil {
+		panic("sio: Reply with a nil function")
+	}
+	dec := decoderOf[In]()
+	return typed(func(ctx context.Context, ev *Event) error {
+		in, err := dec(ev.Args)
+		if err != nil {
+			return err
+		}
+		out, err := fn(ctx, ev.Socket, in)
+		if err != nil {
+			return err
+		}
+		if !ev.hasID {
+			return nil
+		}
+		if _, none := any(out).(None); none {
+			return ev.ackOnce()
+		}
+		return ev.ackOnce(out)
+	})
+}
+
+// Call emits an event to the client and waits for its ack. It returns
+// ErrAckTimeout after the context's deadline or Options.AckTimeout, and
+// ErrDisconnected when the socket ends first; nothing is kept after that. Other
+// events of the socket wait meanwhile if Call runs inside a handler; acks do not.
+//
+// Out is filled from the ack's arguments by the rules of Handle.
+func Call[Out any](ctx context.Context, s *Socket, event string, args ...any) (Out, error) {
+	var zero Out
+	a, err := s.call(ctx, event, args)
+	if err != nil {
+		return zero, err
+	}
+	return decoderOf[Out]()(a)
+}
+
+// typed is a handler that keeps nothing of its event.
+type typed func(ctx context.Context, ev *Event) error
+
+// ServeEvent implements Handler.
+func (f typed) ServeEvent(ctx context.Context, ev *Event) error { return f(ctx, ev) }
+
+// decoderOf returns the decoder of a handler's arguments. The usual types have
+// decoders by hand, without reflection or a copy in between.
+func decoderOf[T any]() func(Args) (T, error) {
+	var zero T
+	var by any
+	switch any(zero).(type) {
+	case None:
+		return func(Args) (T, error) { return *new(T), nil }
+	case Args:
+		by = func(a Args) (Args, error) { return a, nil }
+	case string:
+		by = first(decodeString)
+	case bool:
+		by = first(decodeBool)
+	case int:
+		by = first(decodeInt)
+	default:
+		if _, whole := any(&zero).(ArgsUnmarshaler); whole {
+			return func(a Args) (T, error) {
+				var t T
+				err := any(&t).(ArgsUnmarshaler).UnmarshalArgs(a)
+				return t, asArgument(err)
+			}
+		}
+		return func(a Args) (T, error) {
+			var t T
+			err := a.Bind(&t)
+			return t, err
+		}
+	}
+	return by.(func(Args) (T, error))
+}
+
+func first[T any](dec func(json.RawMessage) (T, error)) func(Args) (T, error) {
+	return func(a Args) (T, error) {
+		if len(a.raw) == 0 {
+			return *new(T), tooFew(0, 1)
+		}
+		t, err := dec(a.raw[0])
+		if err != nil {
+			return t, badArgument(0, err)
+		}
+		return t, nil
+	}
+}
+
+// asArgument makes an error of a user's UnmarshalArgs one that the client may see.
+func asArgument(err error) error {
+	var e *Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	return &Error{Code: CodeBadArgument, Message: err.Error()}
+}
+
+var errType = errors.New("wrong JSON type")
+
+func decodeString(raw json.RawMessage) (string, error) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", errType
+	}
+	return string(packet.Unquote(raw)), nil
+}
+
+func decodeBool(raw json.RawMessage) (bool, error) {
+	switch string(raw) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, errType
+}
+
+func decodeInt(raw json.RawMessage) (int, error) {
+	n, err := strconv.ParseInt(string(raw), 10, strconv.IntSize)
+	if err != nil {
+		return 0, errType
+	}
+	return int(n), nil
+}

@@ -1,0 +1,124 @@
+// Package transport is the seam between the virtual socket and the ways in
+// which bytes move. A transport knows nothing of dialects: it moves frames or
+// payloads and leaves their meaning to the link it serves.
+package transport
+
+import (
+	"errors"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/packet"
+)
+
+// Code is the status of a websocket close frame (RFC 6455, section 7.4).
+type Code uint16
+
+// The codes that the library sends. NoStatus ends the connection without a
+// closing handshake.
+const (
+	NoStatus      Code = 0
+	Normal        Code = 1000
+	GoingAway     Code = 1001
+	ProtocolError Code = 1002
+	InvalidData   Code = 1007
+	Policy        Code = 1008
+	TooBig        Code = 1009
+	Internal      Code = 1011
+)
+
+// Error is why a transport ended, with the code that it told the peer.
+type Error struct {
+	Code Code
+	Text string
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Text }
+
+// Errors that a transport reports to Link.Lost, beside *Error and those of the network.
+var (
+	// ErrClosed: the peer has ended the connection in an orderly way.
+	ErrClosed = errors.New("transport: closed by the peer")
+	// ErrSlow: the peer did not take what was written in time.
+	ErrSlow = errors.New("transport: the peer does not read")
+	// ErrOverlap: a second request of a kind came while one was in progress.
+	ErrOverlap = errors.New("transport: overlapping requests from the client")
+	// ErrEncoding: a request body is compressed, which is not supported.
+	ErrEncoding = errors.New("transport: content encoding not supported")
+	// ErrAborted: a request ended before its body had arrived.
+	ErrAborted = errors.New("transport: request ended prematurely")
+)
+
+// Link is the virtual socket as its transport sees it.
+type Link interface {
+	// Frame handles one message of a duplex transport. It may run application
+	// code. data is valid until it returns. An error closes the transport.
+	Frame(f packet.Frame) error
+	// Unit handles one packet of a polling payload; it reports false when the
+	// rest of the payload is to be dropped.
+	Unit(u packet.Unit) bool
+	// Begin and End enclose what one read brought: answers to it may leave together.
+	Begin()
+	End()
+	// Next takes the queued messages, nil when there are none. They count as
+	// queued until Sent gives them back, the slice included.
+	Next() []*packet.Message
+	Sent(ms []*packet.Message)
+	// Lost is called exactly once, when the transport has ended.
+	Lost(err error)
+}
+
+// Conn is one transport in use by a virtual socket.
+type Conn interface {
+	// Name is the name of the transport.
+	Name() string
+	// Flush sends what the link has queued. It does not block and may be
+	// called by many goroutines: one of them writes.
+	Flush()
+	// Detach lets another goroutine read on while the current one is inside
+	// Link.Frame. It reports whether the role has moved.
+	Detach() bool
+	// Close sends what is queued, says goodbye with code, and ends the
+	// connection. NoStatus ends it at once. It does not block.
+	Close(code Code, reason string)
+}
+
+// Duplex is a transport that keeps a connection of its own.
+type Duplex interface {
+	Name() string
+	// Serve takes the connection of x over for l. start is called once with the
+	// new conn, from the goroutine that will read, unless the client has left
+	// meanwhile. On an error x has not been answered.
+	Serve(x host.Exchange, l Link, start func(c Conn)) error
+}
+
+// Codec is the framing of polling payloads, a part of each dialect.
+type Codec interface {
+	// AppendPayload appends messages as one payload and returns its content type.
+	AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string)
+	// DecodePayload calls yield for each unit of a request body until it returns false.
+	DecodePayload(body []byte, contentType string, yield func(packet.Unit) bool) error
+}
+
+// Polling is a transport made of single requests, such as long polling.
+type Polling interface {
+	Name() string
+	// New returns the polling side of one virtual socket. noop and goodbye are
+	// the messages that end a waiting request and the session.
+	New(l Link, c Codec, noop, goodbye *packet.Message) Poll
+}
+
+// Poll is the polling side of one virtual socket.
+type Poll interface {
+	Conn
+	// Get serves a request that waits for messages. On an error nothing was answered.
+	Get(x host.Exchange) error
+	// Post reads a request body of at most limit bytes and hands its units to
+	// the link. It answers nothing.
+	Post(x host.Exchange, limit int64) error
+	// Hold makes waiting requests return at once, while an upgrade is under way.
+	Hold(on bool)
+	// Retire waits until no request is in progress, and refuses later ones:
+	// another transport takes over.
+	Retire()
+}

@@ -1,0 +1,167 @@
+// Package websocket is the websocket transport: RFC 6455 on a raw connection
+// whose opening handshake the host has done. One code path serves every host.
+//
+// A connection that waits for its client holds no buffer: reads take one from a
+// pool when there is something to read. Whatever the link has queued leaves in
+// one write, without blocking; a writer goroutine exists only while a client
+// does not keep up.
+package websocket
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/transport"
+)
+
+// Name is the name of the transport.
+const Name = "websocket"
+
+const (
+	// goodbyeTimeout bounds the closing handshake.
+	goodbyeTimeout = 5 * time.Second
+	// writeTimeout bounds how long a client may take nothing of what is written.
+	writeTimeout = 10 * time.Second
+	// maxFragments bounds the frames of one message: endless empty
+	// continuations would cost a reader without ever growing the message.
+	maxFragments = 1024
+)
+
+// Transport implements transport.Duplex.
+type Transport struct {
+	// MaxPayload bounds one message, in bytes, fragments together.
+	MaxPayload int64
+}
+
+var _ transport.Duplex = Transport{}
+
+// Name implements transport.Duplex.
+func (Transport) Name() string { return Name }
+
+// Serve implements transport.Duplex.
+func (t Transport) Serve(x host.Exchange, l transport.Link, start func(c transport.Conn)) error {
+	return x.Upgrade(host.UpgradeOptions{}, func(nc net.Conn, br *bufio.Reader) {
+		c := newConn(nc, l, t.MaxPayload)
+		rd := &reader{c: c}
+		if br != nil {
+			rd.early, _ = io.ReadAll(br)
+			br = nil // not kept for as long as the connection lives
+		}
+		start(c)
+		c.loop(rd)
+	})
+}
+
+// Conn implements transport.Conn.
+type Conn struct {
+	nc   net.Conn
+	raw  syscall.RawConn // nil: reads and writes go through nc and block
+	link transport.Link
+	max  int64
+
+	// The reading role: its generation, shifted, and in the low bit whether its
+	// holder is inside Link.Frame.
+	role    atomic.Uint32
+	moving  sync.Mutex // held while the role moves
+	current *reader    // the holder's state; changed by the holder only
+	rawRead func(fd uintptr) bool
+	ended   atomic.Bool
+
+	// The writing role.
+	writing  atomic.Int32
+	rawWrite func(fd uintptr) bool
+	out      outcome
+
+	mu      sync.Mutex // guards what follows
+	pong    []byte     // the answer to the latest ping, if it is still to be sent
+	closing bool
+	goodbye []byte // the close frame that follows the queue
+}
+
+// outcome carries the arguments and results of rawWrite, a method value made
+// once: a closure for each write would be an allocation for each.
+type outcome struct {
+	p   []byte
+	n   int
+	err error
+}
+
+func newConn(nc net.Conn, l transport.Link, limit int64) *Conn {
+	c := &Conn{nc: nc, link: l, max: limit}
+	if sc, ok := nc.(syscall.Conn); ok && rawIO {
+		if raw, err := sc.SyscallConn(); err == nil {
+			c.raw = raw
+			c.rawRead = c.readReady
+			c.rawWrite = c.writeReady
+		}
+	}
+	return c
+}
+
+// Name implements transport.Conn.
+func (c *Conn) Name() string { return Name }
+
+// Detach implements transport.Conn.
+func (c *Conn) Detach() bool {
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	v := c.role.Load()
+	if v&1 == 0 || !c.role.CompareAndSwap(v, v+1) {
+		return false
+	}
+	// The old holder is inside Frame. Its unread bytes are ours; those before
+	// them belong to the message that it is handling.
+	go c.loop(&reader{c: c, early: append([]byte(nil), c.current.rest...)})
+	return true
+}
+
+// Close implements transport.Conn.
+func (c *Conn) Close(code transport.Code, reason string) {
+	if code == transport.NoStatus {
+		c.end(transport.ErrClosed)
+		return
+	}
+	c.mu.Lock()
+	if c.closing {
+		c.mu.Unlock()
+		return
+	}
+	c.closing = true
+	c.goodbye = closeFrame(code, reason)
+	c.mu.Unlock()
+	_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
+	c.Flush()
+	// A handler that keeps the reader must not keep the connection.
+	c.Detach()
+}
+
+// end closes the connection and tells the link, once.
+func (c *Conn) end(err error) {
+	if c.ended.Swap(true) {
+		return
+	}
+	_ = c.nc.Close()
+	var te *transport.Error
+	switch {
+	case errors.As(err, &te), errors.Is(err, transport.ErrClosed), errors.Is(err, transport.ErrSlow):
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrUnexpectedEOF):
+		err = transport.ErrClosed
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.isClosing():
+		err = transport.ErrClosed
+	}
+	c.link.Lost(err)
+}
+
+func (c *Conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}

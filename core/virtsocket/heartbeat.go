@@ -1,0 +1,59 @@
+package virtsocket
+
+import (
+	"github.com/siokit/siokit/core/dialect"
+	"github.com/siokit/siokit/core/internal/wheel"
+	"github.com/siokit/siokit/core/packet"
+)
+
+// arm starts the next heartbeat period.
+func (s *Socket) arm() {
+	d := s.hub.opts.PingInterval
+	if s.dialect.Rules().Heartbeat == dialect.ClientPings {
+		d += s.hub.opts.PingTimeout
+	}
+	s.mu.Lock()
+	open := s.state == stateOpen
+	s.mu.Unlock()
+	if open {
+		s.hub.wheel.Set(&s.hb, s, d)
+	}
+}
+
+// traffic notes a message from the client. While a pong is due, the first one
+// restarts the timeout: the client is alive, its pong may be stuck behind it.
+func (s *Socket) traffic() {
+	s.mu.Lock()
+	restart := s.pongDue && !s.restarted && s.state == stateOpen
+	if restart {
+		s.restarted = true
+	}
+	s.mu.Unlock()
+	if restart {
+		s.hub.wheel.Set(&s.hb, s, s.hub.opts.PingTimeout)
+	}
+}
+
+// Expired implements wheel.Owner: the heartbeat, or the end of lingering.
+func (s *Socket) Expired(*wheel.Timer) {
+	s.mu.Lock()
+	if s.state != stateOpen {
+		s.mu.Unlock()
+		s.abort()
+		return
+	}
+	waited := s.pongDue || s.dialect.Rules().Heartbeat == dialect.ClientPings
+	switch {
+	case s.stalled:
+		s.mu.Unlock()
+		s.hub.wheel.Set(&s.hb, s, s.hub.opts.PingTimeout)
+	case waited:
+		s.mu.Unlock()
+		s.Close(PingTimeout)
+	default:
+		s.pongDue, s.restarted = true, false
+		s.mu.Unlock()
+		s.hub.wheel.Set(&s.hb, s, s.hub.opts.PingTimeout)
+		_ = s.Send(s.dialect.Control(packet.Unit{Kind: packet.Ping}))
+	}
+}

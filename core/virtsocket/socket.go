@@ -1,0 +1,450 @@
+package virtsocket
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/siokit/siokit/core/dialect"
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/wheel"
+	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/transport"
+)
+
+// ErrClosed is returned by sends on a socket that has ended.
+var ErrClosed = errors.New("virtsocket: closed")
+
+// corkBytes is how much may wait for the end of a batch before it is written.
+const corkBytes = 64 << 10
+
+// lingerTime is how long a closed polling session answers the poll that comes
+// too late with its last messages.
+const (
+	lingerTime     = 30 * time.Second
+	shutdownLinger = 500 * time.Millisecond
+)
+
+type state uint8
+
+const (
+	stateOpen   state = iota
+	stateClosed       // the handler knows; the transport may still be saying goodbye
+)
+
+// Socket is one client's virtual socket. All methods are safe for concurrent use.
+type Socket struct {
+	hub     *Hub
+	id      string
+	dialect dialect.Dialect
+	handler Handler
+	poll    transport.Poll // nil when the session never polled
+	hb      wheel.Timer    // heartbeat; after the end: linger
+
+	mu        sync.Mutex
+	conn      transport.Conn
+	candidate *candidate
+	queue     []*packet.Message
+	spare     []*packet.Message
+	count     int // messages queued or being written
+	bytes     int // of these
+	corks     int // batches in progress
+	uncorked  bool
+	dirty     bool // in the flusher's list
+	state     state
+	pongDue   bool
+	restarted bool // the pong timeout was restarted by other traffic
+	stalled   bool
+
+	busy    atomic.Int32 // index in the watch + 1; 0: not watched
+	since   int64        // the watch's tick at which it was entered
+	dropped atomic.Int64 // volatile messages
+}
+
+// ID is the session id. It is a secret: whoever has it can post in the session.
+func (s *Socket) ID() string { return s.id }
+
+// Dialect is the client's generation.
+func (s *Socket) Dialect() dialect.Dialect { return s.dialect }
+
+// Transport is the name of the transport in use.
+func (s *Socket) Transport() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn.Name()
+}
+
+// open sends the first message and starts the heartbeat.
+func (s *Socket) open(first *packet.Message) {
+	s.arm()
+	_ = s.Send(first)
+	if s.hub.closed.Load() { // Shutdown may have looked before the socket was there
+		s.Close(ServerShutdown)
+	}
+	if s.isClosed() { // by a timer of the handler, before there was a transport
+		s.abort()
+	}
+}
+
+// serve answers a request that names this session.
+func (s *Socket) serve(x host.Exchange, req dialect.Request) {
+	h := s.hub
+	s.mu.Lock()
+	conn, poll := s.conn, s.poll
+	s.mu.Unlock()
+	if t := h.duplex(req.Transport); t != nil {
+		s.upgrade(x, t)
+		return
+	}
+	if poll == nil || conn != transport.Conn(poll) {
+		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch"})
+		return
+	}
+	switch x.Method() {
+	case http.MethodGet:
+		h.opts.Origins.headers(x)
+		switch err := poll.Get(x); {
+		case errors.Is(err, transport.ErrClosed):
+			h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
+		case err != nil:
+			_ = x.Reply(http.StatusBadRequest, nil)
+		}
+	case http.MethodPost:
+		s.post(x, poll)
+	default:
+		x.SetHeader("Allow", "GET, POST")
+		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusMethodNotAllowed, Context: x.Method()})
+	}
+}
+
+// post serves a polling request with a body, and answers it.
+func (s *Socket) post(x host.Exchange, poll transport.Poll) {
+	ref := dialect.Refusal{Code: dialect.BadRequest}
+	err := poll.Post(x, s.hub.opts.MaxPayload)
+	if err == nil {
+		s.hub.opts.Origins.headers(x)
+		x.SetHeader("Content-Type", "text/html")
+		_ = x.Reply(http.StatusOK, []byte("ok"))
+		return
+	}
+	reason := TransportError
+	switch {
+	case errors.Is(err, transport.ErrClosed):
+		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
+		return
+	case errors.Is(err, host.ErrTooLarge):
+		ref.Status, ref.Message = http.StatusRequestEntityTooLarge, "Payload too large"
+	case errors.Is(err, host.ErrTimeout):
+		ref.Status, ref.Message = http.StatusRequestTimeout, "Request timeout"
+	case errors.Is(err, transport.ErrEncoding):
+		ref.Status, ref.Message = http.StatusUnsupportedMediaType, "Content encoding not supported"
+	case errors.Is(err, packet.ErrMalformed):
+		reason = ParseError
+	}
+	ref.Context = err.Error()
+	s.Close(reason)
+	s.hub.refuse(x, s.dialect, &ref)
+}
+
+// Send queues a message and sees to it that it leaves: at once, or with the
+// other answers to what one read brought. A client that does not keep up is
+// disconnected with SlowClient when the queue's bound is reached.
+func (s *Socket) Send(m *packet.Message) error {
+	flush, err := s.enqueue(m, false)
+	if flush != nil {
+		flush.Flush()
+	}
+	return err
+}
+
+// SendVolatile is Send for a message that may be lost: it is dropped when other
+// messages are still waiting to be written.
+func (s *Socket) SendVolatile(m *packet.Message) error {
+	s.mu.Lock()
+	busy := s.count > 0 && s.corks == 0
+	s.mu.Unlock()
+	if busy {
+		s.dropped.Add(1)
+		m.Release()
+		return nil
+	}
+	return s.Send(m)
+}
+
+// Dropped is the number of volatile messages that were dropped.
+func (s *Socket) Dropped() int64 { return s.dropped.Load() }
+
+// enqueue appends m. It returns the conn to flush, nil when somebody else will.
+// With shared the caller flushes later, through the flusher.
+func (s *Socket) enqueue(m *packet.Message, shared bool) (transport.Conn, error) {
+	size := m.Size()
+	s.mu.Lock()
+	if s.state != stateOpen {
+		s.mu.Unlock()
+		m.Release()
+		return nil, ErrClosed
+	}
+	// A single message larger than the bound may pass; a queue may not grow past it.
+	if s.count >= s.hub.opts.MaxQueue || s.count > 0 && s.bytes+size > s.hub.opts.MaxQueueBytes {
+		s.mu.Unlock()
+		m.Release()
+		s.Close(SlowClient)
+		return nil, ErrClosed
+	}
+	s.queue = append(s.queue, m)
+	s.count++
+	s.bytes += size
+	conn := s.conn
+	switch {
+	case s.corks > 0 && !s.uncorked && s.bytes < corkBytes:
+		conn = nil
+	case shared && s.dirty:
+		conn = nil
+	case shared:
+		s.dirty = true
+	}
+	s.mu.Unlock()
+	return conn, nil
+}
+
+// Next implements transport.Link.
+func (s *Socket) Next() []*packet.Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		return nil
+	}
+	ms := s.queue
+	s.queue, s.spare = s.spare[:0], nil
+	return ms
+}
+
+// Sent implements transport.Link.
+func (s *Socket) Sent(ms []*packet.Message) {
+	n := 0
+	for i, m := range ms {
+		n += m.Size()
+		m.Release()
+		ms[i] = nil
+	}
+	s.mu.Lock()
+	s.count -= len(ms)
+	s.bytes -= n
+	if s.spare == nil && cap(ms) <= 64 {
+		s.spare = ms[:0]
+	}
+	if s.count == 0 && cap(s.queue) > 8 {
+		s.queue = nil // an idle socket keeps no room for its busiest moment
+	}
+	s.mu.Unlock()
+}
+
+// Begin implements transport.Link.
+func (s *Socket) Begin() {
+	s.mu.Lock()
+	s.corks++
+	s.mu.Unlock()
+}
+
+// End implements transport.Link.
+func (s *Socket) End() {
+	s.mu.Lock()
+	s.corks--
+	var conn transport.Conn
+	if s.corks == 0 {
+		s.uncorked = false
+		if len(s.queue) > 0 {
+			conn = s.conn
+		}
+	}
+	last := s.corks == 0
+	s.mu.Unlock()
+	if last && s.busy.Load() != 0 {
+		s.hub.watch.leave(s)
+	}
+	if conn != nil {
+		conn.Flush()
+	}
+}
+
+// Busy says that application code is about to run inside a batch: if it takes
+// long, what it sends must not wait for the end of the batch.
+func (s *Socket) Busy() {
+	if s.busy.Load() == 0 {
+		s.hub.watch.enter(s)
+	}
+}
+
+// Flush writes what is queued and keeps nothing back until the current batch ends.
+func (s *Socket) Flush() {
+	s.mu.Lock()
+	s.uncorked = s.corks > 0
+	conn := s.conn
+	s.mu.Unlock()
+	if conn != nil {
+		conn.Flush()
+	}
+}
+
+// Detach moves the reading of the connection to another goroutine if the
+// current reader is inside Handler.Message, and flushes. An application that
+// waits for its own client calls it first.
+func (s *Socket) Detach() {
+	s.Flush()
+	s.mu.Lock()
+	conn := s.conn
+	s.mu.Unlock()
+	if conn != nil {
+		conn.Detach()
+	}
+}
+
+// Stall tells the heartbeat that the connection is not read because the
+// application does not keep up: the client is not to blame for its silence.
+func (s *Socket) Stall(on bool) {
+	s.mu.Lock()
+	s.stalled = on
+	s.mu.Unlock()
+}
+
+// Frame implements transport.Link.
+func (s *Socket) Frame(f packet.Frame) error {
+	u, err := s.dialect.Decode(f)
+	if err != nil {
+		s.Close(ParseError)
+		return &transport.Error{Code: transport.ProtocolError, Text: err.Error()}
+	}
+	if r := s.unit(u, true); r != 0 {
+		s.Close(r)
+		return &transport.Error{Code: r.code(), Text: r.String()}
+	}
+	return nil
+}
+
+// Unit implements transport.Link.
+func (s *Socket) Unit(u packet.Unit) bool {
+	if s.isClosed() {
+		return false
+	}
+	if u.Kind == packet.Close {
+		s.poll.Hold(true) // a waiting request ends with noop: the client said goodbye first
+		s.Close(TransportClose)
+		return false
+	}
+	if r := s.unit(u, false); r != 0 {
+		s.Close(r)
+		return false
+	}
+	return true
+}
+
+// unit handles one unit; a reason other than 0 ends the socket.
+func (s *Socket) unit(u packet.Unit, inline bool) Reason {
+	switch u.Kind {
+	case packet.MessageUnit:
+		if s.dialect.Rules().Heartbeat == dialect.ServerPings {
+			s.traffic()
+		}
+		if s.isClosed() {
+			return 0
+		}
+		return s.handler.Message(u.Binary, u.Data, inline)
+	case packet.Ping:
+		if s.dialect.Rules().Heartbeat == dialect.ServerPings {
+			return TransportError // invalid heartbeat direction
+		}
+		s.arm()
+		_ = s.Send(s.dialect.Control(packet.Unit{Kind: packet.Pong}))
+	case packet.Pong:
+		if s.dialect.Rules().Heartbeat == dialect.ClientPings {
+			return TransportError
+		}
+		s.mu.Lock()
+		due := s.pongDue
+		s.pongDue = false
+		s.mu.Unlock()
+		if due { // a pong that nobody asked for moves no timer
+			s.arm()
+		}
+	}
+	return 0 // open, upgrade, noop, and on a duplex transport close: ignored
+}
+
+func (s *Socket) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state != stateOpen
+}
+
+// Lost implements transport.Link: the transport has ended.
+func (s *Socket) Lost(err error) {
+	reason := TransportError
+	switch {
+	case err == nil, errors.Is(err, transport.ErrClosed):
+		reason = TransportClose
+	case errors.Is(err, transport.ErrSlow):
+		reason = SlowClient
+	}
+	s.Close(reason)
+	s.hub.wheel.Stop(&s.hb)
+	s.hub.remove(s)
+}
+
+// Close ends the socket: the handler learns the reason at once, the transport
+// sends what is queued and says goodbye. Only the first call counts.
+func (s *Socket) Close(r Reason) {
+	s.mu.Lock()
+	if s.state != stateOpen {
+		s.mu.Unlock()
+		return
+	}
+	s.state = stateClosed
+	if r == SlowClient || r == PingTimeout {
+		// Nobody will read it: free the memory now.
+		for _, m := range s.queue {
+			m.Release()
+		}
+		s.queue = nil
+	}
+	conn := s.conn
+	var cand transport.Conn
+	if s.candidate != nil {
+		cand = s.candidate.conn
+	}
+	s.mu.Unlock()
+
+	s.hub.wheel.Stop(&s.hb)
+	s.handler.Closed(r)
+	if cand != nil {
+		cand.Close(transport.NoStatus, "")
+	}
+	if conn == nil {
+		return
+	}
+	if s.poll != nil && conn == transport.Conn(s.poll) && r.code() != transport.NoStatus {
+		linger := lingerTime
+		if r == ServerShutdown {
+			linger = shutdownLinger
+		}
+		s.hub.wheel.Set(&s.hb, s, linger)
+	}
+	conn.Close(r.code(), r.String())
+}
+
+// Drop ends the transport without a goodbye, as a broken network would.
+func (s *Socket) Drop() {
+	s.Close(ServerTransport)
+	s.abort()
+}
+
+// abort ends the transport at once.
+func (s *Socket) abort() {
+	s.mu.Lock()
+	conn := s.conn
+	s.mu.Unlock()
+	if conn != nil {
+		conn.Close(transport.NoStatus, "")
+	}
+}

@@ -1,0 +1,236 @@
+package virtsocket
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/siokit/siokit/core/packet"
+)
+
+const (
+	// watchTick is how long an answer may wait for the end of its batch.
+	watchTick = time.Millisecond
+	// detachTicks is how long a handler may keep the reader before another
+	// goroutine reads on: acks, heartbeats and closes must get through.
+	detachTicks = 50
+	// idleTicks is how long the watch goes on without anything to watch.
+	idleTicks = 20
+)
+
+// watch looks after sockets inside application code. It is one goroutine that
+// exists while there is something to look at, so that a batch costs two short
+// critical sections and no timer.
+type watch struct {
+	tick   atomic.Int64
+	shards [8]watchShard
+	idle   atomic.Bool // no goroutine runs
+	start  sync.Mutex
+}
+
+type watchShard struct {
+	mu   sync.Mutex
+	list []*Socket
+	_    [32]byte // keep the locks of neighbours apart
+}
+
+func (w *watch) init() { w.idle.Store(true) }
+
+func (w *watch) shard(s *Socket) *watchShard { return &w.shards[s.id[2]&7] }
+
+func (w *watch) enter(s *Socket) {
+	sh := w.shard(s)
+	sh.mu.Lock()
+	if s.busy.Load() == 0 {
+		sh.list = append(sh.list, s)
+		s.since = w.tick.Load()
+		s.busy.Store(int32(len(sh.list)))
+	}
+	sh.mu.Unlock()
+	if w.idle.Load() {
+		w.start.Lock()
+		if w.idle.Load() {
+			w.idle.Store(false)
+			go w.run()
+		}
+		w.start.Unlock()
+	}
+}
+
+func (w *watch) leave(s *Socket) {
+	sh := w.shard(s)
+	sh.mu.Lock()
+	if i := s.busy.Load(); i != 0 {
+		last := len(sh.list) - 1
+		moved := sh.list[last]
+		sh.list[i-1] = moved
+		moved.busy.Store(i)
+		sh.list[last] = nil
+		sh.list = sh.list[:last]
+		s.busy.Store(0)
+	}
+	sh.mu.Unlock()
+}
+
+func (w *watch) run() {
+	t := time.NewTicker(watchTick)
+	defer t.Stop()
+	quiet := 0
+	var flush, detach []*Socket
+	for range t.C {
+		now := w.tick.Add(1)
+		flush, detach = flush[:0], detach[:0]
+		seen := false
+		for i := range w.shards {
+			sh := &w.shards[i]
+			sh.mu.Lock()
+			for _, s := range sh.list {
+				seen = true
+				switch age := now - s.since; {
+				case age >= detachTicks && age%detachTicks == 0:
+					detach = append(detach, s)
+				case age >= 2:
+					flush = append(flush, s)
+				}
+			}
+			sh.mu.Unlock()
+		}
+		for i, s := range flush {
+			s.release()
+			flush[i] = nil
+		}
+		for i, s := range detach {
+			s.Detach()
+			detach[i] = nil
+		}
+		if seen {
+			quiet = 0
+			continue
+		}
+		if quiet++; quiet >= idleTicks && w.rest() {
+			return
+		}
+	}
+}
+
+// rest ends the watch unless somebody has entered meanwhile.
+func (w *watch) rest() bool {
+	w.start.Lock()
+	defer w.start.Unlock()
+	w.idle.Store(true)
+	for i := range w.shards {
+		sh := &w.shards[i]
+		sh.mu.Lock()
+		n := len(sh.list)
+		sh.mu.Unlock()
+		if n > 0 {
+			w.idle.Store(false)
+			return false
+		}
+	}
+	return true
+}
+
+// release is Flush when something waits for the end of a batch.
+func (s *Socket) release() {
+	s.mu.Lock()
+	waits := s.corks > 0 && !s.uncorked
+	s.mu.Unlock()
+	if waits {
+		s.Flush()
+	}
+}
+
+// flusher writes what broadcasts have queued: a few goroutines that exist while
+// there is something to write, each of which takes sockets in chunks. Messages
+// of several broadcasts that meet in a queue leave in one write.
+type flusher struct {
+	mu      sync.Mutex
+	list    []*Socket
+	next    int
+	running int
+}
+
+const flushChunk = 64
+
+func (f *flusher) add(batch []*Socket) {
+	if len(batch) == 0 {
+		return
+	}
+	f.mu.Lock()
+	f.list = append(f.list, batch...)
+	if f.running < runtime.GOMAXPROCS(0) && f.running*flushChunk < len(f.list)-f.next {
+		f.running++
+		go f.run()
+	}
+	f.mu.Unlock()
+}
+
+func (f *flusher) run() {
+	var chunk [flushChunk]*Socket
+	for {
+		f.mu.Lock()
+		n := copy(chunk[:], f.list[f.next:])
+		if n == 0 {
+			clear(f.list)
+			f.list = f.list[:0]
+			if cap(f.list) > 4096 {
+				f.list = nil
+			}
+			f.next = 0
+			f.running--
+			f.mu.Unlock()
+			return
+		}
+		f.next += n
+		f.mu.Unlock()
+		for i, s := range chunk[:n] {
+			s.mu.Lock()
+			s.dirty = false
+			conn := s.conn
+			s.mu.Unlock()
+			if conn != nil {
+				conn.Flush()
+			}
+			chunk[i] = nil
+		}
+	}
+}
+
+// Fanout queues one message for many sockets and has them written.
+type Fanout struct {
+	hub   *Hub
+	batch [flushChunk]*Socket
+	n     int
+}
+
+// NewFanout starts the fan-out of messages to sockets of this hub.
+func (h *Hub) NewFanout() Fanout { return Fanout{hub: h} }
+
+// Send queues m, which must be shared, for s.
+func (f *Fanout) Send(s *Socket, m *packet.Message, volatile bool) {
+	if volatile {
+		s.mu.Lock()
+		busy := s.count > 0 && s.corks == 0
+		s.mu.Unlock()
+		if busy {
+			s.dropped.Add(1)
+			return
+		}
+	}
+	conn, _ := s.enqueue(m, true)
+	if conn == nil {
+		return
+	}
+	f.batch[f.n] = s
+	if f.n++; f.n == len(f.batch) {
+		f.Done()
+	}
+}
+
+// Done hands the rest to the flushers.
+func (f *Fanout) Done() {
+	f.hub.flush.add(f.batch[:f.n])
+	f.n = 0
+}
