@@ -1,6 +1,6 @@
 module github.com/siokit/siokit
 
-go 1.25
+go 1.25.0
 
 require github.com/gobwas/ws v1.4.0
 

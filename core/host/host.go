@@ -2,7 +2,7 @@
 // each request of its framework into an [Exchange] and hands it to a [Handler];
 // everything else, from the long poll to the websocket, is the core's business.
 //
-// A net/http framework needs no Exchange of its own: [NewHTTP] wraps its writer
+// A net/http framework needs no Exchange of its own: [ServeHTTP] takes its writer
 // and request.
 package host
 

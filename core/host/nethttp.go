@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -33,9 +34,10 @@ type HTTPConfig struct {
 
 // HTTP is the Exchange over net/http, shared by every framework built on it.
 type HTTP struct {
-	w   http.ResponseWriter
-	r   *http.Request
-	cfg HTTPConfig
+	w     http.ResponseWriter
+	r     *http.Request
+	cfg   HTTPConfig
+	ended atomic.Bool
 }
 
 var (
@@ -43,11 +45,13 @@ var (
 	_ Detailer = (*HTTP)(nil)
 )
 
-// NewHTTP returns the exchange of one net/http request. It is valid until the
-// request's handler returns.
-func NewHTTP(w http.ResponseWriter, r *http.Request, cfg HTTPConfig) *HTTP {
+// ServeHTTP serves one net/http request with h. The exchange is over when it
+// returns: Native is nil from then on, whoever kept it.
+func ServeHTTP(h Handler, w http.ResponseWriter, r *http.Request, cfg HTTPConfig) {
 	cfg.Path = strings.Trim(cfg.Path, "/")
-	return &HTTP{w: w, r: r, cfg: cfg}
+	x := &HTTP{w: w, r: r, cfg: cfg}
+	defer x.ended.Store(true)
+	h.ServeExchange(x)
 }
 
 // Method implements Exchange.
@@ -285,6 +289,9 @@ func (x *HTTP) Caps() (Caps, string) {
 
 // Native implements Exchange.
 func (x *HTTP) Native() any {
+	if x.ended.Load() {
+		return nil
+	}
 	if x.cfg.Native == nil {
 		return x.r
 	}

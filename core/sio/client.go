@@ -98,7 +98,7 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	}
 	c.running = true
 	c.mu.Unlock()
-	c.vs.Busy()
+	c.vs.Enter()
 	c.do(task{p: p})
 	c.drain()
 	return 0

@@ -1,6 +1,7 @@
 package sio
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -78,7 +79,17 @@ type JSON interface {
 
 type stdJSON struct{}
 
-func (stdJSON) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
+// Marshal leaves <, > and & alone, as JSON.stringify does.
+func (stdJSON) Marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
+}
+
 func (stdJSON) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
 
 // withDefaults returns a copy with every default filled in. It panics when

@@ -95,13 +95,13 @@ func (s *Server) ServeExchange(x host.Exchange) { s.hub.ServeExchange(x) }
 // of http.ServeMux ("/socket.io/", or with wildcards in front); without a
 // pattern it is Options.Path.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.ServeExchange(host.NewHTTP(w, r, host.HTTPConfig{
+	host.ServeHTTP(s, w, r, host.HTTPConfig{
 		Path: s.below(r),
 		Details: func() host.Details {
 			_, pattern, _ := cutMethod(r.Pattern)
 			return host.Details{RoutePattern: pattern, Params: pathValues(r, pattern)}
 		},
-	}))
+	})
 }
 
 // below is the part of the path below the mount point.

@@ -75,9 +75,12 @@ type Conn interface {
 	// Flush sends what the link has queued. It does not block and may be
 	// called by many goroutines: one of them writes.
 	Flush()
-	// Detach lets another goroutine read on while the current one is inside
-	// Link.Frame. It reports whether the role has moved.
-	Detach() bool
+	// Enter says, on the goroutine that reads and inside Link.Frame, that what
+	// follows may take long: from here to the end of Frame, Detach lets another
+	// goroutine read on. What Frame did before keeps its order with what comes next.
+	Enter()
+	// Detach moves the reading role. It does nothing outside such a stretch.
+	Detach()
 	// Close sends what is queued, says goodbye with code, and ends the
 	// connection. NoStatus ends it at once. It does not block.
 	Close(code Code, reason string)

@@ -46,7 +46,7 @@ type Options struct {
 type Handler interface {
 	// Message handles one message. data is valid until it returns. With inline
 	// the call comes from the goroutine that reads the connection: it may run
-	// for long, and Socket.Detach lets another goroutine read on meanwhile.
+	// for long, if it says so with Socket.Enter once the order of the message is settled.
 	// Without, it comes from an HTTP request that must be answered soon.
 	// An error ends the socket with the reason given.
 	Message(binary bool, data []byte, inline bool) Reason
@@ -341,7 +341,12 @@ func (h *Hub) Each(f func(*Socket)) {
 // transports have ended.
 func (h *Hub) Shutdown() <-chan struct{} {
 	h.closed.Store(true)
-	h.Each(func(s *Socket) { s.Close(ServerShutdown) })
+	h.Each(func(s *Socket) {
+		if s.isClosed() { // it lingers for a poll that may never come
+			h.wheel.Set(&s.hb, s, shutdownLinger)
+		}
+		s.Close(ServerShutdown)
+	})
 	if h.live.Load() == 0 {
 		h.once.Do(func() { close(h.empty) })
 	}

@@ -277,6 +277,16 @@ func (s *Socket) Busy() {
 	}
 }
 
+// Enter is Busy for the goroutine that called Handler.Message inline: from here
+// to the end of Message, Detach lets another goroutine read on.
+func (s *Socket) Enter() {
+	s.Busy()
+	s.mu.Lock()
+	conn := s.conn
+	s.mu.Unlock()
+	conn.Enter()
+}
+
 // Flush writes what is queued and keeps nothing back until the current batch ends.
 func (s *Socket) Flush() {
 	s.mu.Lock()
@@ -288,9 +298,9 @@ func (s *Socket) Flush() {
 	}
 }
 
-// Detach moves the reading of the connection to another goroutine if the
-// current reader is inside Handler.Message, and flushes. An application that
-// waits for its own client calls it first.
+// Detach flushes, and moves the reading of the connection to another goroutine
+// if the current reader has called Enter. An application that waits for its own
+// client calls it first.
 func (s *Socket) Detach() {
 	s.Flush()
 	s.mu.Lock()

@@ -59,8 +59,11 @@ type Poll struct {
 // Name implements transport.Conn.
 func (p *Poll) Name() string { return Name }
 
-// Detach implements transport.Conn. A POST never runs application code.
-func (p *Poll) Detach() bool { return false }
+// Enter implements transport.Conn. A POST never runs application code.
+func (p *Poll) Enter() {}
+
+// Detach implements transport.Conn.
+func (p *Poll) Detach() {}
 
 // Flush implements transport.Conn: it wakes the GET that waits.
 func (p *Poll) Flush() {
@@ -174,7 +177,6 @@ func (p *Poll) Get(x host.Exchange) error {
 // serve waits for something to say and says it. An error means that the client
 // did not get it.
 func (p *Poll) serve(x host.Exchange, wake chan struct{}) error {
-	gone := x.Gone()
 	for fresh := true; ; fresh = false {
 		if ms := p.link.Next(); ms != nil {
 			err := p.reply(x, ms...)
@@ -197,7 +199,7 @@ func (p *Poll) serve(x host.Exchange, wake chan struct{}) error {
 		}
 		select {
 		case <-wake:
-		case <-gone:
+		case <-x.Gone():
 			if pr, ok := x.(host.Prober); ok && pr.Present() {
 				// The host has run out of patience, not the client.
 				return p.reply(x, p.noop)

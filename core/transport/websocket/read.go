@@ -285,9 +285,8 @@ func (rd *reader) deliver(op ws.OpCode, data []byte) error {
 		rd.rest = append(append([]byte(nil), rd.rest...), rd.early...)
 	}
 	v := c.role.Load()
-	c.role.Store(v | 1)
 	err := c.link.Frame(packet.Frame{Binary: op == ws.OpBinary, Data: data})
-	if !c.role.CompareAndSwap(v|1, v) {
+	if c.role.Load() != v && !c.role.CompareAndSwap(v|1, v) {
 		// Whoever moved the role may still be copying from the buffer.
 		c.moving.Lock()
 		c.moving.Unlock() //nolint:staticcheck // a barrier

@@ -26,8 +26,10 @@ import (
 const Name = "websocket"
 
 const (
-	// goodbyeTimeout bounds the closing handshake.
-	goodbyeTimeout = 5 * time.Second
+	// goodbyeTimeout bounds the closing handshake; when the server shuts down,
+	// shutdownTimeout does.
+	goodbyeTimeout  = 5 * time.Second
+	shutdownTimeout = 500 * time.Millisecond
 	// writeTimeout bounds how long a client may take nothing of what is written.
 	writeTimeout = 10 * time.Second
 	// maxFragments bounds the frames of one message: endless empty
@@ -67,8 +69,8 @@ type Conn struct {
 	link transport.Link
 	max  int64
 
-	// The reading role: its generation, shifted, and in the low bit whether its
-	// holder is inside Link.Frame.
+	// The reading role: its generation, shifted, and in the low bit whether it
+	// may be moved, which only its holder sets.
 	role    atomic.Uint32
 	moving  sync.Mutex // held while the role moves
 	current *reader    // the holder's state; changed by the holder only
@@ -109,18 +111,20 @@ func newConn(nc net.Conn, l transport.Link, limit int64) *Conn {
 // Name implements transport.Conn.
 func (c *Conn) Name() string { return Name }
 
+// Enter implements transport.Conn.
+func (c *Conn) Enter() { c.role.Store(c.role.Load() | 1) }
+
 // Detach implements transport.Conn.
-func (c *Conn) Detach() bool {
+func (c *Conn) Detach() {
 	c.moving.Lock()
 	defer c.moving.Unlock()
 	v := c.role.Load()
 	if v&1 == 0 || !c.role.CompareAndSwap(v, v+1) {
-		return false
+		return
 	}
 	// The old holder is inside Frame. Its unread bytes are ours; those before
 	// them belong to the message that it is handling.
 	go c.loop(&reader{c: c, early: append([]byte(nil), c.current.rest...)})
-	return true
 }
 
 // Close implements transport.Conn.
@@ -137,7 +141,11 @@ func (c *Conn) Close(code transport.Code, reason string) {
 	c.closing = true
 	c.goodbye = closeFrame(code, reason)
 	c.mu.Unlock()
-	_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
+	patience := goodbyeTimeout
+	if code == transport.GoingAway {
+		patience = shutdownTimeout
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(patience))
 	c.Flush()
 	// A handler that keeps the reader must not keep the connection.
 	c.Detach()

@@ -1,0 +1,65 @@
+// Package siochi mounts a Socket.IO server on a chi v5 router.
+//
+//	io := sio.NewServer(nil)
+//	io.Of("/chat").On("say", sio.Handle(say))
+//	siochi.Mount(r, "/socket.io", io)
+package siochi
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/siokit/siokit/core/host"
+)
+
+// Option changes how requests are handed over.
+type Option func(*options)
+
+type options struct {
+	keep func(*http.Request) map[string]any
+}
+
+// Keep chooses what of the request's context is copied into sio.Request.Values
+// during the handshake. The default is nothing: contexts cannot be listed.
+func Keep(f func(r *http.Request) map[string]any) Option { return func(o *options) { o.keep = f } }
+
+// Mount registers h at path and below it, so that clients with and without a
+// trailing slash are served.
+func Mount(r chi.Router, path string, h host.Handler, opts ...Option) {
+	r.Mount("/"+strings.Trim(path, "/"), Handler(h, opts...))
+}
+
+// Handler returns h as an http.Handler, for Mount and for routes that end in "/*".
+func Handler(h host.Handler, opts ...Option) http.Handler {
+	o := options{keep: func(*http.Request) map[string]any { return nil }}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rc := chi.RouteContext(r.Context())
+		path := rc.RoutePath // set below a Mount
+		if path == "" {
+			path = rc.URLParam("*")
+		}
+		if decoded, err := url.PathUnescape(path); err == nil {
+			path = decoded
+		}
+		host.ServeHTTP(h, w, r, host.HTTPConfig{Path: path, Native: r, Details: func() host.Details {
+			params := make(map[string]string)
+			for i, name := range rc.URLParams.Keys {
+				params[name] = rc.URLParams.Values[i]
+			}
+			return host.Details{RoutePattern: rc.RoutePattern(), Params: params, Values: o.keep(r)}
+		}})
+	})
+}
+
+// Context returns the request of a handshake, inside sio.Options.OnHandshake. It
+// is nil later: chi recycles the route context inside the request's context.
+func Context(x host.Exchange) *http.Request {
+	r, _ := x.Native().(*http.Request)
+	return r
+}

@@ -1,0 +1,44 @@
+package siofiber_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	siofiber "github.com/siokit/siokit/adapters/fiber"
+	"github.com/siokit/siokit/conformance"
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+func TestConformance(t *testing.T) {
+	conformance.Run(t, func(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
+		app := fiber.New(fiber.Config{DisableStartupMessage: true})
+		app.Use(func(c *fiber.Ctx) error {
+			c.Set("Set-Cookie", "host=1")
+			return c.Next()
+		})
+		app.Get("/plain", func(c *fiber.Ctx) error { return c.SendString("ok") })
+		siofiber.Mount(app, cfg.Path, srv)
+		return serve(t, app, cfg)
+	})
+}
+
+// serve starts an app for a case.
+func serve(t testing.TB, app *fiber.App, cfg conformance.Config) *conformance.Host {
+	ln := conformance.Listen(t, cfg)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = app.Listener(ln)
+	}()
+	return &conformance.Host{URL: "http://" + ln.Addr().String(), Stop: func() {
+		if err := app.ShutdownWithTimeout(2 * time.Second); err != nil {
+			t.Errorf("the host did not stop in time: %v", err)
+		}
+		<-done
+	}}
+}

@@ -1,0 +1,219 @@
+package siofiber
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fasthttp/websocket"
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/siokit/siokit/core/host"
+)
+
+// exchange is the host.Exchange over fasthttp. Every string is copied: fasthttp
+// reuses the memory for the next request on the connection.
+type exchange struct {
+	c     *fiber.Ctx
+	opts  *options
+	ended atomic.Bool
+	held  *heldPoll // once Gone was asked
+}
+
+var (
+	_ host.Exchange = (*exchange)(nil)
+	_ host.Detailer = (*exchange)(nil)
+	_ host.Prober   = (*exchange)(nil)
+)
+
+func (x *exchange) end() {
+	if x.held != nil {
+		sweep.remove(x.held)
+	}
+	x.ended.Store(true)
+}
+
+func (x *exchange) Method() string { return strings.Clone(x.c.Method()) }
+
+func (x *exchange) Path() string {
+	path := strings.Trim(x.c.Params("*"), "/")
+	if decoded, err := url.PathUnescape(path); err == nil {
+		path = decoded
+	}
+	return strings.Clone(path)
+}
+
+func (x *exchange) RawQuery() string        { return string(x.c.Request().URI().QueryString()) }
+func (x *exchange) Query(key string) string { return host.QueryValue(x.RawQuery(), key) }
+
+func (x *exchange) Header(key string) string { return string(x.c.Request().Header.Peek(key)) }
+
+func (x *exchange) EachHeader(f func(key, value string)) {
+	//nolint:staticcheck // VisitAll is deprecated where All exists, which is not everywhere we run
+	x.c.Request().Header.VisitAll(func(k, v []byte) { f(string(k), string(v)) })
+}
+
+func (x *exchange) Body(limit int64) ([]byte, error) {
+	req := x.c.Request()
+	if int64(req.Header.ContentLength()) > limit {
+		x.c.Response().SetConnectionClose()
+		return nil, host.ErrTooLarge
+	}
+	if req.IsBodyStream() {
+		return x.streamedBody(limit)
+	}
+	// The raw body: fiber's own accessor would inflate it without a bound.
+	if body := req.Body(); int64(len(body)) <= limit {
+		return bytes.Clone(body), nil
+	}
+	return nil, host.ErrTooLarge
+}
+
+// streamedBody reads the body of an app with StreamRequestBody.
+func (x *exchange) streamedBody(limit int64) ([]byte, error) {
+	conn := x.c.Context().Conn()
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
+	body, err := io.ReadAll(io.LimitReader(x.c.Context().RequestBodyStream(), limit+1))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, host.ErrTimeout
+	case err != nil:
+		return nil, err
+	case int64(len(body)) > limit:
+		x.c.Response().SetConnectionClose()
+		return nil, host.ErrTooLarge
+	}
+	return body, nil
+}
+
+func (x *exchange) RemoteAddr() string        { return x.c.Context().RemoteAddr().String() }
+func (x *exchange) TLS() *tls.ConnectionState { return x.c.Context().TLSConnectionState() }
+func (x *exchange) SetHeader(key, value string) {
+	x.c.Response().Header.Set(key, value)
+}
+
+func (x *exchange) AddHeader(key, value string) {
+	x.c.Response().Header.Add(key, value)
+}
+
+func (x *exchange) HasHeader(key string) bool { return len(x.c.Response().Header.Peek(key)) > 0 }
+
+// Reply cannot tell whether the client gets the answer: fasthttp writes it after
+// the handler has returned. A client of a held poll that has left already is
+// noticed; the others are the heartbeat's business.
+func (x *exchange) Reply(status int, body []byte) error {
+	if x.held != nil && !x.held.present() {
+		return host.ErrGone
+	}
+	x.c.Response().SetStatusCode(status)
+	x.c.Response().SetBody(body)
+	return nil
+}
+
+func (x *exchange) Stream(status int, run func(host.Stream)) error {
+	x.c.Response().SetStatusCode(status)
+	x.c.Context().SetBodyStreamWriter(func(w *bufio.Writer) { run(w) })
+	return nil
+}
+
+// upgrader does the opening handshake, with the headers and cookies that other
+// handlers have put on the response. Its own connection is never used: its
+// buffers are as small as they can be and go with the hijack handler.
+var upgrader = websocket.FastHTTPUpgrader{
+	CheckOrigin:     func(*fasthttp.RequestCtx) bool { return true }, // the core has checked it
+	ReadBufferSize:  1,
+	WriteBufferSize: 1,
+	WriteBufferPool: &sync.Pool{},
+}
+
+func (x *exchange) Upgrade(opts host.UpgradeOptions, run func(net.Conn, *bufio.Reader)) error {
+	if err := host.CheckHandshake(x); err != nil {
+		return err
+	}
+	up := upgrader
+	up.Subprotocols = opts.Protocols
+	return up.Upgrade(x.c.Context(), func(ws *websocket.Conn) { takeOver(ws.NetConn(), run) })
+}
+
+// takeOver runs in fasthttp's hijack handler. When that returns, fasthttp closes
+// the connection and gives its wrapper to another client; while it runs, its
+// deep stack and its request are kept. So the connection is duplicated and
+// served elsewhere, and where that is not possible the handler stays until the
+// connection has ended.
+func takeOver(hijacked net.Conn, run func(net.Conn, *bufio.Reader)) {
+	raw := hijacked
+	if u, ok := hijacked.(interface{ UnsafeConn() net.Conn }); ok {
+		raw = u.UnsafeConn()
+	}
+	early := buffered(raw, hijacked)
+	if own, err := duplicate(raw); err == nil {
+		go run(own, early)
+		return
+	}
+	held := &heldConn{Conn: raw, closed: make(chan struct{})}
+	run(held, early)
+	<-held.closed
+}
+
+// buffered returns what fasthttp has read beyond the handshake: a read through
+// its wrapper gives that first, and the passed deadline ends it there.
+func buffered(raw, hijacked net.Conn) *bufio.Reader {
+	_ = raw.SetReadDeadline(time.Unix(1, 0))
+	early, _ := io.ReadAll(hijacked)
+	_ = raw.SetDeadline(time.Time{})
+	if len(early) == 0 {
+		return nil
+	}
+	return bufio.NewReaderSize(bytes.NewReader(early), 16)
+}
+
+// heldConn tells when it is closed.
+type heldConn struct {
+	net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+// Close ends the hijack handler too. fasthttp's wrapper would do nothing here.
+func (c *heldConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { close(c.closed) })
+	return err
+}
+
+// Gone is noticed by a sweeper: fasthttp does not watch the connection while a
+// handler runs.
+func (x *exchange) Gone() <-chan struct{} {
+	if x.held == nil {
+		x.held = newHeldPoll(x.c.Context())
+		sweep.add(x.held)
+	}
+	return x.held.gone
+}
+
+// Present implements host.Prober.
+func (x *exchange) Present() bool { return x.held == nil || x.held.present() }
+
+func (x *exchange) Caps() (host.Caps, string) {
+	return host.CapStream | host.CapWebSocket | host.CapGone | host.CapDeadlines, "fasthttp"
+}
+
+func (x *exchange) Native() any {
+	if x.ended.Load() {
+		return nil
+	}
+	return x.c
+}
+
+func (x *exchange) Details() host.Details { return x.details() }

@@ -1,0 +1,147 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/core/sio"
+)
+
+// app is the application that the cases talk to.
+type app struct {
+	mu      sync.Mutex
+	reasons []sio.Reason
+	order   []int
+	release chan struct{}
+}
+
+func newApp(srv *sio.Server) *app {
+	a := &app{release: make(chan struct{})}
+	for _, path := range []string{"/", "/chat", "/secret"} {
+		a.serve(srv.Of(path))
+	}
+	srv.Of("/secret").OnConnect(func(_ context.Context, s *sio.Socket) error {
+		var auth struct{ Token string }
+		if err := s.Auth(&auth); err != nil {
+			return err
+		}
+		switch auth.Token {
+		case "letmein":
+			return s.Emit("welcome", s.ID())
+		case "broken":
+			return errors.New("the database password is hunter2")
+		case "panic":
+			panic("OnConnect")
+		}
+		return &sio.Error{Message: "unauthorized", Data: map[string]int{"code": 401}}
+	})
+	return a
+}
+
+func (a *app) serve(n *sio.Namespace) {
+	n.OnDisconnect(func(_ context.Context, _ *sio.Socket, r sio.Reason) {
+		a.mu.Lock()
+		a.reasons = append(a.reasons, r)
+		a.mu.Unlock()
+	})
+	n.On("echo", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+		if ev.WantsAck() {
+			return ev.Ack(ev.Args)
+		}
+		return ev.Socket.Emit("echo", ev.Args)
+	}))
+	n.On("ask", sio.Handle(func(ctx context.Context, s *sio.Socket, q sio.Args) error {
+		q = q.Clone()
+		answer, err := sio.Call[sio.Args](ctx, s, "question", q)
+		if err != nil {
+			return err
+		}
+		return s.Emit("answer", answer)
+	}))
+	n.On("n", sio.Handle(func(_ context.Context, s *sio.Socket, i int) error {
+		a.mu.Lock()
+		a.order = append(a.order, i)
+		a.mu.Unlock()
+		return nil
+	}))
+	n.On("burst", sio.Handle(func(_ context.Context, s *sio.Socket, count int) error {
+		for i := range count {
+			if err := s.Emit("item", i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	n.On("join", sio.Handle(func(_ context.Context, s *sio.Socket, room string) error {
+		s.Join(room)
+		return nil
+	}))
+	n.On("leave", sio.Handle(func(_ context.Context, s *sio.Socket, room string) error {
+		s.Leave(room)
+		return nil
+	}))
+	n.On("say", sio.Handle(func(_ context.Context, s *sio.Socket, m sio.Args2[string, any]) error {
+		return n.To(m.A).Emit("said", m.A, m.B)
+	}))
+	n.On("say-others", sio.Handle(func(_ context.Context, s *sio.Socket, m sio.Args2[string, any]) error {
+		return s.To(m.A).Emit("said", m.A, m.B)
+	}))
+	n.On("shout", sio.Handle(func(_ context.Context, _ *sio.Socket, what sio.Args) error {
+		return n.Emit("shouted", what)
+	}))
+	n.On("shout-others", sio.Handle(func(_ context.Context, s *sio.Socket, what sio.Args) error {
+		return s.Broadcast().Emit("shouted", what)
+	}))
+	n.On("boom", sio.Handle(func(context.Context, *sio.Socket, sio.None) error { panic("boom") }))
+	n.On("fail", sio.Handle(func(_ context.Context, _ *sio.Socket, kind string) error {
+		if kind == "public" {
+			return &sio.Error{Code: "nope", Message: "not today", Data: 7}
+		}
+		return errors.New("secret detail")
+	}))
+	n.On("block", sio.Handle(func(ctx context.Context, s *sio.Socket, _ sio.None) error {
+		if err := s.Emit("blocked"); err != nil {
+			return err
+		}
+		select {
+		case <-a.release:
+		case <-ctx.Done():
+		}
+		return nil
+	}))
+	n.On("emit-then-sleep", sio.Handle(func(ctx context.Context, s *sio.Socket, ms int) error {
+		if err := s.Emit("before", time.Now().UnixMicro()); err != nil {
+			return err
+		}
+		t := time.NewTimer(time.Duration(ms) * time.Millisecond)
+		defer t.Stop()
+		<-t.C
+		return s.Emit("after", time.Now().UnixMicro())
+	}))
+	n.On("kick", sio.Handle(func(_ context.Context, s *sio.Socket, all bool) error {
+		s.Disconnect(all)
+		return nil
+	}))
+	n.On("drop", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
+		s.Drop()
+		return nil
+	}))
+	n.On("request", sio.Reply(func(_ context.Context, s *sio.Socket, header string) ([]string, error) {
+		r := s.Request()
+		return []string{r.Method, r.RawQuery, r.Header.Get(header), r.Host}, nil
+	}))
+}
+
+func (a *app) ended() []sio.Reason {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]sio.Reason(nil), a.reasons...)
+}
+
+func (a *app) handled() []int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]int(nil), a.order...)
+}

@@ -1,0 +1,161 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/core/sio"
+)
+
+func init() {
+	register(
+		Case{Name: "limits/slow-reader", Rule: "a client that does not read is disconnected at the queue's bound, the others receive everything, memory stays flat", Spec: "reliability R01, F04",
+			opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueue = 1<<20, 1024 }, run: slowReader},
+		Case{Name: "limits/slow-poller", Rule: "a client that does not poll is disconnected at the queue's bound", Spec: "reliability R01",
+			opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueue = 1<<20, 100 }, run: func(c *Context) {
+				s := c.Polling()
+				s.Join("")
+				for i := range 200 {
+					_ = c.Server.Of("/").Emit("x", i)
+				}
+				c.reason(sio.SlowClient)
+				c.Want("later", s.Get().Status, 400)
+			}},
+		Case{Name: "limits/one-big-message", Rule: "a single message over the queue's bound may pass", Spec: "DESIGN 3",
+			opts: func(o *sio.Options) { o.MaxQueueBytes = 1 << 10 }, run: func(c *Context) {
+				w := c.Join("")
+				_ = c.Server.Of("/").Emit("x", strings.Repeat("y", 1<<20))
+				if got := w.Next(); len(got) < 1<<20 {
+					c.T.Errorf("got %d bytes", len(got))
+				}
+			}},
+		Case{Name: "lifecycle/shutdown", Rule: "Shutdown answers held polls, closes websockets with 1001, refuses handshakes with 503, and ends within its context", Spec: "reliability F20", run: func(c *Context) {
+			s := c.Polling()
+			s.Join("")
+			held := s.Hold()
+			idle := c.Polling()
+			idle.Join("")
+			w := c.Join("")
+			c.holds(s)
+			done := make(chan error, 1)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			from := time.Now()
+			go func() { done <- c.Server.Shutdown(ctx) }()
+			c.Want("held poll", <-held, "200 1")
+			c.Want("websocket", w.End().Code, 1001)
+			if err := <-done; err != nil {
+				c.T.Errorf("Shutdown: %v", err)
+			}
+			if d := time.Since(from); d > 3*time.Second {
+				c.T.Errorf("Shutdown took %v", d)
+			}
+			c.Want("handshake", c.Must("GET", q4, "").Status, 503)
+			if ws, a := c.Upgrade(w4, ""); ws != nil || a.Status != 503 {
+				c.T.Errorf("websocket: %v", a)
+			}
+			c.Want("reasons", c.app.ended(), []sio.Reason{sio.ServerShutdown, sio.ServerShutdown, sio.ServerShutdown})
+			c.Want("a second call", c.Server.Shutdown(ctx), sio.ErrServerClosed)
+		}},
+		Case{Name: "lifecycle/shutdown-deadline", Rule: "a handler that does not return does not keep Shutdown beyond its context", Spec: "reliability F07", run: func(c *Context) {
+			release := make(chan struct{})
+			c.Server.Of("/").On("stuck", sio.Handle(func(context.Context, *sio.Socket, sio.None) error {
+				<-release
+				return nil
+			}))
+			w := c.Join("")
+			w.Send(`42["stuck"]`)
+			c.holds(nil)
+			ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+			defer cancel()
+			if err := c.Server.Shutdown(ctx); err != context.DeadlineExceeded {
+				c.T.Errorf("Shutdown: %v", err)
+			}
+			close(release)
+		}},
+		Case{Name: "lifecycle/restart", Rule: "after a restart on the same address clients connect again", Spec: "bridge 6", run: func(c *Context) {
+			w := c.Join("")
+			addr := strings.TrimPrefix(c.Host.URL, "http://")
+			c.Stop()
+			w.End()
+			c.Start(addr)
+			c.Want("same address", c.Host.URL, "http://"+addr)
+			c.Alive()
+			s := c.Polling()
+			s.Join("")
+		}},
+		Case{Name: "lifecycle/once", Rule: "OnDisconnect runs exactly once, whoever ends the socket", Spec: "reliability R15", run: func(c *Context) {
+			const n = 50
+			var wg sync.WaitGroup
+			for i := range n {
+				w := c.Join("")
+				wg.Add(2)
+				go func() {
+					defer wg.Done()
+					if i%2 == 0 {
+						w.Send(`42["kick",true]`)
+					} else {
+						w.Send("41")
+					}
+				}()
+				go func() {
+					defer wg.Done()
+					w.Reset()
+				}()
+			}
+			wg.Wait()
+			c.Eventually("all ends", func() bool { return c.Server.Stats().Sessions == 0 && len(c.app.ended()) >= n })
+			c.Want("ends", len(c.app.ended()), n)
+		}},
+	)
+}
+
+func slowReader(c *Context) {
+	slow := c.Join("")
+	good := c.Join("")
+	const count = 4000
+	pad := strings.Repeat("x", 4096)
+	var before, peak runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	got := make(chan int, 1)
+	ready := make(chan struct{}, 1)
+	go func() {
+		for i := range count {
+			if p, err := good.Read(); err != nil || p != fmt.Sprintf(`42["x",%d,"%s"]`, i, pad) {
+				got <- i
+				return
+			}
+			if i%50 == 49 {
+				ready <- struct{}{}
+			}
+		}
+		got <- count
+	}()
+	for i := range count {
+		if err := c.Server.Of("/").Emit("x", i, pad); err != nil {
+			c.T.Fatal(err)
+		}
+		if i%50 == 49 {
+			select { // the one that reads sets the pace
+			case <-ready:
+			case n := <-got:
+				c.T.Fatalf("the other client got %d messages", n)
+			}
+		}
+		if i == count/2 {
+			runtime.GC()
+			runtime.ReadMemStats(&peak)
+		}
+	}
+	c.Want("the other client", <-got, count)
+	c.reason(sio.SlowClient)
+	if grown := int64(peak.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
+		c.T.Errorf("the heap grew by %d bytes while 16 MiB were sent", grown)
+	}
+	_ = slow.Conn.Close()
+}

@@ -1,0 +1,235 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/wire"
+)
+
+func init() {
+	register(
+		Case{Name: "upgrade/steps", Rule: "probe, pong, noop for the waiting poll, upgrade", Spec: "protocol 2.9", run: upgradeSteps},
+		Case{Name: "upgrade/interrupted", Rule: "an upgrade that is interrupted at any step loses, doubles and reorders nothing", Spec: "reliability E12, F23", run: upgradeInterrupted},
+		Case{Name: "upgrade/under-traffic", Rule: "1 000 numbered messages each way while the upgrade happens arrive in order", Spec: "reliability E13, F24", run: upgradeUnderTraffic},
+		Case{Name: "upgrade/bad-probes", Rule: "a candidate that does not probe is closed and polling goes on", Spec: "reliability E07-E09, (g) 5 without probe", run: func(c *Context) {
+			s := c.Polling()
+			s.Join("")
+			for _, row := range [][]string{{"5"}, {"2"}, {"40"}, {"2probe", "40"}, {"2probe", "2probe"}, {"2probe", "x"}, {""}} {
+				w := c.probe(s)
+				w.Send(row...)
+				w.End()
+				s.Post(`42["echo",1]`)
+				c.Want(fmt.Sprintf("polling after %q", row), s.Packets(1)[0], `42["echo",1]`)
+			}
+		}},
+		Case{Name: "upgrade/second", Rule: "a second candidate is refused, during and after an upgrade", Spec: "reliability E10", run: func(c *Context) {
+			s := c.Polling()
+			s.Join("")
+			w := s.Probe()
+			if second, a := s.Upgrade(w4+"&sid="+s.Open.SID, ""); second != nil {
+				c.T.Error("second candidate upgraded")
+			} else {
+				c.Want("second", a.Status, 400)
+			}
+			w.Send("2probe")
+			c.Want("pong", w.Next(), "3probe")
+			w.Send("5", `42["echo",1]`)
+			c.Want("echo", w.Next(), `42["echo",1]`)
+			if second, _ := s.Upgrade(w4+"&sid="+s.Open.SID, ""); second != nil {
+				c.T.Error("upgraded twice")
+			}
+			c.Want("GET", s.Get(), `400 {"code":3,"message":"Bad request"}`)
+			c.Want("POST", s.Post("42"), `400 {"code":3,"message":"Bad request"}`)
+			w.Send(`42["echo",2]`)
+			c.Want("still served", w.Next(), `42["echo",2]`)
+		}},
+		Case{Name: "upgrade/timeout", Rule: "a silent candidate is closed, polling goes on", Spec: "reliability E11",
+			opts: func(o *sio.Options) { o.UpgradeTimeout = 200 * time.Millisecond }, run: func(c *Context) {
+				s := c.Polling()
+				s.Join("")
+				w := s.Probe()
+				w.End()
+				w = c.probe(s)
+				w.Send("2probe")
+				w.Next()
+				w.End()
+				s.Post(`42["echo",1]`)
+				c.Want("polling", s.Packets(1)[0], `42["echo",1]`)
+			}},
+	)
+}
+
+// probe opens a candidate, once the session has forgotten the one before.
+func (c *Context) probe(s *wire.Session) (w *wire.WS) {
+	c.T.Helper()
+	c.Eventually("room for another candidate", func() bool {
+		var a wire.Answer
+		if w, a = s.Upgrade(w4+"&sid="+s.Open.SID, ""); w == nil {
+			c.Want("refused meanwhile", a.Status, 400)
+		}
+		return w != nil
+	})
+	return w
+}
+
+func upgradeSteps(c *Context) {
+	s := c.Polling()
+	s.Join("")
+	held := s.Hold()
+	c.holds(s)
+	w := s.Probe()
+	w.Send("2probe")
+	c.Want("pong", w.Next(), "3probe")
+	c.Want("waiting poll", <-held, "200 6")
+	c.Want("poll meanwhile", s.Get(), "200 6")
+	s.Post(`42["echo","via polling"]`)
+	c.Want("messages stay on polling", s.Packets(1)[0], `42["echo","via polling"]`)
+	s.Post(`42["echo","held back"]`)
+	w.Send("5")
+	c.Want("queue goes to the websocket", w.Next(), `42["echo","held back"]`)
+	w.Send(`42["echo","via websocket"]`)
+	c.Want("websocket", w.Next(), `42["echo","via websocket"]`)
+}
+
+// upgradeInterrupted kills the candidate after each step, with messages both ways.
+func upgradeInterrupted(c *Context) {
+	steps := []string{"tcp", "101", "probe sent", "probe answered", "waiting poll ended", "post in flight"}
+	for _, step := range steps {
+		s := c.Polling()
+		s.Join("")
+		var got []string
+		n := 0
+		echo := func() { s.Post(fmt.Sprintf(`42["echo",%d]`, n)); n++ }
+		echo()
+		if step != "tcp" {
+			w := s.Probe()
+			echo()
+			switch step {
+			case "probe sent":
+				w.Send("2probe")
+			case "probe answered":
+				w.Send("2probe")
+				w.Next()
+			case "waiting poll ended":
+				got = append(got, s.Packets(n)...)
+				held := s.Hold()
+				c.holds(s)
+				w.Send("2probe")
+				w.Next()
+				c.Want(step, <-held, "200 6")
+			case "post in flight":
+				w.Send("2probe")
+				w.Next()
+				echo()
+			}
+			w.Reset()
+			echo()
+		} else {
+			w, _ := s.Upgrade(w4+"&sid="+s.Open.SID, "")
+			w.Reset()
+		}
+		echo()
+		got = append(got, s.Packets(n-len(got))...)
+		for i, p := range got {
+			if want := fmt.Sprintf(`42["echo",%d]`, i); p != want {
+				c.T.Errorf("after %q: message %d is %s", step, i, p)
+			}
+		}
+		// And then an upgrade that succeeds.
+		w := c.probe(s)
+		w.Send("2probe")
+		w.Next()
+		w.Send("5", `42["echo","done"]`)
+		c.Want("upgraded after "+step, w.Next(), `42["echo","done"]`)
+		// After the upgrade packet the websocket is the session.
+		w.Reset()
+		c.Eventually("the end", func() bool { return len(c.app.ended()) == 1 })
+		c.app.mu.Lock()
+		c.app.reasons = nil
+		c.app.mu.Unlock()
+	}
+}
+
+func upgradeUnderTraffic(c *Context) {
+	const count = 1000
+	s := c.Polling()
+	s.Join("")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() { // the server's side of the traffic
+		defer wg.Done()
+		for i := range count {
+			if ctx.Err() != nil {
+				return
+			}
+			_ = c.Server.Of("/").Emit("down", i)
+			if i%20 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}()
+	var down []string
+	take := func(body string) {
+		for _, p := range strings.Split(body, "\x1e") {
+			if strings.HasPrefix(p, `42["down"`) {
+				down = append(down, p)
+			}
+		}
+	}
+	up := 0
+	post := func(n int) {
+		var b []string
+		for range n {
+			b = append(b, fmt.Sprintf(`42["n",%d]`, up))
+			up++
+		}
+		c.Want("post", s.Post(strings.Join(b, "\x1e")), "200 ok")
+	}
+	for range 5 {
+		post(20)
+		take(s.Get().Body)
+	}
+	w := s.Probe()
+	post(20)
+	w.Send("2probe")
+	for { // as the client does: poll until the probe is answered and the poll has ended
+		post(5)
+		take(s.Get().Body)
+		if up > 200 {
+			break
+		}
+	}
+	c.Want("pong", w.Next(), "3probe")
+	w.Send("5")
+	go func() {
+		for i := up; i < count; i++ {
+			w.Send(fmt.Sprintf(`42["n",%d]`, i))
+		}
+	}()
+	for len(down) < count {
+		p, err := w.Read()
+		if err != nil {
+			c.T.Fatalf("after %d messages: %v", len(down), err)
+		}
+		take(p)
+	}
+	wg.Wait()
+	for i, p := range down {
+		if want := fmt.Sprintf(`42["down",%d]`, i); p != want {
+			c.T.Fatalf("down %d is %s", i, p)
+		}
+	}
+	c.Eventually("all events", func() bool { return len(c.app.handled()) == count })
+	for i, n := range c.app.handled() {
+		if n != i {
+			c.T.Fatalf("up %d is %d", i, n)
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package sio_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/siokit/siokit/conformance"
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// TestConformance runs the suite on net/http alone.
+func TestConformance(t *testing.T) {
+	conformance.Run(t, func(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
+		mux := http.NewServeMux()
+		cookie := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Add("Set-Cookie", "host=1")
+			srv.ServeHTTP(w, r)
+		})
+		mux.Handle(cfg.Path, cookie)
+		mux.Handle(cfg.Path+"/", cookie)
+		mux.HandleFunc("/plain", func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("ok")) })
+		return conformance.ServeHTTP(t, mux, cfg)
+	})
+}

@@ -1,0 +1,435 @@
+// Package wire speaks HTTP and websockets by hand, for tests: it shares no codec
+// with what it tests and can say things that no client library would.
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Patience bounds every wait of a client. It is long because it is only ever
+// used up by a failure.
+const Patience = 5 * time.Second
+
+// Client talks to one mount point.
+type Client struct {
+	TB   testing.TB
+	Base string // http://127.0.0.1:port
+	Path string // /socket.io/
+	HTTP *http.Client
+	Head http.Header // sent with every request
+
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+// New returns a client that is closed with the test.
+func New(tb testing.TB, base, path string) *Client {
+	tr := &http.Transport{MaxIdleConnsPerHost: 16}
+	c := &Client{TB: tb, Base: base, Path: path, HTTP: &http.Client{Transport: tr, Timeout: Patience, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}, Head: http.Header{}}
+	tb.Cleanup(c.Close)
+	return c
+}
+
+// Close ends all connections.
+func (c *Client) Close() {
+	c.HTTP.CloseIdleConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, nc := range c.conns {
+		_ = nc.Close()
+	}
+	c.conns = nil
+}
+
+// Answer is an HTTP answer.
+type Answer struct {
+	Status int
+	Body   string
+	Header http.Header
+}
+
+// String is status and body, the form in which tests compare answers.
+func (a Answer) String() string { return fmt.Sprintf("%d %s", a.Status, a.Body) }
+
+// Do sends a request with a query below the mount point.
+func (c *Client) Do(ctx context.Context, method, query, body string, head ...string) (Answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.Base+c.Path+"?"+query, strings.NewReader(body))
+	if err != nil {
+		return Answer{}, err
+	}
+	for k, vs := range c.Head {
+		req.Header[k] = vs
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "text/plain;charset=UTF-8")
+	}
+	for i := 0; i+1 < len(head); i += 2 {
+		req.Header.Set(head[i], head[i+1])
+	}
+	resp, err := c.HTTP.Do(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return Answer{resp.StatusCode, string(b), resp.Header}, err
+}
+
+// Must is Do without patience for errors.
+func (c *Client) Must(method, query, body string, head ...string) Answer {
+	c.TB.Helper()
+	a, err := c.Do(context.Background(), method, query, body, head...)
+	if err != nil {
+		c.TB.Fatalf("%s ?%s: %v", method, query, err)
+	}
+	return a
+}
+
+// Open is the open packet of an Engine.IO handshake.
+type Open struct {
+	SID          string   `json:"sid"`
+	Upgrades     []string `json:"upgrades"`
+	PingInterval int      `json:"pingInterval"`
+	PingTimeout  int      `json:"pingTimeout"`
+	MaxPayload   int      `json:"maxPayload"`
+}
+
+// Session is an Engine.IO 4 polling session.
+type Session struct {
+	*Client
+	Open Open
+}
+
+const poll4 = "EIO=4&transport=polling"
+
+// Polling opens a session; more is added to the handshake's query.
+func (c *Client) Polling(more ...string) *Session {
+	c.TB.Helper()
+	a := c.Must("GET", strings.Join(append([]string{poll4}, more...), "&"), "")
+	if a.Status != 200 || !strings.HasPrefix(a.Body, "0") {
+		c.TB.Fatalf("handshake: %v", a)
+	}
+	s := &Session{Client: c}
+	if err := json.Unmarshal([]byte(a.Body[1:]), &s.Open); err != nil {
+		c.TB.Fatalf("open packet %q: %v", a.Body, err)
+	}
+	return s
+}
+
+// Query is the query of the session's requests.
+func (s *Session) Query() string { return poll4 + "&sid=" + url.QueryEscape(s.Open.SID) }
+
+// Get polls once.
+func (s *Session) Get() Answer { s.TB.Helper(); return s.Must("GET", s.Query(), "") }
+
+// Post sends packets.
+func (s *Session) Post(body string) Answer { s.TB.Helper(); return s.Must("POST", s.Query(), body) }
+
+// Hold polls in the background.
+func (s *Session) Hold() <-chan Answer {
+	ch := make(chan Answer, 1)
+	go func() {
+		a, err := s.Do(context.Background(), "GET", s.Query(), "")
+		if err != nil {
+			a = Answer{Body: err.Error()}
+		}
+		ch <- a
+	}()
+	return ch
+}
+
+// Packets polls until n packets other than pings and noops have come.
+func (s *Session) Packets(n int) (list []string) {
+	s.TB.Helper()
+	for len(list) < n {
+		a := s.Get()
+		if a.Status != 200 {
+			s.TB.Fatalf("poll: %v; so far %q", a, list)
+		}
+		for _, p := range strings.Split(a.Body, "\x1e") {
+			switch p {
+			case "2":
+				s.Post("3")
+			case "6":
+			default:
+				list = append(list, p)
+			}
+		}
+	}
+	return list
+}
+
+// Join connects a namespace ("" is the default one) and returns the answer.
+func (s *Session) Join(ns string) string {
+	s.TB.Helper()
+	if a := s.Post("40" + ns); a.Status != 200 {
+		s.TB.Fatalf("connect: %v", a)
+	}
+	return s.Packets(1)[0]
+}
+
+// WS is a websocket.
+type WS struct {
+	TB   testing.TB
+	Conn net.Conn
+	br   *bufio.Reader
+	Head http.Header // of the 101
+	mu   sync.Mutex
+	// NoPong leaves Engine.IO pings unanswered and returns them from Next.
+	NoPong bool
+}
+
+// Upgrade sends an opening handshake and returns the answer; the WS is nil
+// unless it is a 101. early is sent in the same segment.
+func (c *Client) Upgrade(query, early string, head ...string) (*WS, Answer) {
+	c.TB.Helper()
+	u, err := url.Parse(c.Base)
+	if err != nil {
+		c.TB.Fatal(err)
+	}
+	nc, err := net.DialTimeout("tcp", u.Host, Patience)
+	if err != nil {
+		c.TB.Fatal(err)
+	}
+	c.mu.Lock()
+	c.conns = append(c.conns, nc)
+	c.mu.Unlock()
+	var key [16]byte
+	_, _ = rand.Read(key[:])
+	h := http.Header{
+		"Host": {u.Host}, "Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {base64.StdEncoding.EncodeToString(key[:])},
+	}
+	for k, vs := range c.Head {
+		h[k] = vs
+	}
+	for i := 0; i+1 < len(head); i += 2 {
+		if head[i+1] == "" {
+			h.Del(head[i])
+		} else {
+			h.Set(head[i], head[i+1])
+		}
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "GET %s?%s HTTP/1.1\r\n", c.Path, query)
+	_ = h.Write(&b)
+	b.WriteString("\r\n" + early)
+	_ = nc.SetDeadline(time.Now().Add(Patience))
+	if _, err := nc.Write(b.Bytes()); err != nil {
+		c.TB.Fatal(err)
+	}
+	br := bufio.NewReader(nc)
+	resp, err := http.ReadResponse(br, &http.Request{Method: "GET"})
+	if err != nil {
+		c.TB.Fatalf("answer to the upgrade: %v", err)
+	}
+	a := Answer{Status: resp.StatusCode, Header: resp.Header}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		body, _ := io.ReadAll(resp.Body)
+		a.Body = string(body)
+		_ = nc.Close()
+		return nil, a
+	}
+	return &WS{TB: c.TB, Conn: nc, br: br, Head: resp.Header}, a
+}
+
+const ws4 = "EIO=4&transport=websocket"
+
+// WebSocket opens an Engine.IO 4 session on a websocket and returns its open packet.
+func (c *Client) WebSocket(more ...string) (*WS, Open) {
+	c.TB.Helper()
+	w, a := c.Upgrade(strings.Join(append([]string{ws4}, more...), "&"), "")
+	if w == nil {
+		c.TB.Fatalf("websocket: %v", a)
+	}
+	var o Open
+	first := w.Next()
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(first, "0")), &o); err != nil {
+		c.TB.Fatalf("open packet %q: %v", first, err)
+	}
+	return w, o
+}
+
+// Join opens a session on a websocket and joins a namespace ("" is the default one).
+func (c *Client) Join(ns string) *WS {
+	c.TB.Helper()
+	w, _ := c.WebSocket()
+	w.Send("40" + ns)
+	if got := w.Next(); !strings.HasPrefix(got, "40"+ns) {
+		c.TB.Fatalf("connect: %q", got)
+	}
+	return w
+}
+
+// Probe opens a websocket for a session that polls.
+func (s *Session) Probe() *WS {
+	s.TB.Helper()
+	w, a := s.Upgrade(ws4+"&sid="+s.Open.SID, "")
+	if w == nil {
+		s.TB.Fatalf("probe: %v", a)
+	}
+	return w
+}
+
+// Frame builds a masked client frame. b0 is FIN, RSV and opcode.
+func Frame(b0 byte, payload []byte) []byte {
+	f := []byte{b0}
+	switch n := len(payload); {
+	case n < 126:
+		f = append(f, 0x80|byte(n))
+	case n < 1<<16:
+		f = append(f, 0x80|126, byte(n>>8), byte(n))
+	default:
+		f = binary.BigEndian.AppendUint64(append(f, 0x80|127), uint64(n))
+	}
+	mask := [4]byte{0x12, 0x34, 0x56, 0x78}
+	f = append(f, mask[:]...)
+	for i, b := range payload {
+		f = append(f, b^mask[i&3])
+	}
+	return f
+}
+
+// Raw writes bytes as they are.
+func (w *WS) Raw(b []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_ = w.Conn.SetWriteDeadline(time.Now().Add(Patience))
+	_, err := w.Conn.Write(b)
+	return err
+}
+
+// Send sends text messages; errors are left for the reads to find.
+func (w *WS) Send(texts ...string) {
+	var b []byte
+	for _, t := range texts {
+		b = append(b, Frame(0x81, []byte(t))...)
+	}
+	_ = w.Raw(b)
+}
+
+// SendBinary sends a binary message.
+func (w *WS) SendBinary(p []byte) { _ = w.Raw(Frame(0x82, p)) }
+
+// CloseError is the end of a websocket: the code of the close frame, 1005 for
+// one without, 1006 when there was none.
+type CloseError struct {
+	Code   int
+	Reason string
+}
+
+// Error implements error.
+func (e *CloseError) Error() string { return fmt.Sprintf("closed %d %s", e.Code, e.Reason) }
+
+// ReadFrame reads one frame.
+func (w *WS) ReadFrame() (b0 byte, payload []byte, err error) {
+	_ = w.Conn.SetReadDeadline(time.Now().Add(Patience))
+	var h [2]byte
+	if _, err = io.ReadFull(w.br, h[:]); err != nil {
+		return 0, nil, err
+	}
+	n := uint64(h[1] & 0x7f)
+	switch n {
+	case 126:
+		var l [2]byte
+		_, err = io.ReadFull(w.br, l[:])
+		n = uint64(binary.BigEndian.Uint16(l[:]))
+	case 127:
+		var l [8]byte
+		_, err = io.ReadFull(w.br, l[:])
+		n = binary.BigEndian.Uint64(l[:])
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	if h[1]&0x80 != 0 {
+		return 0, nil, errors.New("the server masked a frame")
+	}
+	payload = make([]byte, n)
+	_, err = io.ReadFull(w.br, payload)
+	return h[0], payload, err
+}
+
+// Read returns the next message; binary ones as "b" and base64. Engine.IO pings
+// are answered and skipped.
+func (w *WS) Read() (string, error) {
+	for {
+		b0, p, err := w.ReadFrame()
+		if err != nil {
+			var ne net.Error
+			if errors.As(err, &ne) && ne.Timeout() {
+				return "", fmt.Errorf("nothing came: %w", err)
+			}
+			return "", &CloseError{Code: 1006}
+		}
+		switch b0 {
+		case 0x81:
+			if string(p) == "2" && !w.NoPong {
+				w.Send("3")
+				continue
+			}
+			return string(p), nil
+		case 0x82:
+			return "b" + base64.StdEncoding.EncodeToString(p), nil
+		case 0x88:
+			if len(p) < 2 {
+				return "", &CloseError{Code: 1005}
+			}
+			_ = w.Raw(Frame(0x88, p[:2]))
+			return "", &CloseError{Code: int(p[0])<<8 | int(p[1]), Reason: string(p[2:])}
+		case 0x8a, 0x89:
+			return fmt.Sprintf("control %x %s", b0, p), nil
+		default:
+			return "", fmt.Errorf("unexpected frame %x %q", b0, p)
+		}
+	}
+}
+
+// Next is Read without patience for errors.
+func (w *WS) Next() string {
+	w.TB.Helper()
+	s, err := w.Read()
+	if err != nil {
+		w.TB.Fatalf("read: %v", err)
+	}
+	return s
+}
+
+// End reads until the websocket has ended and returns how.
+func (w *WS) End() *CloseError {
+	w.TB.Helper()
+	for {
+		_, err := w.Read()
+		var ce *CloseError
+		if errors.As(err, &ce) {
+			return ce
+		}
+		if err != nil {
+			w.TB.Fatalf("the websocket did not end: %v", err)
+		}
+	}
+}
+
+// Reset ends the connection with a TCP reset.
+func (w *WS) Reset() {
+	_ = w.Conn.(*net.TCPConn).SetLinger(0)
+	_ = w.Conn.Close()
+}
