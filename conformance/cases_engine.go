@@ -409,7 +409,7 @@ func badPayloads(c *Context) {
 	}{
 		{"P01 empty", "", nil, 400, sio.ParseError},
 		{"P02 separators", strings.Repeat("\x1e", 1<<20), nil, 400, sio.ParseError},
-		{"P02 65 packets", strings.Repeat("3\x1e", 64) + "3", nil, 400, sio.ParseError},
+		{"P02 10 001 packets", strings.Repeat("3\x1e", 10_000) + "3", nil, 400, sio.ParseError},
 		{"P03 unknown type", "9hello", nil, 400, sio.ParseError},
 		{"P03 letter", "ahello", nil, 400, sio.ParseError},
 		{"P03 colon", ":", nil, 400, sio.ParseError},

@@ -140,7 +140,7 @@ var DefaultLimits = Limits{
 	EventName:       256,
 	Namespace:       256,
 	Auth:            16 << 10,
-	PayloadPackets:  64,
+	PayloadPackets:  10_000,
 }
 
 // MaxID is the largest ack id that every client can hold: 2^53-1.

@@ -394,6 +394,7 @@ func (w *WS) Read() (string, error) {
 				return "", &CloseError{Code: 1005}
 			}
 			_ = w.Raw(Frame(0x88, p[:2]))
+			_ = w.Conn.Close()
 			return "", &CloseError{Code: int(p[0])<<8 | int(p[1]), Reason: string(p[2:])}
 		case 0x8a, 0x89:
 			return fmt.Sprintf("control %x %s", b0, p), nil

@@ -327,8 +327,12 @@ func (rd *reader) control(op ws.OpCode, payload []byte) error {
 	return nil
 }
 
-// discard reads until the peer has closed or the goodbye took too long.
+// discard reads until the peer has closed or the goodbye took too long. The
+// peer is shown at once that nothing more will come.
 func (rd *reader) discard() {
+	if half, ok := rd.c.nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
 	_ = rd.c.nc.SetReadDeadline(time.Now().Add(time.Second))
 	var b [512]byte
 	for {

@@ -1,0 +1,93 @@
+package core_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/siokit/siokit"
+
+// rules is the import graph: what each package of the root module may import
+// of it, and of third parties. A pattern that ends in "/*" covers what lies below.
+// The standard library is always allowed.
+var rules = []struct {
+	pkg     string
+	allowed []string
+}{
+	{"core", nil},
+	{"core/packet", nil},
+	{"core/acl", nil},
+	{"core/internal/*", nil},
+	{"core/packet/*", []string{"core/packet"}},
+	{"core/host", []string{"github.com/gobwas/ws"}},
+	{"core/dialect", []string{"core/packet", "core/host"}},
+	{"core/dialect/*", []string{"core/dialect", "core/packet", "core/packet/*", "core/host"}},
+	{"core/transport", []string{"core/host", "core/packet"}},
+	{"core/transport/websocket", []string{"core/transport", "core/host", "core/packet", "github.com/gobwas/ws"}},
+	{"core/transport/*", []string{"core/transport", "core/host", "core/packet"}},
+	{"core/virtsocket", []string{"core/host", "core/packet", "core/dialect", "core/transport", "core/internal/*"}},
+	{"core/cluster", []string{"core/packet"}},
+	{"core/mixin", []string{"core/sio", "core/acl"}},
+	{"core/sio", []string{"core/virtsocket", "core/dialect", "core/dialect/*", "core/transport", "core/transport/*", "core/packet", "core/packet/*", "core/acl", "core/cluster", "core/host", "core/internal/*"}},
+	{"sessionbridge", []string{"core/sio", "core/host"}},
+	{"internal/*", nil},
+	{"conformance", []string{"core/sio", "core/host", "sessionbridge", "internal/*"}},
+}
+
+func matches(pattern, pkg string) bool {
+	if dir, ok := strings.CutSuffix(pattern, "/*"); ok {
+		return strings.HasPrefix(pkg, dir+"/")
+	}
+	return pattern == pkg
+}
+
+func TestImportRules(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")
+	cmd.Env = append(cmd.Environ(), "GOWORK=off")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := 0
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkg := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		seen++
+		i := slices.IndexFunc(rules, func(r struct {
+			pkg     string
+			allowed []string
+		}) bool {
+			return matches(r.pkg, pkg)
+		})
+		if i < 0 {
+			t.Errorf("package %s has no import rule", pkg)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
+				continue // standard library
+			}
+			imp = strings.TrimPrefix(imp, module+"/")
+			if !slices.ContainsFunc(rules[i].allowed, func(a string) bool { return matches(a, imp) }) {
+				t.Errorf("%s must not import %s; allowed: %v", pkg, imp, rules[i].allowed)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("go list saw %d packages only", seen)
+	}
+}

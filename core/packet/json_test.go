@@ -1,0 +1,115 @@
+package packet
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestSplit(t *testing.T) {
+	for _, row := range []struct {
+		in   string
+		want []string // nil: an error
+	}{
+		{`[]`, []string{}},
+		{` [ ] `, []string{}},
+		{`["a"]`, []string{`"a"`}},
+		{`["a",1,-0.5e+3,true,false,null,{"b":[1,{}]},[]]`, []string{`"a"`, "1", "-0.5e+3", "true", "false", "null", `{"b":[1,{}]}`, "[]"}},
+		{"[ 1 ,\t2\r\n]", []string{"1", "2"}},
+		{`["\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00"]`, []string{`"\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00"`}},
+		{`["long enough to be looked at in words, é€😀"]`, []string{`"long enough to be looked at in words, é€😀"`}},
+		{``, nil}, {`{}`, nil}, {`[`, nil}, {`[1`, nil}, {`[1,`, nil}, {`[1,]`, nil}, {`[,1]`, nil}, {`[1 2]`, nil},
+		{`[1]x`, nil}, {`[1][2]`, nil}, {`["a`, nil}, {`["a\"]`, nil}, {`["\x"]`, nil}, {`["\u12"]`, nil}, {`["\u12g4"]`, nil},
+		{"[\"\n\"]", nil}, {"[\"\x00\"]", nil}, {`[01]`, nil}, {`[1.]`, nil}, {`[.5]`, nil}, {`[+1]`, nil}, {`[1e]`, nil}, {`[-]`, nil},
+		{`[tru]`, nil}, {`[nul]`, nil}, {`[True]`, nil}, {`[{"a"}]`, nil}, {`[{"a":}]`, nil}, {`[{a:1}]`, nil}, {`[{"a":1,}]`, nil}, {`[{1:1}]`, nil},
+		{`[[[[1]]]]`, []string{`[[[1]]]`}},
+		{`[[[[[1]]]]]`, nil}, // deeper than 4
+	} {
+		got, err := Split([]byte(row.in), nil, 4)
+		if (err == nil) != (row.want != nil) {
+			t.Errorf("%s: error %v", row.in, err)
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		if len(got) != len(row.want) {
+			t.Errorf("%s: %q", row.in, got)
+			continue
+		}
+		for i := range got {
+			if string(got[i]) != row.want[i] {
+				t.Errorf("%s: element %d is %s", row.in, i, got[i])
+			}
+		}
+	}
+}
+
+func TestUnquote(t *testing.T) {
+	for in, want := range map[string]string{
+		`""`: "", `"plain"`: "plain", `"a\nb"`: "a\nb", `"\u00e9\ud83d\ude00"`: "é😀",
+		`"\ud800"`: "\ufffd", `"\ud800\u0041"`: "\ufffdA", `"\/\"\\"`: `/"\`,
+	} {
+		if got := string(Unquote([]byte(in))); got != want {
+			t.Errorf("%s: %q", in, got)
+		}
+	}
+}
+
+// FuzzSplit holds the scanner against encoding/json: both accept the same
+// arrays and cut them into the same values.
+func FuzzSplit(f *testing.F) {
+	for _, s := range []string{`[]`, `["a",1]`, `[{"a":[1,2,{"b":null}]},"\u00e9"]`, `[-0.5e+3,true]`, "[\"\u2028\"]", `[1,]`, `["\ud800"]`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !utf8.Valid(data) {
+			return // transports refuse it before
+		}
+		got, err := Split(data, nil, 0)
+		var want []json.RawMessage
+		jerr := json.Unmarshal(data, &want)
+		if jerr == nil && want == nil {
+			jerr = json.Unmarshal([]byte("{"), &want) // null is an array to encoding/json
+		}
+		if (err == nil) != (jerr == nil) {
+			t.Fatalf("%q: ours %v, encoding/json %v", data, err, jerr)
+		}
+		if err != nil {
+			return
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%q: %d elements instead of %d", data, len(got), len(want))
+		}
+		for i := range got {
+			if strings.TrimSpace(string(got[i])) != strings.TrimSpace(string(want[i])) {
+				t.Fatalf("%q: element %d: %s instead of %s", data, i, got[i], want[i])
+			}
+			if got[i][0] == '"' {
+				var s string
+				if err := json.Unmarshal(got[i], &s); err != nil || s != string(Unquote(got[i])) {
+					t.Fatalf("%s: %q instead of %q (%v)", got[i], Unquote(got[i]), s, err)
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkSplit(b *testing.B) {
+	for name, in := range map[string]string{
+		"str16": `["echo","0123456789abcdef"]`,
+		"chat":  `["say",{"room":"lobby","user":{"id":42,"name":"ann"},"text":"hello everyone in the room","at":1732147200123,"tags":["a","b"]}]`,
+		"str1k": `["echo","` + strings.Repeat("x", 1024) + `"]`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(in)))
+			data := []byte(in)
+			var args []json.RawMessage
+			for b.Loop() {
+				args, _ = Split(data, args[:0], 64)
+			}
+		})
+	}
+}

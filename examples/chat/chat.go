@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/core/sio"
+)
+
+// Message is one line of the chat.
+type Message struct {
+	Nick string    `json:"nick"`
+	Text string    `json:"text"`
+	At   time.Time `json:"at"`
+}
+
+// Joined is what a client gets for joining a room.
+type Joined struct {
+	Room    string    `json:"room"`
+	Nicks   []string  `json:"nicks"`
+	History []Message `json:"history"`
+}
+
+const (
+	historySize = 50
+	maxText     = 2000
+)
+
+// chat is a mixin: its methods are the handlers of a namespace.
+type chat struct {
+	mu    sync.Mutex
+	rooms map[string]*room
+}
+
+type room struct {
+	history []Message
+	nicks   map[string]string // socket id -> nickname
+}
+
+// member is where a socket keeps who and where it is.
+type member struct{ room, nick string }
+
+type memberKey struct{}
+
+func newChat() *chat { return &chat{rooms: map[string]*room{}} }
+
+// Mix implements sio.Mixin.
+func (c *chat) Mix(n *sio.Namespace) {
+	n.On("join", sio.Reply(c.join))
+	n.On("say", sio.Reply(c.say))
+	n.On("typing", sio.Handle(c.typing))
+	n.OnDisconnect(func(_ context.Context, s *sio.Socket, _ sio.Reason) { c.leave(s) })
+}
+
+// join is asked with a room and a nickname.
+func (c *chat) join(_ context.Context, s *sio.Socket, in sio.Args2[string, string]) (Joined, error) {
+	name, nick := strings.TrimSpace(in.A), strings.TrimSpace(in.B)
+	if name == "" || nick == "" || len(name) > 40 || len(nick) > 40 {
+		return Joined{}, sio.Errorf("bad_name", "room and nickname take 1 to 40 characters")
+	}
+	c.leave(s)
+	c.mu.Lock()
+	r := c.rooms[name]
+	if r == nil {
+		r = &room{nicks: map[string]string{}}
+		c.rooms[name] = r
+	}
+	for _, taken := range r.nicks {
+		if taken == nick {
+			c.mu.Unlock()
+			return Joined{}, sio.Errorf("taken", "somebody in %s is called %s already", name, nick)
+		}
+	}
+	r.nicks[s.ID()] = nick
+	out := Joined{Room: name, Nicks: r.list(), History: append([]Message{}, r.history...)}
+	c.mu.Unlock()
+	s.Set(memberKey{}, member{name, nick})
+	s.Join(name)
+	return out, s.To(name).Emit("nicks", out.Nicks)
+}
+
+func (c *chat) say(_ context.Context, s *sio.Socket, text string) (Message, error) {
+	m, ok := s.Get(memberKey{}).(member)
+	if !ok || strings.TrimSpace(text) == "" || len(text) > maxText {
+		return Message{}, sio.Errorf("refused", "join a room first, and say 1 to %d characters", maxText)
+	}
+	msg := Message{Nick: m.nick, Text: text, At: time.Now()}
+	c.mu.Lock()
+	r := c.rooms[m.room]
+	r.history = append(r.history, msg)
+	if len(r.history) > historySize {
+		r.history = slices.Delete(r.history, 0, len(r.history)-historySize)
+	}
+	c.mu.Unlock()
+	return msg, s.To(m.room).Emit("said", msg)
+}
+
+func (c *chat) typing(_ context.Context, s *sio.Socket, on bool) error {
+	if m, ok := s.Get(memberKey{}).(member); ok {
+		return s.To(m.room).Volatile().Emit("typing", m.nick, on)
+	}
+	return nil
+}
+
+// leave takes a socket out of its room, if it is in one. An empty room is forgotten.
+func (c *chat) leave(s *sio.Socket) {
+	m, ok := s.Get(memberKey{}).(member)
+	if !ok {
+		return
+	}
+	s.Set(memberKey{}, nil)
+	s.Leave(m.room)
+	c.mu.Lock()
+	r := c.rooms[m.room]
+	delete(r.nicks, s.ID())
+	nicks := r.list()
+	if len(nicks) == 0 {
+		delete(c.rooms, m.room)
+	}
+	c.mu.Unlock()
+	_ = s.To(m.room).Emit("nicks", nicks)
+}
+
+func (r *room) list() []string {
+	nicks := make([]string, 0, len(r.nicks))
+	for _, n := range r.nicks {
+		nicks = append(nicks, n)
+	}
+	slices.Sort(nicks)
+	return nicks
+}

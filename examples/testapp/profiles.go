@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/siokit/siokit/core/dialect"
+	"github.com/siokit/siokit/core/dialect/eio4"
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/core/transport"
+	"github.com/siokit/siokit/core/transport/polling"
+	"github.com/siokit/siokit/core/transport/websocket"
+	"github.com/siokit/siokit/core/virtsocket"
+)
+
+// app is one profile: what is mounted where.
+type app struct {
+	io     *sio.Server
+	engine *virtsocket.Hub
+	mounts map[string]host.Handler
+}
+
+func (a *app) shutdown(ctx context.Context) error {
+	if a.engine != nil {
+		select {
+		case <-a.engine.Shutdown():
+		case <-ctx.Done():
+		}
+	}
+	return a.io.Shutdown(ctx)
+}
+
+func newApp(c config) (*app, error) {
+	o, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	a := &app{mounts: map[string]host.Handler{}}
+	switch c.profile {
+	case "matrix":
+		a.io = matrix(o)
+	case "protocol":
+		a.io = protocol(o)
+		a.engine = engine(o)
+		a.mounts["/engine.io"] = a.engine
+	case "load":
+		a.io = load(o)
+	default:
+		return nil, fmt.Errorf("-profile: unknown profile %q", c.profile)
+	}
+	a.mounts[c.mount] = a.io
+	return a, nil
+}
+
+// load is the contract of load generators.
+func load(o *sio.Options) *sio.Server {
+	io := sio.NewServer(o)
+	root := io.Of("/")
+	root.On("echo", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+		if ev.WantsAck() {
+			return ev.Ack(ev.Args)
+		}
+		return ev.Socket.Emit("echo", ev.Args)
+	}))
+	root.On("broadcast", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+		return root.Emit("b", ev.Args)
+	}))
+	return io
+}
+
+// The timers of the public protocol suites.
+const (
+	suiteInterval = 300 * time.Millisecond
+	suiteTimeout  = 200 * time.Millisecond
+)
+
+// protocol is the contract of the public protocol suites.
+func protocol(o *sio.Options) *sio.Server {
+	o.PingInterval, o.PingTimeout, o.ConnectTimeout = suiteInterval, suiteTimeout, time.Second
+	io := sio.NewServer(o)
+	for _, path := range []string{"/", "/custom"} {
+		n := io.Of(path)
+		n.OnConnect(func(_ context.Context, s *sio.Socket) error {
+			auth := map[string]any{}
+			if err := s.Auth(&auth); err != nil {
+				return err
+			}
+			return s.Emit("auth", auth)
+		})
+		n.On("message", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+			return ev.Socket.Emit("message-back", ev.Args)
+		}))
+		n.On("message-with-ack", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+			return ev.Ack(ev.Args)
+		}))
+	}
+	return io
+}
+
+// engine serves bare Engine.IO: every message comes back as it is.
+func engine(o *sio.Options) *virtsocket.Hub {
+	const limit = 1_000_000
+	return virtsocket.NewHub(virtsocket.Options{
+		Dialects:     []dialect.Dialect{eio4.New(packet.DefaultLimits)},
+		Duplex:       []transport.Duplex{websocket.Transport{MaxPayload: limit}},
+		Polling:      polling.Transport{},
+		PingInterval: suiteInterval,
+		PingTimeout:  suiteTimeout,
+		MaxPayload:   limit,
+		Origins:      virtsocket.Origins{List: o.Origins, Allow: o.AllowOrigin},
+		Accept: func(s *virtsocket.Socket, _ host.Exchange) (virtsocket.Handler, *dialect.Refusal) {
+			return echo{s}, nil
+		},
+	})
+}
+
+type echo struct{ s *virtsocket.Socket }
+
+func (e echo) Message(binary bool, data []byte, _ bool) virtsocket.Reason {
+	_ = e.s.Send(e.s.Dialect().Control(packet.Unit{Kind: packet.MessageUnit, Binary: binary, Data: data}))
+	return 0
+}
+
+func (echo) Closed(virtsocket.Reason) {}

@@ -1,0 +1,3 @@
+module github.com/siokit/siokit/interop
+
+go 1.25.0
