@@ -26,6 +26,7 @@ var rules = []struct {
 	{"core/internal/*", nil},
 	{"core/packet/*", []string{"core/packet"}},
 	{"core/host", []string{"github.com/gobwas/ws"}},
+	{"core/host/*", nil},
 	{"core/dialect", []string{"core/packet", "core/host"}},
 	{"core/dialect/*", []string{"core/dialect", "core/packet", "core/packet/*", "core/host"}},
 	{"core/transport", []string{"core/host", "core/packet"}},

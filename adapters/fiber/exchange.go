@@ -19,6 +19,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/host/connwatch"
 )
 
 // exchange is the host.Exchange over fasthttp. Every string is copied: fasthttp
@@ -27,7 +28,7 @@ type exchange struct {
 	c     *fiber.Ctx
 	opts  *options
 	ended atomic.Bool
-	held  *heldPoll // once Gone was asked
+	watch *connwatch.Watch // once Gone was asked
 }
 
 var (
@@ -37,8 +38,8 @@ var (
 )
 
 func (x *exchange) end() {
-	if x.held != nil {
-		sweep.remove(x.held)
+	if x.watch != nil {
+		x.watch.Stop()
 	}
 	x.ended.Store(true)
 }
@@ -113,7 +114,7 @@ func (x *exchange) HasHeader(key string) bool { return len(x.c.Response().Header
 // the handler has returned. A client of a held poll that has left already is
 // noticed; the others are the heartbeat's business.
 func (x *exchange) Reply(status int, body []byte) error {
-	if x.held != nil && !x.held.present() {
+	if !x.Present() {
 		return host.ErrGone
 	}
 	x.c.Response().SetStatusCode(status)
@@ -157,7 +158,7 @@ func takeOver(hijacked net.Conn, run func(net.Conn, *bufio.Reader)) {
 		raw = u.UnsafeConn()
 	}
 	early := buffered(raw, hijacked)
-	if own, err := duplicate(raw); err == nil {
+	if own, err := connwatch.Duplicate(raw); err == nil {
 		go run(own, early)
 		return
 	}
@@ -192,18 +193,17 @@ func (c *heldConn) Close() error {
 	return err
 }
 
-// Gone is noticed by a sweeper: fasthttp does not watch the connection while a
+// Gone is closed by a sweeper: fasthttp does not watch the connection while a
 // handler runs.
 func (x *exchange) Gone() <-chan struct{} {
-	if x.held == nil {
-		x.held = newHeldPoll(x.c.Context())
-		sweep.add(x.held)
+	if x.watch == nil {
+		x.watch = connwatch.Start(x.c.Context().Conn(), x.c.Context().Done())
 	}
-	return x.held.gone
+	return x.watch.Gone()
 }
 
 // Present implements host.Prober.
-func (x *exchange) Present() bool { return x.held == nil || x.held.present() }
+func (x *exchange) Present() bool { return x.watch == nil || x.watch.Present() }
 
 func (x *exchange) Caps() (host.Caps, string) {
 	return host.CapStream | host.CapWebSocket | host.CapGone | host.CapDeadlines, "fasthttp"

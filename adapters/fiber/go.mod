@@ -7,7 +7,6 @@ require (
 	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/siokit/siokit v0.0.0
 	github.com/valyala/fasthttp v1.74.0
-	golang.org/x/sys v0.47.0
 )
 
 require (
@@ -24,6 +23,7 @@ require (
 	github.com/savsgio/gotils v0.0.0-20240704082632-aef3928b8a38 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
 )
 
 replace github.com/siokit/siokit => ../..
