@@ -277,6 +277,7 @@ func (d *Rev5Decoder) array(p *packet.Packet) (err error) {
 	if reserved(p.Name) {
 		return packet.Malformed("reserved event name %q", p.Name)
 	}
-	p.Args = p.Args[1:]
+	// Moved down, not cut off: the slice keeps its capacity for the next packet.
+	p.Args = p.Args[:copy(p.Args, p.Args[1:])]
 	return nil
 }

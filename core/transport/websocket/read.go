@@ -287,9 +287,9 @@ func (rd *reader) deliver(op ws.OpCode, data []byte) error {
 	v := c.role.Load()
 	err := c.link.Frame(packet.Frame{Binary: op == ws.OpBinary, Data: data})
 	if c.role.Load() != v && !c.role.CompareAndSwap(v|1, v) {
-		// Whoever moved the role may still be copying from the buffer.
-		c.moving.Lock()
-		c.moving.Unlock() //nolint:staticcheck // a barrier
+		c.moving.Lock() // whoever moved the role may still be copying what is unread
+		rd.rest = nil
+		c.moving.Unlock()
 		return errMoved
 	}
 	rd.rest = nil

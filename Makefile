@@ -1,0 +1,37 @@
+# Every target is what .ci/run calls.
+MODULES := $(shell go list -m -f '{{.Dir}}')
+
+.PHONY: all fmt vet lint test test-race modules fuzz bench interop
+all: fmt vet lint test
+
+fmt:
+	gofmt -l -w .
+
+vet:
+	go vet work
+
+lint:
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 work
+
+test:
+	go test work
+
+test-race:
+	go test -race work
+
+# The workspace hides incomplete go.mod files; this does not use it.
+modules:
+	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go vet ./...); done
+
+FUZZTIME ?= 20s
+fuzz:
+	go test -run '^$$' -fuzz FuzzSplit -fuzztime $(FUZZTIME) ./core/packet
+	go test -run '^$$' -fuzz FuzzPayload -fuzztime $(FUZZTIME) ./core/packet/engineio
+	go test -run '^$$' -fuzz FuzzRev5 -fuzztime $(FUZZTIME) ./core/packet/socketio
+	go test -run '^$$' -fuzz FuzzHeader -fuzztime $(FUZZTIME) ./core/transport/websocket
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./core/...
+
+interop:
+	cd interop && npm ci && SIOKIT_INTEROP=1 go test -count=1 -v .
