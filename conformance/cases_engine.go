@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +67,15 @@ func init() {
 		Case{Name: "origin/same", Rule: "pages of the same origin are served, all others refused alike on GET, POST and upgrade", Spec: "reliability a9", run: origins},
 		Case{Name: "origin/listed", Rule: "a listed origin is echoed with Vary, a foreign preflight gets no header", Spec: "reliability H15, O05, O07",
 			opts: func(o *sio.Options) { o.Origins = []string{"https://app.example.com", "https://*.example.org"} }, run: listedOrigins},
+		Case{Name: "origin/any", Rule: "the star admits every page without credentials", Spec: "protocol 2.12, reliability O06",
+			opts: func(o *sio.Options) { o.Origins = []string{"*"} }, run: func(c *Context) {
+				a := c.Must("GET", q4, "", "Origin", "https://elsewhere.example")
+				c.Want("status", a.Status, 200)
+				c.Want("origin", a.Header.Get("Access-Control-Allow-Origin"), "*")
+				c.Want("credentials", a.Header.Get("Access-Control-Allow-Credentials"), "")
+				a = c.Must("GET", q4+"&sid=unknown", "", "Origin", "https://elsewhere.example")
+				c.Want("on an error too", a.Header.Get("Access-Control-Allow-Origin"), "*")
+			}},
 		Case{Name: "polling/held", Rule: "a poll waits and is answered by an emit", Spec: "protocol 2.5", run: func(c *Context) {
 			s := c.Polling()
 			s.Join("")
@@ -151,6 +162,51 @@ func init() {
 			c.Want("next", s.Get(), "200 6\x1e1")
 			c.Want("later", s.Get().Status, 400)
 			c.reason(sio.ServerNamespace)
+		}},
+		Case{Name: "polling/kick-without-poll", Rule: "disconnect(true) while no poll waits: the next gets 41, the one after noop and close", Spec: "protocol 2.5", run: func(c *Context) {
+			s := c.Polling()
+			s.Join("")
+			s.Post(`42["kick",true]`)
+			c.reason(sio.ServerNamespace)
+			c.Want("next", s.Get(), "200 41")
+			c.Want("after", s.Get(), "200 6\x1e1")
+			c.Want("later", s.Get(), `400 {"code":1,"message":"Session ID unknown"}`)
+		}},
+		Case{Name: "polling/closed-without-poll", Rule: "a close with nothing to send is told to the next poll", Spec: "protocol 2.5", run: func(c *Context) {
+			s := c.Polling()
+			s.Join("")
+			s.Post("41{}")
+			c.reason(sio.ForcedClose)
+			c.Want("post", s.Post("3"), `400 {"code":1,"message":"Session ID unknown"}`)
+			c.Want("next", s.Get(), "200 6\x1e1")
+			c.Want("later", s.Get().Status, 400)
+		}},
+		Case{Name: "polling/overlapping-post", Rule: "a second POST while one is being read gets 400 and ends the session", Spec: "protocol 2.5, reliability P15", run: func(c *Context) {
+			s := c.Polling()
+			s.Join("")
+			pr, pw := io.Pipe()
+			first := c.slowPost(s, context.Background(), pr)
+			_, _ = pw.Write([]byte(`42["n",1]`))
+			c.holds(s)
+			c.Want("second", s.Post(`42["n",2]`).Status, 400)
+			_ = pw.Close()
+			<-first
+			c.reason(sio.TransportError)
+			c.Want("nothing handled", len(c.app.handled()), 0)
+		}},
+		Case{Name: "polling/aborted-post", Rule: "a POST that ends early delivers nothing and ends the session", Spec: "protocol 2.5, reliability P14", run: func(c *Context) {
+			s := c.Polling()
+			s.Join("")
+			ctx, cancel := context.WithCancel(context.Background())
+			pr, pw := io.Pipe()
+			first := c.slowPost(s, ctx, pr)
+			_, _ = pw.Write([]byte(`42["n",1]`))
+			c.holds(s)
+			cancel()
+			_ = pw.CloseWithError(context.Canceled)
+			<-first
+			c.reason(sio.TransportError)
+			c.Want("nothing handled", len(c.app.handled()), 0)
 		}},
 		Case{Name: "polling/too-large", Rule: "a body over the limit gets 413 and ends the session", Spec: "reliability P10, P11, (g) 413", run: func(c *Context) {
 			s := c.Polling()
@@ -268,6 +324,22 @@ func (c *Context) reason(want sio.Reason) {
 // holds waits until the poll that was sent is held: a volatile event is dropped
 // by a session without one, and this is the only way to know from outside.
 func (c *Context) holds(*wire.Session) { time.Sleep(50 * time.Millisecond) }
+
+// slowPost sends a POST whose body comes piece by piece.
+func (c *Context) slowPost(s *wire.Session, ctx context.Context, body io.Reader) <-chan struct{} {
+	done := make(chan struct{})
+	req, err := http.NewRequestWithContext(ctx, "POST", c.Base+c.Path+"?"+s.Query(), body)
+	if err != nil {
+		c.T.Fatal(err)
+	}
+	go func() {
+		defer close(done)
+		if resp, err := c.HTTP.Do(req); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	return done
+}
 
 func openPacket(c *Context) {
 	a := c.Must("GET", q4, "")

@@ -79,11 +79,12 @@ func init() {
 		}},
 		Case{Name: "lifecycle/restart", Rule: "after a restart on the same address clients connect again", Spec: "bridge 6", run: func(c *Context) {
 			w := c.Join("")
-			addr := strings.TrimPrefix(c.Host.URL, "http://")
+			url := c.Host.URL
+			_, addr, _ := strings.Cut(url, "://")
 			c.Stop()
 			w.End()
 			c.Start(addr)
-			c.Want("same address", c.Host.URL, "http://"+addr)
+			c.Want("same address", c.Host.URL, url)
 			c.Alive()
 			s := c.Polling()
 			s.Join("")

@@ -195,6 +195,9 @@ func acceptedPackets(c *Context) {
 	w.SendBinary([]byte{1})
 	w.Next()
 	c.Want("placeholders in reverse", []string{w.Next(), w.Next()}, []string{"bAQ==", "bAA=="})
+	w.Send(`451-["echo",{"_placeholder":true,"num":0}]`, "bAQIDBA==")
+	w.Next()
+	c.Want("base64 in a text frame", w.Next(), "bAQIDBA==")
 	w.Send("40/chat")
 	c.Want("comma missing", w.Next()[:8], "40/chat,")
 }
@@ -254,6 +257,7 @@ func refusedPackets(c *Context) {
 		{"B05 stranger", []string{`451-/chat,["echo",` + ph + `]`}, sio.ForcedServer},
 		{"B06 text while due", []string{`451-["echo",` + ph + `]`, `42["echo",1]`}, sio.ForcedClose},
 		{"B07 unasked", []string{"b1234"}, sio.ForcedClose},
+		{"B07 unasked, base64 in a text frame", []string{"text bAQIDBA=="}, sio.ForcedClose},
 		{"B08 num out of range", []string{`451-["echo",{"_placeholder":true,"num":5}]`}, sio.ForcedClose},
 		{"B08 num text", []string{`451-["echo",{"_placeholder":true,"num":"0"}]`}, sio.ForcedClose},
 		{"(g) B08 num fraction", []string{`451-["echo",{"_placeholder":true,"num":0.5}]`}, sio.ForcedClose},
@@ -263,7 +267,9 @@ func refusedPackets(c *Context) {
 	} {
 		w := c.Join("")
 		for _, in := range row.in {
-			if strings.HasPrefix(in, "b") {
+			if text, ok := strings.CutPrefix(in, "text "); ok {
+				w.Send(text)
+			} else if strings.HasPrefix(in, "b") {
 				w.SendBinary([]byte(in[1:]))
 			} else {
 				w.Send(in)
@@ -366,7 +372,7 @@ func snapshot(c *Context) {
 	for i := range 1000 {
 		c.Must("GET", q4+"&user=mallo&sid=xxxxxxxxxxxxxxxxxxxx", "", "X-User", "mallo", "X-N", fmt.Sprint(i))
 	}
-	host := strings.TrimPrefix(c.Host.URL, "http://")
+	_, host, _ := strings.Cut(c.Host.URL, "://")
 	ws.Send(`420["request","X-User"]`)
 	c.Want("websocket", ws.Next(), fmt.Sprintf(`430[["GET","%s&user=alice","alice","%s"]]`, w4, host))
 	first.Post(`420["request","X-User"]`)

@@ -29,11 +29,12 @@ import (
 type Config struct {
 	Path string // mount point, such as "/socket.io"
 	Addr string // where to listen; "" means any free port on 127.0.0.1
+	TLS  bool   // encrypt; Listen does
 }
 
 // Host is a running host.
 type Host struct {
-	URL string // http://127.0.0.1:port
+	URL string // http://127.0.0.1:port, or https
 	// Stop ends the host's listener within 2 s. The server is shut down before it.
 	Stop func()
 }
@@ -50,7 +51,13 @@ func Skip(name, reason string) Option {
 	return func(r *run) { r.skip[name] = reason }
 }
 
+// OverTLS runs the cases with Config.TLS.
+func OverTLS() Option {
+	return func(r *run) { r.tls = true }
+}
+
 type run struct {
+	tls     bool
 	factory Factory
 	skip    map[string]string
 }
@@ -143,7 +150,7 @@ func (c *Context) Start(addr string) {
 	o := c.opts
 	c.Server = sio.NewServer(&o)
 	c.app = newApp(c.Server)
-	c.Host = c.run.factory(c.T, c.Server, Config{Path: mount, Addr: addr})
+	c.Host = c.run.factory(c.T, c.Server, Config{Path: mount, Addr: addr, TLS: c.run.tls})
 	c.Client = wire.New(c.T, c.Host.URL, mount+"/")
 	c.stopped = false
 }

@@ -2,6 +2,12 @@ package conformance
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
 	"net"
 	"net/http"
 	"testing"
@@ -19,7 +25,36 @@ func Listen(t testing.TB, cfg Config) net.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if cfg.TLS {
+		return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{certificate(t)}})
+	}
 	return ln
+}
+
+// certificate makes one for 127.0.0.1 that nobody else trusts.
+func certificate(t testing.TB) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// URL is the address of a listener for a Host.
+func URL(ln net.Listener, cfg Config) string {
+	if cfg.TLS {
+		return "https://" + ln.Addr().String()
+	}
+	return "http://" + ln.Addr().String()
 }
 
 // ServeHTTP is the rest of a Factory for frameworks that are an http.Handler.
@@ -32,7 +67,7 @@ func ServeHTTP(t testing.TB, h http.Handler, cfg Config) *Host {
 		defer close(done)
 		_ = srv.Serve(ln)
 	}()
-	return &Host{URL: "http://" + ln.Addr().String(), Stop: func() {
+	return &Host{URL: URL(ln, cfg), Stop: func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil {

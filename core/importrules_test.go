@@ -37,6 +37,7 @@ var rules = []struct {
 	{"core/mixin", []string{"core/sio", "core/acl"}},
 	{"core/sio", []string{"core/virtsocket", "core/dialect", "core/dialect/*", "core/transport", "core/transport/*", "core/packet", "core/packet/*", "core/acl", "core/cluster", "core/host", "core/internal/*"}},
 	{"sessionbridge", []string{"core/sio", "core/host"}},
+	{"internal/hosttest", []string{"conformance", "core/sio", "core/host", "internal/*"}},
 	{"internal/*", nil},
 	{"conformance", []string{"core/sio", "core/host", "sessionbridge", "internal/*"}},
 }

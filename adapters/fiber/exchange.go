@@ -186,6 +186,14 @@ type heldConn struct {
 	closed chan struct{}
 }
 
+// CloseWrite is that of the connection, where it has one.
+func (c *heldConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
 // Close ends the hijack handler too. fasthttp's wrapper would do nothing here.
 func (c *heldConn) Close() error {
 	err := c.Conn.Close()

@@ -1,11 +1,7 @@
 package siofiber_test
 
 import (
-	"context"
-	"net/http"
-	"runtime"
 	"testing"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -13,23 +9,12 @@ import (
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/internal/wire"
+	"github.com/siokit/siokit/internal/hosttest"
 )
 
-// TestGroup mounts under a group whose prefix has a parameter, and looks at what
-// the handshake tells of the host.
 func TestGroup(t *testing.T) {
-	var kept host.Exchange
-	requests := make(chan *sio.Request, 10)
-	srv := sio.NewServer(&sio.Options{OnHandshake: func(_ context.Context, r *sio.Request, x host.Exchange) error {
-		if siofiber.Context(x) == nil {
-			t.Error("no live context during the handshake")
-		}
-		kept = x
-		requests <- r
-		return nil
-	}})
-	h := func() *conformance.Host {
+	live := func(x host.Exchange) bool { return siofiber.Context(x) != nil }
+	hosttest.Group(t, live, func(srv *sio.Server) *conformance.Host {
 		app := fiber.New(fiber.Config{DisableStartupMessage: true})
 		g := app.Group("/t/:tenant", func(c *fiber.Ctx) error {
 			c.Locals("user", "ann")
@@ -38,33 +23,5 @@ func TestGroup(t *testing.T) {
 		siofiber.Mount(g, "/socket.io", srv)
 		app.All("/own/*", siofiber.Handler(srv))
 		return serve(t, app, conformance.Config{})
-	}()
-	defer h.Stop()
-	defer func() { _ = srv.Shutdown(context.Background()) }()
-
-	for _, path := range []string{"/t/acme/socket.io/", "/t/acme/socket.io"} {
-		c := wire.New(t, h.URL, path)
-		c.Polling()
-		r := <-requests
-		if r.Params["tenant"] != "acme" || r.Values["user"] != "ann" || r.ClientIP != "127.0.0.1" || r.RoutePattern == "" {
-			t.Errorf("%s: params %v, values %v, client %q, route %q", path, r.Params, r.Values, r.ClientIP, r.RoutePattern)
-		}
-		// The answer may be here before the handler has returned.
-		for deadline := time.Now().Add(wire.Patience); kept.Native() != nil; runtime.Gosched() {
-			if time.Now().After(deadline) {
-				t.Fatal("the native context outlives the handshake")
-			}
-		}
-		if w := c.Join(""); w.Head.Get("Location") != "" {
-			t.Error("redirected")
-		}
-		<-requests
-	}
-	if a := wire.New(t, h.URL, "/t/acme/socket.iox/").Must("GET", "EIO=4&transport=polling", ""); a.Status != http.StatusNotFound {
-		t.Errorf("sibling: %v", a)
-	}
-	// A route of one's own, with the handler alone.
-	c := wire.New(t, h.URL, "/own/")
-	c.Join("")
-	<-requests
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -40,7 +41,8 @@ type Client struct {
 
 // New returns a client that is closed with the test.
 func New(tb testing.TB, base, path string) *Client {
-	tr := &http.Transport{MaxIdleConnsPerHost: 16}
+	// The certificate is one that the test has made.
+	tr := &http.Transport{MaxIdleConnsPerHost: 16, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	c := &Client{TB: tb, Base: base, Path: path, HTTP: &http.Client{Transport: tr, Timeout: Patience, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}, Head: http.Header{}}
@@ -190,6 +192,7 @@ func (s *Session) Join(ns string) string {
 type WS struct {
 	TB   testing.TB
 	Conn net.Conn
+	tcp  net.Conn // below TLS
 	br   *bufio.Reader
 	Head http.Header // of the 101
 	mu   sync.Mutex
@@ -208,6 +211,10 @@ func (c *Client) Upgrade(query, early string, head ...string) (*WS, Answer) {
 	nc, err := net.DialTimeout("tcp", u.Host, Patience)
 	if err != nil {
 		c.TB.Fatal(err)
+	}
+	tcp := nc
+	if u.Scheme == "https" {
+		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true})
 	}
 	c.mu.Lock()
 	c.conns = append(c.conns, nc)
@@ -248,7 +255,7 @@ func (c *Client) Upgrade(query, early string, head ...string) (*WS, Answer) {
 		_ = nc.Close()
 		return nil, a
 	}
-	return &WS{TB: c.TB, Conn: nc, br: br, Head: resp.Header}, a
+	return &WS{TB: c.TB, Conn: nc, tcp: tcp, br: br, Head: resp.Header}, a
 }
 
 const ws4 = "EIO=4&transport=websocket"
@@ -431,6 +438,6 @@ func (w *WS) End() *CloseError {
 
 // Reset ends the connection with a TCP reset.
 func (w *WS) Reset() {
-	_ = w.Conn.(*net.TCPConn).SetLinger(0)
-	_ = w.Conn.Close()
+	_ = w.tcp.(*net.TCPConn).SetLinger(0)
+	_ = w.tcp.Close()
 }

@@ -15,13 +15,13 @@ import (
 const separator = 0x1e
 
 // DecodeV4 reads one message of a version 4 websocket (Engine.IO protocol 4,
-// "Packet encoding"): a text is the digit of its type and data, a binary
-// message is a message unit as it is.
+// "Packet encoding"): a text is the digit of its type and data, or the base64
+// of a client that cannot send binary; a binary message is a message unit as it is.
 func DecodeV4(f packet.Frame) (packet.Unit, error) {
 	if f.Binary {
 		return packet.Unit{Kind: packet.MessageUnit, Binary: true, Data: f.Data}, nil
 	}
-	return decodeText(f.Data)
+	return decodePart(f.Data)
 }
 
 func decodeText(b []byte) (packet.Unit, error) {

@@ -52,9 +52,11 @@ func (c *Conn) loop(rd *reader) {
 	}
 	var te *transport.Error
 	if errors.As(err, &te) {
-		// Say why, and give the client time to read it: closing with unread
-		// bytes in the receive queue would reset the connection.
 		c.Close(te.Code, te.Text)
+	}
+	if te != nil || errors.Is(err, transport.ErrClosed) {
+		// Give the client time to read why: closing with unread bytes in the
+		// receive queue would reset the connection.
 		rd.discard()
 	}
 	c.end(err)
@@ -327,12 +329,8 @@ func (rd *reader) control(op ws.OpCode, payload []byte) error {
 	return nil
 }
 
-// discard reads until the peer has closed or the goodbye took too long. The
-// peer is shown at once that nothing more will come.
+// discard reads until the peer has closed or the goodbye took too long.
 func (rd *reader) discard() {
-	if half, ok := rd.c.nc.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
 	_ = rd.c.nc.SetReadDeadline(time.Now().Add(time.Second))
 	var b [512]byte
 	for {

@@ -79,6 +79,7 @@ type Conn struct {
 
 	// The writing role.
 	writing  atomic.Int32
+	said     bool // the close frame was sent; the holder's own
 	rawWrite func(fd uintptr) bool
 	out      outcome
 

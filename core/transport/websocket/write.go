@@ -51,6 +51,7 @@ func (c *Conn) write(blocking bool) {
 		ms := c.link.Next()
 		if ms == nil && ctl == nil {
 			if ctl = c.farewell(); ctl == nil {
+				c.finishWriting()
 				if c.writing.CompareAndSwap(writing, idle) {
 					return
 				}
@@ -82,7 +83,20 @@ func (c *Conn) farewell() []byte {
 	defer c.mu.Unlock()
 	p := c.goodbye
 	c.goodbye = nil
+	c.said = c.said || p != nil
 	return p
+}
+
+// finishWriting shows the peer, once the close frame is out, that nothing more
+// will come: it need not wait for the connection's end.
+func (c *Conn) finishWriting() {
+	if !c.said || c.ended.Load() {
+		return
+	}
+	c.said = false
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
 }
 
 // send writes ctl and ms. It reports false when the writing role has gone to
