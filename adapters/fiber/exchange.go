@@ -60,7 +60,7 @@ func (x *exchange) Query(key string) string { return host.QueryValue(x.RawQuery(
 func (x *exchange) Header(key string) string { return string(x.c.Request().Header.Peek(key)) }
 
 func (x *exchange) EachHeader(f func(key, value string)) {
-	//nolint:staticcheck // VisitAll is deprecated where All exists, which is not everywhere we run
+	//lint:ignore SA1019 All does not exist in the oldest fasthttp that this runs on
 	x.c.Request().Header.VisitAll(func(k, v []byte) { f(string(k), string(v)) })
 }
 
