@@ -321,8 +321,9 @@ func (c *Context) reason(want sio.Reason) {
 	c.app.mu.Unlock()
 }
 
-// holds waits until the poll that was sent is held: a volatile event is dropped
-// by a session without one, and this is the only way to know from outside.
+// holds gives a request that was just sent the time to arrive and be held:
+// nothing tells that from outside. A case that is too early for it fails, it
+// does not pass.
 func (c *Context) holds(*wire.Session) { time.Sleep(50 * time.Millisecond) }
 
 // slowPost sends a POST whose body comes piece by piece.

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"runtime"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/wire"
 )
 
 func init() {
@@ -25,6 +27,62 @@ func init() {
 				c.reason(sio.SlowClient)
 				c.Want("later", s.Get().Status, 400)
 			}},
+		Case{Name: "limits/stall-and-recover", Rule: "a client that stops reading for a while, within the bound, then gets everything in order", Spec: "DESIGN 3", opts: deepQueue, run: func(c *Context) {
+			w := c.Join("")
+			const count = 1500
+			pad := strings.Repeat("y", 2048)
+			for i := range count {
+				if err := c.Server.Of("/").Emit("x", i, pad, []byte{byte(i)}); err != nil {
+					c.T.Fatal(err)
+				}
+			}
+			_ = w.Raw(wire.Frame(0x89, []byte("still there?")))
+			for i := range count {
+				p := w.Next()
+				if strings.HasPrefix(p, "control 8a") {
+					p = w.Next()
+				}
+				if want := fmt.Sprintf(`451-["x",%d,"%s",{"_placeholder":true,"num":0}]`, i, pad); p != want {
+					c.T.Fatalf("message %d is %.40s", i, p)
+				}
+				if p, want := w.Next(), "b"+base64.StdEncoding.EncodeToString([]byte{byte(i)}); p != want {
+					c.T.Fatalf("attachment %d is %s", i, p)
+				}
+			}
+		}},
+		Case{Name: "limits/concurrent-writers", Rule: "many goroutines, broadcasts and pings share one connection; each sender's order is kept", Spec: "reliability W26", opts: deepQueue, run: func(c *Context) {
+			w := c.Join("")
+			const senders, count = 16, 200
+			var wg sync.WaitGroup
+			for g := range senders {
+				wg.Add(1)
+				go func() {
+					defer wg.Done()
+					for i := range count {
+						_ = c.Server.Of("/").Emit("x", g, i)
+					}
+				}()
+			}
+			go func() {
+				for range 50 {
+					_ = w.Raw(wire.Frame(0x89, []byte("p")))
+					w.Send(`42["shout","x"]`)
+				}
+			}()
+			var next [senders]int
+			for got := 0; got < senders*count; {
+				var g, i int
+				if n, _ := fmt.Sscanf(w.Next(), `42["x",%d,%d]`, &g, &i); n != 2 {
+					continue
+				}
+				if i != next[g] {
+					c.T.Fatalf("sender %d: %d instead of %d", g, i, next[g])
+				}
+				next[g]++
+				got++
+			}
+			wg.Wait()
+		}},
 		Case{Name: "limits/one-big-message", Rule: "a single message over the queue's bound may pass", Spec: "DESIGN 3",
 			opts: func(o *sio.Options) { o.MaxQueueBytes = 1 << 10 }, run: func(c *Context) {
 				w := c.Join("")
@@ -114,6 +172,9 @@ func init() {
 		}},
 	)
 }
+
+// deepQueue makes room for all that a case emits at once.
+func deepQueue(o *sio.Options) { o.MaxQueue = 10_000 }
 
 func slowReader(c *Context) {
 	slow := c.Join("")
