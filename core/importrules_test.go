@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/parser"
+	"go/token"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -91,5 +94,39 @@ func TestImportRules(t *testing.T) {
 	}
 	if seen < 10 {
 		t.Errorf("go list saw %d packages only", seen)
+	}
+}
+
+// frameworks are what the adapters may import beside the seam.
+var frameworks = map[string][]string{
+	"gin":   {"github.com/gin-gonic/gin"},
+	"echo":  {"github.com/labstack/echo/v4"},
+	"chi":   {"github.com/go-chi/chi/v5"},
+	"fiber": {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp", "github.com/fasthttp/websocket"},
+}
+
+func TestAdapterImports(t *testing.T) {
+	files, err := filepath.Glob("../adapters/*/*.go")
+	if err != nil || len(files) == 0 {
+		t.Skip("the adapters are modules of their own and not here")
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		allowed := append([]string{module + "/core/host", module + "/core/host/*", module + "/core/sio"}, frameworks[filepath.Base(filepath.Dir(file))]...)
+		for _, spec := range f.Imports {
+			imp := strings.Trim(spec.Path.Value, `"`)
+			if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
+				continue
+			}
+			if !slices.ContainsFunc(allowed, func(a string) bool { return matches(a, imp) }) {
+				t.Errorf("%s must not import %s; allowed: %v", file, imp, allowed)
+			}
+		}
 	}
 }

@@ -59,9 +59,12 @@ func Handler(h host.Handler, opts ...Option) fiber.Handler {
 
 // locals copies the values that middleware has put into the context.
 func locals(c *fiber.Ctx) map[string]any {
-	kept := make(map[string]any)
+	var kept map[string]any
 	c.Context().VisitUserValuesAll(func(k, v any) {
 		if name, ok := k.(string); ok {
+			if kept == nil {
+				kept = make(map[string]any)
+			}
 			kept[strings.Clone(name)] = v
 		}
 	})

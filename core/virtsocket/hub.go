@@ -62,9 +62,11 @@ type Hub struct {
 	flush  flusher
 	shards [32]shard
 	closed atomic.Bool
-	live   atomic.Int64
-	empty  chan struct{} // closed when a closed hub has no live sockets
-	once   sync.Once
+	// corkCount is the package's, or less where the queue holds less.
+	corkCount int
+	live      atomic.Int64
+	empty     chan struct{} // closed when a closed hub has no live sockets
+	once      sync.Once
 }
 
 type shard struct {
@@ -97,7 +99,7 @@ func NewHub(opts Options) *Hub {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	h := &Hub{opts: opts, empty: make(chan struct{})}
+	h := &Hub{opts: opts, empty: make(chan struct{}), corkCount: max(1, min(corkCount, opts.MaxQueue/2))}
 	// Fine enough for the shortest of the timers, coarse enough to cost nothing.
 	res := min(opts.PingInterval, opts.PingTimeout, opts.UpgradeTimeout) / 20
 	h.wheel = wheel.New(max(5*time.Millisecond, min(res, 100*time.Millisecond)))

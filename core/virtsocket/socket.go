@@ -17,8 +17,12 @@ import (
 // ErrClosed is returned by sends on a socket that has ended.
 var ErrClosed = errors.New("virtsocket: closed")
 
-// corkBytes is how much may wait for the end of a batch before it is written.
-const corkBytes = 64 << 10
+// corkBytes and corkCount are how much may wait for the end of a batch before it
+// is written: what an application says in one go must not fill the queue.
+const (
+	corkBytes = 64 << 10
+	corkCount = 128
+)
 
 // lingerTime is how long a closed polling session answers the poll that comes
 // too late with its last messages.
@@ -198,7 +202,7 @@ func (s *Socket) enqueue(m *packet.Message, shared bool) (transport.Conn, error)
 	s.bytes += size
 	conn := s.conn
 	switch {
-	case s.corks > 0 && !s.uncorked && s.bytes < corkBytes:
+	case s.corks > 0 && !s.uncorked && s.bytes < corkBytes && s.count%s.hub.corkCount != 0:
 		conn = nil
 	case shared && s.dirty:
 		conn = nil

@@ -88,7 +88,7 @@ func (w *watch) run() {
 			for _, s := range sh.list {
 				seen = true
 				switch age := now - s.since; {
-				case age >= detachTicks && age%detachTicks == 0:
+				case age >= detachTicks:
 					detach = append(detach, s)
 				case age >= 2:
 					flush = append(flush, s)
@@ -101,7 +101,10 @@ func (w *watch) run() {
 			flush[i] = nil
 		}
 		for i, s := range detach {
+			// From now on nothing it sends is kept back and somebody else reads:
+			// however long its handler takes, it needs no more looking after.
 			s.Detach()
+			w.leave(s)
 			detach[i] = nil
 		}
 		if seen {

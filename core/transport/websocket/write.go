@@ -174,12 +174,11 @@ func (c *Conn) drain(rest, ctl []byte, ms []*packet.Message, i int) {
 			return
 		}
 	}
-	// What is left of ms is sent in the order it was taken; those already
-	// written are counted with them.
-	left := append([]*packet.Message(nil), ms[i:]...)
-	done := ms[:i]
-	if len(done) > 0 {
-		c.link.Sent(append([]*packet.Message(nil), done...))
+	left := ms
+	if i > 0 {
+		// The link takes the slice back with the messages that are written.
+		left = append([]*packet.Message(nil), ms[i:]...)
+		c.link.Sent(ms[:i])
 	}
 	if len(left) > 0 || ctl != nil {
 		c.send(ctl, left, true)
