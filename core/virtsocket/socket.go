@@ -430,10 +430,11 @@ func (s *Socket) Close(r Reason) {
 	s.mu.Unlock()
 
 	s.hub.wheel.Stop(&s.hb)
-	s.handler.Closed(r)
 	if cand != nil {
 		cand.Close(transport.NoStatus, "")
 	}
+	// The application learns it last: nothing reaches the socket any more then.
+	defer s.handler.Closed(r)
 	if conn == nil {
 		return
 	}

@@ -287,6 +287,28 @@ func TestCork(t *testing.T) {
 	})
 }
 
+// TestBurst: what one handler sends in one go may be more than the queue holds,
+// as long as the connection takes it.
+func TestBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, c, r := open(t, Options{MaxQueue: 100})
+		m := packet.TextMessage("4x")
+		r.handle = func(string) {
+			for range 5000 {
+				if err := r.s.Send(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		_ = c.text("4go")
+		if n := len(c.all()); n != 5001 {
+			t.Errorf("%d messages", n)
+		}
+		<-h.Shutdown()
+		time.Sleep(time.Second)
+	})
+}
+
 func TestQueueBounds(t *testing.T) {
 	for name, o := range map[string]Options{
 		"messages": {MaxQueue: 10},

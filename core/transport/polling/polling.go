@@ -48,7 +48,8 @@ type Poll struct {
 	mu      sync.Mutex
 	idle    sync.Cond // a request has ended
 	wake    chan struct{}
-	getting bool // a GET is being served
+	waiting bool // a GET waits for something to say
+	replies int  // GETs whose answer is on its way
 	posting bool
 	held    bool // an upgrade is under way
 	retired bool
@@ -73,7 +74,7 @@ func (p *Poll) Flush() {
 }
 
 func (p *Poll) signal() {
-	if p.getting && p.wake != nil {
+	if p.waiting {
 		select {
 		case p.wake <- struct{}{}:
 		default:
@@ -95,7 +96,7 @@ func (p *Poll) Retire() {
 	defer p.mu.Unlock()
 	p.retired = true
 	p.signal()
-	for p.getting || p.posting {
+	for p.waiting || p.replies > 0 || p.posting {
 		p.idle.Wait()
 	}
 }
@@ -109,7 +110,7 @@ func (p *Poll) Close(code transport.Code, _ string) {
 	}
 	finished := false
 	if code == transport.NoStatus {
-		if p.getting {
+		if p.waiting {
 			p.phase = saying // the waiting GET ends the session
 		} else {
 			p.phase = ended
@@ -137,28 +138,23 @@ func (p *Poll) Get(x host.Exchange) error {
 	case p.phase == ended || p.retired:
 		p.mu.Unlock()
 		return transport.ErrClosed
-	case p.getting:
+	case p.waiting:
 		p.lose()
 		p.mu.Unlock()
 		p.link.Lost(transport.ErrOverlap)
 		p.Close(transport.NoStatus, "")
 		return transport.ErrOverlap
 	}
-	p.getting = true
+	p.waiting = true
 	if p.wake == nil {
 		p.wake = make(chan struct{}, 1)
 	}
-	wake := p.wake
 	p.mu.Unlock()
 
-	err := p.serve(x, wake)
+	err := p.serve(x)
 
 	p.mu.Lock()
-	p.getting = false
-	select {
-	case <-wake: // a signal meant for this request
-	default:
-	}
+	p.replies--
 	if err != nil {
 		p.phase = ended
 	}
@@ -176,9 +172,10 @@ func (p *Poll) Get(x host.Exchange) error {
 
 // serve waits for something to say and says it. An error means that the client
 // did not get it.
-func (p *Poll) serve(x host.Exchange, wake chan struct{}) error {
+func (p *Poll) serve(x host.Exchange) error {
 	for fresh := true; ; fresh = false {
 		if ms := p.link.Next(); ms != nil {
+			p.answer()
 			err := p.reply(x, ms...)
 			p.link.Sent(ms)
 			return err
@@ -189,23 +186,42 @@ func (p *Poll) serve(x host.Exchange, wake chan struct{}) error {
 			p.phase = ended
 		}
 		p.mu.Unlock()
+		var last []*packet.Message
 		switch {
 		case phase == lingering && fresh:
-			return p.reply(x, p.noop, p.goodbye)
+			last = []*packet.Message{p.noop, p.goodbye}
 		case held:
-			return p.reply(x, p.noop)
+			last = []*packet.Message{p.noop}
 		case phase != open || retired:
-			return p.reply(x, p.goodbye)
+			last = []*packet.Message{p.goodbye}
+		}
+		if last != nil {
+			p.answer()
+			return p.reply(x, last...)
 		}
 		select {
-		case <-wake:
+		case <-p.wake:
 		case <-x.Gone():
+			p.answer()
 			if pr, ok := x.(host.Prober); ok && pr.Present() {
 				// The host has run out of patience, not the client.
 				return p.reply(x, p.noop)
 			}
 			return transport.ErrAborted
 		}
+	}
+}
+
+// answer ends the waiting of a GET before its answer leaves: the client may have
+// it, and poll again, before this request has ended.
+func (p *Poll) answer() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = false
+	p.replies++
+	select {
+	case <-p.wake: // a signal meant for this request
+	default:
 	}
 }
 
