@@ -1,12 +1,9 @@
 package virtsocket
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/siokit/siokit/core/packet"
 )
 
 const (
@@ -143,97 +140,4 @@ func (s *Socket) release() {
 	if waits {
 		s.Flush()
 	}
-}
-
-// flusher writes what broadcasts have queued: a few goroutines that exist while
-// there is something to write, each of which takes sockets in chunks. Messages
-// of several broadcasts that meet in a queue leave in one write.
-type flusher struct {
-	mu      sync.Mutex
-	list    []*Socket
-	next    int
-	running int
-}
-
-const flushChunk = 64
-
-func (f *flusher) add(batch []*Socket) {
-	if len(batch) == 0 {
-		return
-	}
-	f.mu.Lock()
-	f.list = append(f.list, batch...)
-	if f.running < runtime.GOMAXPROCS(0) && f.running*flushChunk < len(f.list)-f.next {
-		f.running++
-		go f.run()
-	}
-	f.mu.Unlock()
-}
-
-func (f *flusher) run() {
-	var chunk [flushChunk]*Socket
-	for {
-		f.mu.Lock()
-		n := copy(chunk[:], f.list[f.next:])
-		if n == 0 {
-			clear(f.list)
-			f.list = f.list[:0]
-			if cap(f.list) > 4096 {
-				f.list = nil
-			}
-			f.next = 0
-			f.running--
-			f.mu.Unlock()
-			return
-		}
-		f.next += n
-		f.mu.Unlock()
-		for i, s := range chunk[:n] {
-			s.mu.Lock()
-			s.dirty = false
-			conn := s.conn
-			s.mu.Unlock()
-			if conn != nil {
-				conn.Flush()
-			}
-			chunk[i] = nil
-		}
-	}
-}
-
-// Fanout queues one message for many sockets and has them written.
-type Fanout struct {
-	hub   *Hub
-	batch [flushChunk]*Socket
-	n     int
-}
-
-// NewFanout starts the fan-out of messages to sockets of this hub.
-func (h *Hub) NewFanout() Fanout { return Fanout{hub: h} }
-
-// Send queues m, which must be shared, for s.
-func (f *Fanout) Send(s *Socket, m *packet.Message, volatile bool) {
-	if volatile {
-		s.mu.Lock()
-		busy := s.count > 0 && s.corks == 0
-		s.mu.Unlock()
-		if busy {
-			s.dropped.Add(1)
-			return
-		}
-	}
-	conn, _ := s.enqueue(m, true)
-	if conn == nil {
-		return
-	}
-	f.batch[f.n] = s
-	if f.n++; f.n == len(f.batch) {
-		f.Done()
-	}
-}
-
-// Done hands the rest to the flushers.
-func (f *Fanout) Done() {
-	f.hub.flush.add(f.batch[:f.n])
-	f.n = 0
 }
