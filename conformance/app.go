@@ -112,7 +112,7 @@ func (a *app) serve(n *sio.Namespace) {
 		return nil
 	}))
 	n.On("emit-then-sleep", sio.Handle(func(ctx context.Context, s *sio.Socket, ms int) error {
-		if err := s.Emit("before", time.Now().UnixMicro()); err != nil {
+		if err := s.Emit("before"); err != nil {
 			return err
 		}
 		t := time.NewTimer(time.Duration(ms) * time.Millisecond)

@@ -158,9 +158,9 @@ func init() {
 			c.holds(s)
 			s.Post(`42["kick",true]`)
 			c.Want("waiting", <-held, "200 41")
+			c.reason(sio.ServerNamespace)
 			c.Want("next", s.Get(), "200 6\x1e1")
 			c.Want("later", s.Get().Status, 400)
-			c.reason(sio.ServerNamespace)
 		}},
 		Case{Name: "polling/kick-without-poll", Rule: "disconnect(true) while no poll waits: the next gets 41, the one after noop and close", Spec: "protocol 2.5", run: func(c *Context) {
 			s := c.Polling()
@@ -240,9 +240,9 @@ func init() {
 			}},
 		Case{Name: "heartbeat/timeout", Rule: "a client that does not answer is disconnected", Spec: "protocol 2.10",
 			opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 200*time.Millisecond, 200*time.Millisecond }, run: func(c *Context) {
+				from := time.Now()
 				w := c.Join("")
 				w.NoPong = true
-				from := time.Now()
 				w.End()
 				if d := time.Since(from); d < 390*time.Millisecond {
 					c.T.Errorf("closed after %v", d)
@@ -250,7 +250,7 @@ func init() {
 				c.reason(sio.PingTimeout)
 			}},
 		Case{Name: "heartbeat/connect-timeout", Rule: "a client that joins no namespace is disconnected", Spec: "protocol 2.1",
-			opts: func(o *sio.Options) { o.ConnectTimeout = 200 * time.Millisecond }, run: func(c *Context) {
+			opts: func(o *sio.Options) { o.ConnectTimeout = 500 * time.Millisecond }, run: func(c *Context) {
 				w, _ := c.WebSocket()
 				w.End()
 				s := c.Polling()

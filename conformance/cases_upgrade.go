@@ -49,7 +49,7 @@ func init() {
 			c.Want("still served", w.Next(), `42["echo",2]`)
 		}},
 		Case{Name: "upgrade/timeout", Rule: "a silent candidate is closed, polling goes on", Spec: "reliability E11",
-			opts: func(o *sio.Options) { o.UpgradeTimeout = 200 * time.Millisecond }, run: func(c *Context) {
+			opts: func(o *sio.Options) { o.UpgradeTimeout = 500 * time.Millisecond }, run: func(c *Context) {
 				s := c.Polling()
 				s.Join("")
 				w := s.Probe()

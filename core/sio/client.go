@@ -299,6 +299,9 @@ func (c *client) connect(p *packet.Packet) Reason {
 		return 0
 	}
 	c.srv.hub.Wheel().Stop(&c.timeout)
+	// Before the answer: a client that has it must not miss the next broadcast.
+	// Until the answer is out, what is sent to the socket waits behind it.
+	ns.rooms.add(s)
 
 	s.mu.Lock()
 	if s.state.Load() == stateDisconnected { // by OnConnect itself, or with the connection
@@ -319,9 +322,6 @@ func (c *client) connect(p *packet.Packet) Reason {
 	s.early = nil
 	s.state.Store(stateConnected)
 	s.mu.Unlock()
-	// Broadcasts to the namespace begin here, behind the answer. An end that
-	// came in between is done after this packet.
-	ns.rooms.add(s)
 	return 0
 }
 
