@@ -135,6 +135,11 @@ func (x *HTTP) HasHeader(key string) bool { return x.w.Header().Get(key) != "" }
 // Reply implements Exchange. The body is flushed before it returns, so that a
 // write the host's deadline swallowed is seen as an error.
 func (x *HTTP) Reply(status int, body []byte) error {
+	// Asked before the answer leaves: a client that has all of it may close its
+	// connection before the write returns here.
+	if errors.Is(x.r.Context().Err(), context.Canceled) {
+		return ErrGone
+	}
 	rc := http.NewResponseController(x.w)
 	// A host's WriteTimeout shorter than the poll would lose the answer silently.
 	_ = rc.SetWriteDeadline(time.Time{})
@@ -145,9 +150,6 @@ func (x *HTTP) Reply(status int, body []byte) error {
 	x.w.WriteHeader(status) // always explicit: gin's NoRoute has prepared a 404
 	if _, err := x.w.Write(body); err != nil {
 		return err
-	}
-	if err := x.r.Context().Err(); errors.Is(err, context.Canceled) {
-		return ErrGone
 	}
 	if len(writers(x.w)) > 1 {
 		// Whatever wraps the writer may hold the bytes back until the handler

@@ -255,3 +255,29 @@ func TestExchange(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// TestReplyToHastyClient: a client that closes its connection as soon as it has
+// the whole answer has got it.
+func TestReplyToHastyClient(t *testing.T) {
+	const size = 200_000
+	results := make(chan error, 1)
+	url := server(t, nil, func(x host.Exchange) { results <- x.Reply(http.StatusOK, make([]byte, size)) })
+	for range 200 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, resp.Body); n != size || err != nil {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+		_ = c.Close()
+		if err := <-results; err != nil {
+			t.Fatalf("Reply: %v", err)
+		}
+	}
+}
