@@ -350,7 +350,7 @@ func upgradeTable(c *Context) {
 	}{
 		{"H04 polling", q4, 400, nil},
 		{"H03 proto", "EIO=4&transport=__proto__", 400, nil},
-		{"H09 version 3", "EIO=3&transport=websocket", 400, nil},
+		{"H09 version 5", "EIO=5&transport=websocket", 400, nil},
 		{"H11 unknown sid", w4 + "&sid=xxxxxxxxxxxxxxxxxxxx", 400, nil},
 		{"H31 no key", w4, 400, []string{"Sec-Websocket-Key", ""}},
 		{"H31 short key", w4, 400, []string{"Sec-Websocket-Key", "c2hvcnQ="}},

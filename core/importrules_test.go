@@ -31,7 +31,7 @@ var rules = []struct {
 	{"core/host", []string{"github.com/gobwas/ws"}},
 	{"core/host/*", nil},
 	{"core/dialect", []string{"core/packet", "core/host"}},
-	{"core/dialect/*", []string{"core/dialect", "core/packet", "core/packet/*", "core/host"}},
+	{"core/dialect/*", []string{"core/dialect", "core/dialect/engineio", "core/packet", "core/packet/*", "core/host"}},
 	{"core/transport", []string{"core/host", "core/packet"}},
 	{"core/transport/websocket", []string{"core/transport", "core/host", "core/packet", "github.com/gobwas/ws"}},
 	{"core/transport/*", []string{"core/transport", "core/host", "core/packet"}},

@@ -12,11 +12,24 @@ import (
 	"github.com/siokit/siokit/core/packet"
 )
 
+// The transports, by the names that dialects and transports agree on. They are
+// those of Options.Transports; some dialects have other names for them on the wire.
+const (
+	Polling      = "polling"
+	WebSocket    = "websocket"
+	JSONP        = "jsonp"
+	HTMLFile     = "htmlfile"
+	XHRMultipart = "xhr-multipart"
+	FlashSocket  = "flashsocket"
+)
+
 // Request is what a dialect read from an exchange.
 type Request struct {
-	Transport string // the transport's name in package transport; "" for a handshake on its own
-	SID       string // "" opens a session
-	Base64    bool   // the client cannot receive binary payloads
+	Transport string        // "" for a handshake on its own
+	SID       string        // "" opens a session
+	Base64    bool          // the client cannot receive binary payloads
+	Script    packet.Script // how the answer of jsonp or htmlfile looks
+	End       bool          // the request ends the session, whatever its transport
 }
 
 // Heartbeat says which side sends the heartbeats.
@@ -24,7 +37,7 @@ type Heartbeat uint8
 
 // The rules of the client generations.
 const (
-	ServerPings Heartbeat = iota // Engine.IO 4, Socket.IO 0.9
+	ServerPings Heartbeat = iota // Engine.IO 4, Socket.IO 0.6 to 0.9
 	ClientPings                  // Engine.IO 3
 )
 
@@ -33,19 +46,55 @@ type Rules struct {
 	Heartbeat Heartbeat
 	// ImplicitConnect: the server connects the default namespace by itself.
 	ImplicitConnect bool
-	// SeparateHandshake: the handshake is an exchange of its own, and the
-	// session has no transport until the next one.
-	SeparateHandshake bool
+	// Takeover: a request for another transport replaces the one in use, and a
+	// newer poll the one that waits. Without it the one way to another transport
+	// is the upgrade of Engine.IO, and a second poll ends the session.
+	Takeover bool
+	// QuietPolls: there are no heartbeats while the session polls; it ends when
+	// the close timeout passes without a poll.
+	QuietPolls bool
+	// FramePayloads: a message of a duplex transport is a payload, which may
+	// hold several units.
+	FramePayloads bool
+	// RootEnds: leaving the default namespace ends the connection.
+	RootEnds bool
+	// Lenient: what is sent to a namespace that the client has not joined is
+	// answered with an error; otherwise it ends the connection.
+	Lenient bool
+	// Repairs: the Payloads of a session are a Repairer.
+	Repairs bool
+	// Accepted is the answer to a request with a body, Type its content type.
+	Accepted, Type string
 }
 
 // Opening is what the handshake tells the client.
 type Opening struct {
 	SID          string
-	Upgrades     []string // transports that the session may move to
-	Transports   []string // transports that a client may choose from
+	Transports   []string // those that are enabled, by the names above
+	Upgrade      bool     // the session does not use a duplex transport yet
 	PingInterval time.Duration
 	PingTimeout  time.Duration
+	CloseTimeout time.Duration
 	MaxPayload   int64
+}
+
+// Payloads is the framing of the bodies of one session's requests.
+type Payloads interface {
+	// Unwrap returns the payload in a request body.
+	Unwrap(body []byte) ([]byte, error)
+	// DecodePayload calls yield for each unit of a payload until it returns
+	// false. Units before a malformed one are yielded.
+	DecodePayload(payload []byte, contentType string, yield func(packet.Unit) bool) error
+	// AppendPayload appends messages as one payload and returns its content type.
+	AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string)
+}
+
+// Repairer are Payloads that know how to read text which the client has encoded
+// wrongly. Texts of duplex transports pass through it as well.
+type Repairer interface {
+	Payloads
+	// Repair returns what is to be read in place of text.
+	Repair(text []byte) []byte
 }
 
 // Dialect is one client generation. Dialects are stateless values.
@@ -53,32 +102,48 @@ type Dialect interface {
 	// Name is a short constant, such as "eio4".
 	Name() string
 	// Rules are the dialect's constant properties.
-	Rules() Rules
+	Rules() *Rules
 	// Recognise reports whether the request is of this generation.
 	Recognise(x host.Exchange) bool
 	// Parse reads a request that Recognise accepted.
 	Parse(x host.Exchange) (Request, *Refusal)
 	// Refuse answers with an error in the dialect's own form.
 	Refuse(x host.Exchange, r *Refusal) error
-	// Open is the first message of a session, or with SeparateHandshake the
-	// body of the handshake's answer.
-	Open(o Opening) *packet.Message
 
-	// Decode reads one message of a duplex transport.
+	// Open is the first message of a session; nil: there is none.
+	Open(o Opening) *packet.Message
+	// Stranger is the answer to a request of a session that does not exist, on
+	// whatever transport it came; nil: it is refused with UnknownSID.
+	Stranger() *packet.Message
+	// Goodbye is the last message to a client that polls.
+	Goodbye(reconnect bool) *packet.Message
+	// SocketID is what a client takes for the public id of its socket in a
+	// namespace; "" when the server tells it.
+	SocketID(sid, namespace string) string
+
+	// Decode reads one message of a duplex transport, unless FramePayloads.
 	Decode(f packet.Frame) (packet.Unit, error)
-	// DecodePayload reads the body of a polling request.
-	DecodePayload(body []byte, contentType string, yield func(packet.Unit) bool) error
-	// AppendPayload appends messages as the answer of a poll and returns its content type.
-	AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string)
+	// Payloads returns the framing for the requests of a session. With Takeover
+	// it is asked for every request; else once, and it may keep state.
+	Payloads(req Request) Payloads
 	// Control is the message of a unit without application data, or of a plain
 	// text of an application that uses no Socket.IO packets. Data is copied.
 	Control(u packet.Unit) *packet.Message
 
-	// Encode writes a Socket.IO packet. Attachments are shared with the message.
-	// With reuse the message has one receiver.
+	// Encode writes a Socket.IO packet; nil: the dialect has no such packet, and
+	// its clients need none. Attachments are shared with the message. With reuse
+	// the message has one receiver.
 	Encode(p *packet.Packet, reuse bool) *packet.Message
 	// NewDecoder returns the packet decoder of one connection.
 	NewDecoder() packet.Decoder
+}
+
+// Greeter is a Dialect whose handshake is an exchange of its own: the session
+// has no transport until the next one.
+type Greeter interface {
+	Dialect
+	// Greet answers the handshake.
+	Greet(x host.Exchange, o Opening) error
 }
 
 // Refusal is an answer to a request that is not served, independent of dialects.
@@ -157,6 +222,20 @@ func ValidSID(s string) bool {
 		switch c := s[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
 		default:
+			return false
+		}
+	}
+	return true
+}
+
+// ScriptIndex reports whether s can be the number of a script callback: 1 to 9
+// digits. Anything else could bring code of its own into the answer.
+func ScriptIndex(s string) bool {
+	if s == "" || len(s) > 9 {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
 			return false
 		}
 	}

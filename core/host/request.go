@@ -104,3 +104,31 @@ func hasToken(header, token string) bool {
 	}
 	return false
 }
+
+// FormField returns the one value of a field in a body of the type
+// application/x-www-form-urlencoded. A field that is missing, doubled or badly
+// escaped is an error.
+func FormField(body []byte, key string) (string, error) {
+	var value string
+	found := false
+	for rest := string(body); rest != ""; {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		k, v, _ := strings.Cut(pair, "=")
+		if k != key {
+			continue
+		}
+		if found {
+			return "", fmt.Errorf("field %s occurs twice", key)
+		}
+		var err error
+		if value, err = url.QueryUnescape(v); err != nil {
+			return "", fmt.Errorf("field %s: %w", key, err)
+		}
+		found = true
+	}
+	if !found {
+		return "", fmt.Errorf("no field %s", key)
+	}
+	return value, nil
+}

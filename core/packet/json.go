@@ -72,6 +72,95 @@ func Unquote(s []byte) []byte {
 	return s
 }
 
+// AppendScript appends text as a JSON string that is safe inside a script
+// element and as a script: nothing in it can end either. A slash is written as
+// backslash and slash when slashes is set.
+func AppendScript(dst, text []byte, slashes bool) []byte {
+	dst = append(dst, '"')
+	for i := 0; i < len(text); {
+		c := text[i]
+		switch {
+		case c == '"' || c == '\\' || c == '/' && slashes:
+			dst = append(dst, '\\', c)
+		case c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7f:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		case c < utf8.RuneSelf:
+			dst = append(dst, c)
+		default:
+			r, size := utf8.DecodeRune(text[i:])
+			if r == '\u2028' || r == '\u2029' || r == utf8.RuneError {
+				dst = appendUnit(dst, uint16(r))
+			} else {
+				dst = append(dst, text[i:i+size]...)
+			}
+			i += size
+			continue
+		}
+		i++
+	}
+	return append(dst, '"')
+}
+
+// AppendASCII appends JSON with every character beyond ASCII written as an
+// escape. It leaves text outside of strings alone: there is none beyond ASCII.
+func AppendASCII(dst, data []byte) []byte {
+	for i := 0; i < len(data); {
+		if data[i] < utf8.RuneSelf {
+			dst = append(dst, data[i])
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(data[i:])
+		i += size
+		if hi, lo := utf16.EncodeRune(r); hi != utf8.RuneError {
+			dst = appendUnit(appendUnit(dst, uint16(hi)), uint16(lo))
+		} else {
+			dst = appendUnit(dst, uint16(r))
+		}
+	}
+	return dst
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendUnit appends the escape of one UTF-16 unit.
+func appendUnit(dst []byte, u uint16) []byte {
+	return append(dst, '\\', 'u', hexDigits[u>>12], hexDigits[u>>8&15], hexDigits[u>>4&15], hexDigits[u&15])
+}
+
+// UTF16Len is the number of UTF-16 units of valid UTF-8 text: what JavaScript
+// calls its length.
+func UTF16Len(text []byte) (n int) {
+	for _, c := range text {
+		if c&0xc0 != 0x80 { // not a continuation
+			n++
+		}
+		if c >= 0xf0 { // beyond the basic plane: two units
+			n++
+		}
+	}
+	return n
+}
+
+// UTF16Cut returns the place where the first n UTF-16 units of valid UTF-8 text
+// end, and false when text is shorter or they end inside a character.
+func UTF16Cut(text []byte, n int) (int, bool) {
+	i := 0
+	for n > 0 && i < len(text) {
+		switch c := text[i]; {
+		case c < 0x80:
+			i, n = i+1, n-1
+		case c < 0xe0:
+			i, n = i+2, n-1
+		case c < 0xf0:
+			i, n = i+3, n-1
+		default:
+			i, n = i+4, n-2
+		}
+	}
+	return i, n == 0 && i <= len(text)
+}
+
 func unescape(dst, s []byte, i int) []byte {
 	dst = append(dst, s[:i]...)
 	for i < len(s) {

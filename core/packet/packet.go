@@ -23,9 +23,10 @@ const (
 	ConnectError // revision 1 and 4: error
 	Text         // revision 1: a message, an unstructured text
 	JSON         // revision 1: one JSON value without a name
+	Failure      // what the client sent has failed; each revision has its own way to say so
 )
 
-var typeNames = [...]string{"connect", "disconnect", "event", "ack", "connect error", "message", "json"}
+var typeNames = [...]string{"connect", "disconnect", "event", "ack", "connect error", "message", "json", "failure"}
 
 // String returns the type's name for logs.
 func (t Type) String() string {
@@ -42,11 +43,18 @@ func (t Type) String() string {
 type Packet struct {
 	Type      Type
 	Namespace string // "/" is the default namespace
-	Query     string // of a CONNECT of revisions 1 and 4, without the question mark
-	ID        uint64 // ack id; valid when HasID
-	HasID     bool
+	// Query is what stands behind the namespace of a CONNECT of revisions 1 and
+	// 4, without the question mark; Data is then the same as an object of strings.
+	Query string
+	ID    uint64 // ack id; valid when HasID
+	HasID bool
+	// Bare: the id asks for an ack without arguments, to be given on arrival
+	// (revision 1, an id without a plus sign). Set by decoders only.
+	Bare bool
 	// Data is the JSON behind the header: the array of an event or ack, the
-	// object of a connect, any value of an error. Nil: there was none.
+	// object of a connect, the object {"message","data"} of a connect error,
+	// {"code","message","data"} of a failure. Text and JSON have the array of
+	// an event "message" with one argument. Nil: there was none.
 	Data json.RawMessage
 	// Name is the event's name, unescaped; set by decoders only.
 	Name []byte
@@ -142,6 +150,13 @@ var DefaultLimits = Limits{
 	Auth:            16 << 10,
 	PayloadPackets:  10_000,
 }
+
+// InvalidNamespace is the Data of the ConnectError for a namespace that does not exist.
+const InvalidNamespace = `{"message":"Invalid namespace"}`
+
+// Script is how an answer looks that a browser runs as a script: what comes once
+// at the start, and what stands around the JSON string of each payload.
+type Script struct{ Head, Before, After string }
 
 // MaxID is the largest ack id that every client can hold: 2^53-1.
 const MaxID = 1<<53 - 1

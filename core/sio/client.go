@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/internal/wheel"
 	"github.com/siokit/siokit/core/packet"
 	"github.com/siokit/siokit/core/virtsocket"
@@ -31,6 +32,7 @@ const (
 type client struct {
 	srv     *Server
 	vs      *virtsocket.Socket
+	rules   *dialect.Rules
 	req     *Request
 	dec     packet.Decoder
 	timeout wheel.Timer // until the first namespace is joined
@@ -52,6 +54,25 @@ type task struct {
 	end    *Socket // run its OnDisconnect
 	reason Reason
 	last   bool // the connection has ended, and everything before it is done
+}
+
+// Opened implements virtsocket.Handler: in the older protocols the server
+// connects the default namespace by itself.
+func (c *client) Opened() {
+	if !c.rules.ImplicitConnect {
+		return
+	}
+	t := task{p: &packet.Packet{Type: packet.Connect, Namespace: "/"}}
+	c.mu.Lock()
+	if len(c.srv.namespace("/").table.Load().connect) > 0 || c.running || c.closed {
+		c.push(t) // application code may take its time, but not the reader's
+		c.mu.Unlock()
+		return
+	}
+	c.running = true
+	c.mu.Unlock()
+	c.do(t)
+	c.drain()
 }
 
 // Message implements virtsocket.Handler.
@@ -78,7 +99,7 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	case p.Type == packet.Ack:
 		s := c.socket(p.Namespace)
 		if s == nil {
-			return ForcedServer
+			return c.stray(p.Namespace)
 		}
 		if p.HasID {
 			s.acked(p)
@@ -233,12 +254,31 @@ func (c *client) forget(s *Socket) {
 	c.sockets = slices.DeleteFunc(c.sockets, func(o *Socket) bool { return o == s })
 }
 
+// stray answers a packet for a namespace that the client has not joined.
+func (c *client) stray(path string) Reason {
+	if !c.rules.Lenient {
+		return ForcedServer
+	}
+	c.send(&packet.Packet{Type: packet.Failure, Namespace: path})
+	return 0
+}
+
+// send sends a packet of the server's own.
+func (c *client) send(p *packet.Packet) {
+	if m := c.vs.Dialect().Encode(p, true); m != nil {
+		_ = c.vs.Send(m)
+	}
+}
+
 // packet handles one packet in its turn; a reason other than 0 ends the connection.
 func (c *client) packet(p *packet.Packet) Reason {
 	s := c.socket(p.Namespace)
 	switch p.Type {
 	case packet.Connect:
 		if s != nil && s.state.Load() != stateDisconnected {
+			if c.rules.Lenient {
+				return 0
+			}
 			return ForcedServer
 		}
 		if s != nil {
@@ -246,21 +286,28 @@ func (c *client) packet(p *packet.Packet) Reason {
 		}
 		return c.connect(p)
 	case packet.Disconnect:
+		if c.rules.RootEnds && p.Namespace == "/" {
+			return ClientNamespace
+		}
 		if s == nil {
-			return ForcedServer
+			return c.stray(p.Namespace)
 		}
 		if !s.disconnect(ClientNamespace, false) {
 			c.forget(s) // both sides have said goodbye
 		}
 	case packet.Event, packet.Text, packet.JSON:
 		if s == nil {
-			return ForcedServer
+			return c.stray(p.Namespace)
 		}
 		if s.state.Load() == stateConnected { // else: sent before the client knew
+			if p.Bare {
+				_ = s.ack(p.ID, nil)
+				p.HasID = false
+			}
 			c.event(s, p)
 		}
 	default:
-		return ForcedServer
+		return c.stray(p.Namespace)
 	}
 	return 0
 }
@@ -269,7 +316,7 @@ func (c *client) packet(p *packet.Packet) Reason {
 func (c *client) connect(p *packet.Packet) Reason {
 	ns := c.srv.namespace(p.Namespace)
 	if ns == nil {
-		c.refuse(p.Namespace, &Error{Message: "Invalid namespace"})
+		c.send(&packet.Packet{Type: packet.ConnectError, Namespace: p.Namespace, Data: json.RawMessage(packet.InvalidNamespace)})
 		return 0
 	}
 	c.mu.Lock()
@@ -279,7 +326,8 @@ func (c *client) connect(p *packet.Packet) Reason {
 		c.refuse(p.Namespace, &Error{Message: "Too many namespaces"})
 		return 0
 	}
-	s := &Socket{ns: ns, client: c, id: virtsocket.NewID()}
+	s := &Socket{ns: ns, client: c, id: virtsocket.NewID(), query: p.Query}
+	s.alias = c.vs.Dialect().SocketID(c.vs.ID(), ns.path)
 	if p.Data != nil {
 		s.auth = append([]byte(nil), p.Data...)
 	}
@@ -310,8 +358,7 @@ func (c *client) connect(p *packet.Packet) Reason {
 		c.forget(s)
 		return 0
 	}
-	answer := packet.Packet{Type: packet.Connect, Namespace: ns.path, Data: json.RawMessage(`{"sid":"` + s.id + `"}`)}
-	_ = c.vs.Send(c.vs.Dialect().Encode(&answer, true))
+	c.send(&packet.Packet{Type: packet.Connect, Namespace: ns.path, Data: json.RawMessage(`{"sid":"` + s.id + `"}`)})
 	for _, e := range s.early {
 		if e.volatile {
 			_ = c.vs.SendVolatile(e.m)
@@ -352,8 +399,7 @@ func (c *client) refuse(path string, e *Error) {
 	if err != nil {
 		data = []byte(`{"message":"internal error"}`)
 	}
-	p := packet.Packet{Type: packet.ConnectError, Namespace: path, Data: data}
-	_ = c.vs.Send(c.vs.Dialect().Encode(&p, true))
+	c.send(&packet.Packet{Type: packet.ConnectError, Namespace: path, Data: data})
 }
 
 // event finds the handler of an event and runs it.
@@ -401,7 +447,11 @@ func (c *client) serve(ctx context.Context, h Handler, ev *Event) {
 		_ = ev.ackOnce(errorAck{e})
 		return
 	}
-	_ = ev.Socket.Emit("error", e)
+	data, err := c.srv.opts.JSON.Marshal(e)
+	if err != nil {
+		data = []byte(`{"code":"internal","message":"internal error"}`)
+	}
+	_ = ev.Socket.sendPacket(&packet.Packet{Type: packet.Failure, Data: data})
 }
 
 func (c *client) call(ctx context.Context, h Handler, ev *Event) (err error) {

@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/packet"
 	"github.com/siokit/siokit/core/transport/polling"
@@ -45,7 +48,21 @@ type Options struct {
 	Limits packet.Limits
 
 	// Transports are the enabled transports by name; "polling" and "websocket".
+	// Others serve old browsers and are off because each opens something that a
+	// server does better without: "jsonp", "htmlfile", "xhr-multipart" and
+	// "flashsocket". What an enabled one opens is logged at start-up.
 	Transports []string
+	// Dialects are the client generations that are served: "eio4" (Socket.IO 3.x
+	// and 4.x), "eio3" (1.x and 2.x), "sio1" (0.7 to 0.9). All three are on;
+	// "sio06" (0.6) is there for museums. Clients of another one are told so.
+	Dialects []string
+	// RepairText is what is done about the text of clients 1.x on polling;
+	// RepairDetected.
+	RepairText RepairText
+	// CloseTimeout is how long a client of Socket.IO 0.9 that polls may stay away
+	// between two polls; 60 s. PollDuration is how long one of its polls lasts; 20 s.
+	CloseTimeout time.Duration
+	PollDuration time.Duration
 
 	// Origins are the web origins, beside the server's own, whose pages may
 	// connect, such as "https://app.example.com" or "https://*.example.com".
@@ -113,6 +130,8 @@ func (o *Options) withDefaults() Options {
 	dur(&c.UpgradeTimeout, 10*time.Second)
 	dur(&c.ConnectTimeout, 20*time.Second)
 	dur(&c.AckTimeout, 10*time.Second)
+	dur(&c.CloseTimeout, 60*time.Second)
+	dur(&c.PollDuration, 20*time.Second)
 	if c.MaxPayload <= 0 {
 		c.MaxPayload = 1_000_000
 	}
@@ -128,8 +147,16 @@ func (o *Options) withDefaults() Options {
 		c.Transports = []string{polling.Name, websocket.Name}
 	}
 	for _, t := range c.Transports {
-		if t != polling.Name && t != websocket.Name {
-			panic(fmt.Sprintf("sio: Options.Transports: unknown transport %q", t))
+		if _, ok := transports[t]; !ok {
+			panic(fmt.Sprintf("sio: Options.Transports: unknown transport %q; there are %v", t, slices.Sorted(maps.Keys(transports))))
+		}
+	}
+	if len(c.Dialects) == 0 {
+		c.Dialects = defaultDialects
+	}
+	for _, name := range c.Dialects {
+		if !slices.ContainsFunc(dialects(&c), func(d dialect.Dialect) bool { return d.Name() == name }) {
+			panic(fmt.Sprintf("sio: Options.Dialects: unknown dialect %q", name))
 		}
 	}
 	for _, origin := range c.Origins {

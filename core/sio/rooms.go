@@ -63,6 +63,9 @@ func (r *rooms) add(s *Socket) {
 	s.place = len(r.all)
 	r.all = append(r.all, s)
 	r.ids[s.id] = s
+	if s.alias != "" {
+		r.ids[s.alias] = s
+	}
 	r.mu.Unlock()
 }
 
@@ -76,6 +79,9 @@ func (r *rooms) remove(s *Socket) {
 		r.all[last] = nil
 		r.all = r.all[:last]
 		delete(r.ids, s.id)
+		if r.ids[s.alias] == s {
+			delete(r.ids, s.alias)
+		}
 	}
 	r.mu.Unlock()
 }

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/siokit/siokit/core/dialect"
-	"github.com/siokit/siokit/core/dialect/eio4"
 	"github.com/siokit/siokit/core/host"
-	"github.com/siokit/siokit/core/transport"
 	"github.com/siokit/siokit/core/transport/polling"
 	"github.com/siokit/siokit/core/transport/websocket"
 	"github.com/siokit/siokit/core/virtsocket"
@@ -43,23 +42,36 @@ func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
 	s := &Server{opts: o, namespaces: make(map[string]*Namespace)}
 	ho := virtsocket.Options{
-		Dialects:       []dialect.Dialect{eio4.New(o.Limits)},
 		PingInterval:   o.PingInterval,
 		PingTimeout:    o.PingTimeout,
 		UpgradeTimeout: o.UpgradeTimeout,
+		CloseTimeout:   o.CloseTimeout,
+		PollDuration:   o.PollDuration,
 		MaxPayload:     o.MaxPayload,
 		MaxQueueBytes:  o.MaxQueueBytes,
 		MaxQueue:       o.MaxQueue,
 		Origins:        virtsocket.Origins{List: o.Origins, Allow: o.AllowOrigin},
+		Polling:        polling.Transport{},
 		Accept:         s.accept,
 		Logger:         o.Logger,
 	}
+	for _, d := range dialects(&o) {
+		if slices.Contains(o.Dialects, d.Name()) {
+			ho.Dialects = append(ho.Dialects, d)
+		} else {
+			ho.Off = append(ho.Off, d)
+		}
+	}
 	for _, name := range o.Transports {
-		switch name {
-		case polling.Name:
-			ho.Polling = polling.Transport{}
-		case websocket.Name:
-			ho.Duplex = append(ho.Duplex, transport.Duplex(websocket.Transport{MaxPayload: o.MaxPayload}))
+		t := transports[name]
+		if t.form != nil {
+			ho.Forms = append(ho.Forms, t.form)
+		}
+		if t.duplex {
+			ho.Duplex = append(ho.Duplex, websocket.Transport{MaxPayload: o.MaxPayload, As: name})
+		}
+		if t.opens != "" {
+			o.Logger.Warn("siokit: transport "+name+" is on", "opens", t.opens)
 		}
 	}
 	s.hub = virtsocket.NewHub(ho)
@@ -155,7 +167,7 @@ func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (h virtsocket.Ha
 			h, ref = nil, &dialect.Refusal{Code: dialect.Forbidden, Status: http.StatusInternalServerError, Message: "internal error"}
 		}
 	}()
-	c := &client{srv: s, vs: vs, req: newRequest(x), dec: vs.Dialect().NewDecoder()}
+	c := &client{srv: s, vs: vs, rules: vs.Dialect().Rules(), req: newRequest(x), dec: vs.Dialect().NewDecoder()}
 	if s.opts.OnHandshake != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), s.opts.ConnectTimeout)
 		defer cancel()

@@ -3,6 +3,7 @@ package sio
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,9 @@ type Socket struct {
 	ns     *Namespace
 	client *client
 	id     string
+	alias  string // what the client itself takes for its id, in the older protocols
 	auth   []byte // JSON of the CONNECT payload, nil when there was none
+	query  string // of the CONNECT, in the older protocols
 	place  int    // in the namespace's list; guarded by rooms.mu
 	state  atomic.Int32
 
@@ -46,7 +49,9 @@ type early struct {
 }
 
 // ID is the socket's public id: 27 random characters, new for every namespace
-// and connection. It is also the name of a room with this socket alone.
+// and connection. It is also the name of a room with this socket alone. Clients
+// before 3.0 are not told it and take the secret id of their session for it;
+// as the name of a room that one works too.
 func (s *Socket) ID() string { return s.id }
 
 // Namespace is the namespace that the socket is in.
@@ -55,14 +60,27 @@ func (s *Socket) Namespace() *Namespace { return s.ns }
 // Request is a copy of the request that opened the connection.
 func (s *Socket) Request() *Request { return s.client.req }
 
-// Transport is the name of the transport in use: "polling" or "websocket".
+// Query is what the client has put behind the namespace's name when it
+// connected, as clients before 3.0 do ("/chat?token=x"). The query of the
+// handshake is that of Request.
+func (s *Socket) Query() url.Values {
+	v, _ := url.ParseQuery(s.query)
+	return v
+}
+
+// Dialect names the client's generation: "eio4" (Socket.IO 3.x and 4.x), "eio3"
+// (1.x, 2.x), "sio1" (0.7 to 0.9) or "sio06".
+func (s *Socket) Dialect() string { return s.client.vs.Dialect().Name() }
+
+// Transport is the name of the transport in use, as in Options.Transports.
 func (s *Socket) Transport() string { return s.client.vs.Transport() }
 
 // Connected reports whether the socket has connected and not ended.
 func (s *Socket) Connected() bool { return s.state.Load() == stateConnected }
 
-// Auth decodes the payload that the client sent with its CONNECT. Without one,
-// v is left alone.
+// Auth decodes the payload that the client sent with its CONNECT: an object, or
+// from clients before 3.0 the parameters of Query as an object of strings.
+// Without one, v is left alone.
 func (s *Socket) Auth(v any) error {
 	if s.auth == nil {
 		return nil
@@ -153,7 +171,7 @@ func (s *Socket) Emit(event string, args ...any) error {
 func (s *Socket) emit(p packet.Packet, event string, args []any) error {
 	e := newEncoder(s.ns.srv.opts.JSON)
 	defer e.free()
-	if err := e.array(event, p.Type == packet.Event, args); err != nil {
+	if err := e.array(event, p.Type != packet.Ack, args); err != nil {
 		return err
 	}
 	p.Data, p.Attachments = e.buf, e.parts
@@ -171,6 +189,9 @@ func (s *Socket) sendPacket(p *packet.Packet) error {
 }
 
 func (s *Socket) sendMessage(m *packet.Message, volatile bool) error {
+	if m == nil { // the client's protocol has nothing of the kind
+		return nil
+	}
 	switch s.state.Load() {
 	case stateConnecting:
 		s.mu.Lock()
@@ -195,9 +216,15 @@ func (s *Socket) sendMessage(m *packet.Message, volatile bool) error {
 	return nil
 }
 
-// Send sends a message without an event name; clients receive it as the event "message".
+// Send sends a message without an event name. Clients of Socket.IO 0.9 get a
+// message packet for a string and a json packet for anything else, newer ones
+// the event "message".
 func (s *Socket) Send(data any) error {
-	return s.Emit("message", data)
+	kind := packet.JSON
+	if _, ok := data.(string); ok {
+		kind = packet.Text
+	}
+	return s.emit(packet.Packet{Type: kind}, "message", []any{data})
 }
 
 // Flush writes what was emitted. A handler needs it only when it is about to
@@ -317,8 +344,7 @@ func (s *Socket) disconnect(r Reason, tell bool) bool {
 		return true // never was connected: whoever connects it sees the state
 	}
 	if tell {
-		p := packet.Packet{Type: packet.Disconnect, Namespace: s.ns.path}
-		_ = s.client.vs.Send(s.client.vs.Dialect().Encode(&p, true))
+		s.client.send(&packet.Packet{Type: packet.Disconnect, Namespace: s.ns.path})
 	}
 	s.client.schedule(task{end: s, reason: r})
 	return true

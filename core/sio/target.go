@@ -123,18 +123,22 @@ func (b *broadcast) send(s *Socket, volatile bool) {
 	d := s.client.vs.Dialect()
 	name := d.Name()
 	var m *packet.Message
+	known := false
 	for i := range b.encoded[:b.n] {
 		if b.encoded[i].dialect == name {
-			m = b.encoded[i].m
+			m, known = b.encoded[i].m, true
 		}
 	}
-	if m == nil {
+	if !known {
 		m = d.Encode(&b.packet, false)
 		b.srv.encodes.Add(1)
 		if b.n < len(b.encoded) {
 			b.encoded[b.n].dialect, b.encoded[b.n].m = name, m
 			b.n++
 		}
+	}
+	if m == nil {
+		return
 	}
 	if s.state.Load() == stateConnected {
 		b.out.Send(s.client.vs, m, volatile)

@@ -5,6 +5,7 @@ package transport
 
 import (
 	"errors"
+	"time"
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/packet"
@@ -95,32 +96,79 @@ type Duplex interface {
 	Serve(x host.Exchange, l Link, start func(c Conn)) error
 }
 
-// Codec is the framing of polling payloads, a part of each dialect.
+// Codec is the framing of payloads, a part of each dialect.
 type Codec interface {
 	// AppendPayload appends messages as one payload and returns its content type.
 	AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string)
-	// DecodePayload calls yield for each unit of a request body until it returns false.
-	DecodePayload(body []byte, contentType string, yield func(packet.Unit) bool) error
+	// Unwrap returns the payload in a request body.
+	Unwrap(body []byte) ([]byte, error)
+	// DecodePayload calls yield for each unit of a payload until it returns false.
+	DecodePayload(payload []byte, contentType string, yield func(packet.Unit) bool) error
 }
 
-// Polling is a transport made of single requests, such as long polling.
-type Polling interface {
+// Form is the outward shape of a transport made of single requests: how the
+// answer of a request that waits for messages looks. What happens behind it is
+// the same for all of them, and the business of a Polling.
+type Form interface {
+	// Name is the name of the transport.
 	Name() string
-	// New returns the polling side of one virtual socket. noop and goodbye are
-	// the messages that end a waiting request and the session.
-	New(l Link, c Codec, noop, goodbye *packet.Message) Poll
+	// Answer describes one answer. s is the dialect's part of it.
+	Answer(s packet.Script) Answer
+}
+
+// Answer is the shape of one answer. The zero value is a bare payload.
+type Answer struct {
+	// ContentType is "" when the payload's own applies.
+	ContentType string
+	// Wrap appends a payload the way it stands in the answer; nil: as it is.
+	Wrap func(dst, payload []byte) []byte
+	// Escaped: request bodies are encoded as forms, which makes them larger.
+	Escaped bool
+	// Stream: the answer does not end with its first payload. Head comes first.
+	Stream bool
+	Head   string
+}
+
+// Visit is one request of a session that polls.
+type Visit struct {
+	Name   string // of the transport
+	Answer Answer
+	Codec  Codec
+}
+
+// PollOptions are how one session polls.
+type PollOptions struct {
+	// Noop ends a waiting request that has nothing to say.
+	Noop *packet.Message
+	// Newest: a newer request replaces the one that waits, and a client that
+	// gives its request up may come back. Otherwise both end the session.
+	Newest bool
+	// Duration is how long a request waits; 0 means until there is something to
+	// say. Streams do not end.
+	Duration time.Duration
+}
+
+// Polling is the mechanics of transports made of single requests.
+type Polling interface {
+	// New returns the polling side of one virtual socket.
+	New(l Link, o PollOptions) Poll
+	// Reply answers a request with messages, without any session.
+	Reply(x host.Exchange, v Visit, ms []*packet.Message) error
 }
 
 // Poll is the polling side of one virtual socket.
 type Poll interface {
 	Conn
-	// Get serves a request that waits for messages. On an error nothing was answered.
-	Get(x host.Exchange) error
+	// Get serves a request that waits for messages. On an error nothing was
+	// answered. A stream may go on when Get has returned.
+	Get(x host.Exchange, v Visit) error
 	// Post reads a request body of at most limit bytes and hands its units to
 	// the link. It answers nothing.
-	Post(x host.Exchange, limit int64) error
+	Post(x host.Exchange, v Visit, limit int64) error
 	// Hold makes waiting requests return at once, while an upgrade is under way.
 	Hold(on bool)
+	// Goodbye says what the client is told last. It is called before Close.
+	Goodbye(m *packet.Message)
 	// Retire waits until no request is in progress, and refuses later ones:
 	// another transport takes over.
 	Retire()

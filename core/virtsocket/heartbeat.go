@@ -9,13 +9,20 @@ import (
 // arm starts the next heartbeat period.
 func (s *Socket) arm() {
 	d := s.hub.opts.PingInterval
-	if s.dialect.Rules().Heartbeat == dialect.ClientPings {
+	if s.rules.Heartbeat == dialect.ClientPings {
 		d += s.hub.opts.PingTimeout
 	}
 	s.mu.Lock()
-	open := s.state == stateOpen
+	open, quiet, polls := s.state == stateOpen, s.quiet, s.polls
+	s.pongDue = s.pongDue && !quiet
 	s.mu.Unlock()
-	if open {
+	switch {
+	case !open:
+	case quiet && polls > 0:
+		s.hub.wheel.Stop(&s.hb)
+	case quiet:
+		s.hub.wheel.Set(&s.hb, s, s.hub.opts.CloseTimeout)
+	default:
 		s.hub.wheel.Set(&s.hb, s, d)
 	}
 }
@@ -42,8 +49,10 @@ func (s *Socket) Expired(*wheel.Timer) {
 		s.abort()
 		return
 	}
-	waited := s.pongDue || s.dialect.Rules().Heartbeat == dialect.ClientPings
+	waited := s.pongDue || s.quiet || s.conn == nil || s.rules.Heartbeat == dialect.ClientPings
 	switch {
+	case s.quiet && s.polls > 0: // a poll has come at the same moment
+		s.mu.Unlock()
 	case s.stalled:
 		s.mu.Unlock()
 		s.hub.wheel.Set(&s.hb, s, s.hub.opts.PingTimeout)

@@ -18,23 +18,29 @@ import (
 	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/wheel"
-	"github.com/siokit/siokit/core/packet"
 	"github.com/siokit/siokit/core/transport"
 )
 
 // Options configure a Hub. Zero values mean the defaults named with each field.
 type Options struct {
-	Dialects []dialect.Dialect  // in the order in which they are asked; required
-	Duplex   []transport.Duplex // the duplex transports that are enabled
-	Polling  transport.Polling  // nil: long polling is disabled
+	Dialects []dialect.Dialect // in the order in which they are asked; required
+	// Off are dialects whose clients are told that they are not served.
+	Off     []dialect.Dialect
+	Duplex  []transport.Duplex // the duplex transports that are enabled
+	Forms   []transport.Form   // the transports of single requests that are enabled
+	Polling transport.Polling  // their mechanics; required when there are Forms
 
 	PingInterval   time.Duration // 25 s
 	PingTimeout    time.Duration // 20 s
 	UpgradeTimeout time.Duration // 10 s
-	MaxPayload     int64         // bytes of one message or POST; 1 000 000
-	MaxQueueBytes  int           // of one socket's outgoing queue; 1 MiB
-	MaxQueue       int           // messages in it; 1 024
-	Origins        Origins
+	// CloseTimeout is how long a session of a dialect with QuietPolls lasts
+	// without a request, and PollDuration how long one of its polls; 60 s and 20 s.
+	CloseTimeout  time.Duration
+	PollDuration  time.Duration
+	MaxPayload    int64 // bytes of one message or POST; 1 000 000
+	MaxQueueBytes int   // of one socket's outgoing queue; 1 MiB
+	MaxQueue      int   // messages in it; 1 024
+	Origins       Origins
 
 	// Accept is asked during the handshake, before the client is answered, and
 	// returns who handles the new socket's messages.
@@ -44,6 +50,9 @@ type Options struct {
 
 // Handler handles what one virtual socket receives.
 type Handler interface {
+	// Opened is called once, when the session has its first transport. What is
+	// sent from now on follows the first message.
+	Opened()
 	// Message handles one message. data is valid until it returns. With inline
 	// the call comes from the goroutine that reads the connection: it may run
 	// for long, if it says so with Socket.Enter once the order of the message is settled.
@@ -74,10 +83,11 @@ type shard struct {
 	m  map[string]*Socket
 }
 
-// NewHub returns a hub. It panics when Accept or Dialects are missing.
+// NewHub returns a hub. It panics when Accept, Dialects, or the Polling of Forms
+// are missing.
 func NewHub(opts Options) *Hub {
-	if opts.Accept == nil || len(opts.Dialects) == 0 {
-		panic("virtsocket: Options.Accept and Options.Dialects are required")
+	if opts.Accept == nil || len(opts.Dialects) == 0 || len(opts.Forms) > 0 && opts.Polling == nil {
+		panic("virtsocket: Options.Accept, Dialects and, with Forms, Polling are required")
 	}
 	def := func(d *time.Duration, v time.Duration) {
 		if *d <= 0 {
@@ -87,6 +97,8 @@ func NewHub(opts Options) *Hub {
 	def(&opts.PingInterval, 25*time.Second)
 	def(&opts.PingTimeout, 20*time.Second)
 	def(&opts.UpgradeTimeout, 10*time.Second)
+	def(&opts.CloseTimeout, 60*time.Second)
+	def(&opts.PollDuration, 20*time.Second)
 	if opts.MaxPayload <= 0 {
 		opts.MaxPayload = 1_000_000
 	}
@@ -121,9 +133,9 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 	if x.Method() == http.MethodOptions && h.opts.Origins.preflight(x) {
 		return
 	}
-	d := h.recognise(x)
+	d := recognise(x, h.opts.Dialects)
 	if d == nil {
-		h.refuse(x, h.opts.Dialects[0], h.unrecognised(x))
+		h.unrecognised(x)
 		return
 	}
 	if !h.opts.Origins.admit(x) {
@@ -146,18 +158,26 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 	if dialect.ValidSID(req.SID) {
 		s = h.get(req.SID)
 	}
-	switch {
-	case s == nil:
-		h.refuse(x, d, &dialect.Refusal{Code: dialect.UnknownSID})
-	case s.dialect.Name() != d.Name():
+	switch known := s != nil && s.dialect.Name() == d.Name(); {
+	case req.End:
+		if known {
+			s.Close(ClientNamespace)
+		}
+		h.opts.Origins.headers(x)
+		_ = x.Reply(http.StatusOK, nil)
+	case known:
+		s.serve(x, req)
+	case d.Stranger() != nil:
+		h.stranger(x, d, req)
+	case s != nil:
 		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Context: "protocol mismatch"})
 	default:
-		s.serve(x, req)
+		h.refuse(x, d, &dialect.Refusal{Code: dialect.UnknownSID})
 	}
 }
 
-func (h *Hub) recognise(x host.Exchange) dialect.Dialect {
-	for _, d := range h.opts.Dialects {
+func recognise(x host.Exchange, among []dialect.Dialect) dialect.Dialect {
+	for _, d := range among {
 		if d.Recognise(x) {
 			return d
 		}
@@ -165,23 +185,41 @@ func (h *Hub) recognise(x host.Exchange) dialect.Dialect {
 	return nil
 }
 
-// unrecognised says what is wrong with a request of no known dialect: the
-// reference looks at the transport first and at the version last.
-func (h *Hub) unrecognised(x host.Exchange) *dialect.Refusal {
-	if !h.opts.Origins.admit(x) {
-		return &dialect.Refusal{Code: dialect.Forbidden, Context: "origin"}
+// unrecognised answers a request of no enabled dialect: the reference looks at
+// the transport first and at the version last.
+func (h *Hub) unrecognised(x host.Exchange) {
+	if off := recognise(x, h.opts.Off); off != nil {
+		ref := &dialect.Refusal{Code: dialect.UnsupportedVersion, Message: dialect.UnsupportedVersion.Text() +
+			": " + off.Name() + " is not among Options.Dialects"}
+		if !h.opts.Origins.admit(x) {
+			ref = &dialect.Refusal{Code: dialect.Forbidden, Context: "origin"}
+		}
+		h.refuse(x, off, ref)
+		return
 	}
-	if ref := h.transportKnown(x.Query("transport")); ref != nil {
-		return ref
+	d := h.opts.Dialects[0]
+	ref := h.transportKnown(x.Query("transport"))
+	switch {
+	case !h.opts.Origins.admit(x):
+		ref = &dialect.Refusal{Code: dialect.Forbidden, Context: "origin"}
+	case ref == nil:
+		ref = &dialect.Refusal{Code: dialect.UnsupportedVersion}
 	}
-	return &dialect.Refusal{Code: dialect.UnsupportedVersion}
+	h.refuse(x, d, ref)
 }
 
+// transportKnown refuses transports that are not enabled. One that exists is
+// named, with what would enable it.
 func (h *Hub) transportKnown(name string) *dialect.Refusal {
-	if h.opts.Polling != nil && name == h.opts.Polling.Name() || h.duplex(name) != nil {
+	if h.form(name) != nil || h.duplex(name) != nil {
 		return nil
 	}
-	return &dialect.Refusal{Code: dialect.UnknownTransport}
+	ref := &dialect.Refusal{Code: dialect.UnknownTransport}
+	switch name {
+	case dialect.Polling, dialect.WebSocket, dialect.JSONP, dialect.HTMLFile, dialect.XHRMultipart, dialect.FlashSocket:
+		ref.Message = ref.Text() + ": " + name + " is not among Options.Transports"
+	}
+	return ref
 }
 
 func (h *Hub) duplex(name string) transport.Duplex {
@@ -193,9 +231,24 @@ func (h *Hub) duplex(name string) transport.Duplex {
 	return nil
 }
 
+func (h *Hub) form(name string) transport.Form {
+	for _, f := range h.opts.Forms {
+		if f.Name() == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// visit is how a polling request is to be served.
+func (h *Hub) visit(req dialect.Request, c transport.Codec) transport.Visit {
+	f := h.form(req.Transport)
+	return transport.Visit{Name: req.Transport, Answer: f.Answer(req.Script), Codec: c}
+}
+
 // check applies the rules that hold before any session is looked up.
 func (h *Hub) check(x host.Exchange, d dialect.Dialect, req dialect.Request) *dialect.Refusal {
-	if req.Transport == "" && d.Rules().SeparateHandshake {
+	if _, greets := d.(dialect.Greeter); req.End || greets && req.Transport == "" {
 		return nil
 	}
 	if ref := h.transportKnown(req.Transport); ref != nil {
@@ -204,6 +257,8 @@ func (h *Hub) check(x host.Exchange, d dialect.Dialect, req dialect.Request) *di
 	duplex := h.duplex(req.Transport) != nil
 	upgrade := host.WantsUpgrade(x)
 	switch {
+	case (req.Transport == dialect.JSONP || req.Transport == dialect.HTMLFile) && !h.opts.Origins.embeds(x):
+		return &dialect.Refusal{Code: dialect.Forbidden, Context: "included by a foreign page"}
 	case req.SID == "" && !duplex && upgrade:
 		return &dialect.Refusal{Code: dialect.UnknownTransport, Context: "upgrade request for polling"}
 	case req.SID == "" && x.Method() != http.MethodGet:
@@ -222,6 +277,10 @@ func (h *Hub) refuse(x host.Exchange, d dialect.Dialect, r *dialect.Refusal) {
 	_ = d.Refuse(x, r)
 }
 
+func (h *Hub) newSocket(d dialect.Dialect) *Socket {
+	return &Socket{hub: h, id: NewID(), dialect: d, rules: d.Rules()}
+}
+
 // handshake opens a session.
 func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request) {
 	if h.closed.Load() {
@@ -229,28 +288,40 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: "Server shutting down"})
 		return
 	}
-	s := &Socket{hub: h, id: NewID(), dialect: d}
+	s := h.newSocket(d)
 	hd, ref := h.opts.Accept(s, x)
 	if ref != nil {
 		h.refuse(x, d, ref)
 		return
 	}
 	s.handler = hd
+	greeter, greets := d.(dialect.Greeter)
 	o := dialect.Opening{
-		SID: s.id, PingInterval: h.opts.PingInterval, PingTimeout: h.opts.PingTimeout, MaxPayload: h.opts.MaxPayload,
-	}
-	if h.opts.Polling != nil {
-		o.Transports = append(o.Transports, h.opts.Polling.Name())
+		SID: s.id, PingInterval: h.opts.PingInterval, PingTimeout: h.opts.PingTimeout,
+		CloseTimeout: h.opts.CloseTimeout, MaxPayload: h.opts.MaxPayload,
+		Upgrade: h.duplex(req.Transport) == nil,
 	}
 	for _, t := range h.opts.Duplex {
 		o.Transports = append(o.Transports, t.Name())
 	}
+	for _, f := range h.opts.Forms {
+		o.Transports = append(o.Transports, f.Name())
+	}
+	if greets {
+		h.add(s)
+		h.wheel.Set(&s.hb, s, h.opts.CloseTimeout)
+		h.opts.Origins.headers(x)
+		if err := greeter.Greet(x, o); err != nil {
+			s.Lost(err)
+		}
+		return
+	}
+	if s.rules.Repairs {
+		s.codec = d.Payloads(req)
+	}
 	if t := h.duplex(req.Transport); t != nil {
-		err := t.Serve(x, s, func(c transport.Conn) {
+		err := s.take(x, t, func() {
 			// From here on the answer is out: the session may be found.
-			s.mu.Lock()
-			s.conn = c
-			s.mu.Unlock()
 			h.add(s)
 			s.open(d.Open(o))
 		})
@@ -260,11 +331,10 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		}
 		return
 	}
-	for _, t := range h.opts.Duplex {
-		o.Upgrades = append(o.Upgrades, t.Name())
+	if s.codec == nil && !s.rules.Takeover {
+		s.codec = d.Payloads(req)
 	}
-	s.poll = h.opts.Polling.New(s, d, d.Control(packet.Unit{Kind: packet.Noop}), d.Control(packet.Unit{Kind: packet.Close}))
-	s.conn = s.poll
+	s.startPolling()
 	h.add(s)
 	s.open(d.Open(o))
 	s.serve(x, req)

@@ -44,12 +44,27 @@ func (o Origins) admit(x host.Exchange) bool {
 		// A page that gets a browser to send cookies without one gives itself away.
 		return x.Header("Sec-Fetch-Site") != "cross-site" || x.Header("Cookie") == "" || o.Any()
 	}
+	return o.allows(x, origin)
+}
+
+func (o Origins) allows(x host.Exchange, origin string) bool {
 	for i := 0; i < len(origin); i++ {
 		if origin[i] <= ' ' || origin[i] >= 0x7f {
 			return false
 		}
 	}
 	return o.Any() || o.listed(origin) || o.Allow != nil && o.Allow(origin) || sameOrigin(x, origin)
+}
+
+// embeds is the check for answers that any page can include, as a script or a
+// frame: browsers send no Origin with those, but the page that included them.
+func (o Origins) embeds(x host.Exchange) bool {
+	page := x.Header("Referer")
+	if page == "" {
+		return x.Header("Sec-Fetch-Site") != "cross-site" || o.Any()
+	}
+	u, err := url.Parse(page)
+	return err == nil && u.Scheme != "" && u.Host != "" && o.allows(x, u.Scheme+"://"+u.Host)
 }
 
 func (o Origins) listed(origin string) bool {

@@ -43,12 +43,19 @@ type Socket struct {
 	hub     *Hub
 	id      string
 	dialect dialect.Dialect
+	rules   *dialect.Rules
 	handler Handler
-	poll    transport.Poll // nil when the session never polled
-	hb      wheel.Timer    // heartbeat; after the end: linger
+	codec   transport.Codec // of a session whose polls are all alike
+	hb      wheel.Timer     // heartbeat, or close timeout; after the end: linger
 
 	mu        sync.Mutex
 	conn      transport.Conn
+	poll      transport.Poll // nil when the session does not poll
+	quiet     bool           // hb is the close timeout
+	polls     int            // requests that wait, when quiet
+	opened    bool
+	carrier   *carrier   // with Takeover: the duplex transport in use
+	moving    sync.Mutex // held while the transport is replaced; taken before mu
 	candidate *candidate
 	queue     []*packet.Message
 	spare     []*packet.Message
@@ -73,50 +80,87 @@ func (s *Socket) ID() string { return s.id }
 // Dialect is the client's generation.
 func (s *Socket) Dialect() dialect.Dialect { return s.dialect }
 
-// Transport is the name of the transport in use.
+// Transport is the name of the transport in use, "" while there is none.
 func (s *Socket) Transport() string {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.conn.Name()
+	conn := s.conn
+	s.mu.Unlock()
+	if conn == nil {
+		return ""
+	}
+	return conn.Name()
 }
 
-// open sends the first message and starts the heartbeat.
+// open sends the first message, starts the heartbeat and tells the handler.
 func (s *Socket) open(first *packet.Message) {
+	s.mu.Lock()
+	s.opened = true
+	s.mu.Unlock()
 	s.arm()
-	_ = s.Send(first)
+	if first != nil {
+		_ = s.Send(first)
+	}
 	if s.hub.closed.Load() { // Shutdown may have looked before the socket was there
 		s.Close(ServerShutdown)
 	}
 	if s.isClosed() { // by a timer of the handler, before there was a transport
 		s.abort()
+		return
 	}
+	s.handler.Opened()
 }
 
 // serve answers a request that names this session.
 func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 	h := s.hub
+	if t := h.duplex(req.Transport); t != nil {
+		if s.rules.Takeover {
+			s.replace(x, t)
+		} else {
+			s.upgrade(x, t)
+		}
+		return
+	}
+	if s.rules.Takeover {
+		s.attach(x.Method())
+	}
 	s.mu.Lock()
 	conn, poll := s.conn, s.poll
 	s.mu.Unlock()
-	if t := h.duplex(req.Transport); t != nil {
-		s.upgrade(x, t)
+	codec := s.codec
+	if codec == nil {
+		codec = s.dialect.Payloads(req)
+	}
+	if conn == nil && s.dialect.Stranger() != nil { // it ended before it had a transport
+		h.stranger(x, s.dialect, req)
 		return
 	}
-	if poll == nil || conn != transport.Conn(poll) {
+	if poll == nil || conn != transport.Conn(poll) || !s.rules.Takeover && poll.Name() != req.Transport {
 		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch"})
 		return
 	}
+	visit := h.visit(req, codec)
 	switch x.Method() {
 	case http.MethodGet:
 		h.opts.Origins.headers(x)
-		switch err := poll.Get(x); {
+		s.arrived(visit)
+		err := poll.Get(x, visit)
+		s.departed(visit)
+		switch {
 		case errors.Is(err, transport.ErrClosed):
+			if s.dialect.Stranger() != nil {
+				h.stranger(x, s.dialect, req)
+				return
+			}
 			h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
-		case err != nil:
+		case errors.Is(err, host.ErrNoStream):
+			h.opts.Logger.Error("siokit: "+req.Transport+" refused", "error", err)
+			h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusNotImplemented, Message: err.Error()})
+		case errors.Is(err, transport.ErrOverlap):
 			_ = x.Reply(http.StatusBadRequest, nil)
 		}
 	case http.MethodPost:
-		s.post(x, poll)
+		s.post(x, poll, visit)
 	default:
 		x.SetHeader("Allow", "GET, POST")
 		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusMethodNotAllowed, Context: x.Method()})
@@ -124,18 +168,20 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 }
 
 // post serves a polling request with a body, and answers it.
-func (s *Socket) post(x host.Exchange, poll transport.Poll) {
+func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Visit) {
 	ref := dialect.Refusal{Code: dialect.BadRequest}
-	err := poll.Post(x, s.hub.opts.MaxPayload)
+	err := poll.Post(x, visit, s.hub.opts.MaxPayload)
 	if err == nil {
-		s.hub.opts.Origins.headers(x)
-		x.SetHeader("Content-Type", "text/html")
-		_ = x.Reply(http.StatusOK, []byte("ok"))
+		s.hub.accepted(x, s.dialect)
 		return
 	}
 	reason := TransportError
 	switch {
 	case errors.Is(err, transport.ErrClosed):
+		if s.dialect.Stranger() != nil {
+			s.hub.accepted(x, s.dialect)
+			return
+		}
 		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
 		return
 	case errors.Is(err, host.ErrTooLarge):
@@ -150,6 +196,13 @@ func (s *Socket) post(x host.Exchange, poll transport.Poll) {
 	ref.Context = err.Error()
 	s.Close(reason)
 	s.hub.refuse(x, s.dialect, &ref)
+}
+
+// accepted answers a request whose body was handed on.
+func (h *Hub) accepted(x host.Exchange, d dialect.Dialect) {
+	h.opts.Origins.headers(x)
+	x.SetHeader("Content-Type", d.Rules().Type)
+	_ = x.Reply(http.StatusOK, []byte(d.Rules().Accepted))
 }
 
 // Send queues a message and sees to it that it leaves: at once, or with the
@@ -325,6 +378,12 @@ func (s *Socket) Stall(on bool) {
 
 // Frame implements transport.Link.
 func (s *Socket) Frame(f packet.Frame) error {
+	if s.rules.FramePayloads {
+		return s.payload(f)
+	}
+	if s.rules.Repairs && !f.Binary {
+		f.Data = s.codec.(dialect.Repairer).Repair(f.Data)
+	}
 	u, err := s.dialect.Decode(f)
 	if err != nil {
 		s.Close(ParseError)
@@ -337,13 +396,32 @@ func (s *Socket) Frame(f packet.Frame) error {
 	return nil
 }
 
+// payload handles a frame of a dialect that may put several units into one. None
+// is handled inline: another goroutine would read on while some are still to come.
+func (s *Socket) payload(f packet.Frame) error {
+	err := packet.Malformed("a binary message")
+	if !f.Binary {
+		err = s.dialect.Payloads(dialect.Request{}).DecodePayload(f.Data, "", s.Unit)
+	}
+	if err != nil {
+		s.Close(ParseError)
+		return &transport.Error{Code: transport.ProtocolError, Text: err.Error()}
+	}
+	return nil
+}
+
 // Unit implements transport.Link.
 func (s *Socket) Unit(u packet.Unit) bool {
 	if s.isClosed() {
 		return false
 	}
 	if u.Kind == packet.Close {
-		s.poll.Hold(true) // a waiting request ends with noop: the client said goodbye first
+		s.mu.Lock()
+		poll := s.poll
+		s.mu.Unlock()
+		if poll != nil { // a waiting request ends with noop: the client said goodbye first
+			poll.Hold(true)
+		}
 		s.Close(TransportClose)
 		return false
 	}
@@ -358,7 +436,7 @@ func (s *Socket) Unit(u packet.Unit) bool {
 func (s *Socket) unit(u packet.Unit, inline bool) Reason {
 	switch u.Kind {
 	case packet.MessageUnit:
-		if s.dialect.Rules().Heartbeat == dialect.ServerPings {
+		if s.rules.Heartbeat == dialect.ServerPings {
 			s.traffic()
 		}
 		if s.isClosed() {
@@ -366,13 +444,13 @@ func (s *Socket) unit(u packet.Unit, inline bool) Reason {
 		}
 		return s.handler.Message(u.Binary, u.Data, inline)
 	case packet.Ping:
-		if s.dialect.Rules().Heartbeat == dialect.ServerPings {
+		if s.rules.Heartbeat == dialect.ServerPings {
 			return TransportError // invalid heartbeat direction
 		}
 		s.arm()
 		_ = s.Send(s.dialect.Control(packet.Unit{Kind: packet.Pong}))
 	case packet.Pong:
-		if s.dialect.Rules().Heartbeat == dialect.ClientPings {
+		if s.rules.Heartbeat == dialect.ClientPings {
 			return TransportError
 		}
 		s.mu.Lock()
@@ -422,7 +500,7 @@ func (s *Socket) Close(r Reason) {
 		}
 		s.queue = nil
 	}
-	conn := s.conn
+	conn, poll := s.conn, s.poll
 	var cand transport.Conn
 	if s.candidate != nil {
 		cand = s.candidate.conn
@@ -436,9 +514,15 @@ func (s *Socket) Close(r Reason) {
 	// The application learns it last: nothing reaches the socket any more then.
 	defer s.handler.Closed(r)
 	if conn == nil {
+		if s.rules.Takeover { // the handshake was never followed by anything
+			s.hub.remove(s)
+		}
 		return
 	}
-	if s.poll != nil && conn == transport.Conn(s.poll) && r.code() != transport.NoStatus {
+	if poll != nil && conn == transport.Conn(poll) {
+		poll.Goodbye(s.dialect.Goodbye(r.Reconnects()))
+	}
+	if poll != nil && conn == transport.Conn(poll) && r.code() != transport.NoStatus {
 		linger := lingerTime
 		if r == ServerShutdown {
 			linger = shutdownLinger

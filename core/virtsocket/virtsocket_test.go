@@ -93,6 +93,8 @@ type recorder struct {
 	handle func(data string)
 }
 
+func (*recorder) Opened() {}
+
 func (r *recorder) Message(_ bool, data []byte, _ bool) Reason {
 	r.got = append(r.got, string(data))
 	if r.handle != nil {
@@ -394,7 +396,8 @@ func TestClosedBeforeTransport(t *testing.T) {
 				return r, nil
 			},
 		})
-		s := &Socket{hub: h, id: NewID(), dialect: h.opts.Dialects[0], handler: &recorder{}}
+		s := h.newSocket(h.opts.Dialects[0])
+		s.handler = &recorder{}
 		s.Close(ForcedServer)
 		c := &fakeConn{link: s}
 		s.conn = c
@@ -412,7 +415,7 @@ func BenchmarkSend(b *testing.B) {
 		Dialects: []dialect.Dialect{eio4.New(packet.DefaultLimits)},
 		Accept:   func(*Socket, host.Exchange) (Handler, *dialect.Refusal) { return nil, nil },
 	})
-	s := &Socket{hub: h, id: NewID(), dialect: h.opts.Dialects[0]}
+	s := h.newSocket(h.opts.Dialects[0])
 	c := &discard{link: s}
 	s.conn = c
 	m := packet.TextMessage(`42["echo","0123456789abcdef"]`)

@@ -98,10 +98,12 @@ func run(c config) error {
 func (c config) options() (*sio.Options, error) {
 	// Handlers that fail are part of the contract: only what is worse is shown.
 	o := &sio.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError + 1}))}
+	all := []string{"polling", "websocket", "jsonp", "htmlfile", "xhr-multipart", "flashsocket"}
+	o.Transports = all
 	if c.transports != "all" {
 		o.Transports = strings.Split(c.transports, ",")
 		for _, t := range o.Transports {
-			if !slices.Contains([]string{"polling", "websocket"}, t) {
+			if !slices.Contains(all, t) {
 				return nil, fmt.Errorf("-transports: unknown transport %q", t)
 			}
 		}

@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/dialect"
+	"github.com/siokit/siokit/core/dialect/eio3"
 	"github.com/siokit/siokit/core/dialect/eio4"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/packet"
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/core/transport"
+	"github.com/siokit/siokit/core/transport/jsonp"
 	"github.com/siokit/siokit/core/transport/polling"
 	"github.com/siokit/siokit/core/transport/websocket"
 	"github.com/siokit/siokit/core/virtsocket"
@@ -104,8 +106,9 @@ func protocol(o *sio.Options) *sio.Server {
 func engine(o *sio.Options) *virtsocket.Hub {
 	const limit = 1_000_000
 	return virtsocket.NewHub(virtsocket.Options{
-		Dialects:     []dialect.Dialect{eio4.New(packet.DefaultLimits)},
+		Dialects:     []dialect.Dialect{eio4.New(packet.DefaultLimits), eio3.New(packet.DefaultLimits, eio3.RepairDetected)},
 		Duplex:       []transport.Duplex{websocket.Transport{MaxPayload: limit}},
+		Forms:        []transport.Form{polling.Transport{}, jsonp.Form{}},
 		Polling:      polling.Transport{},
 		PingInterval: suiteInterval,
 		PingTimeout:  suiteTimeout,
@@ -123,5 +126,7 @@ func (e echo) Message(binary bool, data []byte, _ bool) virtsocket.Reason {
 	_ = e.s.Send(e.s.Dialect().Control(packet.Unit{Kind: packet.MessageUnit, Binary: binary, Data: data}))
 	return 0
 }
+
+func (echo) Opened() {}
 
 func (echo) Closed(virtsocket.Reason) {}

@@ -3,9 +3,8 @@
 package eio4
 
 import (
-	"encoding/json"
-
 	"github.com/siokit/siokit/core/dialect"
+	shared "github.com/siokit/siokit/core/dialect/engineio"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/packet"
 	"github.com/siokit/siokit/core/packet/engineio"
@@ -23,74 +22,70 @@ func New(limits packet.Limits) Dialect { return Dialect{limits} }
 // Name implements dialect.Dialect.
 func (Dialect) Name() string { return "eio4" }
 
+var rules = dialect.Rules{Heartbeat: dialect.ServerPings, Accepted: "ok", Type: "text/html"}
+
 // Rules implements dialect.Dialect.
-func (Dialect) Rules() dialect.Rules { return dialect.Rules{Heartbeat: dialect.ServerPings} }
+func (Dialect) Rules() *dialect.Rules { return &rules }
 
 // Recognise implements dialect.Dialect: the version is in the query.
 func (Dialect) Recognise(x host.Exchange) bool { return x.Query("EIO") == "4" }
 
-// control are the parameters that decide about a request; doubled ones are refused.
-var control = [...]string{"EIO", "transport", "sid"}
-
 // Parse implements dialect.Dialect.
-func (Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
-	raw := x.RawQuery()
-	for _, key := range control {
-		if host.QueryCount(raw, key) > 1 {
-			return dialect.Request{}, &dialect.Refusal{Code: dialect.BadRequest, Context: "parameter " + key + " occurs twice"}
-		}
-	}
-	req := dialect.Request{Transport: x.Query("transport"), SID: x.Query("sid")}
-	if req.SID == "" && host.QueryCount(raw, "sid") > 0 {
-		return req, &dialect.Refusal{Code: dialect.UnknownSID, Context: "empty sid"}
-	}
-	return req, nil
-}
+func (Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) { return shared.Parse(x) }
 
 // Refuse implements dialect.Dialect: a JSON object with code and message.
-func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error {
-	x.SetHeader("Content-Type", "application/json")
-	body, _ := json.Marshal(struct {
-		Code    dialect.Code `json:"code"`
-		Message string       `json:"message"`
-	}{r.Code, r.Text()})
-	return x.Reply(r.HTTPStatus(), body)
-}
+func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error { return shared.Refuse(x, r) }
 
 // Open implements dialect.Dialect (Engine.IO protocol 4, "Handshake").
-func (Dialect) Open(o dialect.Opening) *packet.Message {
-	if o.Upgrades == nil {
-		o.Upgrades = []string{}
-	}
-	body, _ := json.Marshal(struct {
-		SID          string   `json:"sid"`
-		Upgrades     []string `json:"upgrades"`
-		PingInterval int64    `json:"pingInterval"`
-		PingTimeout  int64    `json:"pingTimeout"`
-		MaxPayload   int64    `json:"maxPayload"`
-	}{o.SID, o.Upgrades, o.PingInterval.Milliseconds(), o.PingTimeout.Milliseconds(), o.MaxPayload})
-	return packet.TextMessage("0" + string(body))
-}
+func (Dialect) Open(o dialect.Opening) *packet.Message { return shared.Open(o) }
+
+// Stranger implements dialect.Dialect: an unknown session is an error.
+func (Dialect) Stranger() *packet.Message { return nil }
+
+// Goodbye implements dialect.Dialect: the close packet.
+func (d Dialect) Goodbye(bool) *packet.Message { return d.Control(packet.Unit{Kind: packet.Close}) }
+
+// SocketID implements dialect.Dialect: the CONNECT answer tells it.
+func (Dialect) SocketID(string, string) string { return "" }
 
 // Decode implements dialect.Dialect.
 func (Dialect) Decode(f packet.Frame) (packet.Unit, error) { return engineio.DecodeV4(f) }
 
-// DecodePayload implements dialect.Dialect. Version 4 payloads are always text;
+// Payloads implements dialect.Dialect.
+func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
+	if req.Transport == dialect.JSONP {
+		return jsonp{payloads{d.limits}}
+	}
+	return payloads{d.limits}
+}
+
+type payloads struct{ limits packet.Limits }
+
+// Unwrap implements dialect.Payloads.
+func (payloads) Unwrap(body []byte) ([]byte, error) { return body, nil }
+
+// DecodePayload implements dialect.Payloads. Version 4 payloads are always text;
 // the content type of the binary payloads of version 3 is refused.
-func (d Dialect) DecodePayload(body []byte, contentType string, yield func(packet.Unit) bool) error {
+func (p payloads) DecodePayload(body []byte, contentType string, yield func(packet.Unit) bool) error {
 	if contentType == "application/octet-stream" {
 		return packet.Malformed("binary payloads belong to Engine.IO 3")
 	}
-	return engineio.DecodePayloadV4(body, d.limits.PayloadPackets, yield)
+	return engineio.DecodePayloadV4(body, p.limits.PayloadPackets, yield)
 }
 
-// AppendPayload implements dialect.Dialect.
-func (Dialect) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
+// AppendPayload implements dialect.Payloads.
+func (payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
 	for _, m := range ms {
 		dst = engineio.AppendPayloadV4(dst, m)
 	}
 	return dst, "text/plain; charset=UTF-8"
 }
+
+// jsonp has its payloads in a form field.
+type jsonp struct{ payloads }
+
+// Unwrap implements dialect.Payloads.
+func (jsonp) Unwrap(body []byte) ([]byte, error) { return shared.Unwrap(body) }
 
 // Control implements dialect.Dialect.
 func (Dialect) Control(u packet.Unit) *packet.Message {

@@ -3,6 +3,7 @@
 package socketio
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/siokit/siokit/core/packet"
@@ -22,6 +23,10 @@ const (
 // AppendRev5 appends the text of p in revision 5: type, attachment count,
 // namespace, ack id, JSON. The attachments themselves follow as binary messages.
 func AppendRev5(dst []byte, p *packet.Packet) []byte {
+	if p.Type == packet.Failure { // there is no packet for it: an event "error"
+		dst = append(appendHeader(dst, p), `["error",`...)
+		return append(append(dst, p.Data...), ']')
+	}
 	return append(appendHeader(dst, p), p.Data...)
 }
 
@@ -71,6 +76,7 @@ func reserved(name []byte) bool {
 // Rev5Decoder decodes the packets of one connection in revision 5.
 type Rev5Decoder struct {
 	limits packet.Limits
+	query  bool // a query may stand behind the namespace
 	p      packet.Packet
 	want   int // attachments still to come
 	bytes  int // of the attachments that have come
@@ -203,8 +209,12 @@ func (d *Rev5Decoder) namespace(p *packet.Packet, b []byte) ([]byte, error) {
 			break
 		}
 	}
-	if d.limits.Namespace > 0 && end > d.limits.Namespace {
-		return nil, packet.Malformed("namespace of %d bytes", end)
+	name := end
+	if i := bytes.IndexByte(b[:end], '?'); d.query && i >= 0 {
+		name = i
+	}
+	if d.limits.Namespace > 0 && name > d.limits.Namespace {
+		return nil, packet.Malformed("namespace of %d bytes", name)
 	}
 	if d.lastNS != string(b[:end]) {
 		d.lastNS = string(b[:end])

@@ -1,11 +1,16 @@
 // Package polling is the long-polling transport: a GET waits for messages, a
-// POST brings some.
+// POST brings some. Its mechanics serve every transport made of single requests,
+// those with a streamed answer as well; what is their own is a transport.Form.
 package polling
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/packet"
@@ -15,17 +20,23 @@ import (
 // Name is the name of the transport.
 const Name = "polling"
 
-// Transport implements transport.Polling.
+// Transport is the mechanics, and the Form of plain polling: bare payloads.
 type Transport struct{}
 
-var _ transport.Polling = Transport{}
+var (
+	_ transport.Polling = Transport{}
+	_ transport.Form    = Transport{}
+)
 
-// Name implements transport.Polling.
+// Name implements transport.Form.
 func (Transport) Name() string { return Name }
 
+// Answer implements transport.Form.
+func (Transport) Answer(packet.Script) transport.Answer { return transport.Answer{} }
+
 // New implements transport.Polling.
-func (Transport) New(l transport.Link, c transport.Codec, noop, goodbye *packet.Message) transport.Poll {
-	p := &Poll{link: l, codec: c, noop: noop, goodbye: goodbye}
+func (Transport) New(l transport.Link, o transport.PollOptions) transport.Poll {
+	p := &Poll{link: l, opts: o, name: Name}
 	p.idle.L = &p.mu
 	return p
 }
@@ -41,24 +52,37 @@ const (
 
 // Poll is the polling side of one virtual socket.
 type Poll struct {
-	link          transport.Link
-	codec         transport.Codec
-	noop, goodbye *packet.Message
+	link transport.Link
+	opts transport.PollOptions
 
-	mu      sync.Mutex
-	idle    sync.Cond // a request has ended
-	wake    chan struct{}
-	waiting bool // a GET waits for something to say
-	replies int  // GETs whose answer is on its way
-	posting bool
-	held    bool // an upgrade is under way
-	retired bool
-	phase   phase
-	lost    bool
+	mu       sync.Mutex
+	idle     sync.Cond // a request has ended
+	wake     chan struct{}
+	name     string // of the latest request's transport
+	goodbye  *packet.Message
+	waiting  bool // a GET waits for something to say
+	replaced bool // by a newer one
+	replies  int  // GETs whose answer is on its way
+	posting  bool
+	held     bool // an upgrade is under way
+	retired  bool
+	phase    phase
+	lost     bool
 }
 
 // Name implements transport.Conn.
-func (p *Poll) Name() string { return Name }
+func (p *Poll) Name() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.name
+}
+
+// Goodbye implements transport.Poll.
+func (p *Poll) Goodbye(m *packet.Message) {
+	p.mu.Lock()
+	p.goodbye = m
+	p.mu.Unlock()
+}
 
 // Enter implements transport.Conn. A POST never runs application code.
 func (p *Poll) Enter() {}
@@ -132,8 +156,13 @@ func (p *Poll) lose() bool {
 }
 
 // Get implements transport.Poll.
-func (p *Poll) Get(x host.Exchange) error {
+func (p *Poll) Get(x host.Exchange, v transport.Visit) error {
 	p.mu.Lock()
+	for p.opts.Newest && p.waiting && p.phase == open && !p.retired {
+		p.replaced = true
+		p.signal()
+		p.idle.Wait()
+	}
 	switch {
 	case p.phase == ended || p.retired:
 		p.mu.Unlock()
@@ -145,16 +174,27 @@ func (p *Poll) Get(x host.Exchange) error {
 		p.Close(transport.NoStatus, "")
 		return transport.ErrOverlap
 	}
-	p.waiting = true
+	p.waiting, p.replaced = true, false
+	p.name = v.Name
 	if p.wake == nil {
 		p.wake = make(chan struct{}, 1)
 	}
 	p.mu.Unlock()
 
-	err := p.serve(x)
+	if v.Answer.Stream {
+		return p.stream(x, v)
+	}
+	p.done(p.serve(x, v))
+	return nil
+}
 
+// done notes the end of a GET, and of the session with it.
+func (p *Poll) done(err error) {
 	p.mu.Lock()
 	p.replies--
+	if errors.Is(err, errGivenUp) && p.opts.Newest {
+		err = nil // nothing is lost: the client may come back
+	}
 	if err != nil {
 		p.phase = ended
 	}
@@ -167,49 +207,142 @@ func (p *Poll) Get(x host.Exchange) error {
 		}
 		p.link.Lost(err)
 	}
-	return nil
 }
 
-// serve waits for something to say and says it. An error means that the client
-// did not get it.
-func (p *Poll) serve(x host.Exchange) error {
-	for fresh := true; ; fresh = false {
+// errGivenUp: the client left before there was anything to say.
+var errGivenUp = fmt.Errorf("%w: nobody waits any more", transport.ErrAborted)
+
+// next waits until there is something to say and returns the queued messages, or
+// the last ones that the request is to be answered with. It has ended the
+// waiting of the request then, unless stays.
+func (p *Poll) next(x watched, fresh, stays bool) (ms, last []*packet.Message, err error) {
+	for ; ; fresh = false {
 		if ms := p.link.Next(); ms != nil {
-			p.answer()
-			err := p.reply(x, ms...)
-			p.link.Sent(ms)
-			return err
+			if !stays {
+				p.answer()
+			}
+			return ms, nil, nil
 		}
 		p.mu.Lock()
-		phase, held, retired := p.phase, p.held, p.retired
+		phase, held, gone := p.phase, p.held, p.retired
+		replaced, goodbye := p.replaced, p.goodbye
 		if phase == lingering || phase == saying {
 			p.phase = ended
 		}
 		p.mu.Unlock()
-		var last []*packet.Message
 		switch {
-		case phase == lingering && fresh:
-			last = []*packet.Message{p.noop, p.goodbye}
-		case held:
-			last = []*packet.Message{p.noop}
-		case phase != open || retired:
-			last = []*packet.Message{p.goodbye}
+		case phase == lingering && fresh && !p.opts.Newest:
+			last = []*packet.Message{p.opts.Noop, goodbye}
+		case held, replaced && phase == open, gone && p.opts.Newest:
+			last = []*packet.Message{p.opts.Noop}
+		case phase != open || gone:
+			last = []*packet.Message{goodbye}
 		}
 		if last != nil {
 			p.answer()
-			return p.reply(x, last...)
+			return nil, last, nil
+		}
+		if x.gone == nil && x.x != nil {
+			x.gone = x.x.Gone()
 		}
 		select {
 		case <-p.wake:
-		case <-x.Gone():
+		case <-x.late:
 			p.answer()
-			if pr, ok := x.(host.Prober); ok && pr.Present() {
+			return nil, []*packet.Message{p.opts.Noop}, nil
+		case <-x.gone:
+			p.answer()
+			if pr, ok := x.x.(host.Prober); ok && pr.Present() {
 				// The host has run out of patience, not the client.
-				return p.reply(x, p.noop)
+				return nil, []*packet.Message{p.opts.Noop}, nil
 			}
-			return transport.ErrAborted
+			return nil, nil, errGivenUp
 		}
 	}
+}
+
+// watched is what ends the waiting of a request from outside.
+type watched struct {
+	x    host.Exchange // nil in a stream, which may outlive its exchange
+	gone <-chan struct{}
+	late <-chan time.Time
+}
+
+// serve waits for something to say and says it. An error means that the client
+// did not get it.
+func (p *Poll) serve(x host.Exchange, v transport.Visit) error {
+	w := watched{x: x}
+	if p.opts.Duration > 0 {
+		t := time.NewTimer(p.opts.Duration)
+		defer t.Stop()
+		w.late = t.C
+	}
+	ms, last, err := p.next(w, true, false)
+	switch {
+	case err != nil:
+		return err
+	case last != nil:
+		return reply(x, v, last)
+	}
+	err = reply(x, v, ms)
+	p.link.Sent(ms)
+	return err
+}
+
+// stream answers with one payload after the other, until the session ends,
+// another request takes its place, or the client leaves.
+func (p *Poll) stream(x host.Exchange, v transport.Visit) error {
+	setType(x, v.Answer.ContentType)
+	x.SetHeader("X-Accel-Buffering", "no") // proxies would keep a stream for themselves
+	w := watched{gone: x.Gone()}
+	err := x.Stream(http.StatusOK, func(s host.Stream) {
+		if _, err := io.WriteString(s, v.Answer.Head); err != nil {
+			p.answer()
+			p.done(err)
+			return
+		}
+		var buf []byte
+		put := func(ms []*packet.Message) error {
+			buf = appendAnswer(buf[:0], v, ms)
+			if _, err := s.Write(buf); err != nil {
+				return err
+			}
+			return s.Flush()
+		}
+		err := s.Flush()
+		if err != nil {
+			p.answer()
+		}
+		for err == nil {
+			var ms, last []*packet.Message
+			if ms, last, err = p.next(w, true, true); err != nil {
+				break
+			}
+			if last != nil {
+				p.done(put(last))
+				return
+			}
+			err = put(ms)
+			p.link.Sent(ms)
+			if err != nil {
+				p.answer()
+			}
+			if cap(buf) > 64<<10 {
+				buf = nil
+			}
+		}
+		if errors.Is(err, errGivenUp) {
+			err = transport.ErrAborted // a stream that ends takes what was on its way with it
+		}
+		p.done(err)
+	})
+	if err != nil { // the host cannot stream: the request has not been answered
+		p.mu.Lock()
+		p.waiting = false
+		p.idle.Broadcast()
+		p.mu.Unlock()
+	}
+	return err
 }
 
 // answer ends the waiting of a GET before its answer leaves: the client may have
@@ -223,25 +356,56 @@ func (p *Poll) answer() {
 	case <-p.wake: // a signal meant for this request
 	default:
 	}
+	p.idle.Broadcast()
 }
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-func (p *Poll) reply(x host.Exchange, ms ...*packet.Message) error {
+// Reply implements transport.Polling.
+func (Transport) Reply(x host.Exchange, v transport.Visit, ms []*packet.Message) error {
+	return reply(x, v, ms)
+}
+
+func reply(x host.Exchange, v transport.Visit, ms []*packet.Message) error {
 	buf := buffers.Get().(*[]byte)
-	body, contentType := p.codec.AppendPayload((*buf)[:0], ms)
-	x.SetHeader("Content-Type", contentType)
+	body, contentType := v.Codec.AppendPayload((*buf)[:0], ms)
+	if v.Answer.Wrap != nil {
+		body = v.Answer.Wrap(append([]byte(nil), v.Answer.Head...), body)
+	}
+	if v.Answer.ContentType == "" {
+		x.SetHeader("Content-Type", contentType)
+	} else {
+		setType(x, v.Answer.ContentType)
+	}
 	err := x.Reply(http.StatusOK, body)
-	if cap(body) <= 64<<10 {
+	if v.Answer.Wrap == nil && cap(body) <= 64<<10 {
 		*buf = body
 		buffers.Put(buf)
 	}
 	return err
 }
 
+// setType says what a script or a stream is, and that it is nothing else.
+func setType(x host.Exchange, contentType string) {
+	x.SetHeader("Content-Type", contentType)
+	x.SetHeader("X-Content-Type-Options", "nosniff")
+}
+
+func appendAnswer(dst []byte, v transport.Visit, ms []*packet.Message) []byte {
+	if v.Answer.Wrap == nil {
+		dst, _ = v.Codec.AppendPayload(dst, ms)
+		return dst
+	}
+	payload, _ := v.Codec.AppendPayload(nil, ms)
+	return v.Answer.Wrap(dst, payload)
+}
+
 // Post implements transport.Poll.
-func (p *Poll) Post(x host.Exchange, limit int64) error {
+func (p *Poll) Post(x host.Exchange, v transport.Visit, limit int64) error {
 	p.mu.Lock()
+	for p.opts.Newest && p.posting && p.phase == open && !p.retired {
+		p.idle.Wait() // the order of such clients' requests is that of their arrival
+	}
 	switch {
 	case p.phase != open || p.retired:
 		p.mu.Unlock()
@@ -253,7 +417,7 @@ func (p *Poll) Post(x host.Exchange, limit int64) error {
 	p.posting = true
 	p.mu.Unlock()
 
-	err := p.receive(x, limit)
+	err := p.receive(x, v, limit)
 
 	p.mu.Lock()
 	p.posting = false
@@ -262,15 +426,28 @@ func (p *Poll) Post(x host.Exchange, limit int64) error {
 	return err
 }
 
-func (p *Poll) receive(x host.Exchange, limit int64) error {
+// escapedFactor is how much larger the escaping of a form can make a body.
+const escapedFactor = 3
+
+func (p *Poll) receive(x host.Exchange, v transport.Visit, limit int64) error {
 	if enc := x.Header("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return transport.ErrEncoding
 	}
-	body, err := x.Body(limit)
+	most := limit
+	if v.Answer.Escaped {
+		most *= escapedFactor
+	}
+	body, err := x.Body(most)
 	if err != nil {
 		return err
 	}
+	if body, err = v.Codec.Unwrap(body); err != nil {
+		return err
+	}
+	if int64(len(body)) > limit {
+		return host.ErrTooLarge
+	}
 	p.link.Begin()
 	defer p.link.End()
-	return p.codec.DecodePayload(body, x.Header("Content-Type"), p.link.Unit)
+	return v.Codec.DecodePayload(body, x.Header("Content-Type"), p.link.Unit)
 }

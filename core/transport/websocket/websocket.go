@@ -41,17 +41,26 @@ const (
 type Transport struct {
 	// MaxPayload bounds one message, in bytes, fragments together.
 	MaxPayload int64
+	// As is another name for the transport: a flashsocket is a websocket that
+	// a plug-in has opened.
+	As string
 }
 
 var _ transport.Duplex = Transport{}
 
 // Name implements transport.Duplex.
-func (Transport) Name() string { return Name }
+func (t Transport) Name() string {
+	if t.As != "" {
+		return t.As
+	}
+	return Name
+}
 
 // Serve implements transport.Duplex.
 func (t Transport) Serve(x host.Exchange, l transport.Link, start func(c transport.Conn)) error {
 	return x.Upgrade(host.UpgradeOptions{}, func(nc net.Conn, br *bufio.Reader) {
 		c := newConn(nc, l, t.MaxPayload)
+		c.name = t.Name()
 		rd := &reader{c: c}
 		if br != nil {
 			rd.early, _ = io.ReadAll(br)
@@ -65,6 +74,7 @@ func (t Transport) Serve(x host.Exchange, l transport.Link, start func(c transpo
 // Conn implements transport.Conn.
 type Conn struct {
 	nc   net.Conn
+	name string
 	raw  syscall.RawConn // nil: reads and writes go through nc and block
 	link transport.Link
 	max  int64
@@ -110,7 +120,7 @@ func newConn(nc net.Conn, l transport.Link, limit int64) *Conn {
 }
 
 // Name implements transport.Conn.
-func (c *Conn) Name() string { return Name }
+func (c *Conn) Name() string { return c.name }
 
 // Enter implements transport.Conn.
 func (c *Conn) Enter() { c.role.Store(c.role.Load() | 1) }

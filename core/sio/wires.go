@@ -1,0 +1,53 @@
+package sio
+
+import (
+	"github.com/siokit/siokit/core/dialect"
+	"github.com/siokit/siokit/core/dialect/eio3"
+	"github.com/siokit/siokit/core/dialect/eio4"
+	"github.com/siokit/siokit/core/dialect/sio1"
+	"github.com/siokit/siokit/core/transport"
+	"github.com/siokit/siokit/core/transport/htmlfile"
+	"github.com/siokit/siokit/core/transport/jsonp"
+	"github.com/siokit/siokit/core/transport/multipart"
+	"github.com/siokit/siokit/core/transport/polling"
+	"github.com/siokit/siokit/core/transport/websocket"
+)
+
+// dialects are the client generations that the library knows, in the order in
+// which they are asked.
+func dialects(o *Options) []dialect.Dialect {
+	return []dialect.Dialect{
+		eio4.New(o.Limits),
+		eio3.New(o.Limits, o.RepairText),
+		sio1.New(o.Limits),
+	}
+}
+
+// defaultDialects are those that are on.
+var defaultDialects = []string{"eio4", "eio3", "sio1"}
+
+// transports are those that the library knows. What an optional one opens is
+// logged at start-up.
+var transports = map[string]struct {
+	form   transport.Form
+	duplex bool
+	opens  string
+}{
+	polling.Name:        {form: polling.Transport{}},
+	websocket.Name:      {duplex: true},
+	dialect.FlashSocket: {duplex: true, opens: "websockets of the Flash plug-in, which only museum browsers run"},
+	jsonp.Name:          {form: jsonp.Form{}, opens: "answers that any web page can include as a script; foreign pages are told by their Referer alone"},
+	htmlfile.Name:       {form: htmlfile.Form{}, opens: "answers that are pages with scripts"},
+	multipart.Name:      {form: multipart.Form{}, opens: "answers that never end, of the type multipart/x-mixed-replace"},
+}
+
+// RepairText is what is done about clients of Socket.IO 1.x, which encode text
+// twice when they poll.
+type RepairText = eio3.Repair
+
+// The choices; the first is the default.
+const (
+	RepairDetected = eio3.RepairDetected // a packet that cannot be much else is read as encoded twice
+	RepairNever    = eio3.RepairNever    // for fleets of 2.x alone
+	RepairAlways   = eio3.RepairAlways   // for fleets of 1.x alone
+)
