@@ -115,7 +115,7 @@ type Dialect interface {
 	// Stranger is the answer to a request of a session that does not exist, on
 	// whatever transport it came; nil: it is refused with UnknownSID.
 	Stranger() *packet.Message
-	// Goodbye is the last message to a client that polls.
+	// Goodbye is the last message to a client that polls; nil: its request fails.
 	Goodbye(reconnect bool) *packet.Message
 	// SocketID is what a client takes for the public id of its socket in a
 	// namespace; "" when the server tells it.

@@ -167,7 +167,8 @@ type Poll interface {
 	Post(x host.Exchange, v Visit, limit int64) error
 	// Hold makes waiting requests return at once, while an upgrade is under way.
 	Hold(on bool)
-	// Goodbye says what the client is told last. It is called before Close.
+	// Goodbye says what the client is told last; nil: its request fails. It is
+	// called before Close.
 	Goodbye(m *packet.Message)
 	// Retire waits until no request is in progress, and refuses later ones:
 	// another transport takes over.

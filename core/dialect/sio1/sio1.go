@@ -196,10 +196,13 @@ var (
 // that they have not.
 func (Dialect) Stranger() *packet.Message { return packet.TextMessage(reconnect) }
 
-// Goodbye implements dialect.Dialect.
+// Goodbye implements dialect.Dialect. A client that is to come back is not told
+// to, as a stranger is: it would say goodbye on its part, and say it to its next
+// session when a request of its own is under way. A poll that fails makes it
+// connect again without a word.
 func (Dialect) Goodbye(again bool) *packet.Message {
 	if again {
-		return packet.TextMessage(reconnect)
+		return nil
 	}
 	return packet.TextMessage(booted)
 }

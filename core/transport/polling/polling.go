@@ -212,6 +212,9 @@ func (p *Poll) done(err error) {
 // errGivenUp: the client left before there was anything to say.
 var errGivenUp = fmt.Errorf("%w: nobody waits any more", transport.ErrAborted)
 
+// errOver: the session has ended, and there are no words for it.
+var errOver = errors.New("polling: the session has ended")
+
 // next waits until there is something to say and returns the queued messages, or
 // the last ones that the request is to be answered with. It has ended the
 // waiting of the request then, unless stays.
@@ -235,6 +238,9 @@ func (p *Poll) next(x watched, fresh, stays bool) (ms, last []*packet.Message, e
 			last = []*packet.Message{p.opts.Noop, goodbye}
 		case held, replaced && phase == open, gone && p.opts.Newest:
 			last = []*packet.Message{p.opts.Noop}
+		case (phase != open || gone) && goodbye == nil:
+			p.answer()
+			return nil, nil, errOver
 		case phase != open || gone:
 			last = []*packet.Message{goodbye}
 		}
@@ -279,6 +285,8 @@ func (p *Poll) serve(x host.Exchange, v transport.Visit) error {
 	}
 	ms, last, err := p.next(w, true, false)
 	switch {
+	case errors.Is(err, errOver):
+		return x.Reply(http.StatusServiceUnavailable, nil)
 	case err != nil:
 		return err
 	case last != nil:
@@ -331,7 +339,10 @@ func (p *Poll) stream(x host.Exchange, v transport.Visit) error {
 				buf = nil
 			}
 		}
-		if errors.Is(err, errGivenUp) {
+		switch {
+		case errors.Is(err, errOver):
+			err = nil
+		case errors.Is(err, errGivenUp):
 			err = transport.ErrAborted // a stream that ends takes what was on its way with it
 		}
 		p.done(err)
