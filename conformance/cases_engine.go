@@ -30,7 +30,7 @@ func init() {
 		}},
 		Case{Name: "routing/below", Rule: "paths below the mount point are served", Spec: "protocol 2.1", run: func(c *Context) {
 			c.Client.Path = mount + "/1/"
-			c.Want("status", c.Must("GET", q4, "").Status, 200)
+			c.Want("status", c.Must("GET", "", "").Status, 200)
 		}},
 		Case{Name: "routing/sibling", Rule: "a path that merely begins alike is not captured", Spec: "bridge 1.1", run: func(c *Context) {
 			c.Client.Path = mount + "x/"

@@ -124,9 +124,26 @@ func (x *exchange) Reply(status int, body []byte) error {
 
 func (x *exchange) Stream(status int, run func(host.Stream)) error {
 	x.c.Response().SetStatusCode(status)
-	x.c.Context().SetBodyStreamWriter(func(w *bufio.Writer) { run(w) })
+	conn := x.c.Context().Conn()
+	x.c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
+		run(stream{w, conn})
+		_ = conn.SetWriteDeadline(time.Time{})
+	})
 	return nil
 }
+
+type stream struct {
+	w    *bufio.Writer
+	conn net.Conn
+}
+
+// Write gives fasthttp, which writes elsewhere, a deadline for this piece.
+func (s stream) Write(p []byte) (int, error) {
+	_ = s.conn.SetWriteDeadline(time.Now().Add(host.StreamTimeout))
+	return s.w.Write(p)
+}
+
+func (s stream) Flush() error { return s.w.Flush() }
 
 // upgrader does the opening handshake, with the headers and cookies that other
 // handlers have put on the response. Its own connection is never used: its

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"time"
 )
 
 // Handler serves exchanges. *sio.Server and *sio.Namespace are Handlers.
@@ -104,6 +105,10 @@ type Exchange interface {
 	// *http.Request, *fiber.Ctx). It is recycled when ServeExchange returns: never keep it.
 	Native() any
 }
+
+// StreamTimeout is how long a client of a stream may take nothing of what is
+// written. Hosts see to it that Write or Flush fails then.
+const StreamTimeout = 10 * time.Second
 
 // Stream is an answer in pieces.
 type Stream interface {

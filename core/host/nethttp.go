@@ -167,15 +167,25 @@ func (x *HTTP) Stream(status int, run func(Stream)) error {
 	if caps, names := x.Caps(); !caps.Has(CapStream) {
 		return fmt.Errorf("%w: none of the writers %s can flush (timeout or buffering middleware?)", ErrNoStream, names)
 	}
-	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Time{})
+	rc := http.NewResponseController(x.w)
+	_ = rc.SetWriteDeadline(time.Time{})
 	x.w.WriteHeader(status)
-	run(&httpStream{x.w, writers(x.w)})
+	run(&httpStream{x.w, rc, writers(x.w)})
+	_ = rc.SetWriteDeadline(time.Time{}) // the connection may serve more requests
 	return nil
 }
 
 type httpStream struct {
 	http.ResponseWriter
+	rc    *http.ResponseController
 	chain []http.ResponseWriter
+}
+
+// Write fails when the client takes nothing for StreamTimeout: it must not keep
+// the goroutine and the memory of a stream.
+func (s *httpStream) Write(p []byte) (int, error) {
+	_ = s.rc.SetWriteDeadline(time.Now().Add(StreamTimeout))
+	return s.ResponseWriter.Write(p)
 }
 
 // Flush flushes every layer, outermost first: a layer that only pretends to

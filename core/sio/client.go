@@ -119,11 +119,19 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	}
 	c.running = true
 	c.mu.Unlock()
+	// From Enter on another goroutine may read, and decode into what is ours.
+	own := packets.Get().(*packet.Packet)
+	*own, *p = *p, packet.Packet{Args: own.Args[:0]}
 	c.vs.Enter()
-	c.do(task{p: p})
+	c.do(task{p: own})
+	clear(own.Args)
+	*own = packet.Packet{Args: own.Args[:0]}
+	packets.Put(own)
 	c.drain()
 	return 0
 }
+
+var packets = sync.Pool{New: func() any { return new(packet.Packet) }}
 
 // queue puts a packet into the inbox; c.mu is held. It waits while the inbox is full.
 func (c *client) queue(p *packet.Packet) {
@@ -263,11 +271,15 @@ func (c *client) stray(path string) Reason {
 	return 0
 }
 
-// send sends a packet of the server's own.
-func (c *client) send(p *packet.Packet) {
-	if m := c.vs.Dialect().Encode(p, true); m != nil {
-		_ = c.vs.Send(m)
+// send sends a packet of the server's own. It reports false when the client's
+// protocol has none of the kind.
+func (c *client) send(p *packet.Packet) bool {
+	m := c.vs.Dialect().Encode(p, true)
+	if m == nil {
+		return false
 	}
+	_ = c.vs.Send(m)
+	return true
 }
 
 // packet handles one packet in its turn; a reason other than 0 ends the connection.

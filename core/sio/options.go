@@ -52,6 +52,9 @@ type Options struct {
 	// server does better without: "jsonp", "htmlfile", "xhr-multipart" and
 	// "flashsocket". What an enabled one opens is logged at start-up.
 	Transports []string
+	// FlashPolicy starts the policy server that the plug-in behind a flashsocket
+	// asks first; nil: none.
+	FlashPolicy *FlashPolicy
 	// Dialects are the client generations that are served: "eio4" (Socket.IO 3.x
 	// and 4.x), "eio3" (1.x and 2.x), "sio1" (0.7 to 0.9). All three are on;
 	// "sio06" (0.6) is there for museums. Clients of another one are told so.
@@ -87,6 +90,17 @@ type Options struct {
 	Path string
 	// Logger receives what goes wrong; slog.Default().
 	Logger *slog.Logger
+}
+
+// FlashPolicy is a policy server for flashsockets. It admits the pages of
+// Options.Origins; what AllowOrigin would admit it cannot know.
+type FlashPolicy struct {
+	// Addr is where it listens; ":843", where plug-ins ask first. Clients of
+	// Socket.IO 0.9 ask at port 10843 unless told otherwise.
+	Addr string
+	// Port is the one port that the policy opens: the one at which clients reach
+	// the application. It is required.
+	Port int
 }
 
 // JSON is the codec for arguments and acks.
@@ -150,6 +164,9 @@ func (o *Options) withDefaults() Options {
 		if _, ok := transports[t]; !ok {
 			panic(fmt.Sprintf("sio: Options.Transports: unknown transport %q; there are %v", t, slices.Sorted(maps.Keys(transports))))
 		}
+	}
+	if p := c.FlashPolicy; p != nil && (p.Port <= 0 || p.Port > 65535 || !slices.Contains(c.Transports, dialect.FlashSocket)) {
+		panic(`sio: Options.FlashPolicy needs a Port, and "flashsocket" among the Transports`)
 	}
 	if len(c.Dialects) == 0 {
 		c.Dialects = defaultDialects

@@ -3,6 +3,7 @@ package sio
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/transport/flashpolicy"
 	"github.com/siokit/siokit/core/transport/polling"
 	"github.com/siokit/siokit/core/transport/websocket"
 	"github.com/siokit/siokit/core/virtsocket"
@@ -24,6 +26,7 @@ type Server struct {
 	hub     *virtsocket.Hub
 	running tracker      // clients and tasks that have not ended
 	encodes atomic.Int64 // messages encoded for broadcasts
+	policy  *flashpolicy.Server
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -74,9 +77,28 @@ func NewServer(opts *Options) *Server {
 			o.Logger.Warn("siokit: transport "+name+" is on", "opens", t.opens)
 		}
 	}
+	if p := o.FlashPolicy; p != nil {
+		s.servePolicy(p)
+	}
 	s.hub = virtsocket.NewHub(ho)
 	s.Of("/")
 	return s
+}
+
+// servePolicy starts the flash policy server. Without it flashsockets fail, and
+// nothing else: that is logged.
+func (s *Server) servePolicy(p *FlashPolicy) {
+	addr := p.Addr
+	if addr == "" {
+		addr = ":843"
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		s.opts.Logger.Error("siokit: no flash policy server", "error", err)
+		return
+	}
+	s.opts.Logger.Warn("siokit: flash policy server", "listens", ln.Addr().String(), "opens", p.Port)
+	s.policy = flashpolicy.Serve(ln, flashpolicy.Policy(s.opts.Origins, p.Port))
 }
 
 // Of returns the namespace with this name and creates it if need be; a missing
@@ -217,6 +239,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	if again {
 		return ErrServerClosed
+	}
+	if s.policy != nil {
+		_ = s.policy.Close()
 	}
 	ended := s.hub.Shutdown()
 	select {

@@ -344,7 +344,9 @@ func (s *Socket) disconnect(r Reason, tell bool) bool {
 		return true // never was connected: whoever connects it sees the state
 	}
 	if tell {
-		s.client.send(&packet.Packet{Type: packet.Disconnect, Namespace: s.ns.path})
+		if !s.client.send(&packet.Packet{Type: packet.Disconnect, Namespace: s.ns.path}) {
+			s.client.vs.Close(r) // the one way to say it
+		}
 	}
 	s.client.schedule(task{end: s, reason: r})
 	return true

@@ -4,6 +4,7 @@ import (
 	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/dialect/eio3"
 	"github.com/siokit/siokit/core/dialect/eio4"
+	"github.com/siokit/siokit/core/dialect/sio06"
 	"github.com/siokit/siokit/core/dialect/sio1"
 	"github.com/siokit/siokit/core/transport"
 	"github.com/siokit/siokit/core/transport/htmlfile"
@@ -20,6 +21,7 @@ func dialects(o *Options) []dialect.Dialect {
 		eio4.New(o.Limits),
 		eio3.New(o.Limits, o.RepairText),
 		sio1.New(o.Limits),
+		sio06.New(o.Limits),
 	}
 }
 

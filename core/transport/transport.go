@@ -138,6 +138,8 @@ type Visit struct {
 
 // PollOptions are how one session polls.
 type PollOptions struct {
+	// Name is the transport of the first request.
+	Name string
 	// Noop ends a waiting request that has nothing to say.
 	Noop *packet.Message
 	// Newest: a newer request replaces the one that waits, and a client that

@@ -296,22 +296,11 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 	}
 	s.handler = hd
 	greeter, greets := d.(dialect.Greeter)
-	o := dialect.Opening{
-		SID: s.id, PingInterval: h.opts.PingInterval, PingTimeout: h.opts.PingTimeout,
-		CloseTimeout: h.opts.CloseTimeout, MaxPayload: h.opts.MaxPayload,
-		Upgrade: h.duplex(req.Transport) == nil,
-	}
-	for _, t := range h.opts.Duplex {
-		o.Transports = append(o.Transports, t.Name())
-	}
-	for _, f := range h.opts.Forms {
-		o.Transports = append(o.Transports, f.Name())
-	}
 	if greets {
 		h.add(s)
 		h.wheel.Set(&s.hb, s, h.opts.CloseTimeout)
 		h.opts.Origins.headers(x)
-		if err := greeter.Greet(x, o); err != nil {
+		if err := greeter.Greet(x, h.opening(s)); err != nil {
 			s.Lost(err)
 		}
 		return
@@ -323,7 +312,8 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		err := s.take(x, t, func() {
 			// From here on the answer is out: the session may be found.
 			h.add(s)
-			s.open(d.Open(o))
+			s.open(s.first())
+			hd.Opened()
 		})
 		if err != nil {
 			hd.Closed(TransportError)
@@ -334,10 +324,29 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 	if s.codec == nil && !s.rules.Takeover {
 		s.codec = d.Payloads(req)
 	}
-	s.startPolling()
+	s.startPolling(req.Transport)
 	h.add(s)
-	s.open(d.Open(o))
+	s.open(s.first())
+	hd.Opened()
 	s.serve(x, req)
+}
+
+// opening is what the handshake of s tells.
+func (h *Hub) opening(s *Socket) dialect.Opening {
+	o := dialect.Opening{
+		SID: s.id, PingInterval: h.opts.PingInterval, PingTimeout: h.opts.PingTimeout,
+		CloseTimeout: h.opts.CloseTimeout, MaxPayload: h.opts.MaxPayload,
+	}
+	s.mu.Lock()
+	o.Upgrade = s.poll != nil
+	s.mu.Unlock()
+	for _, t := range h.opts.Duplex {
+		o.Transports = append(o.Transports, t.Name())
+	}
+	for _, f := range h.opts.Forms {
+		o.Transports = append(o.Transports, f.Name())
+	}
+	return o
 }
 
 // refuseUpgrade answers a request whose connection could not be taken over.

@@ -91,7 +91,7 @@ func (s *Socket) Transport() string {
 	return conn.Name()
 }
 
-// open sends the first message, starts the heartbeat and tells the handler.
+// open sends the first message and starts the heartbeat. The handler is told afterwards.
 func (s *Socket) open(first *packet.Message) {
 	s.mu.Lock()
 	s.opened = true
@@ -105,9 +105,7 @@ func (s *Socket) open(first *packet.Message) {
 	}
 	if s.isClosed() { // by a timer of the handler, before there was a transport
 		s.abort()
-		return
 	}
-	s.handler.Opened()
 }
 
 // serve answers a request that names this session.
@@ -121,9 +119,7 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 		}
 		return
 	}
-	if s.rules.Takeover {
-		s.attach(x.Method())
-	}
+	first := s.rules.Takeover && s.attach(req, x.Method())
 	s.mu.Lock()
 	conn, poll := s.conn, s.poll
 	s.mu.Unlock()
@@ -140,12 +136,19 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 		return
 	}
 	visit := h.visit(req, codec)
+	if first && (x.Method() != http.MethodGet || visit.Answer.Stream) {
+		s.handler.Opened()
+		first = false
+	}
 	switch x.Method() {
 	case http.MethodGet:
 		h.opts.Origins.headers(x)
 		s.arrived(visit)
 		err := poll.Get(x, visit)
 		s.departed(visit)
+		if first { // the first message is an answer of its own
+			s.handler.Opened()
+		}
 		switch {
 		case errors.Is(err, transport.ErrClosed):
 			if s.dialect.Stranger() != nil {

@@ -88,7 +88,8 @@ func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 		first := !s.opened
 		s.mu.Unlock()
 		if first {
-			s.open(nil)
+			s.open(s.first())
+			s.handler.Opened()
 			return
 		}
 		s.arm()
@@ -114,30 +115,35 @@ func (s *Socket) leaveTransport() {
 	}
 }
 
+// first is the first message of a session.
+func (s *Socket) first() *packet.Message { return s.dialect.Open(s.hub.opening(s)) }
+
 // attach sees to it that the session polls. A request that merely brings
-// something does not take the session from a duplex transport.
-func (s *Socket) attach(method string) {
+// something does not take the session from a duplex transport. It reports
+// whether this is the session's first transport.
+func (s *Socket) attach(req dialect.Request, method string) (first bool) {
 	s.moving.Lock()
 	defer s.moving.Unlock()
 	s.mu.Lock()
 	stays := s.poll != nil || s.state != stateOpen || s.conn != nil && method != http.MethodGet
 	s.mu.Unlock()
 	if stays {
-		return
+		return false
 	}
 	s.leaveTransport()
-	s.startPolling()
+	s.startPolling(req.Transport)
 	s.mu.Lock()
-	first := !s.opened
+	first = !s.opened
 	s.mu.Unlock()
 	if first {
-		s.open(nil)
+		s.open(s.first())
 	}
+	return first
 }
 
 // startPolling makes polling the session's transport.
-func (s *Socket) startPolling() {
-	o := transport.PollOptions{Noop: s.dialect.Control(packet.Unit{Kind: packet.Noop}), Newest: s.rules.Takeover}
+func (s *Socket) startPolling(name string) {
+	o := transport.PollOptions{Name: name, Noop: s.dialect.Control(packet.Unit{Kind: packet.Noop}), Newest: s.rules.Takeover}
 	if s.rules.QuietPolls {
 		o.Duration = s.hub.opts.PollDuration
 	}

@@ -183,9 +183,9 @@ func (Dialect) Greet(x host.Exchange, o dialect.Opening) error {
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
 
-// Open implements dialect.Dialect: the connect packet of the default namespace
-// is the first thing that a client gets.
-func (Dialect) Open(dialect.Opening) *packet.Message { return nil }
+// Open implements dialect.Dialect: the connect packet of the default namespace,
+// which is connected by this, whatever becomes of it.
+func (Dialect) Open(dialect.Opening) *packet.Message { return packet.TextMessage("1::") }
 
 var (
 	reconnect = "7:::" + socketio.Rev1Reconnect
@@ -282,6 +282,9 @@ func (Dialect) Control(u packet.Unit) *packet.Message {
 
 // Encode implements dialect.Dialect.
 func (Dialect) Encode(p *packet.Packet, reuse bool) *packet.Message {
+	if p.Type == packet.Connect && p.Namespace == "/" {
+		return nil // the first message was that
+	}
 	return packet.NewMessage(socketio.SizeRev5(p), reuse, func(b []byte) []byte { return socketio.AppendRev1(b, p) })
 }
 

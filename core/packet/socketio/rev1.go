@@ -68,9 +68,13 @@ func AppendRev1(dst []byte, p *packet.Packet) []byte {
 		}
 		return append(append(head(dst, rev1JSON, p), ':'), arg...)
 	}
-	dst = append(head(dst, rev1Event, p), `:{"name":`...)
-	name, rest := cutName(data)
-	dst = append(dst, name...)
+	return appendEventObject(append(head(dst, rev1Event, p), ':'), data)
+}
+
+// appendEventObject appends the array of an event as an object of name and args.
+func appendEventObject(dst, array []byte) []byte {
+	name, rest := cutName(array)
+	dst = append(append(dst, `{"name":`...), name...)
 	if len(rest) > 0 {
 		dst = append(append(append(dst, `,"args":[`...), rest...), ']')
 	}

@@ -36,7 +36,7 @@ func (Transport) Answer(packet.Script) transport.Answer { return transport.Answe
 
 // New implements transport.Polling.
 func (Transport) New(l transport.Link, o transport.PollOptions) transport.Poll {
-	p := &Poll{link: l, opts: o, name: Name}
+	p := &Poll{link: l, opts: o, name: o.Name}
 	p.idle.L = &p.mu
 	return p
 }
@@ -311,7 +311,10 @@ func (p *Poll) stream(x host.Exchange, v transport.Visit) error {
 		}
 		var buf []byte
 		put := func(ms []*packet.Message) error {
-			buf = appendAnswer(buf[:0], v, ms)
+			buf = buf[:0]
+			for i := range ms {
+				buf = appendAnswer(buf, v, ms[i:i+1])
+			}
 			if _, err := s.Write(buf); err != nil {
 				return err
 			}
