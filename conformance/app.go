@@ -145,3 +145,8 @@ func (a *app) handled() []int {
 	defer a.mu.Unlock()
 	return append([]int(nil), a.order...)
 }
+
+// echoMessages has messages, which have no name, sent back.
+func (c *Context) echoMessages() {
+	c.Server.Of("/").On("message", sio.Handle(func(_ context.Context, s *sio.Socket, data any) error { return s.Send(data) }))
+}

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -112,4 +113,57 @@ func BenchmarkSplit(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestScript: what could end a script, a script element or a comment is escaped.
+func TestScript(t *testing.T) {
+	const in = "</script><!-- ]]> & \u2028\u2029 \x00\x7f\n\"\\ é😀"
+	const want = `"\u003c/script\u003e\u003c!-- ]]\u003e \u0026 \u2028\u2029 \u0000\u007f\u000a\"\\ é😀"`
+	if got := AppendScript(nil, []byte(in), false); string(got) != want {
+		t.Errorf("%s", got)
+	}
+	if got := AppendScript(nil, []byte("a/b"), true); string(got) != `"a\/b"` {
+		t.Errorf("%s", got)
+	}
+	if got := AppendASCII(nil, []byte(`["é","€😀"]`)); string(got) != `["\u00e9","\u20ac\ud83d\ude00"]` {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestUTF16(t *testing.T) {
+	const text = "aé€😀b"
+	if n := UTF16Len([]byte(text)); n != 6 {
+		t.Errorf("%d units", n)
+	}
+	for n, want := range []int{0, 1, 3, 6, -1, 10, 11, -1} {
+		at, ok := UTF16Cut([]byte(text), n)
+		if ok != (want >= 0) || ok && at != want {
+			t.Errorf("%d units: %d, %t", n, at, ok)
+		}
+	}
+}
+
+// FuzzScript: the text is a JSON string that says the same, and nothing in it can
+// end a script.
+func FuzzScript(f *testing.F) {
+	for _, s := range []string{"</script>", "<!--", "\u2028\u2029", "\\/", "\x00\"\\", "\xff\xed\xa0\x80"} {
+		f.Add(s, true)
+	}
+	f.Fuzz(func(t *testing.T, text string, slashes bool) {
+		out := AppendScript(nil, []byte(text), slashes)
+		var back string
+		if err := json.Unmarshal(out, &back); err != nil || back != string([]rune(text)) {
+			t.Fatalf("%q: %s, %q, %v", text, out, back, err)
+		}
+		if bytes.ContainsAny(out, "<>&\u2028\u2029\n\r") || slashes && bytes.Contains(bytes.ReplaceAll(out, []byte(`\/`), nil), []byte("/")) {
+			t.Fatalf("%q: %s", text, out)
+		}
+		ascii := AppendASCII(nil, out)
+		if i := bytes.IndexFunc(ascii, func(r rune) bool { return r > 0x7f }); i >= 0 {
+			t.Fatalf("%q: %s", text, ascii)
+		}
+		if err := json.Unmarshal(ascii, &back); err != nil || back != string([]rune(text)) {
+			t.Fatalf("%q: %s, %v", text, ascii, err)
+		}
+	})
 }

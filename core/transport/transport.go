@@ -65,6 +65,8 @@ type Link interface {
 	// queued until Sent gives them back, the slice included.
 	Next() []*packet.Message
 	Sent(ms []*packet.Message)
+	// Unsent gives messages back that have not left: they are the next ones again.
+	Unsent(ms []*packet.Message)
 	// Lost is called exactly once, when the transport has ended.
 	Lost(err error)
 }

@@ -301,6 +301,14 @@ func (s *Socket) Sent(ms []*packet.Message) {
 	s.mu.Unlock()
 }
 
+// Unsent implements transport.Link.
+func (s *Socket) Unsent(ms []*packet.Message) {
+	s.mu.Lock()
+	s.queue = append(ms, s.queue...)
+	s.mu.Unlock()
+	s.Flush() // another request may wait already
+}
+
 // Begin implements transport.Link.
 func (s *Socket) Begin() {
 	s.mu.Lock()

@@ -48,6 +48,9 @@ func (c *carrier) Next() []*packet.Message {
 // Sent implements transport.Link.
 func (c *carrier) Sent(ms []*packet.Message) { c.s.Sent(ms) }
 
+// Unsent implements transport.Link; only polls give messages back.
+func (c *carrier) Unsent(ms []*packet.Message) { c.s.Unsent(ms) }
+
 // Lost implements transport.Link.
 func (c *carrier) Lost(err error) {
 	if !c.gone.Load() {
@@ -207,6 +210,9 @@ func (t *turnedAway) Next() []*packet.Message {
 
 // Sent implements transport.Link.
 func (*turnedAway) Sent([]*packet.Message) {}
+
+// Unsent implements transport.Link.
+func (*turnedAway) Unsent([]*packet.Message) {}
 
 // Lost implements transport.Link.
 func (*turnedAway) Lost(error) {}

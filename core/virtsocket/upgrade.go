@@ -161,6 +161,9 @@ func (c *candidate) Sent(ms []*packet.Message) {
 	c.s.Sent(ms)
 }
 
+// Unsent implements transport.Link; only polls give messages back.
+func (c *candidate) Unsent(ms []*packet.Message) { c.s.Unsent(ms) }
+
 // Lost implements transport.Link.
 func (c *candidate) Lost(err error) {
 	if c.done.Load() {

@@ -61,6 +61,11 @@ func (c *Client) Close() {
 	c.conns = nil
 }
 
+// At is the client for another path.
+func (c *Client) At(path string) *Client {
+	return &Client{TB: c.TB, Base: c.Base, Path: path, HTTP: c.HTTP, Head: c.Head}
+}
+
 // Answer is an HTTP answer.
 type Answer struct {
 	Status int

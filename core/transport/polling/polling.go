@@ -293,6 +293,10 @@ func (p *Poll) serve(x host.Exchange, v transport.Visit) error {
 		return reply(x, v, last)
 	}
 	err = reply(x, v, ms)
+	if p.opts.Newest && errors.Is(err, host.ErrGone) {
+		p.link.Unsent(ms)
+		return errGivenUp
+	}
 	p.link.Sent(ms)
 	return err
 }

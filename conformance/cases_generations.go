@@ -1,0 +1,148 @@
+package conformance
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/wire"
+)
+
+func init() {
+	register(
+		Case{Name: "sio06/websocket", Rule: "0.6: the session id first, texts and json, heartbeats with a number", Spec: "legacy A8.1", opts: short, run: func(c *Context) {
+			c.echoMessages()
+			w, a := c.At(mount+"/websocket").Upgrade("", "")
+			if w == nil {
+				c.T.Fatalf("%v", a)
+			}
+			if got := w.Next(); !strings.HasPrefix(got, "~m~27~m~") {
+				c.T.Errorf("session id: %s", got)
+			}
+			w.Send("~m~9~m~~j~{\"a\":1")
+			w.End() // the json was cut off
+			w, _ = c.At(mount+"/websocket").Upgrade("", "")
+			w.Next()
+			w.Send(`~m~5~m~hello~m~13~m~~j~{"a":"bé"}~m~2~m~😀`)
+			c.Want("text", w.Next(), "~m~5~m~hello")
+			c.Want("json", w.Next(), `~m~13~m~~j~{"a":"bé"}`)
+			c.Want("emoji", w.Next(), "~m~2~m~😀")
+			for range 3 {
+				beat := w.Next()
+				c.Want("heartbeat", beat, "~m~4~m~~h~1")
+				w.Send(beat)
+			}
+			_ = c.Server.Of("/").Emit("x", 1)
+			c.Want("an event is an object", w.Next(), `~m~26~m~~j~{"name":"x","args":[1]}`)
+			w.End()
+			c.Alive()
+		}},
+		Case{Name: "sio06/requests", Rule: "0.6: polling, jsonp, htmlfile and multipart", Spec: "legacy A8.2, A8.3; reliability V05", opts: everything, run: func(c *Context) {
+			c.echoMessages()
+			form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+			open := func(answer string) string { // the session id in the first message
+				_, id, ok := strings.Cut(answer, "~m~27~m~")
+				if !ok || len(id) < 27 {
+					c.T.Fatalf("open: %q", answer)
+				}
+				return id[:27]
+			}
+			sid := open(c.At(mount+"/xhr-polling/1234").Must("GET", "", "").Body)
+			x := c.At(mount + "/xhr-polling/" + sid + "/1235")
+			post := c.At(mount + "/xhr-polling/" + sid + "/send")
+			c.Want("post", post.Must("POST", "", "data=~m~5~m~a%2Bb%20c", form...), "200 ok")
+			c.Want("poll", x.Must("GET", "", ""), "200 ~m~5~m~a+b c")
+			c.Want("bad length", post.Must("POST", "", "data=~m~5~m~hi", form...).Status, 400)
+			c.Want("later", x.Must("GET", "", "").Status, 503)
+
+			sid = open(c.At(mount+"/jsonp-polling/1234/3").Must("GET", "", "").Body)
+			c.At(mount+"/jsonp-polling/"+sid+"/1235/3").Must("POST", "", "data=~m~1~m~<", form...)
+			c.Want("jsonp", c.At(mount+"/jsonp-polling/"+sid+"/1235/3").Must("GET", "", ""), `200 io.JSONP[3]._("~m~1~m~\u003c");`)
+			c.Want("bad index", c.At(mount+"/jsonp-polling/"+sid+"/1235/x").Must("GET", "", "").Status, 400)
+
+			s := c.At(mount + "/htmlfile").Stream("")
+			c.Want("head", s.Until(strings.Repeat(" ", 244)), "<html><body>"+strings.Repeat(" ", 244))
+			sid = open(s.Until(");</script>"))
+			c.At(mount+"/htmlfile/"+sid+"/send").Must("POST", "", "data=~m~1~m~/", form...)
+			c.Want("htmlfile", s.Until("</script>"), `<script>parent.s._("~m~1~m~\/", document);</script>`)
+			s.Close()
+
+			s = c.At(mount + "/xhr-multipart").Stream("")
+			s.Until("\r\n\r\n")
+			sid = open(s.Until("\r\n"))
+			c.At(mount+"/xhr-multipart/"+sid+"/send").Must("POST", "", "data=~m~1~m~x", form...)
+			s.Until("\r\n\r\n")
+			c.Want("multipart", s.Until("\r\n"), "~m~1~m~x\r\n")
+			s.Close()
+			c.Want("unknown session", c.At(mount+"/xhr-polling/xxxxxxxxxxxxxxxxxxxx/1").Must("GET", "", ""), "400 Session ID unknown")
+		}},
+		Case{Name: "generations/one-room", Rule: "clients of every generation hear each other in one room, and answer each other's server", Spec: "DESIGN 1", run: func(c *Context) {
+			new4 := c.Join("")
+			two := c.ws3()
+			poll := c.Polling3()
+			c.Want("connect", poll.Next(), "40")
+			nine := c.ws1(c.Handshake1(""))
+			nineP := c.Polling1()
+			const join, say = `["join","r"]`, `["say","r","é"]`
+			event1 := func(name, args string) string { return `5:::{"name":"` + name + `","args":[` + args + `]}` }
+			new4.Send("42" + join)
+			two.Send("42" + join)
+			poll.Post("42" + join)
+			nine.Send(event1("join", `"r"`))
+			nineP.Send(event1("join", `"r"`))
+			for _, w := range []*wire.WS{new4, two} { // joined: what they have sent was handled
+				w.Send(`421["echo"]`)
+				c.Want("joined", w.Next(), "431[]")
+			}
+			poll.Post(`421["echo"]`)
+			c.Want("joined", poll.Next(), "431[]")
+			nine.Send(`5:1+::{"name":"echo"}`)
+			c.Want("joined", nine.Next(), "6:::1")
+			nineP.Send(`5:1+::{"name":"echo"}`)
+			c.Want("joined", nineP.Next(), "6:::1")
+			for _, speak := range []func(){
+				func() { new4.Send("42" + say) },
+				func() { two.Send("42" + say) },
+				func() { poll.Post("42" + say) },
+				func() { nine.Send(event1("say", `"r","é"`)) },
+				func() { nineP.Send(event1("say", `"r","é"`)) },
+			} {
+				speak()
+				c.Want("4.x", new4.Next(), `42["said","r","é"]`)
+				c.Want("2.x", two.Next(), `42["said","r","\u00e9"]`)
+				c.Want("2.x, polling", poll.Next(), `42["said","r","\u00e9"]`)
+				c.Want("0.9", nine.Next(), event1("said", `"r","é"`))
+				c.Want("0.9, polling", nineP.Next(), event1("said", `"r","é"`))
+			}
+		}},
+		Case{Name: "generations/shutdown", Rule: "when the server shuts down every generation is let go, so that it connects again", Spec: "DESIGN 3", opts: everything, run: func(c *Context) {
+			two := c.ws3()
+			nine := c.ws1(c.Handshake1(""))
+			poll := c.Polling1()
+			held := make(chan wire.Answer, 1)
+			go func() { held <- poll.Must("GET", "", "") }()
+			stream := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
+			stream.Until("1::")
+			c.Handshake1("") // never used
+			time.Sleep(50 * time.Millisecond)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				if err := c.Server.Shutdown(context.Background()); err != nil {
+					c.T.Errorf("Shutdown: %v", err)
+				}
+			}()
+			c.Want("2.x", two.End().Code, 1001)
+			c.Want("0.9", nine.End().Code, 1001)
+			c.Want("0.9, polling", (<-held).Status, 503)
+			if rest := stream.End(); strings.Contains(rest, "0::") {
+				c.T.Errorf("0.9, htmlfile: %q", rest)
+			}
+			<-done
+			for _, r := range c.app.ended() {
+				c.Want("reason", r, sio.ServerShutdown)
+			}
+		}},
+	)
+}
