@@ -2,9 +2,11 @@ package conformance
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
+	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/internal/wire"
 )
@@ -115,6 +117,37 @@ func init() {
 				c.Want("0.9", nine.Next(), event1("said", `"r","é"`))
 				c.Want("0.9, polling", nineP.Next(), event1("said", `"r","é"`))
 			}
+		}},
+		Case{Name: "streams/flush", Rule: "what is written to a stream arrives while it goes on; a host that holds it back is named with its writers", Spec: "reliability J12", opts: func(o *sio.Options) {
+			everything(o)
+			o.OnHandshake = func(_ context.Context, _ *sio.Request, x host.Exchange) error {
+				caps, writers := x.Caps()
+				return &sio.Error{Message: fmt.Sprintf("%t %s", caps.Has(host.CapStream), writers)}
+			}
+		}, run: func(c *Context) {
+			can, writers, _ := strings.Cut(c.At(mount+"/1/").Must("GET", "", "").Body, " ")
+			c.Stop()
+			everything(&c.opts)
+			c.opts.OnHandshake = nil
+			c.Start("")
+			x := c.At(mount + "/1/htmlfile/" + c.Handshake1(""))
+			if can != "true" {
+				a := x.Must("GET", "", "")
+				c.Want("status", a.Status, 501)
+				c.Want("names the writers", strings.Contains(a.Body, writers), true)
+				return
+			}
+			s := x.Stream("")
+			from := time.Now()
+			s.Until("1::")
+			for i := range 3 {
+				_ = c.Server.Of("/").Emit("x", i)
+				s.Until("</script>")
+			}
+			if d := time.Since(from); d > 2*time.Second {
+				c.T.Errorf("three messages took %v: one of the writers %s holds streamed bytes back", d, writers)
+			}
+			s.Close()
 		}},
 		Case{Name: "generations/shutdown", Rule: "when the server shuts down every generation is let go, so that it connects again", Spec: "DESIGN 3", opts: everything, run: func(c *Context) {
 			two := c.ws3()

@@ -97,6 +97,22 @@ func TestImportRules(t *testing.T) {
 	}
 }
 
+// TestNoDialectDetails: nothing that a transport or the virtual socket is built
+// of knows a client generation, so that one more is an addition.
+func TestNoDialectDetails(t *testing.T) {
+	for _, pkg := range []string{"virtsocket", "transport", "transport/polling", "transport/websocket", "transport/jsonp", "transport/htmlfile", "transport/multipart", "transport/flashpolicy"} {
+		out, err := exec.Command("go", "list", "-deps", module+"/core/"+pkg).Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for _, dep := range strings.Fields(string(out)) {
+			if strings.HasPrefix(dep, module+"/core/dialect/") || strings.HasPrefix(dep, module+"/core/packet/") {
+				t.Errorf("%s depends on %s", pkg, dep)
+			}
+		}
+	}
+}
+
 // frameworks are what the adapters may import beside the seam.
 var frameworks = map[string][]string{
 	"gin":   {"github.com/gin-gonic/gin"},
