@@ -95,6 +95,14 @@ func init() {
 			b.Post(event, "b4AQIDBA==")
 			c.Want("text payload", b.Get().Body, wire.Frame3(event, "b4AQIDBA=="))
 
+			text, _ := c.Upgrade(w3+"&b64=1", "")
+			text.NoPong = true
+			text.Next()
+			c.Want("connect", text.Next(), "40")
+			text.Send(event, "b4AQIDBA==")
+			c.Want("event", text.Next(), event)
+			c.Want("base64 from the server on a websocket", text.Next(), "b4AQIDBA==")
+
 			w := c.ws3()
 			w.Send(event)
 			w.SendBinary([]byte{4, 1, 2, 3, 4})

@@ -151,7 +151,9 @@ func init() {
 				c.T.Fatalf("type %s", s.Header.Get("Content-Type"))
 			}
 			end := "--" + m[1] + "\r\n"
-			part := func(text string) string { return "Content-Type: text/plain; charset=UTF-8\r\n\r\n" + text + "\r\n" + end }
+			part := func(text string) string {
+				return "Content-Type: text/plain; charset=UTF-8\r\n\r\n" + text + "\r\n" + end
+			}
 			c.Want("head", s.Until(end), end)
 			c.Want("session", s.Until(end), part(sid))
 			c.Want("open", s.Until(end), part("1::"))

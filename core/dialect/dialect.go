@@ -89,12 +89,14 @@ type Payloads interface {
 	AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string)
 }
 
-// Repairer are Payloads that know how to read text which the client has encoded
-// wrongly. Texts of duplex transports pass through it as well.
+// Repairer are Payloads that make up for what a client does wrong, or cannot do,
+// on duplex transports too.
 type Repairer interface {
 	Payloads
-	// Repair returns what is to be read in place of text.
+	// Repair returns what is to be read in place of the text of a message.
 	Repair(text []byte) []byte
+	// Outgoing returns what is to be sent in place of a message.
+	Outgoing(m *packet.Message) *packet.Message
 }
 
 // Dialect is one client generation. Dialects are stateless values.
@@ -123,8 +125,8 @@ type Dialect interface {
 
 	// Decode reads one message of a duplex transport, unless FramePayloads.
 	Decode(f packet.Frame) (packet.Unit, error)
-	// Payloads returns the framing for the requests of a session. With Takeover
-	// it is asked for every request; else once, and it may keep state.
+	// Payloads returns the framing for the requests of a session. With Repairs
+	// it is asked once for a session, and may keep state; else for every request.
 	Payloads(req Request) Payloads
 	// Control is the message of a unit without application data, or of a plain
 	// text of an application that uses no Socket.IO packets. Data is copied.

@@ -20,6 +20,7 @@ type Message struct {
 	start  int    // where the frame begins in buf
 	bins   [][]byte
 	binary bool // the first part is binary: buf holds bytes, not text
+	texts  bool // bins are texts
 	reuse  bool
 }
 
@@ -67,6 +68,12 @@ func (m *Message) Attach(parts ...[]byte) *Message {
 	return m
 }
 
+// AttachTexts is Attach for parts that are texts of their own.
+func (m *Message) AttachTexts(parts ...[]byte) *Message {
+	m.texts = true
+	return m.Attach(parts...)
+}
+
 // Release gives a message made with reuse back. The transport that has sent or
 // dropped it calls it, once; for a shared message it does nothing.
 func (m *Message) Release() {
@@ -77,7 +84,7 @@ func (m *Message) Release() {
 		m.buf = nil
 	}
 	m.bins = nil
-	m.binary = false
+	m.binary, m.texts = false, false
 	messages.Put(m)
 }
 
@@ -87,8 +94,11 @@ func (m *Message) Binary() bool { return m.binary }
 // Data is the first part of the message.
 func (m *Message) Data() []byte { return m.buf[Headroom:] }
 
-// Attachments are the binary parts behind it.
+// Attachments are the parts behind it, binary unless Texts.
 func (m *Message) Attachments() [][]byte { return m.bins }
+
+// Texts reports whether the attachments are texts.
+func (m *Message) Texts() bool { return m.texts }
 
 // Size is the number of bytes that the message costs in a queue: its parts and
 // the websocket headers in front of them.
@@ -103,8 +113,12 @@ func (m *Message) Size() int {
 // AppendFrames appends the message as websocket frames (RFC 6455, section 5.2), unmasked.
 func (m *Message) AppendFrames(dst []byte) []byte {
 	dst = append(dst, m.buf[m.start:]...)
+	first := byte(0x82)
+	if m.texts {
+		first = 0x81
+	}
 	for _, b := range m.bins {
-		dst = AppendHeader(dst, 0x82, len(b))
+		dst = AppendHeader(dst, first, len(b))
 		dst = append(dst, b...)
 	}
 	return dst

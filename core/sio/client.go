@@ -338,10 +338,9 @@ func (c *client) connect(p *packet.Packet) Reason {
 		c.refuse(p.Namespace, &Error{Message: "Too many namespaces"})
 		return 0
 	}
-	s := &Socket{ns: ns, client: c, id: virtsocket.NewID(), query: p.Query}
-	s.alias = c.vs.Dialect().SocketID(c.vs.ID(), ns.path)
+	s := &Socket{ns: ns, client: c, id: virtsocket.NewID()}
 	if p.Data != nil {
-		s.auth = append([]byte(nil), p.Data...)
+		s.sent = &sent{append([]byte(nil), p.Data...), p.Query}
 	}
 	c.mu.Lock()
 	if c.closed {

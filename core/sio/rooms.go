@@ -63,8 +63,8 @@ func (r *rooms) add(s *Socket) {
 	s.place = len(r.all)
 	r.all = append(r.all, s)
 	r.ids[s.id] = s
-	if s.alias != "" {
-		r.ids[s.alias] = s
+	if alias := s.alias(); alias != "" {
+		r.ids[alias] = s
 	}
 	r.mu.Unlock()
 }
@@ -79,8 +79,8 @@ func (r *rooms) remove(s *Socket) {
 		r.all[last] = nil
 		r.all = r.all[:last]
 		delete(r.ids, s.id)
-		if r.ids[s.alias] == s {
-			delete(r.ids, s.alias)
+		if alias := s.alias(); r.ids[alias] == s {
+			delete(r.ids, alias)
 		}
 	}
 	r.mu.Unlock()

@@ -24,10 +24,8 @@ type Socket struct {
 	ns     *Namespace
 	client *client
 	id     string
-	alias  string // what the client itself takes for its id, in the older protocols
-	auth   []byte // JSON of the CONNECT payload, nil when there was none
-	query  string // of the CONNECT, in the older protocols
-	place  int    // in the namespace's list; guarded by rooms.mu
+	sent   *sent // what came with the CONNECT, nil when nothing did
+	place  int   // in the namespace's list; guarded by rooms.mu
 	state  atomic.Int32
 
 	mu     sync.Mutex // guards what follows
@@ -41,6 +39,12 @@ type Socket struct {
 	seating sync.Mutex // guards seats; taken before a room's lock
 	seats   []*seat
 	left    bool // no seat is given any more
+}
+
+// sent is the payload of a CONNECT.
+type sent struct {
+	auth  []byte // JSON
+	query string // in the older protocols
 }
 
 type early struct {
@@ -64,9 +68,15 @@ func (s *Socket) Request() *Request { return s.client.req }
 // connected, as clients before 3.0 do ("/chat?token=x"). The query of the
 // handshake is that of Request.
 func (s *Socket) Query() url.Values {
-	v, _ := url.ParseQuery(s.query)
+	if s.sent == nil {
+		return nil
+	}
+	v, _ := url.ParseQuery(s.sent.query)
 	return v
 }
+
+// alias is what the client itself takes for its id, in the older protocols.
+func (s *Socket) alias() string { return s.client.vs.Dialect().SocketID(s.client.vs.ID(), s.ns.path) }
 
 // Dialect names the client's generation: "eio4" (Socket.IO 3.x and 4.x), "eio3"
 // (1.x, 2.x), "sio1" (0.7 to 0.9) or "sio06".
@@ -82,10 +92,10 @@ func (s *Socket) Connected() bool { return s.state.Load() == stateConnected }
 // from clients before 3.0 the parameters of Query as an object of strings.
 // Without one, v is left alone.
 func (s *Socket) Auth(v any) error {
-	if s.auth == nil {
+	if s.sent == nil {
 		return nil
 	}
-	return s.ns.srv.opts.JSON.Unmarshal(s.auth, v)
+	return s.ns.srv.opts.JSON.Unmarshal(s.sent.auth, v)
 }
 
 // Context ends when the socket disconnects.

@@ -37,7 +37,7 @@ var transports = map[string]struct {
 }{
 	polling.Name:        {form: polling.Transport{}},
 	websocket.Name:      {duplex: true},
-	dialect.FlashSocket: {duplex: true, opens: "websockets of the Flash plug-in, which only museum browsers run"},
+	websocket.FlashName: {duplex: true, opens: "websockets of the Flash plug-in, which only museum browsers run"},
 	jsonp.Name:          {form: jsonp.Form{}, opens: "answers that any web page can include as a script; foreign pages are told by their Referer alone"},
 	htmlfile.Name:       {form: htmlfile.Form{}, opens: "answers that are pages with scripts"},
 	multipart.Name:      {form: multipart.Form{}, opens: "answers that never end, of the type multipart/x-mixed-replace"},

@@ -9,12 +9,15 @@ import (
 // arm starts the next heartbeat period.
 func (s *Socket) arm() {
 	d := s.hub.opts.PingInterval
-	if s.rules.Heartbeat == dialect.ClientPings {
+	if s.rules().Heartbeat == dialect.ClientPings {
 		d += s.hub.opts.PingTimeout
 	}
 	s.mu.Lock()
-	open, quiet, polls := s.state == stateOpen, s.quiet, s.polls
-	s.pongDue = s.pongDue && !quiet
+	open, quiet, polls := s.state == stateOpen, s.quiet(), 0
+	if quiet {
+		polls = s.old.polls
+		s.pongDue = false
+	}
 	s.mu.Unlock()
 	switch {
 	case !open:
@@ -26,6 +29,9 @@ func (s *Socket) arm() {
 		s.hub.wheel.Set(&s.hb, s, d)
 	}
 }
+
+// quiet reports whether there are no heartbeats; s.mu is held.
+func (s *Socket) quiet() bool { return s.old != nil && s.old.quiet }
 
 // traffic notes a message from the client. While a pong is due, the first one
 // restarts the timeout: the client is alive, its pong may be stuck behind it.
@@ -49,9 +55,10 @@ func (s *Socket) Expired(*wheel.Timer) {
 		s.abort()
 		return
 	}
-	waited := s.pongDue || s.quiet || s.conn == nil || s.rules.Heartbeat == dialect.ClientPings
+	quiet := s.quiet()
+	waited := s.pongDue || quiet || s.conn == nil || s.rules().Heartbeat == dialect.ClientPings
 	switch {
-	case s.quiet && s.polls > 0: // a poll has come at the same moment
+	case quiet && s.old.polls > 0: // a poll has come at the same moment
 		s.mu.Unlock()
 	case s.stalled:
 		s.mu.Unlock()

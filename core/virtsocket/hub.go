@@ -278,7 +278,11 @@ func (h *Hub) refuse(x host.Exchange, d dialect.Dialect, r *dialect.Refusal) {
 }
 
 func (h *Hub) newSocket(d dialect.Dialect) *Socket {
-	return &Socket{hub: h, id: NewID(), dialect: d, rules: d.Rules()}
+	s := &Socket{hub: h, id: NewID(), dialect: d}
+	if r := d.Rules(); r.Takeover || r.Repairs {
+		s.old = new(old)
+	}
+	return s
 }
 
 // handshake opens a session.
@@ -305,8 +309,8 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		}
 		return
 	}
-	if s.rules.Repairs {
-		s.codec = d.Payloads(req)
+	if d.Rules().Repairs {
+		s.old.codec = d.Payloads(req).(dialect.Repairer)
 	}
 	if t := h.duplex(req.Transport); t != nil {
 		err := s.take(x, t, func() {
@@ -320,9 +324,6 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 			h.refuseUpgrade(x, d, err)
 		}
 		return
-	}
-	if s.codec == nil && !s.rules.Takeover {
-		s.codec = d.Payloads(req)
 	}
 	s.startPolling(req.Transport)
 	h.add(s)

@@ -43,19 +43,13 @@ type Socket struct {
 	hub     *Hub
 	id      string
 	dialect dialect.Dialect
-	rules   *dialect.Rules
 	handler Handler
-	codec   transport.Codec // of a session whose polls are all alike
-	hb      wheel.Timer     // heartbeat, or close timeout; after the end: linger
+	old     *old        // nil for a session of Engine.IO 4
+	hb      wheel.Timer // heartbeat, or close timeout; after the end: linger
 
 	mu        sync.Mutex
 	conn      transport.Conn
 	poll      transport.Poll // nil when the session does not poll
-	quiet     bool           // hb is the close timeout
-	polls     int            // requests that wait, when quiet
-	opened    bool
-	carrier   *carrier   // with Takeover: the duplex transport in use
-	moving    sync.Mutex // held while the transport is replaced; taken before mu
 	candidate *candidate
 	queue     []*packet.Message
 	spare     []*packet.Message
@@ -73,6 +67,21 @@ type Socket struct {
 	since   int64        // the watch's tick at which it was entered
 	dropped atomic.Int64 // volatile messages
 }
+
+// old is what only sessions of the older dialects need: the others cost no
+// memory for it.
+type old struct {
+	codec dialect.Repairer // with Repairs
+
+	// With Takeover.
+	moving  sync.Mutex // held while the transport is replaced; taken before Socket.mu
+	carrier *carrier   // the duplex transport in use; like the rest guarded by Socket.mu
+	opened  bool
+	quiet   bool // Socket.hb is the close timeout
+	polls   int  // requests that wait
+}
+
+func (s *Socket) rules() *dialect.Rules { return s.dialect.Rules() }
 
 // ID is the session id. It is a secret: whoever has it can post in the session.
 func (s *Socket) ID() string { return s.id }
@@ -93,9 +102,11 @@ func (s *Socket) Transport() string {
 
 // open sends the first message and starts the heartbeat. The handler is told afterwards.
 func (s *Socket) open(first *packet.Message) {
-	s.mu.Lock()
-	s.opened = true
-	s.mu.Unlock()
+	if s.old != nil {
+		s.mu.Lock()
+		s.old.opened = true
+		s.mu.Unlock()
+	}
 	s.arm()
 	if first != nil {
 		_ = s.Send(first)
@@ -112,26 +123,28 @@ func (s *Socket) open(first *packet.Message) {
 func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 	h := s.hub
 	if t := h.duplex(req.Transport); t != nil {
-		if s.rules.Takeover {
+		if s.rules().Takeover {
 			s.replace(x, t)
 		} else {
 			s.upgrade(x, t)
 		}
 		return
 	}
-	first := s.rules.Takeover && s.attach(req, x.Method())
+	first := s.rules().Takeover && s.attach(req, x.Method())
 	s.mu.Lock()
 	conn, poll := s.conn, s.poll
 	s.mu.Unlock()
-	codec := s.codec
-	if codec == nil {
+	var codec dialect.Payloads
+	if s.rules().Repairs {
+		codec = s.old.codec
+	} else {
 		codec = s.dialect.Payloads(req)
 	}
 	if conn == nil && s.dialect.Stranger() != nil { // it ended before it had a transport
 		h.stranger(x, s.dialect, req)
 		return
 	}
-	if poll == nil || conn != transport.Conn(poll) || !s.rules.Takeover && poll.Name() != req.Transport {
+	if poll == nil || conn != transport.Conn(poll) || !s.rules().Takeover && poll.Name() != req.Transport {
 		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch"})
 		return
 	}
@@ -239,6 +252,9 @@ func (s *Socket) Dropped() int64 { return s.dropped.Load() }
 // enqueue appends m. It returns the conn to flush, nil when somebody else will.
 // With shared the caller flushes later, through the flusher.
 func (s *Socket) enqueue(m *packet.Message, shared bool) (transport.Conn, error) {
+	if s.old != nil && s.old.codec != nil {
+		m = s.old.codec.Outgoing(m)
+	}
 	size := m.Size()
 	s.mu.Lock()
 	if s.state != stateOpen {
@@ -389,11 +405,13 @@ func (s *Socket) Stall(on bool) {
 
 // Frame implements transport.Link.
 func (s *Socket) Frame(f packet.Frame) error {
-	if s.rules.FramePayloads {
-		return s.payload(f)
-	}
-	if s.rules.Repairs && !f.Binary {
-		f.Data = s.codec.(dialect.Repairer).Repair(f.Data)
+	if s.old != nil {
+		if s.rules().FramePayloads {
+			return s.payload(f)
+		}
+		if s.rules().Repairs && !f.Binary {
+			f.Data = s.old.codec.Repair(f.Data)
+		}
 	}
 	u, err := s.dialect.Decode(f)
 	if err != nil {
@@ -447,7 +465,7 @@ func (s *Socket) Unit(u packet.Unit) bool {
 func (s *Socket) unit(u packet.Unit, inline bool) Reason {
 	switch u.Kind {
 	case packet.MessageUnit:
-		if s.rules.Heartbeat == dialect.ServerPings {
+		if s.rules().Heartbeat == dialect.ServerPings {
 			s.traffic()
 		}
 		if s.isClosed() {
@@ -455,13 +473,13 @@ func (s *Socket) unit(u packet.Unit, inline bool) Reason {
 		}
 		return s.handler.Message(u.Binary, u.Data, inline)
 	case packet.Ping:
-		if s.rules.Heartbeat == dialect.ServerPings {
+		if s.rules().Heartbeat == dialect.ServerPings {
 			return TransportError // invalid heartbeat direction
 		}
 		s.arm()
 		_ = s.Send(s.dialect.Control(packet.Unit{Kind: packet.Pong}))
 	case packet.Pong:
-		if s.rules.Heartbeat == dialect.ClientPings {
+		if s.rules().Heartbeat == dialect.ClientPings {
 			return TransportError
 		}
 		s.mu.Lock()
@@ -525,7 +543,7 @@ func (s *Socket) Close(r Reason) {
 	// The application learns it last: nothing reaches the socket any more then.
 	defer s.handler.Closed(r)
 	if conn == nil {
-		if s.rules.Takeover { // the handshake was never followed by anything
+		if s.rules().Takeover { // the handshake was never followed by anything
 			s.hub.remove(s)
 		}
 		return

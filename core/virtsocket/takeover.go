@@ -61,9 +61,9 @@ func (c *carrier) Lost(err error) {
 // take opens a session on a duplex transport. opened is called when the answer is out.
 func (s *Socket) take(x host.Exchange, t transport.Duplex, opened func()) error {
 	var l transport.Link = s
-	if s.rules.Takeover {
-		s.carrier = &carrier{s: s}
-		l = s.carrier
+	if s.rules().Takeover {
+		s.old.carrier = &carrier{s: s}
+		l = s.old.carrier
 	}
 	return t.Serve(x, l, func(c transport.Conn) {
 		s.mu.Lock()
@@ -77,8 +77,8 @@ func (s *Socket) take(x host.Exchange, t transport.Duplex, opened func()) error 
 func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 	c := &carrier{s: s}
 	err := t.Serve(x, c, func(conn transport.Conn) {
-		s.moving.Lock()
-		defer s.moving.Unlock()
+		s.old.moving.Lock()
+		defer s.old.moving.Unlock()
 		s.leaveTransport()
 		s.mu.Lock()
 		if s.state != stateOpen {
@@ -87,8 +87,8 @@ func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 			conn.Close(transport.NoStatus, "")
 			return
 		}
-		s.conn, s.carrier, s.poll, s.quiet = conn, c, nil, false
-		first := !s.opened
+		s.conn, s.old.carrier, s.poll, s.old.quiet = conn, c, nil, false
+		first := !s.old.opened
 		s.mu.Unlock()
 		if first {
 			s.open(s.first())
@@ -103,11 +103,11 @@ func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 	}
 }
 
-// leaveTransport ends what the session used until now; s.moving is held. What a
+// leaveTransport ends what the session used until now; s.old.moving is held. What a
 // request under way carries precedes what the next transport brings.
 func (s *Socket) leaveTransport() {
 	s.mu.Lock()
-	poll, c, conn := s.poll, s.carrier, s.conn
+	poll, c, conn := s.poll, s.old.carrier, s.conn
 	s.mu.Unlock()
 	if poll != nil {
 		poll.Retire()
@@ -125,8 +125,8 @@ func (s *Socket) first() *packet.Message { return s.dialect.Open(s.hub.opening(s
 // something does not take the session from a duplex transport. It reports
 // whether this is the session's first transport.
 func (s *Socket) attach(req dialect.Request, method string) (first bool) {
-	s.moving.Lock()
-	defer s.moving.Unlock()
+	s.old.moving.Lock()
+	defer s.old.moving.Unlock()
 	s.mu.Lock()
 	stays := s.poll != nil || s.state != stateOpen || s.conn != nil && method != http.MethodGet
 	s.mu.Unlock()
@@ -136,7 +136,7 @@ func (s *Socket) attach(req dialect.Request, method string) (first bool) {
 	s.leaveTransport()
 	s.startPolling(req.Transport)
 	s.mu.Lock()
-	first = !s.opened
+	first = !s.old.opened
 	s.mu.Unlock()
 	if first {
 		s.open(s.first())
@@ -146,36 +146,38 @@ func (s *Socket) attach(req dialect.Request, method string) (first bool) {
 
 // startPolling makes polling the session's transport.
 func (s *Socket) startPolling(name string) {
-	o := transport.PollOptions{Name: name, Noop: s.dialect.Control(packet.Unit{Kind: packet.Noop}), Newest: s.rules.Takeover}
-	if s.rules.QuietPolls {
+	o := transport.PollOptions{Name: name, Noop: s.dialect.Control(packet.Unit{Kind: packet.Noop}), Newest: s.rules().Takeover}
+	if s.rules().QuietPolls {
 		o.Duration = s.hub.opts.PollDuration
 	}
 	poll := s.hub.opts.Polling.New(s, o)
 	poll.Goodbye(s.dialect.Goodbye(true))
 	s.mu.Lock()
-	s.poll, s.conn, s.carrier = poll, poll, nil
-	s.quiet = s.rules.QuietPolls
+	s.poll, s.conn = poll, poll
+	if s.old != nil {
+		s.old.carrier, s.old.quiet = nil, s.rules().QuietPolls
+	}
 	s.mu.Unlock()
 }
 
 // arrived and departed enclose a request that waits.
 func (s *Socket) arrived(v transport.Visit) {
-	if !s.rules.QuietPolls {
+	if !s.rules().QuietPolls {
 		return
 	}
 	s.mu.Lock()
-	s.polls++
-	s.quiet = !v.Answer.Stream
+	s.old.polls++
+	s.old.quiet = !v.Answer.Stream
 	s.mu.Unlock()
 	s.arm()
 }
 
 func (s *Socket) departed(v transport.Visit) {
-	if !s.rules.QuietPolls {
+	if !s.rules().QuietPolls {
 		return
 	}
 	s.mu.Lock()
-	s.polls--
+	s.old.polls--
 	s.mu.Unlock()
 	if !v.Answer.Stream {
 		s.arm()

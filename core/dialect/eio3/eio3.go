@@ -124,17 +124,23 @@ func (p *payloads) Repair(text []byte) []byte {
 	return once
 }
 
+// Outgoing implements dialect.Repairer: a client that cannot receive binary gets base64.
+func (p *payloads) Outgoing(m *packet.Message) *packet.Message {
+	if p.base64 {
+		return engineio.PlainV3(m)
+	}
+	return m
+}
+
 // AppendPayload implements dialect.Payloads. A batch with binary parts has the
-// binary form, unless the client cannot receive it.
+// binary form.
 func (p *payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
-	if !p.base64 {
-		for _, m := range ms {
-			if m.Binary() || len(m.Attachments()) > 0 {
-				for _, m := range ms {
-					dst = engineio.AppendBinaryPayloadV3(dst, m)
-				}
-				return dst, engineio.BinaryV3
+	for _, m := range ms {
+		if m.Binary() || len(m.Attachments()) > 0 && !m.Texts() {
+			for _, m := range ms {
+				dst = engineio.AppendBinaryPayloadV3(dst, m)
 			}
+			return dst, engineio.BinaryV3
 		}
 	}
 	for _, m := range ms {

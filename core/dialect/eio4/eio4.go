@@ -11,13 +11,20 @@ import (
 	"github.com/siokit/siokit/core/packet/socketio"
 )
 
-// Dialect implements dialect.Dialect. The zero value keeps no limits; use New.
-type Dialect struct{ limits packet.Limits }
+// Dialect implements dialect.Dialect. Use New.
+type Dialect struct {
+	limits packet.Limits
+	plain  *payloads
+	script *jsonp
+}
 
 var _ dialect.Dialect = Dialect{}
 
 // New returns the dialect with the limits that its decoders keep.
-func New(limits packet.Limits) Dialect { return Dialect{limits} }
+func New(limits packet.Limits) Dialect {
+	p := payloads{limits.PayloadPackets}
+	return Dialect{limits, &p, &jsonp{p}}
+}
 
 // Name implements dialect.Dialect.
 func (Dialect) Name() string { return "eio4" }
@@ -54,27 +61,27 @@ func (Dialect) Decode(f packet.Frame) (packet.Unit, error) { return engineio.Dec
 // Payloads implements dialect.Dialect.
 func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
 	if req.Transport == dialect.JSONP {
-		return jsonp{payloads{d.limits}}
+		return d.script
 	}
-	return payloads{d.limits}
+	return d.plain
 }
 
-type payloads struct{ limits packet.Limits }
+type payloads struct{ limit int }
 
 // Unwrap implements dialect.Payloads.
-func (payloads) Unwrap(body []byte) ([]byte, error) { return body, nil }
+func (*payloads) Unwrap(body []byte) ([]byte, error) { return body, nil }
 
 // DecodePayload implements dialect.Payloads. Version 4 payloads are always text;
 // the content type of the binary payloads of version 3 is refused.
-func (p payloads) DecodePayload(body []byte, contentType string, yield func(packet.Unit) bool) error {
+func (p *payloads) DecodePayload(body []byte, contentType string, yield func(packet.Unit) bool) error {
 	if contentType == "application/octet-stream" {
 		return packet.Malformed("binary payloads belong to Engine.IO 3")
 	}
-	return engineio.DecodePayloadV4(body, p.limits.PayloadPackets, yield)
+	return engineio.DecodePayloadV4(body, p.limit, yield)
 }
 
 // AppendPayload implements dialect.Payloads.
-func (payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
+func (*payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
 	for _, m := range ms {
 		dst = engineio.AppendPayloadV4(dst, m)
 	}
@@ -85,7 +92,7 @@ func (payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string)
 type jsonp struct{ payloads }
 
 // Unwrap implements dialect.Payloads.
-func (jsonp) Unwrap(body []byte) ([]byte, error) { return shared.Unwrap(body) }
+func (*jsonp) Unwrap(body []byte) ([]byte, error) { return shared.Unwrap(body) }
 
 // Control implements dialect.Dialect.
 func (Dialect) Control(u packet.Unit) *packet.Message {

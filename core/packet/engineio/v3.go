@@ -140,26 +140,39 @@ func DecodeBinaryPayloadV3(body []byte, limit int, yield func(packet.Unit) bool)
 	return nil
 }
 
-// AppendPayloadV3 appends a message in the text form. The binary parts of a
-// version 3 message begin with their type as a byte; here they become base64
-// behind the type's digit.
+// AppendPayloadV3 appends a message of texts in the text form; see PlainV3.
 func AppendPayloadV3(dst []byte, m *packet.Message) []byte {
-	if m.Binary() {
-		dst = appendBase64V3(dst, m.Data())
-	} else {
-		dst = append(strconv.AppendInt(dst, int64(packet.UTF16Len(m.Data())), 10), ':')
-		dst = append(dst, m.Data()...)
-	}
+	dst = appendTextV3(dst, m.Data())
 	for _, b := range m.Attachments() {
-		dst = appendBase64V3(dst, b)
+		dst = appendTextV3(dst, b)
 	}
 	return dst
 }
 
-func appendBase64V3(dst, part []byte) []byte {
-	n := 2 + base64.StdEncoding.EncodedLen(len(part)-1)
-	dst = append(strconv.AppendInt(dst, int64(n), 10), ':', 'b', '0'+part[0])
-	return base64.StdEncoding.AppendEncode(dst, part[1:])
+func appendTextV3(dst, text []byte) []byte {
+	dst = append(strconv.AppendInt(dst, int64(packet.UTF16Len(text)), 10), ':')
+	return append(dst, text...)
+}
+
+// PlainV3 returns m for a client that cannot receive binary. The binary parts of
+// a version 3 message begin with their type as a byte; as text they are base64
+// behind the type's digit.
+func PlainV3(m *packet.Message) *packet.Message {
+	if m.Binary() {
+		return packet.TextMessage(string(plainV3(m.Data())))
+	}
+	if len(m.Attachments()) == 0 {
+		return m
+	}
+	plain := packet.TextMessage(string(m.Data()))
+	for _, b := range m.Attachments() {
+		plain.AttachTexts(plainV3(b))
+	}
+	return plain
+}
+
+func plainV3(part []byte) []byte {
+	return base64.StdEncoding.AppendEncode([]byte{'b', '0' + part[0]}, part[1:])
 }
 
 // AppendBinaryPayloadV3 appends a message in the binary form.

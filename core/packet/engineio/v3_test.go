@@ -127,7 +127,7 @@ func TestAppendPayloadV3(t *testing.T) {
 	}
 	var text, binary []byte
 	for _, m := range ms {
-		text = AppendPayloadV3(text, m)
+		text = AppendPayloadV3(text, PlainV3(m))
 		binary = AppendBinaryPayloadV3(binary, m)
 	}
 	if want := "4:4€😀6:451-[]10:b4AQIDBA==6:b4CQ=="; string(text) != want {
@@ -190,7 +190,7 @@ func FuzzPayloadV3(f *testing.F) {
 			if binary {
 				again = AppendBinaryPayloadV3(again, m)
 			} else {
-				again = AppendPayloadV3(again, m)
+				again = AppendPayloadV3(again, PlainV3(m))
 			}
 		}
 		second, err := decode(again)

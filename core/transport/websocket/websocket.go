@@ -22,8 +22,11 @@ import (
 	"github.com/siokit/siokit/core/transport"
 )
 
-// Name is the name of the transport.
-const Name = "websocket"
+// The names of the transport.
+const (
+	Name      = "websocket"
+	FlashName = "flashsocket"
+)
 
 const (
 	// goodbyeTimeout bounds the closing handshake; when the server shuts down,
@@ -41,17 +44,19 @@ const (
 type Transport struct {
 	// MaxPayload bounds one message, in bytes, fragments together.
 	MaxPayload int64
-	// As is another name for the transport: a flashsocket is a websocket that
-	// a plug-in has opened.
-	As string
+	// Flash: the transport is a flashsocket, a websocket that a plug-in has
+	// opened, which differs by its name alone.
+	Flash bool
 }
 
 var _ transport.Duplex = Transport{}
 
 // Name implements transport.Duplex.
-func (t Transport) Name() string {
-	if t.As != "" {
-		return t.As
+func (t Transport) Name() string { return name(t.Flash) }
+
+func name(flash bool) string {
+	if flash {
+		return FlashName
 	}
 	return Name
 }
@@ -60,7 +65,7 @@ func (t Transport) Name() string {
 func (t Transport) Serve(x host.Exchange, l transport.Link, start func(c transport.Conn)) error {
 	return x.Upgrade(host.UpgradeOptions{}, func(nc net.Conn, br *bufio.Reader) {
 		c := newConn(nc, l, t.MaxPayload)
-		c.name = t.Name()
+		c.flash = t.Flash
 		rd := &reader{c: c}
 		if br != nil {
 			rd.early, _ = io.ReadAll(br)
@@ -74,7 +79,6 @@ func (t Transport) Serve(x host.Exchange, l transport.Link, start func(c transpo
 // Conn implements transport.Conn.
 type Conn struct {
 	nc   net.Conn
-	name string
 	raw  syscall.RawConn // nil: reads and writes go through nc and block
 	link transport.Link
 	max  int64
@@ -90,6 +94,7 @@ type Conn struct {
 	// The writing role.
 	writing  atomic.Int32
 	said     bool // the close frame was sent; the holder's own
+	flash    bool // never changes
 	rawWrite func(fd uintptr) bool
 	out      outcome
 
@@ -120,7 +125,7 @@ func newConn(nc net.Conn, l transport.Link, limit int64) *Conn {
 }
 
 // Name implements transport.Conn.
-func (c *Conn) Name() string { return c.name }
+func (c *Conn) Name() string { return name(c.flash) }
 
 // Enter implements transport.Conn.
 func (c *Conn) Enter() { c.role.Store(c.role.Load() | 1) }
