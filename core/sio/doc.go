@@ -35,6 +35,15 @@
 // A [Target] is a choice of sockets: [Namespace.To], [Socket.To],
 // [Socket.Broadcast]. An event to many is encoded once.
 //
+// # Client generations
+//
+// Clients of Socket.IO 0.7 to 4.x share namespaces and rooms. What an
+// application says reaches each in its own form: [Socket.Send] is a message or
+// json packet for 0.9 and the event "message" for the others, a []byte is base64
+// for 0.9, a failed event without an ack is the event "error" or an error packet.
+// [Options].Dialects switches generations, [Options].Transports the transports of
+// old browsers.
+//
 // # Limits
 //
 // Every limit is in [Options]. A client that does not read, sends too much or
