@@ -258,6 +258,11 @@ func init() {
 			s.Send(`5:::{"name":"kick","args":[true]}`)
 			c.Want("thrown out", s.Next(), "0::")
 			c.reason(sio.ServerNamespace)
+			w = c.ws1(c.Handshake1(""))
+			w.Send("1::/chat", `5:::{"name":"kick","args":[false]}`)
+			c.Want("joined", w.Next(), "1::/chat")
+			c.Want("thrown out of the default namespace", w.Next(), "0::")
+			w.End() // and of everything
 			s = c.Polling1()
 			held := make(chan wire.Answer, 1)
 			go func() { held <- s.Must("GET", "", "") }()

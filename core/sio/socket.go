@@ -354,8 +354,9 @@ func (s *Socket) disconnect(r Reason, tell bool) bool {
 		return true // never was connected: whoever connects it sees the state
 	}
 	if tell {
-		if !s.client.send(&packet.Packet{Type: packet.Disconnect, Namespace: s.ns.path}) {
-			s.client.vs.Close(r) // the one way to say it
+		said := s.client.send(&packet.Packet{Type: packet.Disconnect, Namespace: s.ns.path})
+		if !said || s.client.rules.RootEnds && s.ns.path == "/" {
+			s.client.vs.Close(r)
 		}
 	}
 	s.client.schedule(task{end: s, reason: r})
