@@ -100,6 +100,7 @@ func (c config) options() (*sio.Options, error) {
 	o := &sio.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError + 1}))}
 	all := []string{"polling", "websocket", "jsonp", "htmlfile", "xhr-multipart", "flashsocket"}
 	o.Transports = all
+	o.Dialects = []string{"eio4", "eio3", "sio1", "sio06"}
 	if c.transports != "all" {
 		o.Transports = strings.Split(c.transports, ",")
 		for _, t := range o.Transports {

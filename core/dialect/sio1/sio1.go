@@ -101,7 +101,9 @@ func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 	case dialect.HTMLFile:
 		req.Script = htmlfile
 	case dialect.XHRMultipart:
-		req.Script.Head = sid
+		if dialect.ValidSID(sid) { // else it would be anybody's text in our answer
+			req.Script.Head = sid
+		}
 	case dialect.JSONP:
 		index := x.Query("i")
 		if index == "" {
