@@ -84,7 +84,7 @@ function sio1(name, url, transports, { query, reconnection = true } = {}) {
     // Polls carry no heartbeats: there the client's next requests are the beat.
     onBeat: f => {
       const t = root.socket.transport;
-      const method = t.heartbeats() ? "onHeartbeat" : "get";
+      const method = t.heartbeats?.() ? "onHeartbeat" : "get";
       const was = t[method];
       t[method] = function () { f(); return was.apply(this, arguments); };
     },
@@ -96,6 +96,8 @@ const three = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polli
 
 // What there is to check: clients, their transports, what they cannot do and why.
 export const generations = [
+  { names: ["0.8.7"], open: sio1, transports: { "xhr-polling": ["xhr-polling"] }, old: true,
+    cannot: () => ({ binary: "revision 1 has none", websocket: "its library needs a function that Node has dropped" }) },
   { names: ["0.9.17"], open: sio1, transports: { websocket: ["websocket"], "xhr-polling": ["xhr-polling"] }, old: true,
     cannot: () => ({ binary: "revision 1 has none" }) },
   { names: ["1.0.6", "1.4.8", "1.7.4", "2.0.4", "2.5.0"], open: eio3, transports: three,

@@ -174,7 +174,7 @@ func (tab table) String() string {
 // no client of 0.6 to be had; the conformance suite speaks it by hand.
 func TestClients(t *testing.T) {
 	need(t)
-	fill(t, "clients.mjs", 26)
+	fill(t, "clients.mjs", 27)
 }
 
 // TestBundles drives the official bundles in a browser.
