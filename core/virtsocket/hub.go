@@ -74,9 +74,14 @@ type Hub struct {
 	// corkCount is the package's, or less where the queue holds less.
 	corkCount int
 	live      atomic.Int64
+	pending   atomic.Int64  // sessions of a Greeter that have no transport yet
 	empty     chan struct{} // closed when a closed hub has no live sockets
 	once      sync.Once
 }
+
+// maxPending bounds the handshakes that nothing has followed yet, where a
+// handshake is an exchange of its own and costs a client nothing.
+const maxPending = 10_000
 
 type shard struct {
 	mu sync.RWMutex
@@ -292,6 +297,12 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: "Server shutting down"})
 		return
 	}
+	greeter, greets := d.(dialect.Greeter)
+	if greets && h.pending.Load() >= maxPending {
+		x.SetHeader("Retry-After", "1")
+		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: "Too many handshakes"})
+		return
+	}
 	s := h.newSocket(d)
 	hd, ref := h.opts.Accept(s, x)
 	if ref != nil {
@@ -299,12 +310,17 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		return
 	}
 	s.handler = hd
-	greeter, greets := d.(dialect.Greeter)
 	if greets {
+		s.mu.Lock()
+		if s.state == stateOpen {
+			s.old.pending = true
+			h.pending.Add(1)
+		}
+		s.mu.Unlock()
 		h.add(s)
 		h.wheel.Set(&s.hb, s, h.opts.CloseTimeout)
 		h.opts.Origins.headers(x)
-		if err := greeter.Greet(x, h.opening(s)); err != nil {
+		if err := greeter.Greet(x, h.opening(s)); err != nil || s.isClosed() {
 			s.Lost(err)
 		}
 		return

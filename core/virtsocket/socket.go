@@ -77,6 +77,7 @@ type old struct {
 	moving  sync.Mutex // held while the transport is replaced; taken before Socket.mu
 	carrier *carrier   // the duplex transport in use; like the rest guarded by Socket.mu
 	opened  bool
+	pending bool // counted in the hub
 	quiet   bool // Socket.hb is the close timeout
 	polls   int  // requests that wait
 }
@@ -105,6 +106,7 @@ func (s *Socket) open(first *packet.Message) {
 	if s.old != nil {
 		s.mu.Lock()
 		s.old.opened = true
+		s.settle()
 		s.mu.Unlock()
 	}
 	s.arm()
@@ -116,6 +118,14 @@ func (s *Socket) open(first *packet.Message) {
 	}
 	if s.isClosed() { // by a timer of the handler, before there was a transport
 		s.abort()
+	}
+}
+
+// settle ends the waiting for a first transport; s.mu is held.
+func (s *Socket) settle() {
+	if s.old != nil && s.old.pending {
+		s.old.pending = false
+		s.hub.pending.Add(-1)
 	}
 }
 
@@ -522,6 +532,7 @@ func (s *Socket) Close(r Reason) {
 		return
 	}
 	s.state = stateClosed
+	s.settle()
 	if r == SlowClient || r == PingTimeout {
 		// Nobody will read it: free the memory now.
 		for _, m := range s.queue {
