@@ -292,15 +292,17 @@ func (h *Hub) newSocket(d dialect.Dialect) *Socket {
 
 // handshake opens a session.
 func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request) {
-	if h.closed.Load() {
-		x.SetHeader("Retry-After", "1")
-		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: "Server shutting down"})
-		return
-	}
 	greeter, greets := d.(dialect.Greeter)
-	if greets && h.pending.Load() >= maxPending {
+	busy := ""
+	switch {
+	case h.closed.Load():
+		busy = "Server shutting down"
+	case greets && h.pending.Load() >= maxPending:
+		busy = "Too many handshakes"
+	}
+	if busy != "" {
 		x.SetHeader("Retry-After", "1")
-		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: "Too many handshakes"})
+		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: busy})
 		return
 	}
 	s := h.newSocket(d)
@@ -322,6 +324,9 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		h.opts.Origins.headers(x)
 		if err := greeter.Greet(x, h.opening(s)); err != nil || s.isClosed() {
 			s.Lost(err)
+		}
+		if h.closed.Load() { // Shutdown may have looked before the socket was there
+			s.Close(ServerShutdown)
 		}
 		return
 	}
