@@ -133,16 +133,19 @@ func (s *Socket) settle() {
 func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 	h := s.hub
 	if t := h.duplex(req.Transport); t != nil {
-		if s.rules().Takeover {
-			s.replace(x, t)
-		} else {
+		switch {
+		case !s.rules().Takeover:
 			s.upgrade(x, t)
+		case s.isClosed() && s.dialect.Stranger() != nil:
+			h.stranger(x, s.dialect, req)
+		default:
+			s.replace(x, t)
 		}
 		return
 	}
 	first := s.rules().Takeover && s.attach(req, x.Method())
 	s.mu.Lock()
-	conn, poll := s.conn, s.poll
+	conn, poll, ended := s.conn, s.poll, s.state != stateOpen
 	s.mu.Unlock()
 	var codec dialect.Payloads
 	if s.rules().Repairs {
@@ -150,7 +153,7 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 	} else {
 		codec = s.dialect.Payloads(req)
 	}
-	if conn == nil && s.dialect.Stranger() != nil { // it ended before it had a transport
+	if poll == nil && ended && s.dialect.Stranger() != nil {
 		h.stranger(x, s.dialect, req)
 		return
 	}
