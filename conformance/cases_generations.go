@@ -149,6 +149,18 @@ func init() {
 			}
 			s.Close()
 		}},
+		Case{Name: "streams/slow-reader", Rule: "a client that does not read its stream is disconnected with its own reason", Spec: "reliability J11, R01", opts: everything, run: func(c *Context) {
+			s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
+			s.Until("1::")
+			pad := strings.Repeat("x", 256<<10)
+			for range 256 {
+				_ = c.Server.Of("/").Emit("x", pad)
+			}
+			c.reason(sio.SlowClient)
+			c.Alive()
+			s.Close()
+			c.Eventually("the session is gone", func() bool { return c.Server.Stats().Sessions <= 1 })
+		}},
 		Case{Name: "generations/shutdown", Rule: "when the server shuts down every generation is let go, so that it connects again", Spec: "DESIGN 3", opts: everything, run: func(c *Context) {
 			two := c.ws3()
 			nine := c.ws1(c.Handshake1(""))

@@ -1,25 +1,23 @@
-// One client for each transport that must find its way back when the server is
-// stopped and started again. Says "up" when all are connected and ends when all
-// are connected a second time.
-import { createRequire } from "node:module";
-const require = createRequire(import.meta.url);
-const { io } = require("client-4.8");
+// One client for each generation and transport that must find its way back when
+// the server is stopped and started again. Says "up" when all are connected and
+// ends when all are connected a second time.
+import { generations, next } from "./drivers.mjs";
+
 const url = process.argv[2];
-const socks = [["polling"], ["websocket"], ["polling", "websocket"]].map(transports =>
-  io(url, { transports, forceNew: true, reconnectionDelay: 100, reconnectionDelayMax: 200 }));
+const cast = [["0.9.17", "websocket"], ["0.9.17", "xhr-polling"], ["2.5.0", "polling"], ["2.5.0", "websocket"], ["4.8", "polling"], ["4.8", "websocket"], ["4.8", "upgrade"]];
 const reasons = [];
-const times = n => Promise.all(socks.map(s => new Promise(yes => {
-  s.on("connect", function on() {
-    if (s.times === undefined) s.times = 0;
-    if (++s.times === n) yes();
-  });
-})));
-for (const s of socks) s.on("disconnect", r => reasons.push(r));
-const twice = times(2);
-await Promise.all(socks.map(s => s.connected ? 0 : new Promise(yes => s.once("connect", yes))));
-// An upgrade that is cut off half-way costs the client a ping timeout.
-while (socks[2].io.engine.transport.name !== "websocket") await new Promise(yes => setTimeout(yes, 10));
+const all = await Promise.all(cast.map(async ([name, transport]) => {
+  const gen = generations.find(g => g.names.includes(name));
+  const c = gen.open(name, url, gen.transports[transport]);
+  const s = c.of("/");
+  await next(s, "welcome");
+  // An upgrade that is cut off half-way costs the client a ping timeout.
+  while (transport === "upgrade" && c.transport() !== "websocket") await new Promise(yes => setTimeout(yes, 10));
+  s.on("disconnect", r => reasons.push(`${name} ${transport}: ${r}`));
+  return s;
+}));
+const back = Promise.all(all.map(s => new Promise(yes => s.on("welcome", yes))));
 console.log("up");
-await twice;
+await back;
 console.log("back " + JSON.stringify(reasons));
 process.exit(0);

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -190,7 +189,7 @@ func (s *Session1) Next() string {
 type Stream struct {
 	Answer
 	c    *Client
-	body io.ReadCloser
+	end  context.CancelFunc
 	got  chan []byte
 	have []byte
 }
@@ -207,10 +206,11 @@ func (c *Client) Stream(query string) *Stream {
 	if err != nil {
 		c.TB.Fatal(err)
 	}
-	s := &Stream{Answer: Answer{Status: resp.StatusCode, Header: resp.Header}, c: c, body: resp.Body, got: make(chan []byte)}
+	s := &Stream{Answer: Answer{Status: resp.StatusCode, Header: resp.Header}, c: c, end: cancel, got: make(chan []byte)}
 	c.TB.Cleanup(cancel)
 	go func() {
 		defer close(s.got)
+		defer func() { _ = resp.Body.Close() }()
 		for {
 			b := make([]byte, 4096)
 			n, err := resp.Body.Read(b)
@@ -269,4 +269,4 @@ func (s *Stream) End() string {
 }
 
 // Close leaves.
-func (s *Stream) Close() { _ = s.body.Close() }
+func (s *Stream) Close() { s.end() }
