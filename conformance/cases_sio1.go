@@ -39,10 +39,11 @@ func init() {
 			c.Want("V14 this path's session on version 4", c.Must("GET", q4+"&sid="+c.Handshake1(""), "").Status, 400)
 		}},
 		Case{Name: "sio1/expiry", Rule: "0.9: a handshake that is never followed by anything is forgotten", Spec: "legacy A3.2; reliability V01", opts: short, run: func(c *Context) {
+			c.Handshake1("")
+			c.Want("sessions", c.Server.Stats().Sessions, 1)
 			for range 20 {
 				c.Handshake1("")
 			}
-			c.Want("sessions", c.Server.Stats().Sessions, 20)
 			c.Eventually("all forgotten", func() bool { return c.Server.Stats().Sessions == 0 })
 		}},
 		Case{Name: "sio1/xhr-polling", Rule: "0.9: the captured exchange of a poll and a POST", Spec: "legacy A4.2", run: func(c *Context) {
