@@ -205,25 +205,45 @@ type WS struct {
 	NoPong bool
 }
 
-// Upgrade sends an opening handshake and returns the answer; the WS is nil
-// unless it is a 101. early is sent in the same segment.
-func (c *Client) Upgrade(query, early string, head ...string) (*WS, Answer) {
+// dial opens a connection, which is closed with the client.
+func (c *Client) dial() (u *url.URL, nc, tcp net.Conn) {
 	c.TB.Helper()
 	u, err := url.Parse(c.Base)
 	if err != nil {
 		c.TB.Fatal(err)
 	}
-	nc, err := net.DialTimeout("tcp", u.Host, Patience)
+	tcp, err = net.DialTimeout("tcp", u.Host, Patience)
 	if err != nil {
 		c.TB.Fatal(err)
 	}
-	tcp := nc
+	nc = tcp
 	if u.Scheme == "https" {
-		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true})
+		nc = tls.Client(tcp, &tls.Config{InsecureSkipVerify: true})
 	}
 	c.mu.Lock()
 	c.conns = append(c.conns, nc)
 	c.mu.Unlock()
+	_ = nc.SetDeadline(time.Now().Add(Patience))
+	return u, nc, tcp
+}
+
+// Abandon sends a GET and leaves without waiting for its answer. When it returns
+// the connection has been closed.
+func (c *Client) Abandon(query string) {
+	c.TB.Helper()
+	u, nc, _ := c.dial()
+	if _, err := fmt.Fprintf(nc, "GET %s?%s HTTP/1.1\r\nHost: %s\r\n\r\n", c.Path, query, u.Host); err != nil {
+		c.TB.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	_ = nc.Close()
+}
+
+// Upgrade sends an opening handshake and returns the answer; the WS is nil
+// unless it is a 101. early is sent in the same segment.
+func (c *Client) Upgrade(query, early string, head ...string) (*WS, Answer) {
+	c.TB.Helper()
+	u, nc, tcp := c.dial()
 	var key [16]byte
 	_, _ = rand.Read(key[:])
 	h := http.Header{
@@ -244,7 +264,6 @@ func (c *Client) Upgrade(query, early string, head ...string) (*WS, Answer) {
 	fmt.Fprintf(&b, "GET %s?%s HTTP/1.1\r\n", c.Path, query)
 	_ = h.Write(&b)
 	b.WriteString("\r\n" + early)
-	_ = nc.SetDeadline(time.Now().Add(Patience))
 	if _, err := nc.Write(b.Bytes()); err != nil {
 		c.TB.Fatal(err)
 	}

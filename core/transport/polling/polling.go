@@ -290,7 +290,10 @@ func (p *Poll) serve(x host.Exchange, v transport.Visit) error {
 	case err != nil:
 		return err
 	case last != nil:
-		return reply(x, v, last)
+		if err = reply(x, v, last); err != nil && p.opts.Newest {
+			return errGivenUp // and nothing is lost with it
+		}
+		return err
 	}
 	err = reply(x, v, ms)
 	if p.opts.Newest && errors.Is(err, host.ErrGone) {
