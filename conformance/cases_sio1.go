@@ -281,6 +281,10 @@ func init() {
 			time.Sleep(50 * time.Millisecond)
 			s.Send(`5:::{"name":"drop"}`)
 			c.Want("a poll of a session that the server drops fails", (<-held).Status, 503)
+			s = c.Polling1()
+			s.Send(`5:::{"name":"drop"}`)
+			c.reason(sio.ServerTransport)
+			c.Want("and so does the next one", s.Must("GET", "", "").Status, 503)
 		}},
 		Case{Name: "sio1/namespaces", Rule: "0.9: endpoints, query, refusal; nothing reaches a namespace that is not joined", Spec: "legacy A2.1, A5; reliability V07", run: func(c *Context) {
 			w := c.ws1(c.Handshake1(""))

@@ -70,6 +70,7 @@ func (p *Packet) Clone() *Packet {
 	c := *p
 	c.Data = append(json.RawMessage(nil), p.Data...)
 	c.Name = append([]byte(nil), p.Name...)
+	c.Args = nil // not even an empty one: whoever gets the copy may append to it
 	if len(p.Args) > 0 {
 		n := 0
 		for _, a := range p.Args {

@@ -575,10 +575,16 @@ func (s *Socket) Close(r Reason) {
 	conn.Close(r.code(), r.String())
 }
 
-// Drop ends the transport without a goodbye, as a broken network would.
+// Drop ends the transport without a goodbye, as a broken network would. A client
+// that polls, and may come with any request, finds that its next poll fails.
 func (s *Socket) Drop() {
 	s.Close(ServerTransport)
-	s.abort()
+	s.mu.Lock()
+	polls := s.poll != nil && s.conn == transport.Conn(s.poll)
+	s.mu.Unlock()
+	if !polls || !s.rules().Takeover {
+		s.abort()
+	}
 }
 
 // abort ends the transport at once.
