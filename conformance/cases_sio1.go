@@ -282,8 +282,9 @@ func init() {
 			s.Send(`5:::{"name":"drop"}`)
 			c.Want("a poll of a session that the server drops fails", (<-held).Status, 503)
 			s = c.Polling1()
+			ended := len(c.app.ended())
 			s.Send(`5:::{"name":"drop"}`)
-			c.reason(sio.ServerTransport)
+			c.Eventually("dropped", func() bool { return len(c.app.ended()) > ended })
 			c.Want("and so does the next one", s.Must("GET", "", "").Status, 503)
 		}},
 		Case{Name: "sio1/namespaces", Rule: "0.9: endpoints, query, refusal; nothing reaches a namespace that is not joined", Spec: "legacy A2.1, A5; reliability V07", run: func(c *Context) {
