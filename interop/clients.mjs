@@ -190,14 +190,7 @@ for (const gen of generations) {
   for (const client of gen.names.filter(n => !only || n === only)) {
     for (const transport of Object.keys(gen.transports)) {
       const say = failed => console.log(JSON.stringify({ client, transport, failed, cannot: gen.cannot(client) }));
-      const once = () => cell(gen, client, transport).catch(e => [String(e).slice(0, 300)]);
-      // The clients of 0.9 to 2.x now and then lose a step of their own when
-      // twenty others share their process. What fails twice is a fault.
-      jobs.push(once().then(async failed => {
-        if (!failed.length) return say(failed);
-        process.stderr.write(`${client} ${transport}, first time: ${failed.join("; ")}\n`);
-        say(await once());
-      }));
+      jobs.push(cell(gen, client, transport).then(say, e => say([String(e).slice(0, 300)])));
     }
   }
 }

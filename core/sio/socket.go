@@ -66,7 +66,8 @@ func (s *Socket) Request() *Request { return s.client.req }
 
 // Query is what the client has put behind the namespace's name when it
 // connected, as clients before 3.0 do ("/chat?token=x"). The query of the
-// handshake is that of Request.
+// handshake is that of Request. It is empty when there was none; every call parses
+// anew, so the caller owns it.
 func (s *Socket) Query() url.Values {
 	if s.sent == nil {
 		return nil

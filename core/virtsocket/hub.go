@@ -371,6 +371,13 @@ func (h *Hub) opening(s *Socket) dialect.Opening {
 	return o
 }
 
+// accepted answers a request whose body was handed on.
+func (h *Hub) accepted(x host.Exchange, d dialect.Dialect) {
+	h.opts.Origins.headers(x)
+	x.SetHeader("Content-Type", d.Rules().Type)
+	_ = x.Reply(http.StatusOK, []byte(d.Rules().Accepted))
+}
+
 // refuseUpgrade answers a request whose connection could not be taken over.
 func (h *Hub) refuseUpgrade(x host.Exchange, d dialect.Dialect, err error) {
 	ref := &dialect.Refusal{Code: dialect.BadRequest, Context: err.Error()}

@@ -82,6 +82,14 @@ type old struct {
 	polls   int  // requests that wait
 }
 
+// payloads is the framing for a request of the session.
+func (s *Socket) payloads(req dialect.Request) dialect.Payloads {
+	if s.rules().Repairs {
+		return s.old.codec
+	}
+	return s.dialect.Payloads(req)
+}
+
 func (s *Socket) rules() *dialect.Rules { return s.dialect.Rules() }
 
 // ID is the session id. It is a secret: whoever has it can post in the session.
@@ -147,12 +155,6 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 	s.mu.Lock()
 	conn, poll, ended := s.conn, s.poll, s.state != stateOpen
 	s.mu.Unlock()
-	var codec dialect.Payloads
-	if s.rules().Repairs {
-		codec = s.old.codec
-	} else {
-		codec = s.dialect.Payloads(req)
-	}
 	if poll == nil && ended && s.dialect.Stranger() != nil {
 		h.stranger(x, s.dialect, req)
 		return
@@ -161,7 +163,7 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch"})
 		return
 	}
-	visit := h.visit(req, codec)
+	visit := h.visit(req, s.payloads(req))
 	if first && (x.Method() != http.MethodGet || visit.Answer.Stream) {
 		s.handler.Opened()
 		first = false
@@ -225,13 +227,6 @@ func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Visi
 	ref.Context = err.Error()
 	s.Close(reason)
 	s.hub.refuse(x, s.dialect, &ref)
-}
-
-// accepted answers a request whose body was handed on.
-func (h *Hub) accepted(x host.Exchange, d dialect.Dialect) {
-	h.opts.Origins.headers(x)
-	x.SetHeader("Content-Type", d.Rules().Type)
-	_ = x.Reply(http.StatusOK, []byte(d.Rules().Accepted))
 }
 
 // Send queues a message and sees to it that it leaves: at once, or with the

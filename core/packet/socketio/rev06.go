@@ -63,26 +63,7 @@ func DecodePayload06(body []byte, limit int, yield func([]byte) bool) error {
 	if len(body) == 0 {
 		return packet.Malformed("empty payload")
 	}
-	for n := 0; len(body) > 0; n++ {
-		if limit > 0 && n >= limit {
-			return packet.Malformed("more than %d messages in one payload", limit)
-		}
-		rest, ok := bytes.CutPrefix(body, []byte(markMessage))
-		digits, rest, ok2 := bytes.Cut(rest, []byte(markMessage))
-		length, err := strconv.ParseUint(string(digits), 10, 31)
-		if !ok || !ok2 || err != nil {
-			return packet.Malformed("no length in front of a message")
-		}
-		end, ok := packet.UTF16Cut(rest, int(length))
-		if !ok {
-			return packet.Malformed("a message of %d units in a payload of %d bytes", length, len(rest))
-		}
-		if !yield(rest[:end]) {
-			return nil
-		}
-		body = rest[end:]
-	}
-	return nil
+	return framed(body, markMessage, limit, yield)
 }
 
 // Decoder06 decodes the messages of one connection of Socket.IO 0.6.

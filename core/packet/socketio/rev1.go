@@ -320,12 +320,19 @@ func DecodePayloadRev1(body []byte, limit int, yield func([]byte) bool) error {
 		yield(body)
 		return nil
 	}
+	return framed(body, separator1, limit, yield)
+}
+
+// framed calls yield for each packet of a payload, which stands behind its
+// length in UTF-16 units between two marks, until it returns false. limit bounds
+// their number. body is valid UTF-8.
+func framed(body []byte, mark string, limit int, yield func([]byte) bool) error {
 	for n := 0; len(body) > 0; n++ {
 		if limit > 0 && n >= limit {
 			return packet.Malformed("more than %d packets in one payload", limit)
 		}
-		rest, ok := bytes.CutPrefix(body, []byte(separator1))
-		digits, rest, ok2 := bytes.Cut(rest, []byte(separator1))
+		rest, ok := bytes.CutPrefix(body, []byte(mark))
+		digits, rest, ok2 := bytes.Cut(rest, []byte(mark))
 		length, err := strconv.ParseUint(string(digits), 10, 31)
 		if !ok || !ok2 || err != nil {
 			return packet.Malformed("no length in front of a packet")
