@@ -1,0 +1,117 @@
+package acl
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"sync/atomic"
+)
+
+// Gate is an access list for each subject: the seeds' ACL. A subject starts with
+// the initial list; Allow, Deny, Lift and Reset change the rights of one subject,
+// from any goroutine, and count from the next packet on. The rights are kept
+// with the subject and die with it. One gate may guard several namespaces: a
+// client has rights of its own in each.
+//
+// A Gate has no opinion about rooms (Join): see RoomPrefix.
+type Gate struct {
+	initial rights
+}
+
+// rights are immutable: a change makes new ones.
+type rights struct {
+	open  bool            // what is not named is allowed
+	named map[string]bool // exceptions
+}
+
+func (r *rights) allow(name string) bool {
+	if ok, named := r.named[name]; named {
+		return ok
+	}
+	return r.open
+}
+
+// cell holds the rights of one subject.
+type cell struct {
+	mu sync.Mutex // for changes
+	r  atomic.Pointer[rights]
+}
+
+// NewGate returns a gate whose initial list holds the named events, RecvConnect,
+// RecvMessage and RecvJSON among them; "message" stands for the last two.
+// Whatever is not listed is refused: without RecvConnect nobody gets in, and
+// without any name the gate is closed for everything.
+func NewGate(initial ...string) *Gate {
+	g := &Gate{}
+	g.initial.named = set(nil, initial, true)
+	return g
+}
+
+// set copies named and sets names in it.
+func set(named map[string]bool, names []string, to bool) map[string]bool {
+	m := make(map[string]bool, len(named)+len(names))
+	maps.Copy(m, named)
+	for _, name := range names {
+		if name == "message" {
+			m[RecvMessage], m[RecvJSON] = to, to
+			continue
+		}
+		m[name] = to
+	}
+	return m
+}
+
+func (g *Gate) change(s Subject, f func(old *rights) rights) {
+	c := s.GetOrSet(g, func() any { return new(cell) }).(*cell)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.r.Load()
+	if old == nil {
+		old = &g.initial
+	}
+	r := f(old)
+	c.r.Store(&r)
+}
+
+func (g *Gate) rights(s Subject) *rights {
+	if c, ok := s.Get(g).(*cell); ok {
+		if r := c.r.Load(); r != nil {
+			return r
+		}
+	}
+	return &g.initial
+}
+
+// Allow adds names to what s may do.
+func (g *Gate) Allow(s Subject, names ...string) {
+	g.change(s, func(old *rights) rights { return rights{old.open, set(old.named, names, true)} })
+}
+
+// Deny takes names from what s may do, also where the gate was lifted.
+func (g *Gate) Deny(s Subject, names ...string) {
+	g.change(s, func(old *rights) rights { return rights{old.open, set(old.named, names, false)} })
+}
+
+// Lift allows s everything, until Reset; a later Deny makes exceptions.
+func (g *Gate) Lift(s Subject) {
+	g.change(s, func(*rights) rights { return rights{open: true} })
+}
+
+// Reset gives s the initial list again.
+func (g *Gate) Reset(s Subject) {
+	g.change(s, func(*rights) rights { return g.initial })
+}
+
+// Allowed reports whether the gate lets s do what has this name.
+func (g *Gate) Allowed(s Subject, name string) bool { return g.rights(s).allow(name) }
+
+// Check implements Policy.
+func (g *Gate) Check(_ context.Context, s Subject, a Action) error {
+	switch {
+	case a.Kind == Join:
+		return ErrAbstain
+	case g.rights(s).allow(a.Name):
+		return nil
+	}
+	return ErrDenied
+}
