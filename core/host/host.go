@@ -21,6 +21,12 @@ type Handler interface {
 	ServeExchange(x Exchange)
 }
 
+// HandlerFunc is a Handler in the form of a function.
+type HandlerFunc func(x Exchange)
+
+// ServeExchange implements Handler.
+func (f HandlerFunc) ServeExchange(x Exchange) { f(x) }
+
 // Caps are the abilities of a host that cannot be taken for granted.
 type Caps uint8
 

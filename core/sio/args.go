@@ -149,6 +149,9 @@ type ArgsUnmarshaler interface {
 	UnmarshalArgs(a Args) error
 }
 
+// list is an argument that stands for several, or for none.
+type list interface{ list() []any }
+
 // None is the argument type of a handler of an event without arguments, and the
 // result type of one that acknowledges with nothing.
 type None struct{}
@@ -156,7 +159,10 @@ type None struct{}
 // UnmarshalArgs implements ArgsUnmarshaler; arguments are ignored.
 func (*None) UnmarshalArgs(Args) error { return nil }
 
-// Args2 takes two arguments.
+func (None) list() []any { return nil }
+
+// Args2 takes two arguments. Passed to Emit or Ack it stands for its elements,
+// as do Args3 and Args4.
 type Args2[A, B any] struct {
 	A A
 	B B
@@ -164,6 +170,8 @@ type Args2[A, B any] struct {
 
 // UnmarshalArgs implements ArgsUnmarshaler.
 func (t *Args2[A, B]) UnmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B) }
+
+func (t Args2[A, B]) list() []any { return []any{t.A, t.B} }
 
 // Args3 takes three arguments.
 type Args3[A, B, C any] struct {
@@ -175,6 +183,8 @@ type Args3[A, B, C any] struct {
 // UnmarshalArgs implements ArgsUnmarshaler.
 func (t *Args3[A, B, C]) UnmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B, &t.C) }
 
+func (t Args3[A, B, C]) list() []any { return []any{t.A, t.B, t.C} }
+
 // Args4 takes four arguments.
 type Args4[A, B, C, D any] struct {
 	A A
@@ -185,6 +195,8 @@ type Args4[A, B, C, D any] struct {
 
 // UnmarshalArgs implements ArgsUnmarshaler.
 func (t *Args4[A, B, C, D]) UnmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B, &t.C, &t.D) }
+
+func (t Args4[A, B, C, D]) list() []any { return []any{t.A, t.B, t.C, t.D} }
 
 // UnmarshalArgs implements ArgsUnmarshaler: a handler may take Args themselves.
 func (a *Args) UnmarshalArgs(all Args) error {

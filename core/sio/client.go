@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/internal/wheel"
 	"github.com/siokit/siokit/core/packet"
@@ -64,7 +65,7 @@ func (c *client) Opened() {
 	}
 	t := task{p: &packet.Packet{Type: packet.Connect, Namespace: "/"}}
 	c.mu.Lock()
-	if len(c.srv.namespace("/").table.Load().connect) > 0 || c.running || c.closed {
+	if c.srv.Of("/").handlers().slow() || c.running || c.closed {
 		c.push(t) // application code may take its time, but not the reader's
 		c.mu.Unlock()
 		return
@@ -87,6 +88,7 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	switch {
 	case err != nil:
 		c.srv.opts.Logger.Debug("siokit: malformed packet", "error", err, "remote", c.req.RemoteAddr)
+		c.report(Incident{Name: IncidentPacket, Err: err})
 		return ForcedClose
 	case p == nil:
 		// Attachments follow. They must not be held for a stranger.
@@ -267,7 +269,13 @@ func (c *client) stray(path string) Reason {
 	if !c.rules.Lenient {
 		return ForcedServer
 	}
-	c.send(&packet.Packet{Type: packet.Failure, Namespace: path})
+	in := Incident{Name: IncidentNoNamespace, Namespace: path, Where: path}
+	c.report(in)
+	p := &packet.Packet{Type: packet.Failure, Namespace: path}
+	if c.srv.opts.Talkative {
+		p.Data, _ = c.srv.opts.JSON.Marshal(in.public())
+	}
+	c.send(p)
 	return 0
 }
 
@@ -326,16 +334,16 @@ func (c *client) packet(p *packet.Packet) Reason {
 
 // connect joins a namespace.
 func (c *client) connect(p *packet.Packet) Reason {
-	ns := c.srv.namespace(p.Namespace)
-	if ns == nil {
-		c.send(&packet.Packet{Type: packet.ConnectError, Namespace: p.Namespace, Data: json.RawMessage(packet.InvalidNamespace)})
-		return 0
-	}
 	c.mu.Lock()
 	many := len(c.sockets) >= c.srv.opts.MaxNamespaces
 	c.mu.Unlock()
 	if many {
 		c.refuse(p.Namespace, &Error{Message: "Too many namespaces"})
+		return 0
+	}
+	ns := c.enter(p.Namespace)
+	if ns == nil {
+		c.turnAway(p.Namespace, Incident{Name: IncidentNoNamespace, Where: p.Namespace})
 		return 0
 	}
 	s := &Socket{ns: ns, client: c, id: virtsocket.NewID()}
@@ -345,16 +353,30 @@ func (c *client) connect(p *packet.Packet) Reason {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
+		ns.exit()
 		return 0
 	}
 	c.sockets = append(c.sockets, s)
 	c.mu.Unlock()
 
-	if err := c.admit(s); err != nil {
+	t := ns.handlers()
+	var denied error
+	if len(t.guards) > 0 { // no context for those who need none
+		denied = c.check(s.Context(), t.guards, s, acl.Action{Kind: acl.Connect, Name: acl.RecvConnect})
+	}
+	err := denied
+	if err == nil {
+		err = c.admit(t, s)
+	}
+	if err != nil {
 		s.disconnect(ServerNamespace, false)
 		s.leaveAll()
 		c.forget(s)
-		c.refuse(ns.path, public(err))
+		if denied != nil {
+			c.turnAway(ns.path, Incident{Name: IncidentDenied, Err: denied, Where: acl.RecvConnect})
+		} else {
+			c.refuse(ns.path, public(err))
+		}
 		return 0
 	}
 	c.srv.hub.Wheel().Stop(&c.timeout)
@@ -380,20 +402,40 @@ func (c *client) connect(p *packet.Packet) Reason {
 	s.early = nil
 	s.state.Store(stateConnected)
 	s.mu.Unlock()
+	for _, fn := range t.connected {
+		func() {
+			defer c.recover("OnConnected", s, nil)
+			fn(s.Context(), s)
+		}()
+	}
+	if t.loop != nil {
+		s.startLoop(t.loop)
+	}
 	return 0
 }
 
+// enter finds a namespace for this client.
+func (c *client) enter(path string) (n *Namespace) {
+	var err error
+	defer c.recover("OfFunc", nil, &err) // application code may be asked
+	return c.srv.enter(path, c.req)
+}
+
+// slow reports whether joining takes application code.
+func (t *table) slow() bool {
+	return len(t.guards)+len(t.connect)+len(t.connected) > 0 || t.loop != nil
+}
+
 // admit runs the OnConnect functions.
-func (c *client) admit(s *Socket) (err error) {
-	fns := s.ns.table.Load().connect
-	if len(fns) == 0 {
+func (c *client) admit(t *table, s *Socket) (err error) {
+	if len(t.connect) == 0 {
 		return nil
 	}
-	defer c.recover("OnConnect", &err)
+	defer c.recover("OnConnect", s, &err)
 	ctx := s.Context()
-	for _, fn := range fns {
+	for _, fn := range t.connect {
 		if err := fn(ctx, s); err != nil {
-			c.log(err, "OnConnect", s)
+			c.failed(err, "OnConnect", s)
 			return err
 		}
 	}
@@ -413,37 +455,43 @@ func (c *client) refuse(path string, e *Error) {
 	c.send(&packet.Packet{Type: packet.ConnectError, Namespace: path, Data: data})
 }
 
-// event finds the handler of an event and runs it.
+// event finds the handler of a message or event and runs it.
 func (c *client) event(s *Socket, p *packet.Packet) {
-	t := s.ns.table.Load()
-	e := t.events[string(p.Name)]
-	if e == nil {
-		e = t.any
-	}
-	if e == nil {
-		if p.HasID {
-			_ = s.ack(p.ID, []any{refusal})
+	t := s.ns.handlers()
+	e, kind := t.find(p)
+	ctx := s.Context()
+	if len(t.guards) > 0 {
+		a := action(e, kind, p)
+		if err := c.check(ctx, t.guards, s, a); err != nil {
+			c.refused(s, p, Incident{Name: IncidentDenied, Err: err, Where: a.Name})
+			return
 		}
+	}
+	if e == nil && len(t.incoming) == 0 {
+		c.refused(s, p, Incident{Name: IncidentNoMethod, Where: string(p.Name)})
 		return
 	}
 	ev := events.Get().(*Event)
 	ev.fill(s, p, c.srv.opts.JSON)
-	if ev.Name = e.name; e == t.any {
+	if e != nil && e.name != "" {
+		ev.Name = e.name
+	} else {
 		ev.Name = string(p.Name)
 	}
-	c.serve(s.Context(), e.h, ev)
-	if !e.keeps {
+	for _, fn := range t.incoming {
+		func() {
+			defer c.recover("OnIncoming", s, nil)
+			fn(ctx, ev)
+		}()
+	}
+	if e == nil {
+		c.refused(s, p, Incident{Name: IncidentNoMethod, Where: ev.Name})
+		return
+	}
+	c.serve(ctx, e.h, ev)
+	if !e.keeps && len(t.incoming) == 0 {
 		ev.release()
 	}
-}
-
-// refusal is the answer to an event that does not exist or is not allowed: one
-// and the same, so that it tells nothing.
-var refusal = errorAck{&Error{Code: CodeRefused, Message: "event refused"}}
-
-// errorAck is the ack of an event that failed.
-type errorAck struct {
-	Error *Error `json:"error"`
 }
 
 // serve runs a handler and sees to its error.
@@ -452,31 +500,32 @@ func (c *client) serve(ctx context.Context, h Handler, ev *Event) {
 	if err == nil {
 		return
 	}
-	c.log(err, ev.Name, ev.Socket)
+	c.failed(err, ev.Name, ev.Socket)
 	e := public(err)
 	if ev.hasID {
-		_ = ev.ackOnce(errorAck{e})
+		_ = ev.ackOnce(c.srv.opts.ErrorAck(e))
 		return
 	}
-	data, err := c.srv.opts.JSON.Marshal(e)
-	if err != nil {
-		data = []byte(`{"code":"internal","message":"internal error"}`)
+	if ev.Socket.Fail(e) != nil {
+		_ = ev.Socket.Fail(&Error{Code: CodeInternal, Message: "internal error"})
 	}
-	_ = ev.Socket.sendPacket(&packet.Packet{Type: packet.Failure, Data: data})
 }
 
 func (c *client) call(ctx context.Context, h Handler, ev *Event) (err error) {
-	defer c.recover(ev.Name, &err)
+	defer c.recover(ev.Name, ev.Socket, &err)
 	return h.ServeEvent(ctx, ev)
 }
 
-// recover turns a panic of application code into an error and a log line.
-func (c *client) recover(where string, err *error) {
+// recover turns a panic of application code into an error, a log line and an
+// incident.
+func (c *client) recover(where string, s *Socket, err *error) {
 	p := recover()
 	if p == nil {
 		return
 	}
-	c.srv.opts.Logger.Error("siokit: panic", "in", where, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	stack := debug.Stack()
+	c.srv.opts.Logger.Error("siokit: panic", "in", where, "panic", fmt.Sprint(p), "stack", string(stack))
+	c.report(Incident{Name: IncidentPanic, Err: fmt.Errorf("panic: %v", p), Where: where, Socket: s, Stack: stack})
 	if err != nil {
 		*err = errPanic
 	}
@@ -484,21 +533,26 @@ func (c *client) recover(where string, err *error) {
 
 var errPanic = errors.New("sio: the handler panicked")
 
-// log reports an error that the client is not shown.
-func (c *client) log(err error, where string, s *Socket) {
+// failed reports an error that the client is not shown, or that says that its
+// arguments do not fit.
+func (c *client) failed(err error, where string, s *Socket) {
 	var e *Error
-	if err == errPanic || errors.As(err, &e) || errors.Is(err, ErrDisconnected) || errors.Is(err, context.Canceled) {
-		return
+	switch {
+	case err == errPanic || errors.Is(err, ErrDisconnected) || errors.Is(err, context.Canceled):
+	case !errors.As(err, &e):
+		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err)
+		c.report(Incident{Name: IncidentFailed, Err: err, Where: where, Socket: s})
+	case e.Code == CodeBadArgument:
+		c.report(Incident{Name: IncidentArgs, Err: err, Where: where, Socket: s})
 	}
-	c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err)
 }
 
 // end runs the OnDisconnect functions of a socket and frees its rooms.
 func (c *client) end(s *Socket, r Reason) {
 	ctx := s.Context()
-	for _, fn := range s.ns.table.Load().disconnect {
+	for _, fn := range s.ns.handlers().disconnect {
 		func() {
-			defer c.recover("OnDisconnect", nil)
+			defer c.recover("OnDisconnect", s, nil)
 			fn(ctx, s, r)
 		}()
 	}

@@ -60,19 +60,31 @@ func (e *encoder) comma() {
 	}
 }
 
+// argument appends one argument, or those that a list stands for.
 func (e *encoder) argument(arg any) error {
-	a, ok := arg.(Args)
-	if !ok {
+	switch a := arg.(type) {
+	case string: // the commonest, before the look at interfaces
+		e.comma()
+		e.buf = appendString(e.buf, a)
+	case Args:
+		for _, raw := range a.raw {
+			e.comma()
+			if len(a.attachments) == 0 {
+				e.buf = append(e.buf, raw...)
+			} else {
+				e.buf, e.parts = socketio.AppendRenumbered(e.buf, raw, a.attachments, e.parts)
+			}
+		}
+	case list:
+		for _, el := range a.list() {
+			e.comma()
+			if err := e.value(el, 0); err != nil {
+				return err
+			}
+		}
+	default:
 		e.comma()
 		return e.value(arg, 0)
-	}
-	for _, raw := range a.raw {
-		e.comma()
-		if len(a.attachments) == 0 {
-			e.buf = append(e.buf, raw...)
-		} else {
-			e.buf, e.parts = socketio.AppendRenumbered(e.buf, raw, a.attachments, e.parts)
-		}
 	}
 	return nil
 }

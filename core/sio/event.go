@@ -79,16 +79,13 @@ func Concurrent(n int) Middleware {
 	type key struct{}
 	return func(next Handler) Handler {
 		return HandlerFunc(func(ctx context.Context, ev *Event) error {
-			slots := ev.Socket.local(key{}, func() any { return make(chan struct{}, n) }).(chan struct{})
+			slots := ev.Socket.GetOrSet(key{}, func() any { return make(chan struct{}, n) }).(chan struct{})
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():
 				return ErrDisconnected
 			}
-			own := &Event{Name: ev.Name, Args: ev.Args.Clone(), Socket: ev.Socket, id: ev.id, hasID: ev.hasID}
-			ev.mu.Lock()
-			ev.acked = true // the copy answers
-			ev.mu.Unlock()
+			own := ev.detach()
 			ev.Socket.Go(func(ctx context.Context) {
 				defer func() { <-slots }()
 				own.Socket.client.serve(ctx, next, own)
@@ -96,6 +93,15 @@ func Concurrent(n int) Middleware {
 			return nil
 		})
 	}
+}
+
+// detach returns a copy that stays valid and answers in the event's place.
+func (ev *Event) detach() *Event {
+	own := &Event{Name: ev.Name, Args: ev.Args.Clone(), Socket: ev.Socket, id: ev.id, hasID: ev.hasID}
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	own.acked, ev.acked = ev.acked, true
+	return own
 }
 
 var events = sync.Pool{New: func() any { return new(Event) }}

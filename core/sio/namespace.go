@@ -7,56 +7,46 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/host"
 )
 
 // Namespace is a channel of its own over the clients' connections, with its own
-// handlers, middleware and rooms. Its handlers are registered before the server
-// is mounted; all methods are safe for concurrent use.
+// handlers, middleware, policies and rooms. Its handlers are registered before
+// the server is mounted; all methods are safe for concurrent use.
+//
+// One that OfPattern or OfFunc has returned stands for all the namespaces that
+// match: they share its handlers, each has its own sockets and rooms, and what
+// is emitted to it reaches all of them.
 type Namespace struct {
 	srv  *Server
 	path string
 
-	mu         sync.Mutex
-	handlers   map[string]registration
-	any        Handler
-	middleware []Middleware
-	connect    []func(ctx context.Context, s *Socket) error
-	disconnect []func(ctx context.Context, s *Socket, r Reason)
-	table      atomic.Pointer[table] // what the fields above come to
+	parent *Namespace        // of a dynamic namespace: where its handlers are
+	params map[string]string // what its pattern matched
+	many   *family           // of a pattern or function: the namespaces that match
+	refs   int               // of a dynamic namespace: sockets, and one for Of; guarded by Server.mu
 
-	rooms rooms
-}
+	mu    sync.Mutex // guards hooks
+	hooks hooks
+	table atomic.Pointer[table] // what hooks come to
 
-type registration struct {
-	h  Handler
-	mw []Middleware
-}
-
-// table is the compiled form of a namespace's handlers.
-type table struct {
-	events     map[string]*entry
-	any        *entry
-	connect    []func(ctx context.Context, s *Socket) error
-	disconnect []func(ctx context.Context, s *Socket, r Reason)
-}
-
-type entry struct {
-	name string
-	h    Handler
-	// keeps: application code sees the event itself and may keep it.
-	keeps bool
+	rooms  rooms
+	values values
+	nextID atomic.Uint64 // of the questions to clients
 }
 
 func newNamespace(srv *Server, path string) *Namespace {
-	n := &Namespace{srv: srv, path: path, handlers: make(map[string]registration)}
-	n.rooms.init()
+	n := &Namespace{srv: srv, path: path}
 	n.compile()
 	return n
 }
 
 // Path is the namespace's name; "/" is the default one.
 func (n *Namespace) Path() string { return n.path }
+
+// Param is what a wildcard of OfPattern has matched in this namespace's name.
+func (n *Namespace) Param(name string) string { return n.params[name] }
 
 // Server is the server that the namespace belongs to.
 func (n *Namespace) Server() *Server { return n.srv }
@@ -69,76 +59,131 @@ var reservedEvents = map[string]bool{
 	"connect": true, "connect_error": true, "disconnect": true, "disconnecting": true, "newListener": true, "removeListener": true,
 }
 
+// change registers something. what is for the panics.
+func (n *Namespace) change(what string, missing bool, f func(h *hooks)) {
+	if missing {
+		panic(fmt.Sprintf("sio: nil for %s of namespace %s", what, n.path))
+	}
+	if n.parent != nil {
+		panic(fmt.Sprintf("sio: %s of namespace %s: it has the handlers of %s; register there", what, n.path, n.parent.path))
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f(&n.hooks)
+	n.compile()
+}
+
+// put sets the one handler that there may be of a kind.
+func put(what string, n *Namespace, to *registration, h Handler, mw []Middleware) {
+	if to.h != nil {
+		panic(fmt.Sprintf("sio: %s of namespace %s has a handler already", what, n.path))
+	}
+	*to = registration{h, mw}
+}
+
 // On registers the handler of an event, with middleware that runs inside the
 // namespace's own. It panics when the event has a handler, h is nil, or the name
 // is one that the protocol reserves.
+//
+// The event "message" is also what clients before 1.0 send without an event
+// name; see OnMessage and OnJSON.
 func (n *Namespace) On(event string, h Handler, mw ...Middleware) {
-	switch {
-	case h == nil:
-		panic(fmt.Sprintf("sio: nil handler for event %q of namespace %s", event, n.path))
-	case reservedEvents[event]:
-		panic(fmt.Sprintf("sio: event name %q is reserved; see OnConnect and OnDisconnect", event))
+	if reservedEvents[event] {
+		panic(fmt.Sprintf("sio: event name %q of namespace %s is reserved; see OnConnect and OnDisconnect", event, n.path))
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if _, dup := n.handlers[event]; dup {
-		panic(fmt.Sprintf("sio: event %q of namespace %s has a handler already", event, n.path))
-	}
-	n.handlers[event] = registration{h, mw}
-	n.compile()
+	what := fmt.Sprintf("event %q", event)
+	n.change(what, h == nil, func(hs *hooks) {
+		r := hs.events[event]
+		put(what, n, &r, h, mw)
+		if hs.events == nil {
+			hs.events = make(map[string]registration)
+		}
+		hs.events[event] = r
+	})
+}
+
+// OnMessage registers the handler of messages, texts without an event name: the
+// message packets of Socket.IO 0.9, send of later clients, which is the event
+// "message" with a string. It goes before On("message").
+func (n *Namespace) OnMessage(h Handler, mw ...Middleware) {
+	n.change("OnMessage", h == nil, func(hs *hooks) { put("OnMessage", n, &hs.text, h, mw) })
+}
+
+// OnJSON registers the handler of json messages: those packets of Socket.IO 0.9,
+// and the event "message" with anything but a string. It goes before On("message").
+func (n *Namespace) OnJSON(h Handler, mw ...Middleware) {
+	n.change("OnJSON", h == nil, func(hs *hooks) { put("OnJSON", n, &hs.json, h, mw) })
 }
 
 // OnAny registers the handler of events that have none. It panics when there is
-// one already.
+// one already, or a Loop.
 func (n *Namespace) OnAny(h Handler) {
-	if h == nil {
-		panic("sio: nil handler for OnAny of namespace " + n.path)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.any != nil {
-		panic("sio: OnAny of namespace " + n.path + " is set already")
-	}
-	n.any = h
-	n.compile()
+	n.change("OnAny", h == nil, func(hs *hooks) { put("OnAny", n, &hs.any, h, nil) })
 }
 
-// Use adds middleware around every handler of the namespace, the first one outermost.
+// OnIncoming adds a function that sees every event before its handler, also
+// those that have none, but not what a policy has refused. ev is valid until fn
+// returns.
+func (n *Namespace) OnIncoming(fn func(ctx context.Context, ev *Event)) {
+	n.change("OnIncoming", fn == nil, func(hs *hooks) { hs.incoming = append(hs.incoming, fn) })
+}
+
+// OnOutgoing adds a function that sees every event that the server emits in the
+// namespace, once for an Emit to many. It runs in the goroutine that emits.
+func (n *Namespace) OnOutgoing(fn func(out Outgoing)) {
+	n.change("OnOutgoing", fn == nil, func(hs *hooks) { hs.outgoing = append(hs.outgoing, fn) })
+}
+
+// Outgoing is an event on its way to clients.
+type Outgoing struct {
+	Event  string
+	Args   []any   // as they were given; do not change them
+	Socket *Socket // the receiver; nil when there may be many
+	Rooms  []string
+}
+
+// Use adds middleware around every handler of the namespace, the first one
+// outermost, all of it inside that of Server.Use.
 func (n *Namespace) Use(mw ...Middleware) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.middleware = append(n.middleware, mw...)
-	n.compile()
+	n.change("Use", false, func(hs *hooks) { hs.middleware = append(hs.middleware, mw...) })
+}
+
+// Guard adds policies. All of them are asked, in order, before anything of a
+// packet is decoded: for joining the namespace, and for each message and event.
+// A client that is refused sees what it would see if there were no such namespace
+// or event (Options.Talkative changes that); Options.OnError sees who refused.
+//
+// A policy may change the rights that a later one looks at, such as those of an
+// acl.Gate.
+func (n *Namespace) Guard(ps ...acl.Policy) {
+	for _, p := range ps {
+		n.change("Guard", p == nil, func(hs *hooks) { hs.guards = append(hs.guards, p) })
+	}
 }
 
 // OnConnect adds a function that runs when a client joins the namespace, before
 // it is told that it has. An error refuses it: the client gets a CONNECT_ERROR
 // with the error's message and data. What fn emits arrives right behind the
-// answer. Several functions run in the order they were added.
+// answer. Several functions run in the order they were added, those of
+// Server.OnConnect first.
 func (n *Namespace) OnConnect(fn func(ctx context.Context, s *Socket) error) {
-	if fn == nil {
-		panic("sio: nil function for OnConnect of namespace " + n.path)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.connect = append(n.connect, fn)
-	n.compile()
+	n.change("OnConnect", fn == nil, func(hs *hooks) { hs.connect = append(hs.connect, fn) })
+}
+
+// OnConnected adds a function that runs right after a client was told that it has
+// joined the namespace, when it gets what is emitted to all.
+func (n *Namespace) OnConnected(fn func(ctx context.Context, s *Socket)) {
+	n.change("OnConnected", fn == nil, func(hs *hooks) { hs.connected = append(hs.connected, fn) })
 }
 
 // OnDisconnect adds a function that runs exactly once for every socket that has
 // connected, after its last handler has returned and before it leaves its rooms.
 // ctx is over already.
 func (n *Namespace) OnDisconnect(fn func(ctx context.Context, s *Socket, r Reason)) {
-	if fn == nil {
-		panic("sio: nil function for OnDisconnect of namespace " + n.path)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.disconnect = append(n.disconnect, fn)
-	n.compile()
+	n.change("OnDisconnect", fn == nil, func(hs *hooks) { hs.disconnect = append(hs.disconnect, fn) })
 }
 
-// Mixin is a reusable bundle of handlers, middleware and hooks.
+// Mixin is a reusable bundle of handlers, policies, middleware and hooks.
 type Mixin interface {
 	// Mix registers the bundle.
 	Mix(n *Namespace)
@@ -147,51 +192,53 @@ type Mixin interface {
 // Mix applies bundles in order.
 func (n *Namespace) Mix(ms ...Mixin) {
 	for _, m := range ms {
+		if m == nil {
+			panic("sio: nil for Mix of namespace " + n.path)
+		}
 		m.Mix(n)
 	}
 }
 
-// compile builds the table; n.mu is held, except in newNamespace.
-func (n *Namespace) compile() {
-	t := &table{
-		events:     make(map[string]*entry, len(n.handlers)),
-		connect:    append(([]func(context.Context, *Socket) error)(nil), n.connect...),
-		disconnect: append(([]func(context.Context, *Socket, Reason))(nil), n.disconnect...),
-	}
-	wrap := func(name string, r registration) *entry {
-		_, owns := r.h.(typed)
-		e := &entry{name: name, h: r.h, keeps: !owns || len(r.mw)+len(n.middleware) > 0}
-		for _, list := range [][]Middleware{r.mw, n.middleware} {
-			for i := len(list) - 1; i >= 0; i-- {
-				e.h = list[i](e.h)
-			}
-		}
-		return e
-	}
-	for name, r := range n.handlers {
-		t.events[name] = wrap(name, r)
-	}
-	if n.any != nil {
-		t.any = wrap("", registration{h: n.any})
-	}
-	n.table.Store(t)
-}
-
 // To addresses the sockets in any of the rooms, each once. A socket's id is a
 // room of its own.
-func (n *Namespace) To(rooms ...string) Target { return Target{ns: n}.To(rooms...) }
+func (n *Namespace) To(rooms ...string) Target { return n.All().To(rooms...) }
 
 // Except addresses all sockets of the namespace but those in the rooms.
-func (n *Namespace) Except(rooms ...string) Target { return Target{ns: n}.Except(rooms...) }
+func (n *Namespace) Except(rooms ...string) Target { return n.All().Except(rooms...) }
+
+// All addresses all sockets of the namespace.
+func (n *Namespace) All() Target { return Target{ns: n} }
 
 // Emit sends an event to all sockets of the namespace.
-func (n *Namespace) Emit(event string, args ...any) error { return Target{ns: n}.Emit(event, args...) }
+func (n *Namespace) Emit(event string, args ...any) error { return n.All().Emit(event, args...) }
 
 // Len is the number of connected sockets.
-func (n *Namespace) Len() int { return n.rooms.len() }
+func (n *Namespace) Len() (count int) {
+	for _, m := range n.members() {
+		count += m.rooms.len()
+	}
+	return count
+}
 
 // Socket returns the connected socket with this id, or nil.
-func (n *Namespace) Socket(id string) *Socket { return n.rooms.byID(id) }
+func (n *Namespace) Socket(id string) *Socket {
+	for _, m := range n.members() {
+		if s := m.rooms.byID(id); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// Set implements Holder: it keeps a value with the namespace.
+func (n *Namespace) Set(key, value any) { n.values.set(key, value) }
+
+// Get implements Holder: it returns the value that is kept under key, or nil.
+func (n *Namespace) Get(key any) any { return n.values.get(key) }
+
+// GetOrSet implements Holder: it returns the value under key, made by mk if there
+// is none.
+func (n *Namespace) GetOrSet(key any, mk func() any) any { return n.values.getOrSet(key, mk) }
 
 func cleanPath(path string) string {
 	if path == "" {

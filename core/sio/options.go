@@ -83,6 +83,19 @@ type Options struct {
 	// functions) and must not be kept.
 	OnHandshake func(ctx context.Context, r *Request, x host.Exchange) error
 
+	// OnError is told what went wrong with what clients sent and in application
+	// code: for counts and alerts. What is logged is logged all the same. It runs
+	// where the fault was found and must be quick.
+	OnError func(in Incident)
+	// ErrorAck makes what a client gets as the ack of an event that failed or was
+	// refused. The default is an object with the error under "error".
+	ErrorAck func(e *Error) any
+	// Talkative tells clients why an event was refused, whether it asked for an
+	// ack or not: that there is none, or that they may not use it. It shows
+	// strangers what there is; meant for development, and for clients that were
+	// written against a server that did so.
+	Talkative bool
+
 	// JSON encodes and decodes what is not encoded by hand; encoding/json.
 	JSON JSON
 	// Path is the mount point for a Server that is used as an http.Handler
@@ -101,6 +114,11 @@ type FlashPolicy struct {
 	// Port is the one port that the policy opens: the one at which clients reach
 	// the application. It is required.
 	Port int
+}
+
+// errorAck is the ack of an event that failed.
+type errorAck struct {
+	Error *Error `json:"error"`
 }
 
 // JSON is the codec for arguments and acks.
@@ -180,6 +198,9 @@ func (o *Options) withDefaults() Options {
 		if origin == "*" && (len(c.Origins) > 1 || c.AllowOrigin != nil) {
 			panic(`sio: Options.Origins: "*" cannot be combined with other origins or AllowOrigin: it would give credentials to every page`)
 		}
+	}
+	if c.ErrorAck == nil {
+		c.ErrorAck = func(e *Error) any { return errorAck{e} }
 	}
 	if c.JSON == nil {
 		c.JSON = stdJSON{}

@@ -31,13 +31,6 @@ type seat struct {
 	index int // guarded by the room's shard
 }
 
-func (r *rooms) init() {
-	r.ids = make(map[string]*Socket)
-	for i := range r.list {
-		r.list[i].m = make(map[string]*room)
-	}
-}
-
 func (r *rooms) shard(name string) *roomShard {
 	h := uint32(2166136261) // FNV-1a
 	for i := 0; i < len(name); i++ {
@@ -62,6 +55,9 @@ func (r *rooms) add(s *Socket) {
 	r.mu.Lock()
 	s.place = len(r.all)
 	r.all = append(r.all, s)
+	if r.ids == nil {
+		r.ids = make(map[string]*Socket)
+	}
 	r.ids[s.id] = s
 	if alias := s.alias(); alias != "" {
 		r.ids[alias] = s
@@ -94,6 +90,9 @@ func (r *rooms) join(s *Socket, name string) *seat {
 	rm := sh.m[name]
 	if rm == nil {
 		rm = &room{name: name}
+		if sh.m == nil {
+			sh.m = make(map[string]*room)
+		}
 		sh.m[name] = rm
 	}
 	st := &seat{s: s, room: rm, index: len(rm.seats)}
@@ -118,21 +117,22 @@ func (r *rooms) leave(st *seat) {
 	}
 }
 
-// each calls f for the sockets of one room, or for the socket with that id. f
-// must not join or leave.
+// each calls f for the sockets of one room, and for the socket with that id:
+// whoever enters a room of that name does not take the socket's place. f must not
+// join or leave.
 func (r *rooms) each(name string, f func(*Socket)) {
+	owner := r.byID(name)
+	if owner != nil {
+		f(owner)
+	}
 	sh := r.shard(name)
 	sh.mu.RLock()
-	rm := sh.m[name]
-	if rm != nil {
+	defer sh.mu.RUnlock()
+	if rm := sh.m[name]; rm != nil {
 		for _, st := range rm.seats {
-			f(st.s)
-		}
-	}
-	sh.mu.RUnlock()
-	if rm == nil {
-		if s := r.byID(name); s != nil {
-			f(s)
+			if st.s != owner {
+				f(st.s)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package sio
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -28,9 +29,27 @@ type Server struct {
 	encodes atomic.Int64 // messages encoded for broadcasts
 	policy  *flashpolicy.Server
 
+	common common                       // hooks of all namespaces
+	entry  atomic.Pointer[host.Handler] // the outermost exchange middleware
+
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
+	patterns   []*Namespace // of OfPattern and OfFunc
+	exchanges  []func(next host.Handler) host.Handler
 	closed     bool
+}
+
+// common are the hooks that every namespace has.
+type common struct {
+	mu         sync.Mutex
+	middleware []Middleware
+	connect    []func(ctx context.Context, s *Socket) error
+}
+
+func (c *common) get() ([]Middleware, []func(ctx context.Context, s *Socket) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.middleware, c.connect
 }
 
 var (
@@ -81,6 +100,7 @@ func NewServer(opts *Options) *Server {
 		s.servePolicy(p)
 	}
 	s.hub = virtsocket.NewHub(ho)
+	s.UseExchange()
 	s.Of("/")
 	return s
 }
@@ -102,17 +122,87 @@ func (s *Server) servePolicy(p *FlashPolicy) {
 }
 
 // Of returns the namespace with this name and creates it if need be; a missing
-// leading slash is added. "/" is the default namespace, which always exists.
+// leading slash is added. "/" is the default namespace, which always exists. A
+// name that matches a pattern of OfPattern gives a namespace of that pattern,
+// which then stays.
 func (s *Server) Of(path string) *Namespace {
 	path = cleanPath(path)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.namespaces[path]
-	if n == nil {
-		n = newNamespace(s, path)
-		s.namespaces[path] = n
+	if n := s.namespaces[path]; n != nil {
+		if n.parent != nil {
+			n.refs++
+		}
+		return n
 	}
+	for _, p := range s.patterns {
+		if p.many.byName == nil {
+			continue
+		}
+		if params, ok := p.many.byName(path); ok {
+			return s.child(p, path, params)
+		}
+	}
+	n := newNamespace(s, path)
+	s.namespaces[path] = n
 	return n
+}
+
+// UseExchange adds middleware around every HTTP exchange of the server, before
+// it is known what the request is: for its own answers, headers, counts. The
+// first one is outermost.
+func (s *Server) UseExchange(mw ...func(next host.Handler) host.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.exchanges = append(s.exchanges, mw...)
+	var h host.Handler = s.hub
+	for _, m := range slices.Backward(s.exchanges) {
+		h = m(h)
+	}
+	s.entry.Store(&h)
+}
+
+// OnConnect adds a function that runs when a client joins any namespace, before
+// those of the namespace; see Namespace.OnConnect.
+func (s *Server) OnConnect(fn func(ctx context.Context, s *Socket) error) {
+	if fn == nil {
+		panic("sio: nil function for OnConnect of the server")
+	}
+	s.common.mu.Lock()
+	s.common.connect = append(slices.Clone(s.common.connect), fn)
+	s.common.mu.Unlock()
+	s.recompile()
+}
+
+// Use adds middleware around every handler of every namespace, outside of what
+// the namespaces have; the first one is outermost.
+func (s *Server) Use(mw ...Middleware) {
+	s.common.mu.Lock()
+	s.common.middleware = append(slices.Clone(s.common.middleware), mw...)
+	s.common.mu.Unlock()
+	s.recompile()
+}
+
+// recompile has the namespaces take up the common hooks.
+func (s *Server) recompile() {
+	for _, n := range s.list() {
+		n.mu.Lock()
+		n.compile()
+		n.mu.Unlock()
+	}
+}
+
+// list are the namespaces that handlers are registered on.
+func (s *Server) list() []*Namespace {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	list := slices.Clone(s.patterns)
+	for _, n := range s.namespaces {
+		if n.parent == nil {
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 // namespace returns a namespace that exists, or nil.
@@ -123,7 +213,7 @@ func (s *Server) namespace(path string) *Namespace {
 }
 
 // ServeExchange implements host.Handler.
-func (s *Server) ServeExchange(x host.Exchange) { s.hub.ServeExchange(x) }
+func (s *Server) ServeExchange(x host.Exchange) { (*s.entry.Load()).ServeExchange(x) }
 
 // ServeHTTP implements http.Handler. The mount point is taken from the pattern
 // of http.ServeMux ("/socket.io/", or with wildcards in front); without a
@@ -185,7 +275,9 @@ func pathValues(r *http.Request, pattern string) map[string]string {
 func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (h virtsocket.Handler, ref *dialect.Refusal) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.opts.Logger.Error("siokit: panic", "in", "OnHandshake", "panic", p, "stack", string(debug.Stack()))
+			stack := debug.Stack()
+			s.opts.Logger.Error("siokit: panic", "in", "OnHandshake", "panic", p, "stack", string(stack))
+			s.report(Incident{Name: IncidentPanic, Err: fmt.Errorf("panic: %v", p), Where: "OnHandshake", Stack: stack})
 			h, ref = nil, &dialect.Refusal{Code: dialect.Forbidden, Status: http.StatusInternalServerError, Message: "internal error"}
 		}
 	}()
@@ -197,6 +289,7 @@ func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (h virtsocket.Ha
 			var e *Error
 			if !errors.As(err, &e) {
 				s.opts.Logger.Error("siokit: OnHandshake failed", "error", err)
+				s.report(Incident{Name: IncidentFailed, Err: err, Where: "OnHandshake", Request: c.req})
 				return nil, &dialect.Refusal{Code: dialect.Forbidden}
 			}
 			return nil, &dialect.Refusal{Code: dialect.Forbidden, Message: e.Message}
@@ -219,7 +312,7 @@ func (s *Server) Stats() Stats {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, n := range s.namespaces {
-		st.Sockets += n.Len()
+		st.Sockets += n.rooms.len()
 	}
 	return st
 }

@@ -149,13 +149,13 @@ func TestStartup(t *testing.T) {
 			n.On("say", h)
 			n.On("say", h)
 		},
-		`nil handler for event "x"`:         func() { NewServer(nil).Of("/").On("x", nil) },
-		`"disconnect" is reserved`:          func() { NewServer(nil).Of("/").On("disconnect", h) },
-		`Handle with a nil function`:        func() { Handle[int](nil) },
-		`nil function for OnConnect`:        func() { NewServer(nil).Of("/").OnConnect(nil) },
-		`unknown transport "carrier"`:       func() { NewServer(&Options{Transports: []string{"carrier"}}) },
-		`"*" cannot be combined`:            func() { NewServer(&Options{Origins: []string{"*", "http://a"}}) },
-		`"*" cannot be combined with other`: func() { NewServer(&Options{Origins: []string{"*"}, AllowOrigin: func(string) bool { return true }}) },
+		`nil for event "x" of namespace /`:        func() { NewServer(nil).Of("/").On("x", nil) },
+		`"disconnect" of namespace / is reserved`: func() { NewServer(nil).Of("/").On("disconnect", h) },
+		`Handle with a nil function`:              func() { Handle[int](nil) },
+		`nil for OnConnect of namespace /`:        func() { NewServer(nil).Of("/").OnConnect(nil) },
+		`unknown transport "carrier"`:             func() { NewServer(&Options{Transports: []string{"carrier"}}) },
+		`"*" cannot be combined`:                  func() { NewServer(&Options{Origins: []string{"*", "http://a"}}) },
+		`"*" cannot be combined with other`:       func() { NewServer(&Options{Origins: []string{"*"}, AllowOrigin: func(string) bool { return true }}) },
 	} {
 		if got := panics(f); !strings.Contains(got, want) {
 			t.Errorf("%q instead of %q", got, want)

@@ -2,11 +2,9 @@ package sio
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/siokit/siokit/core/packet"
 	"github.com/siokit/siokit/core/virtsocket"
@@ -32,9 +30,9 @@ type Socket struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	early  []early // sent before the client was told that it is connected
-	calls  map[uint64]chan Args
-	nextID uint64
-	data   map[any]any
+	calls  map[uint64]waiter
+
+	values values
 
 	seating sync.Mutex // guards seats; taken before a room's lock
 	seats   []*seat
@@ -123,7 +121,7 @@ func (s *Socket) Go(fn func(ctx context.Context)) {
 	s.ns.srv.running.add()
 	go func() {
 		defer s.ns.srv.running.done()
-		defer s.client.recover("Socket.Go", nil)
+		defer s.client.recover("Socket.Go", s, nil)
 		fn(ctx)
 	}()
 }
@@ -137,38 +135,16 @@ func (s *Socket) Of(path string) *Socket {
 	return o
 }
 
-// Set keeps a value with the socket; Get returns it. They die with the socket
-// and have nothing to do with the web session.
-func (s *Socket) Set(key, value any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.data == nil {
-		s.data = make(map[any]any)
-	}
-	s.data[key] = value
-}
+// Set implements Holder: it keeps a value with the socket. Values die with the
+// socket and have nothing to do with the web session. See Key for a typed form.
+func (s *Socket) Set(key, value any) { s.values.set(key, value) }
 
-// Get returns the value that Set has kept under key, or nil.
-func (s *Socket) Get(key any) any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.data[key]
-}
+// Get implements Holder: it returns the value that is kept under key, or nil.
+func (s *Socket) Get(key any) any { return s.values.get(key) }
 
-// local returns the value under key, made by mk if there is none.
-func (s *Socket) local(key any, mk func() any) any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v, ok := s.data[key]; ok {
-		return v
-	}
-	if s.data == nil {
-		s.data = make(map[any]any)
-	}
-	v := mk()
-	s.data[key] = v
-	return v
-}
+// GetOrSet implements Holder: it returns the value under key, made by mk if there
+// is none.
+func (s *Socket) GetOrSet(key any, mk func() any) any { return s.values.getOrSet(key, mk) }
 
 // Emit sends an event. Within a handler it leaves with the other answers to what
 // the client has sent, at the latest a millisecond or two later; elsewhere at
@@ -180,6 +156,9 @@ func (s *Socket) Emit(event string, args ...any) error {
 }
 
 func (s *Socket) emit(p packet.Packet, event string, args []any) error {
+	if p.Type != packet.Ack {
+		s.ns.outgoing(Outgoing{Event: event, Args: args, Socket: s})
+	}
 	e := newEncoder(s.ns.srv.opts.JSON)
 	defer e.free()
 	if err := e.array(event, p.Type != packet.Ack, args); err != nil {
@@ -231,11 +210,19 @@ func (s *Socket) sendMessage(m *packet.Message, volatile bool) error {
 // message packet for a string and a json packet for anything else, newer ones
 // the event "message".
 func (s *Socket) Send(data any) error {
-	kind := packet.JSON
+	return s.emit(packet.Packet{Type: messageType(data)}, "message", []any{data})
+}
+
+// SendJSON is Send, but clients of Socket.IO 0.9 get a json packet for strings too.
+func (s *Socket) SendJSON(data any) error {
+	return s.emit(packet.Packet{Type: packet.JSON}, "message", []any{data})
+}
+
+func messageType(data any) packet.Type {
 	if _, ok := data.(string); ok {
-		kind = packet.Text
+		return packet.Text
 	}
-	return s.emit(packet.Packet{Type: kind}, "message", []any{data})
+	return packet.JSON
 }
 
 // Flush writes what was emitted. A handler needs it only when it is about to
@@ -299,7 +286,7 @@ func (s *Socket) Rooms() []string {
 	return names
 }
 
-// leaveAll empties every seat, for good.
+// leaveAll empties every seat, for good. It is called once.
 func (s *Socket) leaveAll() {
 	s.ns.rooms.remove(s)
 	s.seating.Lock()
@@ -309,6 +296,7 @@ func (s *Socket) leaveAll() {
 		s.ns.rooms.leave(st)
 	}
 	s.seats = nil
+	s.ns.exit()
 }
 
 // Disconnect takes the client out of the namespace, or with all out of every
@@ -348,8 +336,8 @@ func (s *Socket) disconnect(r Reason, tell bool) bool {
 		s.cancel()
 	}
 	s.mu.Unlock()
-	for _, ch := range calls {
-		close(ch)
+	for _, w := range calls {
+		w.answered(s, Args{}, ErrDisconnected)
 	}
 	if was == stateConnecting {
 		return true // never was connected: whoever connects it sees the state
@@ -362,74 +350,6 @@ func (s *Socket) disconnect(r Reason, tell bool) bool {
 	}
 	s.client.schedule(task{end: s, reason: r})
 	return true
-}
-
-// call emits an event that asks for an ack and waits for it.
-func (s *Socket) call(ctx context.Context, event string, args []any) (Args, error) {
-	ch := make(chan Args, 1)
-	s.mu.Lock()
-	switch s.state.Load() {
-	case stateConnecting:
-		s.mu.Unlock()
-		return Args{}, fmt.Errorf("sio: Call of %q inside OnConnect: the client answers only after it", event)
-	case stateDisconnected:
-		s.mu.Unlock()
-		return Args{}, ErrDisconnected
-	}
-	if s.calls == nil {
-		s.calls = make(map[uint64]chan Args)
-	}
-	id := s.nextID
-	s.nextID++
-	s.calls[id] = ch
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.calls, id)
-		s.mu.Unlock()
-	}()
-
-	if err := s.emit(packet.Packet{Type: packet.Event, ID: id, HasID: true}, event, args); err != nil {
-		return Args{}, err
-	}
-	s.client.waiting(1)
-	defer s.client.waiting(-1)
-	var timeout <-chan time.Time
-	if _, ok := ctx.Deadline(); !ok {
-		t := time.NewTimer(s.ns.srv.opts.AckTimeout)
-		defer t.Stop()
-		timeout = t.C
-	}
-	select {
-	case a, ok := <-ch:
-		if !ok {
-			return Args{}, ErrDisconnected
-		}
-		return a, nil
-	case <-timeout:
-		return Args{}, ErrAckTimeout
-	case <-ctx.Done():
-		if s.state.Load() == stateDisconnected {
-			return Args{}, ErrDisconnected
-		}
-		if ctx.Err() == context.DeadlineExceeded {
-			return Args{}, fmt.Errorf("%w: %w", ErrAckTimeout, ctx.Err())
-		}
-		return Args{}, ctx.Err()
-	}
-}
-
-// acked hands the client's ack to the call that waits for it. Unknown, late and
-// repeated ones are ignored.
-func (s *Socket) acked(p *packet.Packet) {
-	s.mu.Lock()
-	ch := s.calls[p.ID]
-	delete(s.calls, p.ID)
-	s.mu.Unlock()
-	if ch != nil {
-		c := p.Clone()
-		ch <- Args{raw: c.Args, attachments: c.Attachments, json: s.ns.srv.opts.JSON}
-	}
 }
 
 var _ virtsocket.Handler = (*client)(nil)

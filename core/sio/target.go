@@ -1,6 +1,9 @@
 package sio
 
 import (
+	"context"
+	"iter"
+
 	"github.com/siokit/siokit/core/packet"
 	"github.com/siokit/siokit/core/virtsocket"
 )
@@ -89,22 +92,91 @@ func (t Target) sockets() (list []*Socket) {
 	return list
 }
 
+// split calls f for each namespace that the target is of.
+func (t Target) split(f func(Target) error) error {
+	if t.ns.many == nil {
+		return f(t)
+	}
+	for _, n := range t.ns.members() {
+		t.ns = n
+		if err := f(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// every calls f for every socket of the target, in all namespaces, with no lock held.
+func (t Target) every(f func(*Socket)) {
+	_ = t.split(func(t Target) error {
+		for _, s := range t.sockets() {
+			f(s)
+		}
+		return nil
+	})
+}
+
+// Remote is a socket that may be connected to another process. *Socket is the
+// form that it has in this one.
+type Remote interface {
+	ID() string
+	Rooms() []string
+	Emit(event string, args ...any) error
+	Join(rooms ...string)
+	Leave(rooms ...string)
+	Disconnect(all bool)
+}
+
+// Sockets are the sockets of the target. Without a cluster each is a *Socket,
+// the error is always nil, and ctx is not looked at; with Local it stays so.
+func (t Target) Sockets(context.Context) iter.Seq2[Remote, error] {
+	return func(yield func(Remote, error) bool) {
+		var list []*Socket
+		t.every(func(s *Socket) { list = append(list, s) })
+		for _, s := range list {
+			if !yield(s, nil) {
+				return
+			}
+		}
+	}
+}
+
 // Emit sends an event to every socket of the target. It is encoded once for each
 // client generation among them. An error means that an argument cannot be encoded.
 func (t Target) Emit(event string, args ...any) error {
+	return t.emit(packet.Packet{Type: packet.Event}, event, args)
+}
+
+// Send sends a message without an event name, as Socket.Send does.
+func (t Target) Send(data any) error {
+	return t.emit(packet.Packet{Type: messageType(data)}, "message", []any{data})
+}
+
+func (t Target) emit(p packet.Packet, event string, args []any) error {
+	return t.split(func(t Target) error { return t.send(p, event, args, t.each) })
+}
+
+// send encodes a packet for the target's namespace and sends it to the sockets
+// that each goes through.
+func (t Target) send(p packet.Packet, event string, args []any, each func(func(*Socket))) error {
+	t.ns.outgoing(Outgoing{Event: event, Args: args, Rooms: t.rooms})
 	e := newEncoder(t.ns.srv.opts.JSON)
 	defer e.free()
 	if err := e.array(event, true, args); err != nil {
 		return err
 	}
-	b := broadcast{
-		srv:    t.ns.srv,
-		packet: packet.Packet{Type: packet.Event, Namespace: t.ns.path, Data: e.buf, Attachments: e.parts},
-		out:    t.ns.srv.hub.NewFanout(),
-	}
-	t.each(func(s *Socket) { b.send(s, t.volatile) })
+	p.Namespace, p.Data, p.Attachments = t.ns.path, e.buf, e.parts
+	b := broadcast{srv: t.ns.srv, packet: p, out: t.ns.srv.hub.NewFanout()}
+	each(func(s *Socket) { b.send(s, t.volatile) })
 	b.out.Done()
 	return nil
+}
+
+// outgoing shows an event to the functions of OnOutgoing.
+func (n *Namespace) outgoing(out Outgoing) {
+	for _, fn := range n.handlers().outgoing {
+		fn(out)
+	}
 }
 
 // broadcast is one packet on its way to many sockets.
@@ -148,23 +220,11 @@ func (b *broadcast) send(s *Socket, volatile bool) {
 }
 
 // Join puts the target's sockets into rooms.
-func (t Target) Join(rooms ...string) {
-	for _, s := range t.sockets() {
-		s.Join(rooms...)
-	}
-}
+func (t Target) Join(rooms ...string) { t.every(func(s *Socket) { s.Join(rooms...) }) }
 
 // Leave takes the target's sockets out of rooms.
-func (t Target) Leave(rooms ...string) {
-	for _, s := range t.sockets() {
-		s.Leave(rooms...)
-	}
-}
+func (t Target) Leave(rooms ...string) { t.every(func(s *Socket) { s.Leave(rooms...) }) }
 
 // Disconnect disconnects the target's sockets from the namespace, or with all
 // from everything, as Socket.Disconnect does.
-func (t Target) Disconnect(all bool) {
-	for _, s := range t.sockets() {
-		s.Disconnect(all)
-	}
-}
+func (t Target) Disconnect(all bool) { t.every(func(s *Socket) { s.Disconnect(all) }) }

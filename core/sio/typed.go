@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strconv"
 
 	"github.com/siokit/siokit/core/packet"
@@ -18,7 +19,7 @@ func Handle[In any](fn func(ctx context.Context, s *Socket, in In) error) Handle
 		panic("sio: Handle with a nil function")
 	}
 	dec := decoderOf[In]()
-	return typed(func(ctx context.Context, ev *Event) error {
+	return &typed{in: reflect.TypeFor[In](), fn: func(ctx context.Context, ev *Event) error {
 		in, err := dec(ev.Args)
 		if err != nil {
 			return err
@@ -27,17 +28,18 @@ func Handle[In any](fn func(ctx context.Context, s *Socket, in In) error) Handle
 			return err
 		}
 		return ev.ackOnce()
-	})
+	}}
 }
 
 // Reply is Handle for an event with an answer: Out goes back as the ack. An Out
-// of type None acknowledges with nothing, one of type Args with several values.
+// of type None acknowledges with nothing, Args2 to Args4 and Args with several
+// values.
 func Reply[In, Out any](fn func(ctx context.Context, s *Socket, in In) (Out, error)) Handler {
 	if fn == nil {
 		panic("sio: Reply with a nil function")
 	}
 	dec := decoderOf[In]()
-	return typed(func(ctx context.Context, ev *Event) error {
+	return &typed{in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](), fn: func(ctx context.Context, ev *Event) error {
 		in, err := dec(ev.Args)
 		if err != nil {
 			return err
@@ -49,33 +51,18 @@ func Reply[In, Out any](fn func(ctx context.Context, s *Socket, in In) (Out, err
 		if !ev.hasID {
 			return nil
 		}
-		if _, none := any(out).(None); none {
-			return ev.ackOnce()
-		}
 		return ev.ackOnce(out)
-	})
-}
-
-// Call emits an event to the client and waits for its ack. It returns
-// ErrAckTimeout after the context's deadline or Options.AckTimeout, and
-// ErrDisconnected when the socket ends first; nothing is kept after that. Other
-// events of the socket wait meanwhile if Call runs inside a handler; acks do not.
-//
-// Out is filled from the ack's arguments by the rules of Handle.
-func Call[Out any](ctx context.Context, s *Socket, event string, args ...any) (Out, error) {
-	var zero Out
-	a, err := s.call(ctx, event, args)
-	if err != nil {
-		return zero, err
-	}
-	return decoderOf[Out]()(a)
+	}}
 }
 
 // typed is a handler that keeps nothing of its event.
-type typed func(ctx context.Context, ev *Event) error
+type typed struct {
+	fn      func(ctx context.Context, ev *Event) error
+	in, out reflect.Type // out is nil for Handle
+}
 
 // ServeEvent implements Handler.
-func (f typed) ServeEvent(ctx context.Context, ev *Event) error { return f(ctx, ev) }
+func (h *typed) ServeEvent(ctx context.Context, ev *Event) error { return h.fn(ctx, ev) }
 
 // decoderOf returns the decoder of a handler's arguments. The usual types have
 // decoders by hand, without reflection or a copy in between.

@@ -1,0 +1,36 @@
+package mixin
+
+import (
+	"context"
+
+	"github.com/siokit/siokit/core/sio"
+)
+
+// Broadcast relays events of clients to the others, with their arguments as they
+// are: drawings on a board, cursors, typing.
+type Broadcast struct {
+	Events   []string // the events to relay
+	ToSelf   bool     // the sender gets them too
+	Rooms    bool     // only to those who share a room with the sender
+	Volatile bool     // drop them for clients that lag behind
+}
+
+// Mix implements sio.Mixin.
+func (b *Broadcast) Mix(n *sio.Namespace) {
+	c := *b
+	for _, event := range c.Events {
+		n.On(event, sio.Handle(func(_ context.Context, s *sio.Socket, args sio.Args) error {
+			t := s.Broadcast()
+			if c.ToSelf {
+				t = s.Namespace().All()
+			}
+			if c.Rooms {
+				t = t.To(s.Rooms()...)
+			}
+			if c.Volatile {
+				t = t.Volatile()
+			}
+			return t.Emit(event, args)
+		}))
+	}
+}

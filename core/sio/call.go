@@ -1,0 +1,244 @@
+package sio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/core/packet"
+)
+
+// Call emits an event to the client and waits for its ack. It returns
+// ErrAckTimeout after the context's deadline or Options.AckTimeout, and
+// ErrDisconnected when the socket ends first; nothing is kept after that. Other
+// events of the socket wait meanwhile if Call runs inside a handler; acks do not.
+//
+// Out is filled from the ack's arguments by the rules of Handle.
+func Call[Out any](ctx context.Context, s *Socket, event string, args ...any) (Out, error) {
+	var zero Out
+	a, err := s.call(ctx, event, args)
+	if err != nil {
+		return zero, err
+	}
+	return decoderOf[Out]()(a)
+}
+
+// Answer is what one of many clients has answered.
+type Answer[Out any] struct {
+	ID    string // the socket's
+	Value Out
+	// Err is nil when there is a Value. ErrAckTimeout: the client did not answer
+	// in time. ErrDisconnected: it left before. An *Error: its answer is no Out.
+	Err error
+}
+
+// CallAll emits an event to every socket of the target and waits until each has
+// answered or has left, or until the context's deadline or Options.AckTimeout.
+// There is one Answer for each socket that was asked, in no particular order, so
+// what did not answer is known by name. The error is nil unless an argument cannot be
+// encoded. The event is encoded as by Target.Emit.
+func CallAll[Out any](ctx context.Context, t Target, event string, args ...any) ([]Answer[Out], error) {
+	replies, err := t.call(ctx, event, args)
+	if err != nil {
+		return nil, err
+	}
+	decode := decoderOf[Out]()
+	answers := make([]Answer[Out], len(replies))
+	for i, r := range replies {
+		answers[i] = Answer[Out]{ID: r.s.id, Err: r.err}
+		if r.err == nil {
+			answers[i].Value, answers[i].Err = decode(r.args)
+		}
+	}
+	return answers, nil
+}
+
+var errEarly = errors.New("sio: Call inside OnConnect, where the client cannot answer yet")
+
+// waiter gets the answer to a question. It must not block.
+type waiter interface {
+	answered(s *Socket, a Args, err error)
+}
+
+// expect has w get the answer to question id. early admits a socket that is not
+// connected yet.
+func (s *Socket) expect(id uint64, w waiter, early bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch state := s.state.Load(); {
+	case state == stateDisconnected:
+		return ErrDisconnected
+	case state == stateConnecting && !early:
+		return errEarly
+	}
+	if s.calls == nil {
+		s.calls = make(map[uint64]waiter)
+	}
+	s.calls[id] = w
+	return nil
+}
+
+func (s *Socket) forgetCall(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.calls, id)
+}
+
+// acked hands the client's ack to the call that waits for it. Unknown, late and
+// repeated ones are ignored.
+func (s *Socket) acked(p *packet.Packet) {
+	s.mu.Lock()
+	w := s.calls[p.ID]
+	delete(s.calls, p.ID)
+	s.mu.Unlock()
+	if w != nil {
+		c := p.Clone()
+		w.answered(s, Args{raw: c.Args, attachments: c.Attachments, json: s.ns.srv.opts.JSON}, nil)
+	}
+}
+
+// deadline is a channel that fires when the patience of a call ends, unless ctx
+// has a deadline of its own.
+func (s *Server) deadline(ctx context.Context) (<-chan time.Time, func() bool) {
+	if _, ok := ctx.Deadline(); ok {
+		return nil, func() bool { return true }
+	}
+	t := time.NewTimer(s.opts.AckTimeout)
+	return t.C, t.Stop
+}
+
+// overdue is the error of a call whose context has ended.
+func overdue(ctx context.Context) error {
+	if ctx.Err() == context.DeadlineExceeded {
+		return fmt.Errorf("%w: %w", ErrAckTimeout, ctx.Err())
+	}
+	return ctx.Err()
+}
+
+type reply struct {
+	s    *Socket
+	args Args
+	err  error
+}
+
+// one waits for one client.
+type one chan reply
+
+func (w one) answered(s *Socket, a Args, err error) { w <- reply{s, a, err} }
+
+// call emits an event that asks for an ack and waits for it.
+func (s *Socket) call(ctx context.Context, event string, args []any) (Args, error) {
+	w := make(one, 1) // it is answered once
+	id := s.ns.nextID.Add(1) - 1
+	if err := s.expect(id, w, false); err == errEarly {
+		return Args{}, fmt.Errorf("%w: event %q", err, event)
+	} else if err != nil {
+		return Args{}, err
+	}
+	defer s.forgetCall(id)
+	if err := s.emit(packet.Packet{Type: packet.Event, ID: id, HasID: true}, event, args); err != nil {
+		return Args{}, err
+	}
+	s.client.waiting(1)
+	defer s.client.waiting(-1)
+	timeout, stop := s.ns.srv.deadline(ctx)
+	defer stop()
+	select {
+	case r := <-w:
+		return r.args, r.err
+	case <-timeout:
+		return Args{}, ErrAckTimeout
+	case <-ctx.Done():
+		if s.state.Load() == stateDisconnected {
+			return Args{}, ErrDisconnected
+		}
+		return Args{}, overdue(ctx)
+	}
+}
+
+// all waits for many clients.
+type all struct {
+	mu      sync.Mutex
+	pending map[*Socket]struct{}
+	replies []reply
+	asking  bool          // there may be more to ask
+	late    bool          // nobody waits any more
+	done    chan struct{} // closed when everybody has answered
+}
+
+func (w *all) answered(s *Socket, a Args, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.pending[s]; !ok || w.late {
+		return
+	}
+	delete(w.pending, s)
+	w.replies = append(w.replies, reply{s, a, err})
+	w.check()
+}
+
+// check closes done when everybody has answered; w.mu is held.
+func (w *all) check() {
+	if len(w.pending) == 0 && !w.asking {
+		close(w.done)
+	}
+}
+
+// call is CallAll before decoding.
+func (t Target) call(ctx context.Context, event string, args []any) ([]reply, error) {
+	w := &all{pending: make(map[*Socket]struct{}), asking: true, done: make(chan struct{})}
+	asked := make(map[*Socket]uint64) // and by which id
+	err := t.split(func(t Target) error {
+		id := t.ns.nextID.Add(1) - 1
+		list := t.sockets()
+		w.mu.Lock()
+		for _, s := range list {
+			w.pending[s] = struct{}{}
+		}
+		w.mu.Unlock()
+		return t.send(packet.Packet{Type: packet.Event, ID: id, HasID: true}, event, args, func(f func(*Socket)) {
+			for _, s := range list {
+				if err := s.expect(id, w, true); err != nil {
+					w.answered(s, Args{}, err)
+					continue
+				}
+				asked[s] = id
+				s.client.waiting(1)
+				f(s)
+			}
+		})
+	})
+	defer func() {
+		for s, id := range asked {
+			s.forgetCall(id)
+			s.client.waiting(-1)
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+
+	w.mu.Lock()
+	w.asking = false
+	w.check()
+	w.mu.Unlock()
+	timeout, stop := t.ns.srv.deadline(ctx)
+	defer stop()
+	var late error
+	select {
+	case <-w.done:
+	case <-timeout:
+		late = ErrAckTimeout
+	case <-ctx.Done():
+		late = overdue(ctx)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late = true
+	for s := range w.pending {
+		w.replies = append(w.replies, reply{s, Args{}, late})
+	}
+	return w.replies, nil
+}

@@ -1,0 +1,143 @@
+package sio
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Emitter is what an event can be emitted to: a *Socket, a *Namespace, a Target.
+type Emitter interface {
+	Emit(event string, args ...any) error
+}
+
+// Signal is an event that the server emits, with the type of its arguments.
+type Signal[In any] struct{ event string }
+
+// Emits declares an event that the server emits in a namespace, so that its
+// arguments are checked by the compiler and it is part of Describe. In follows
+// the rules of Handle: None, Args2 to Args4, or one argument. A second
+// declaration of the event panics.
+func Emits[In any](n *Namespace, event string) Signal[In] {
+	n.declare(EventContract{Name: event, Args: argTypes(reflect.TypeFor[In]())})
+	return Signal[In]{event}
+}
+
+// Emit sends the event.
+func (sg Signal[In]) Emit(to Emitter, in In) error { return to.Emit(sg.event, in) }
+
+// Question is an event that the server asks clients to acknowledge.
+type Question[In, Out any] struct{ event string }
+
+// Asks declares an event that the server asks clients to acknowledge with an Out,
+// as Emits does for one without an answer.
+func Asks[In, Out any](n *Namespace, event string) Question[In, Out] {
+	n.declare(EventContract{Name: event, Args: argTypes(reflect.TypeFor[In]()), Acks: true, Ack: argTypes(reflect.TypeFor[Out]())})
+	return Question[In, Out]{event}
+}
+
+// Call asks one client; see the function Call.
+func (q Question[In, Out]) Call(ctx context.Context, s *Socket, in In) (Out, error) {
+	return Call[Out](ctx, s, q.event, in)
+}
+
+// CallAll asks many clients; see the function CallAll.
+func (q Question[In, Out]) CallAll(ctx context.Context, t Target, in In) ([]Answer[Out], error) {
+	return CallAll[Out](ctx, t, q.event, in)
+}
+
+func (n *Namespace) declare(e EventContract) {
+	what := fmt.Sprintf("the declaration of event %q", e.Name)
+	n.change(what, false, func(h *hooks) {
+		if slices.ContainsFunc(h.declared, func(o EventContract) bool { return o.Name == e.Name }) {
+			panic(fmt.Sprintf("sio: event %q of namespace %s is declared already", e.Name, n.path))
+		}
+		h.declared = append(h.declared, e)
+	})
+}
+
+// Contract is what a server and its clients say to each other, as far as the
+// types in the code tell.
+type Contract struct {
+	Namespaces []NamespaceContract // by path
+}
+
+// NamespaceContract are the events of one namespace, or of all that match a
+// pattern, by name.
+type NamespaceContract struct {
+	Path     string
+	Receives []EventContract // registered with On, OnMessage and OnJSON
+	Emits    []EventContract // declared with Emits and Asks
+}
+
+// EventContract is one event.
+type EventContract struct {
+	Name string
+	Args ArgTypes
+	Acks bool     // the one who receives it answers with Ack
+	Ack  ArgTypes // what the answer holds
+}
+
+// ArgTypes are the types of an argument list.
+type ArgTypes struct {
+	Types []reflect.Type
+	Open  bool // any arguments: the code does not say
+}
+
+// Describe returns the contract of a server: its namespaces, and their events
+// with the types of arguments and acks. Handlers that take raw arguments have open
+// lists. Namespaces without events are left out.
+func Describe(s *Server) Contract {
+	var c Contract
+	for _, n := range s.list() {
+		n.mu.Lock()
+		h := n.hooks
+		nc := NamespaceContract{Path: n.path, Emits: slices.Clone(h.declared)}
+		for name, r := range h.events {
+			nc.Receives = append(nc.Receives, describe(name, r.h))
+		}
+		for _, r := range []registration{h.text, h.json} {
+			if _, has := h.events["message"]; r.h != nil && !has {
+				nc.Receives = append(nc.Receives, describe("message", r.h))
+			}
+		}
+		n.mu.Unlock()
+		byName := func(a, b EventContract) int { return strings.Compare(a.Name, b.Name) }
+		slices.SortFunc(nc.Receives, byName)
+		slices.SortFunc(nc.Emits, byName)
+		if len(nc.Receives)+len(nc.Emits) > 0 {
+			c.Namespaces = append(c.Namespaces, nc)
+		}
+	}
+	slices.SortFunc(c.Namespaces, func(a, b NamespaceContract) int { return strings.Compare(a.Path, b.Path) })
+	return c
+}
+
+func describe(name string, h Handler) EventContract {
+	t, ok := h.(*typed)
+	if !ok {
+		return EventContract{Name: name, Args: ArgTypes{Open: true}}
+	}
+	e := EventContract{Name: name, Args: argTypes(t.in)}
+	if t.out != nil {
+		e.Acks, e.Ack = true, argTypes(t.out)
+	}
+	return e
+}
+
+// argTypes are the arguments that a type stands for.
+func argTypes(t reflect.Type) ArgTypes {
+	if _, lists := reflect.Zero(t).Interface().(list); lists {
+		a := ArgTypes{}
+		for i := range t.NumField() {
+			a.Types = append(a.Types, t.Field(i).Type)
+		}
+		return a
+	}
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[ArgsUnmarshaler]()) {
+		return ArgTypes{Open: true}
+	}
+	return ArgTypes{Types: []reflect.Type{t}}
+}

@@ -1,0 +1,186 @@
+package sio
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// family are the namespaces that belong to one pattern or function.
+type family struct {
+	match    func(path string, r *Request) (map[string]string, bool)
+	byName   func(path string) (map[string]string, bool) // nil: a request is needed
+	children map[string]*Namespace                       // guarded by Server.mu
+}
+
+// OfPattern returns the namespace that stands for all whose names match pattern:
+// segments between slashes, of which {name} matches any one, and {name...} at the
+// end the rest. What they matched is Namespace.Param. A namespace with exactly
+// this name (Of) goes first, then patterns and functions in the order they were
+// added.
+//
+// A matching namespace is made when the first client joins it and forgotten, with
+// its values, when the last one has left. It panics when the pattern is malformed.
+func (s *Server) OfPattern(pattern string) *Namespace {
+	pattern = cleanPath(pattern)
+	segments := parsePattern(pattern)
+	match := func(path string) (map[string]string, bool) { return matchPattern(segments, path) }
+	return s.dynamic(pattern, &family{
+		match:  func(path string, _ *Request) (map[string]string, bool) { return match(path) },
+		byName: match,
+	})
+}
+
+// OfFunc returns the namespace that stands for all that match accepts, by their
+// names and the client's request; it is called each time that a client asks for
+// a namespace that does not exist. For the rest it is OfPattern. Who may join is
+// better decided in OnConnect, which sees the auth payload and can give reasons.
+func (s *Server) OfFunc(match func(path string, r *Request) bool) *Namespace {
+	if match == nil {
+		panic("sio: OfFunc with a nil function")
+	}
+	return s.dynamic("func", &family{match: func(path string, r *Request) (map[string]string, bool) {
+		return nil, match(path, r)
+	}})
+}
+
+func (s *Server) dynamic(path string, f *family) *Namespace {
+	f.children = make(map[string]*Namespace)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.patterns {
+		if n.path == path && f.byName != nil {
+			return n
+		}
+	}
+	n := newNamespace(s, path)
+	n.many = f
+	s.patterns = append(s.patterns, n)
+	return n
+}
+
+// Lookup returns the namespace with this name if it exists now, or nil. It is the
+// way to emit to a dynamic namespace without making it.
+func (s *Server) Lookup(path string) *Namespace {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.namespaces[cleanPath(path)]
+}
+
+// enter returns the namespace that a client asks for, or nil. It is counted until
+// exit, so that it does not go away meanwhile.
+func (s *Server) enter(path string, r *Request) *Namespace {
+	s.mu.Lock()
+	n, patterns := s.namespaces[path], s.patterns
+	if n != nil && n.parent != nil {
+		n.refs++
+	}
+	s.mu.Unlock()
+	if n != nil {
+		return n
+	}
+	for _, p := range patterns { // application code: not under the lock
+		if params, ok := p.many.match(path, r); ok {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.child(p, path, params)
+		}
+	}
+	return nil
+}
+
+// child returns a namespace of a pattern, counted once more; s.mu is held.
+func (s *Server) child(parent *Namespace, path string, params map[string]string) *Namespace {
+	n := s.namespaces[path]
+	if n == nil {
+		n = &Namespace{srv: s, path: path, parent: parent, params: params}
+		s.namespaces[path] = n
+		parent.many.children[path] = n
+	}
+	n.refs++
+	return n
+}
+
+// exit is for a client that has left or was refused.
+func (n *Namespace) exit() {
+	if n.parent == nil {
+		return
+	}
+	n.srv.mu.Lock()
+	defer n.srv.mu.Unlock()
+	if n.refs--; n.refs == 0 {
+		delete(n.srv.namespaces, n.path)
+		delete(n.parent.many.children, n.path)
+	}
+}
+
+// members are the namespaces that n stands for: itself, or all that match.
+func (n *Namespace) members() []*Namespace {
+	if n.many == nil {
+		return []*Namespace{n}
+	}
+	n.srv.mu.RLock()
+	defer n.srv.mu.RUnlock()
+	return slices.Collect(maps.Values(n.many.children))
+}
+
+// segment is a part of a pattern between slashes.
+type segment struct {
+	text string // literal, or the wildcard's name
+	wild bool
+	rest bool
+}
+
+func parsePattern(pattern string) []segment {
+	bad := func(why string) { panic(fmt.Sprintf("sio: OfPattern(%q): %s", pattern, why)) }
+	var list []segment
+	seen := map[string]bool{}
+	parts := strings.Split(pattern[1:], "/")
+	for i, part := range parts {
+		name, opens := strings.CutPrefix(part, "{")
+		name, closes := strings.CutSuffix(name, "}")
+		if opens != closes || !opens && strings.ContainsAny(part, "{}") {
+			bad("a wildcard is a whole segment, as in /a/{b}")
+		}
+		if !opens {
+			list = append(list, segment{text: part})
+			continue
+		}
+		name, rest := strings.CutSuffix(name, "...")
+		switch {
+		case name == "" || strings.ContainsAny(name, "{}"):
+			bad("a wildcard needs a name")
+		case seen[name]:
+			bad("two wildcards are named " + name)
+		case rest && i < len(parts)-1:
+			bad("{" + name + "...} is not at the end")
+		}
+		seen[name] = true
+		list = append(list, segment{text: name, wild: true, rest: rest})
+	}
+	if len(seen) == 0 {
+		bad("it has no wildcard; use Of")
+	}
+	return list
+}
+
+func matchPattern(segments []segment, path string) (map[string]string, bool) {
+	params := make(map[string]string)
+	rest := strings.TrimPrefix(path, "/")
+	for i, seg := range segments {
+		if seg.rest {
+			params[seg.text] = rest
+			return params, rest != ""
+		}
+		part, after, more := strings.Cut(rest, "/")
+		if more != (i < len(segments)-1) || seg.wild && part == "" || !seg.wild && part != seg.text {
+			return nil, false
+		}
+		if seg.wild {
+			params[seg.text] = part
+		}
+		rest = after
+	}
+	return params, true
+}

@@ -1,0 +1,86 @@
+package sio
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/siokit/siokit/core/acl"
+	"github.com/siokit/siokit/core/packet"
+)
+
+var _ acl.Subject = (*Socket)(nil)
+
+// Check asks the policies of the socket's namespace about an action and returns
+// the refusal of the first that is against it, or nil. What a client sends is
+// checked without it: it is for code that acts on a client's behalf, as the
+// mixins do when a client asks for a room.
+func (s *Socket) Check(ctx context.Context, a acl.Action) error {
+	return s.client.check(ctx, s.ns.handlers().guards, s, a)
+}
+
+// check is the one place where policies are asked.
+func (c *client) check(ctx context.Context, guards []acl.Policy, s *Socket, a acl.Action) (err error) {
+	defer c.recover("Guard", s, &err)
+	for _, p := range guards {
+		if err := p.Check(ctx, s, a); err != nil && !errors.Is(err, acl.ErrAbstain) {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusal is the answer to an event that does not exist or is not allowed: one
+// and the same, so that it tells nothing.
+var refusal = &Error{Code: CodeRefused, Message: "event refused"}
+
+// refused answers an event that was not handled. in says why; the client is told
+// only with Options.Talkative.
+func (c *client) refused(s *Socket, p *packet.Packet, in Incident) {
+	in.Socket = s
+	c.report(in)
+	e := refusal
+	if c.srv.opts.Talkative {
+		e = in.public()
+	} else if !p.HasID {
+		return
+	}
+	if p.HasID {
+		_ = s.ack(p.ID, []any{c.srv.opts.ErrorAck(e)})
+		return
+	}
+	_ = s.Fail(e)
+}
+
+// public is what Options.Talkative tells clients.
+func (in *Incident) public() *Error {
+	text := map[string]string{
+		IncidentDenied:      "you may not use it: ",
+		IncidentNoNamespace: "there is no such namespace: ",
+		IncidentNoMethod:    "there is no such event: ",
+	}
+	return Errorf(in.Name, "%s%s", text[in.Name], in.Where)
+}
+
+// turnAway answers a client that may not join a namespace, or asks for one that
+// does not exist: one and the same.
+func (c *client) turnAway(path string, in Incident) {
+	in.Namespace = path
+	c.report(in)
+	if c.srv.opts.Talkative {
+		c.refuse(path, in.public())
+		return
+	}
+	c.send(&packet.Packet{Type: packet.ConnectError, Namespace: path, Data: json.RawMessage(packet.InvalidNamespace)})
+}
+
+// Fail tells the client that something has failed, as a handler's error does
+// when no ack was asked for: the event "error" with e, for clients before 3.0
+// the form that they have for it.
+func (s *Socket) Fail(e *Error) error {
+	data, err := s.ns.srv.opts.JSON.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return s.sendPacket(&packet.Packet{Type: packet.Failure, Data: data})
+}
