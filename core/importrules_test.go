@@ -37,12 +37,13 @@ var rules = []struct {
 	{"core/transport/*", []string{"core/transport", "core/host", "core/packet"}},
 	{"core/virtsocket", []string{"core/host", "core/packet", "core/dialect", "core/transport", "core/internal/*"}},
 	{"core/cluster", []string{"core/packet"}},
+	{"core/typescript", []string{"core/sio"}},
 	{"core/mixin", []string{"core/sio", "core/acl"}},
 	{"core/sio", []string{"core/virtsocket", "core/dialect", "core/dialect/*", "core/transport", "core/transport/*", "core/packet", "core/packet/*", "core/acl", "core/cluster", "core/host", "core/internal/*"}},
 	{"sessionbridge", []string{"core/sio", "core/host"}},
 	{"internal/hosttest", []string{"conformance", "core/sio", "core/host", "internal/*"}},
 	{"internal/*", nil},
-	{"conformance", []string{"core/sio", "core/host", "sessionbridge", "internal/*"}},
+	{"conformance", []string{"core/sio", "core/acl", "core/host", "sessionbridge", "internal/*"}},
 }
 
 func matches(pattern, pkg string) bool {
