@@ -16,9 +16,9 @@ type family struct {
 
 // OfPattern returns the namespace that stands for all whose names match pattern:
 // segments between slashes, of which {name} matches any one, and {name...} at the
-// end the rest. What they matched is Namespace.Param. A namespace with exactly
-// this name (Of) goes first, then patterns and functions in the order they were
-// added.
+// end the rest. What they matched is Namespace.Param. A namespace that Of has
+// made by its name goes first, then patterns and functions in the order they were
+// added; so a name with handlers of its own is registered before the pattern.
 //
 // A matching namespace is made when the first client joins it and forgotten, with
 // its values, when the last one has left. It panics when the pattern is malformed.

@@ -204,41 +204,6 @@ func TestBroadcastEncodesOnce(t *testing.T) {
 	}
 }
 
-// TestUnansweredCalls leave nothing behind.
-func TestUnansweredCalls(t *testing.T) {
-	srv := NewServer(nil)
-	sockets := make(chan *Socket, 1)
-	srv.Of("/").OnConnect(func(_ context.Context, s *Socket) error { sockets <- s; return nil })
-	c := serve(t, srv)
-	w := c.Join("")
-	s := <-sockets
-	done, cancel := context.WithCancel(context.Background())
-	cancel()
-	for range 100 {
-		if _, err := Call[int](done, s, "q"); !errors.Is(err, context.Canceled) {
-			t.Fatal(err)
-		}
-	}
-	if len(s.calls) != 0 || s.client.calls != 0 {
-		t.Errorf("%d calls left, %d waiting", len(s.calls), s.client.calls)
-	}
-	failed := make(chan error, 1)
-	go func() {
-		_, err := Call[int](context.Background(), s, "q")
-		failed <- err
-	}()
-	for range 101 {
-		w.Next()
-	}
-	w.Reset()
-	if err := <-failed; !errors.Is(err, ErrDisconnected) {
-		t.Errorf("after the end: %v", err)
-	}
-	if _, err := Call[int](context.Background(), s, "q"); !errors.Is(err, ErrDisconnected) {
-		t.Errorf("later: %v", err)
-	}
-}
-
 // TestConcurrent lets events of one socket overlap.
 func TestConcurrent(t *testing.T) {
 	srv := NewServer(nil)
