@@ -104,6 +104,25 @@ async function cell(gen, name, transport) {
     s.removeListener("item", on);
     assert.deepEqual(got, [...Array(200).keys()]);
   });
+  await check("access list", async () => {
+    const refused = { error: { code: "refused", message: "event refused" } };
+    assert.deepEqual(await ack(s, "guarded", 1), [1]);
+    await ack(s, "gate", "lock");
+    assert.deepEqual(await ack(s, "guarded", 1), [refused]);
+    assert.deepEqual(await ack(s, "nosuchevent", 1), [refused]);
+    assert.deepEqual(await ack(s, "ack", 1), [1]);
+    assert.deepEqual(await ack(s, "gate", "allow", "guarded"), [true]);
+    assert.deepEqual(await ack(s, "guarded", 1), [1]);
+    await ack(s, "gate", "lift");
+    await ack(s, "gate", "deny", "guarded", "message");
+    assert.deepEqual(await ack(s, "guarded", 1), [refused]);
+    let heard = false;
+    s.once("message", () => { heard = true; });
+    s.send("unheard");
+    await ack(s, "gate", "lift");
+    assert.equal(heard, false);
+    s.removeAllListeners("message");
+  });
   await check("rooms", async () => {
     const room = `${name} ${transport} ${process.pid}`;
     const o = make().of("/");

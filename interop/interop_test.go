@@ -183,6 +183,15 @@ func TestBundles(t *testing.T) {
 	fill(t, "bundles.mjs", 10)
 }
 
+// TestContract has the TypeScript compiler check the contract that
+// core/typescript writes, as the official client's generics take it.
+func TestContract(t *testing.T) {
+	need(t)
+	if out, err := node(t, "node_modules/typescript/bin/tsc", "-p", "contract").Output(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestRoom has clients of four generations meet in one room.
 func TestRoom(t *testing.T) {
 	need(t)

@@ -66,6 +66,8 @@ func (p *Presence) Mix(n *sio.Namespace) {
 	if event == "" {
 		event = "presence"
 	}
+	// Those who have had the list. A socket gets what is emitted to all a little earlier.
+	room := "\x00" + event
 	n.OnConnected(func(_ context.Context, s *sio.Socket) {
 		m := Member{ID: s.ID()}
 		if p.Who != nil {
@@ -79,8 +81,9 @@ func (p *Presence) Mix(n *sio.Namespace) {
 		h.members[m.ID] = m
 		_ = s.Emit(event, h.list())
 		if h.sockets[m.ID] == 1 {
-			_ = s.Broadcast().Emit(event+"-join", m)
+			_ = s.To(room).Emit(event+"-join", m)
 		}
+		s.Join(room)
 	})
 	n.OnDisconnect(func(_ context.Context, s *sio.Socket, _ sio.Reason) {
 		id, ok := p.as.Get(s)
@@ -93,7 +96,7 @@ func (p *Presence) Mix(n *sio.Namespace) {
 		if h.sockets[id]--; h.sockets[id] == 0 {
 			delete(h.sockets, id)
 			delete(h.members, id)
-			_ = s.Broadcast().Emit(event+"-leave", id)
+			_ = s.To(room).Emit(event+"-leave", id)
 		}
 	})
 }

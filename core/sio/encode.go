@@ -236,7 +236,8 @@ func (e *encoder) fields(v reflect.Value, depth int) error {
 	t := v.Type()
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
+		tag := f.Tag.Get("json")
+		name, opts, _ := strings.Cut(tag, ",")
 		fv := v.Field(i)
 		if f.Anonymous && name == "" {
 			inner := fv
@@ -253,7 +254,7 @@ func (e *encoder) fields(v reflect.Value, depth int) error {
 				continue
 			}
 		}
-		if !f.IsExported() || name == "-" && opts == "" {
+		if !f.IsExported() || tag == "-" {
 			continue
 		}
 		if strings.Contains(opts, "omitempty") && empty(fv) || strings.Contains(opts, "omitzero") && fv.IsZero() {

@@ -23,6 +23,7 @@ type outer struct {
 	Files map[string][]byte `json:"files"`
 	Any   any               `json:"any"`
 	Skip  []byte            `json:"-"`
+	Dash  []byte            `json:"-,"`
 	Ptr   *inner            `json:"ptr"`
 	List  [][]byte          `json:"list"`
 }
@@ -45,7 +46,7 @@ func TestEncode(t *testing.T) {
 		{[]any{[]any{1, []byte{2}}, map[string]any{"b": []byte{3}}}, `["e",[1,{"_placeholder":true,"num":0}],{"b":{"_placeholder":true,"num":1}}]`, 2},
 		{[]any{struct{ A, B int }{1, 2}, []string{"<a>"}}, `["e",{"A":1,"B":2},["<a>"]]`, 0},
 		{[]any{outer{inner: inner{Data: []byte{1}, Name: "n"}, Files: map[string][]byte{"f": {2}}, Any: []byte{3}, Skip: []byte{4}, List: [][]byte{{5}}}},
-			`["e",{"data":{"_placeholder":true,"num":0},"Name":"n","files":{"f":{"_placeholder":true,"num":1}},"any":{"_placeholder":true,"num":2},"ptr":null,"list":[{"_placeholder":true,"num":3}]}]`, 4},
+			`["e",{"data":{"_placeholder":true,"num":0},"Name":"n","files":{"f":{"_placeholder":true,"num":1}},"any":{"_placeholder":true,"num":2},"-":null,"ptr":null,"list":[{"_placeholder":true,"num":3}]}]`, 4},
 		{[]any{Args{raw: []json.RawMessage{[]byte("1"), []byte(`"two"`)}}, 3}, `["e",1,"two",3]`, 0},
 		{[]any{[]byte{9}, Args{raw: []json.RawMessage{[]byte(`{"_placeholder":true,"num":1}`)}, attachments: [][]byte{{0}, {1}}}},
 			`["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, 2},

@@ -193,14 +193,15 @@ func (g *generator) object(t reflect.Type) {
 // fields are the fields of a struct as encoding/json writes them.
 func (g *generator) fields(t reflect.Type) (list []string) {
 	for _, f := range reflect.VisibleFields(t) {
-		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
+		tag := f.Tag.Get("json")
+		name, opts, _ := strings.Cut(tag, ",")
 		options := strings.Split(opts, ",")
 		inner := f.Type
 		if inner.Kind() == reflect.Pointer {
 			inner = inner.Elem()
 		}
 		promoted := f.Anonymous && name == "" && inner.Kind() == reflect.Struct
-		if promoted || !f.IsExported() || name == "-" && opts == "" || hidden(t, f.Index) {
+		if promoted || !f.IsExported() || tag == "-" || hidden(t, f.Index) {
 			continue
 		}
 		if name == "" {

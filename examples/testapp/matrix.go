@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
 )
@@ -60,6 +61,7 @@ func matrix(o *sio.Options) *sio.Server {
 		echoes(n)
 		relays(n)
 		controls(n, gone)
+		gated(n)
 	}
 	return io
 }
@@ -210,4 +212,42 @@ func controls(n *sio.Namespace, gone *ends) {
 		}
 		return nil
 	}))
+}
+
+// gated are the events of the access list, which every event passes.
+func gated(n *sio.Namespace) {
+	gate := acl.NewGate(acl.RecvConnect,
+		"echo", "ack", "ask", "message", "getbin", "binlen", "codes", "text-of", "collect", "collected", "burst",
+		"join", "leave", "say", "say-others", "shout", "shout-others", "kick", "kick-all", "drop", "whoami", "gone", "gate", "boom", "slow")
+	n.Guard(gate)
+	n.OnConnect(func(_ context.Context, s *sio.Socket) error {
+		gate.Lift(s)
+		return nil
+	})
+	n.On("gate", sio.Reply(func(_ context.Context, s *sio.Socket, a sio.Args) (bool, error) {
+		var word string
+		if err := a.Bind(&word); err != nil {
+			return false, err
+		}
+		names := make([]string, a.Len()-1)
+		for i := range names {
+			if err := a.From(i + 1).Bind(&names[i]); err != nil {
+				return false, err
+			}
+		}
+		switch word {
+		case "lock", "reset":
+			gate.Reset(s)
+		case "allow":
+			gate.Allow(s, names...)
+		case "deny":
+			gate.Deny(s, names...)
+		case "lift":
+			gate.Lift(s)
+		default:
+			return false, sio.Errorf("unknown", "no such word")
+		}
+		return true, nil
+	}))
+	n.On("guarded", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error { return ev.Ack(ev.Args) }))
 }
