@@ -141,7 +141,7 @@ func TestCallAll(t *testing.T) {
 	n.On("join", Handle(func(_ context.Context, s *Socket, room string) error { s.Join(room); return nil }))
 	n.On("ask-all", Reply(func(ctx context.Context, s *Socket, _ None) (string, error) { // its own client too
 		answers, err := CallAll[string](ctx, n.To("r"), "who", 1)
-		return show(answers), err
+		return listed(answers), err
 	}))
 	c := serve(t, srv)
 	type client struct {
@@ -190,7 +190,7 @@ func TestCallAll(t *testing.T) {
 	}
 }
 
-func show(answers []Answer[string]) string {
+func listed(answers []Answer[string]) string {
 	var list []string
 	for _, a := range answers {
 		list = append(list, fmt.Sprintf("%s=%s %v", a.ID, a.Value, a.Err))

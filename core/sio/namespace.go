@@ -137,7 +137,7 @@ func (n *Namespace) OnOutgoing(fn func(out Outgoing)) {
 // Outgoing is an event on its way to clients.
 type Outgoing struct {
 	Event  string
-	Args   []any   // as they were given; do not change them
+	Args   []any   // as they were given; what they point to must not be changed
 	Socket *Socket // the receiver; nil when there may be many
 	Rooms  []string
 }

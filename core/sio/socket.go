@@ -3,6 +3,7 @@ package sio
 import (
 	"context"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -156,8 +157,8 @@ func (s *Socket) Emit(event string, args ...any) error {
 }
 
 func (s *Socket) emit(p packet.Packet, event string, args []any) error {
-	if p.Type != packet.Ack {
-		s.ns.outgoing(Outgoing{Event: event, Args: args, Socket: s})
+	if fns := s.ns.handlers().outgoing; len(fns) > 0 && p.Type != packet.Ack {
+		show(fns, Outgoing{Event: event, Args: slices.Clone(args), Socket: s})
 	}
 	e := newEncoder(s.ns.srv.opts.JSON)
 	defer e.free()

@@ -3,6 +3,7 @@ package sio
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/siokit/siokit/core/packet"
 	"github.com/siokit/siokit/core/virtsocket"
@@ -159,7 +160,9 @@ func (t Target) emit(p packet.Packet, event string, args []any) error {
 // send encodes a packet for the target's namespace and sends it to the sockets
 // that each goes through.
 func (t Target) send(p packet.Packet, event string, args []any, each func(func(*Socket))) error {
-	t.ns.outgoing(Outgoing{Event: event, Args: args, Rooms: t.rooms})
+	if fns := t.ns.handlers().outgoing; len(fns) > 0 {
+		show(fns, Outgoing{Event: event, Args: slices.Clone(args), Rooms: t.rooms})
+	}
 	e := newEncoder(t.ns.srv.opts.JSON)
 	defer e.free()
 	if err := e.array(event, true, args); err != nil {
@@ -172,9 +175,10 @@ func (t Target) send(p packet.Packet, event string, args []any, each func(func(*
 	return nil
 }
 
-// outgoing shows an event to the functions of OnOutgoing.
-func (n *Namespace) outgoing(out Outgoing) {
-	for _, fn := range n.handlers().outgoing {
+// show hands an event to the functions of OnOutgoing. Its Args are a copy, or
+// every argument list would live on the heap, watched or not.
+func show(fns []func(out Outgoing), out Outgoing) {
+	for _, fn := range fns {
 		fn(out)
 	}
 }
