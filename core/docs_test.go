@@ -5,7 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -96,6 +98,53 @@ func exportedType(e ast.Expr) bool {
 			return x.IsExported()
 		default:
 			return false
+		}
+	}
+}
+
+// TestSeedsGuide: every row of the migration guide has a link, to a test or
+// example that is there.
+func TestSeedsGuide(t *testing.T) {
+	guide, err := os.ReadFile("../docs/from-gevent-socketio.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\[((?:Test|Example)\w*)\]\(\.\./([^)]+)\)`)
+	rows := 0
+	for _, line := range strings.Split(string(guide), "\n") {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| theirs") || strings.HasPrefix(line, "| ---") {
+			continue
+		}
+		rows++
+		links := link.FindAllStringSubmatch(line, -1)
+		if len(links) == 0 {
+			t.Errorf("a row without a link: %s", line)
+		}
+		for _, l := range links {
+			src, err := os.ReadFile(filepath.Join("..", l[2]))
+			if err != nil || !strings.Contains(string(src), "\nfunc "+l[1]+"(") {
+				t.Errorf("%s: no func %s (%v)", l[2], l[1], err)
+			}
+		}
+	}
+	if rows < 90 {
+		t.Errorf("%d rows", rows)
+	}
+	// The names that applications of the seeds have used.
+	for _, name := range strings.Fields(`socketio_manage environ namespaces request error_handler json_loads json_dumps session ns_name
+		allowed_methods jobs is_method_allowed add_acl_method del_acl_method lift_acl_restrictions get_initial_acl reset_acl
+		process_packet process_event call_method_with_acl call_method initialize recv_message recv_json recv_disconnect
+		recv_connect recv_error error send emit spawn disconnect kill_local_jobs exception_handler_decorator
+		unallowed_event_name method_access_denied no_such_method invalid_method_args invalid_packet no_such_namespace
+		RoomsMixin join leave emit_to_room BroadcastMixin broadcast_event broadcast_event_not_me GLOBAL_NS sessid client_queue
+		server_queue hits heartbeats timeout state connection_established ack_callbacks ack_counter active_ns connected incr_hits
+		heartbeat kill detach put_server_msg put_client_msg get_client_msg get_server_msg get_multiple_client_msgs
+		remove_namespace send_packet _receiver_loop _watcher _heartbeat _heartbeat_timeout resource transports policy_server
+		policy_listener heartbeat_interval heartbeat_timeout close_timeout handler_class ws_handler_class log_file get_socket
+		sockets serve serve_paste autodiscover on_open on_message on_close protocol routes enabled_protocols socket_io_port
+		flash_policy_file flash_policy_port SocketIOServer on_connect recv broadcast session_id`) {
+		if !regexp.MustCompile(`\b` + name + `\b`).Match(guide) {
+			t.Errorf("the guide does not mention %s", name)
 		}
 	}
 }

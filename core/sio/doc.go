@@ -10,7 +10,34 @@
 //
 // [Handle] and [Reply] turn a function into a [Handler]; the types of its
 // arguments decide how an event is decoded. [HandlerFunc] takes raw arguments
-// and acknowledges by hand. [Call] asks the client and waits for its ack.
+// and acknowledges by hand. [Call] asks a client and waits for its ack, [CallAll]
+// asks many and says who did not answer. Messages, which have no event name, go
+// to [Namespace.OnMessage] and [Namespace.OnJSON].
+//
+// In the style of classes a handler is a method: of a type that registers itself
+// as a [Mixin], or, with [Stateful] and [Method], of a value that each socket has
+// of its own. In the blocking style a function serves each socket: [Namespace.Loop]
+// with [Socket.Recv] or [Socket.Events].
+//
+// # Namespaces
+//
+// [Server.Of] is a namespace by its name, [Server.OfPattern] and [Server.OfFunc]
+// stand for many that come and go. [Namespace.OnConnect] may refuse a client, with
+// data; [Namespace.OnConnected] and [Namespace.OnDisconnect] follow its life. A
+// [Key] is a typed place for a value with each socket or namespace.
+//
+// # Access
+//
+// [Namespace.Guard] adds policies of package acl: gates that are opened socket by
+// socket and event by event, rate limits, rules for rooms, compositions. They are
+// asked before anything is decoded, for joining and for every kind of packet. A
+// refusal looks like an event that does not exist.
+//
+// # Middleware
+//
+// At three levels: [Server.UseExchange] around HTTP exchanges, [Server.Use] and
+// [Namespace.Use] around handlers, and more for single events in [Namespace.On].
+// [Namespace.OnIncoming] and [Namespace.OnOutgoing] watch.
 //
 // # Order and concurrency
 //
@@ -28,12 +55,19 @@
 // Only an [*Error] reaches a client, in the ack it asked for or as the event
 // "error". Any other error is logged, and the client is told "internal". A panic
 // is such an error. Events without a handler are answered, when an ack was asked
-// for, with the code "refused".
+// for, with the code "refused". Options.OnError is told of each as an [Incident].
 //
 // # Rooms
 //
-// A [Target] is a choice of sockets: [Namespace.To], [Socket.To],
-// [Socket.Broadcast]. An event to many is encoded once.
+// A [Target] is a choice of sockets: [Namespace.To], [Namespace.All], [Socket.To],
+// [Socket.Broadcast]. An event to many is encoded once. What clients may do about
+// rooms themselves is in package mixin.
+//
+// # Contract
+//
+// [Describe] says which events there are, with the types of arguments and acks;
+// [Emits] and [Asks] declare those of the server. Package typescript writes all of
+// it for the official client.
 //
 // # Client generations
 //
