@@ -33,8 +33,8 @@ const (
 type client struct {
 	srv     *Server
 	vs      *virtsocket.Socket
-	rules   *dialect.Rules
 	req     *Request
+	conn    *Conn // once somebody asks; guarded by mu
 	dec     packet.Decoder
 	timeout wheel.Timer // until the first namespace is joined
 
@@ -57,10 +57,12 @@ type task struct {
 	last   bool // the connection has ended, and everything before it is done
 }
 
+func (c *client) rules() *dialect.Rules { return c.vs.Dialect().Rules() }
+
 // Opened implements virtsocket.Handler: in the older protocols the server
 // connects the default namespace by itself.
 func (c *client) Opened() {
-	if !c.rules.ImplicitConnect {
+	if !c.rules().ImplicitConnect {
 		return
 	}
 	t := task{p: &packet.Packet{Type: packet.Connect, Namespace: "/"}}
@@ -266,7 +268,7 @@ func (c *client) forget(s *Socket) {
 
 // stray answers a packet for a namespace that the client has not joined.
 func (c *client) stray(path string) Reason {
-	if !c.rules.Lenient {
+	if !c.rules().Lenient {
 		return ForcedServer
 	}
 	in := Incident{Name: IncidentNoNamespace, Namespace: path, Where: path}
@@ -296,7 +298,7 @@ func (c *client) packet(p *packet.Packet) Reason {
 	switch p.Type {
 	case packet.Connect:
 		if s != nil && s.state.Load() != stateDisconnected {
-			if c.rules.Lenient {
+			if c.rules().Lenient {
 				return 0
 			}
 			return ForcedServer
@@ -306,7 +308,7 @@ func (c *client) packet(p *packet.Packet) Reason {
 		}
 		return c.connect(p)
 	case packet.Disconnect:
-		if c.rules.RootEnds && p.Namespace == "/" {
+		if c.rules().RootEnds && p.Namespace == "/" {
 			return ClientNamespace
 		}
 		if s == nil {
@@ -380,6 +382,7 @@ func (c *client) connect(p *packet.Packet) Reason {
 		return 0
 	}
 	c.srv.hub.Wheel().Stop(&c.timeout)
+	c.joinRooms(s)
 	// Before the answer: a client that has it must not miss the next broadcast.
 	// Until the answer is out, what is sent to the socket waits behind it.
 	ns.rooms.add(s)
@@ -569,6 +572,9 @@ func (c *client) Closed(r Reason) {
 	go func() {
 		c.mu.Lock()
 		c.closed = true
+		if c.conn != nil {
+			c.conn.cancel()
+		}
 		// Events that wait are not handled any more; ends are.
 		c.inbox = slices.DeleteFunc(c.inbox, func(t task) bool { return t.p != nil })
 		c.bytes = 0

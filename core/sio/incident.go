@@ -15,7 +15,7 @@ type Incident struct {
 	Namespace string
 	// Socket is nil when there is none, as for IncidentNoNamespace.
 	Socket *Socket
-	// Request is the client's; nil for a panic before there is one.
+	// Request is the client's.
 	Request *Request
 	// Stack is the stack of a panic.
 	Stack []byte

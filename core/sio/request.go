@@ -24,7 +24,9 @@ type Request struct {
 	Values       map[string]any       // what the adapter's Keep picked
 }
 
-func newRequest(x host.Exchange) *Request {
+// NewRequest copies the request of an exchange. It is for code that looks at
+// requests beyond the first, inside Conn.OnExchange.
+func NewRequest(x host.Exchange) *Request {
 	r := &Request{
 		Method:     x.Method(),
 		RawQuery:   x.RawQuery(),

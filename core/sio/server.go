@@ -273,26 +273,26 @@ func pathValues(r *http.Request, pattern string) map[string]string {
 
 // accept decides about a handshake.
 func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (h virtsocket.Handler, ref *dialect.Refusal) {
+	c := &client{srv: s, vs: vs, req: NewRequest(x), dec: vs.Dialect().NewDecoder()}
 	defer func() {
 		if p := recover(); p != nil {
+			c.refusedHandshake()
 			stack := debug.Stack()
 			s.opts.Logger.Error("siokit: panic", "in", "OnHandshake", "panic", p, "stack", string(stack))
-			s.report(Incident{Name: IncidentPanic, Err: fmt.Errorf("panic: %v", p), Where: "OnHandshake", Stack: stack})
+			s.report(Incident{Name: IncidentPanic, Err: fmt.Errorf("panic: %v", p), Where: "OnHandshake", Request: c.req, Stack: stack})
 			h, ref = nil, &dialect.Refusal{Code: dialect.Forbidden, Status: http.StatusInternalServerError, Message: "internal error"}
 		}
 	}()
-	c := &client{srv: s, vs: vs, rules: vs.Dialect().Rules(), req: newRequest(x), dec: vs.Dialect().NewDecoder()}
 	if s.opts.OnHandshake != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), s.opts.ConnectTimeout)
+		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), openingKey{}, c), s.opts.ConnectTimeout)
 		defer cancel()
 		if err := s.opts.OnHandshake(ctx, c.req, x); err != nil {
-			var e *Error
-			if !errors.As(err, &e) {
+			if e := (*Error)(nil); !errors.As(err, &e) {
 				s.opts.Logger.Error("siokit: OnHandshake failed", "error", err)
 				s.report(Incident{Name: IncidentFailed, Err: err, Where: "OnHandshake", Request: c.req})
-				return nil, &dialect.Refusal{Code: dialect.Forbidden}
 			}
-			return nil, &dialect.Refusal{Code: dialect.Forbidden, Message: e.Message}
+			c.refusedHandshake()
+			return nil, forbidden(err)
 		}
 	}
 	s.running.add()

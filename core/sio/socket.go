@@ -63,6 +63,10 @@ func (s *Socket) Namespace() *Namespace { return s.ns }
 // Request is a copy of the request that opened the connection.
 func (s *Socket) Request() *Request { return s.client.req }
 
+// Conn is the connection that the socket shares with those of the same client in
+// other namespaces.
+func (s *Socket) Conn() *Conn { return s.client.connection() }
+
 // Query is what the client has put behind the namespace's name when it
 // connected, as clients before 3.0 do ("/chat?token=x"). The query of the
 // handshake is that of Request. It is empty when there was none; every call parses
@@ -345,7 +349,7 @@ func (s *Socket) disconnect(r Reason, tell bool) bool {
 	}
 	if tell {
 		said := s.client.send(&packet.Packet{Type: packet.Disconnect, Namespace: s.ns.path})
-		if !said || s.client.rules.RootEnds && s.ns.path == "/" {
+		if !said || s.client.rules().RootEnds && s.ns.path == "/" {
 			s.client.vs.Close(r)
 		}
 	}

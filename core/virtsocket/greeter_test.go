@@ -67,6 +67,8 @@ type counter struct{ closed *atomic.Int64 }
 
 func (*counter) Opened() {}
 
+func (*counter) Visit(host.Exchange) *dialect.Refusal { return nil }
+
 func (*counter) Message(bool, []byte, bool) Reason { return 0 }
 
 func (c *counter) Closed(Reason) { c.closed.Add(1) }

@@ -50,6 +50,9 @@ type Options struct {
 
 // Handler handles what one virtual socket receives.
 type Handler interface {
+	// Visit is asked about every request of the session after the first one; a
+	// refusal ends the session.
+	Visit(x host.Exchange) *dialect.Refusal
 	// Opened is called once, when the session has its first transport. What is
 	// sent from now on follows the first message.
 	Opened()
@@ -171,6 +174,11 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 		h.opts.Origins.headers(x)
 		_ = x.Reply(http.StatusOK, nil)
 	case known:
+		if ref := s.handler.Visit(x); ref != nil {
+			s.Drop()
+			h.refuse(x, d, ref)
+			return
+		}
 		s.serve(x, req)
 	case d.Stranger() != nil:
 		h.stranger(x, d, req)

@@ -95,6 +95,8 @@ type recorder struct {
 
 func (*recorder) Opened() {}
 
+func (*recorder) Visit(host.Exchange) *dialect.Refusal { return nil }
+
 func (r *recorder) Message(_ bool, data []byte, _ bool) Reason {
 	r.got = append(r.got, string(data))
 	if r.handle != nil {

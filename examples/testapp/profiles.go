@@ -129,4 +129,6 @@ func (e echo) Message(binary bool, data []byte, _ bool) virtsocket.Reason {
 
 func (echo) Opened() {}
 
+func (echo) Visit(host.Exchange) *dialect.Refusal { return nil }
+
 func (echo) Closed(virtsocket.Reason) {}
