@@ -1,0 +1,127 @@
+// Package scsbridge is the backend of the session bridge for alexedwards/scs.
+//
+//	sm := scs.New()
+//	bridge := sessionbridge.New(scsbridge.New(sm), nil)
+//
+// The route of the socket must stay outside of LoadAndSave: around a held poll it
+// would save, when the poll ends, what the session was when it began, and so undo
+// a logout. A handshake inside of it is refused.
+package scsbridge
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/alexedwards/scs/v2"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/sessionbridge"
+)
+
+// Backend keeps to one session manager.
+type Backend struct{ sm *scs.SessionManager }
+
+var (
+	_ sessionbridge.Backend   = (*Backend)(nil)
+	_ sessionbridge.Inspector = (*Backend)(nil)
+)
+
+// New returns the backend for a session manager.
+func New(sm *scs.SessionManager) *Backend { return &Backend{sm} }
+
+// Identify implements sessionbridge.Backend.
+func (b *Backend) Identify(r *sio.Request) (string, error) {
+	c, err := r.Cookie(b.sm.Cookie.Name)
+	if err != nil || c.Value == "" {
+		return "", sessionbridge.ErrNoSession
+	}
+	return c.Value, nil
+}
+
+// bare is a context without values: with a session in it, scs would not look
+// into its store.
+type bare struct{ context.Context }
+
+func (bare) Value(any) any { return nil }
+
+// open loads a session by its token.
+func (b *Backend) open(ctx context.Context, id string) (context.Context, error) {
+	ctx, err := b.sm.Load(bare{ctx}, id)
+	if err != nil {
+		return nil, err
+	}
+	if b.sm.Token(ctx) == "" {
+		return nil, sessionbridge.ErrDestroyed
+	}
+	return ctx, nil
+}
+
+// Load implements sessionbridge.Backend.
+func (b *Backend) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
+	ctx, err := b.open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	v := sessionbridge.Values{}
+	for _, k := range b.sm.Keys(ctx) {
+		v[k] = b.sm.Get(ctx, k)
+	}
+	return v, nil
+}
+
+// Save implements sessionbridge.Backend.
+func (b *Backend) Save(ctx context.Context, id string, v sessionbridge.Values) error {
+	ctx, err := b.open(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, k := range b.sm.Keys(ctx) {
+		if _, kept := v[k]; !kept {
+			b.sm.Remove(ctx, k)
+		}
+	}
+	for k, value := range v {
+		b.sm.Put(ctx, k, value)
+	}
+	_, _, err = b.sm.Commit(ctx)
+	return err
+}
+
+// Delete implements sessionbridge.Backend.
+func (b *Backend) Delete(ctx context.Context, id string) error {
+	ctx, err := b.open(ctx, id)
+	if errors.Is(err, sessionbridge.ErrDestroyed) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return b.sm.Destroy(ctx)
+}
+
+// Inspect implements sessionbridge.Inspector: it refuses exchanges inside of
+// LoadAndSave.
+func (b *Backend) Inspect(x host.Exchange) error {
+	var r *http.Request
+	switch native := x.Native().(type) {
+	case *http.Request:
+		r = native
+	case interface{ Request() *http.Request }:
+		r = native.Request()
+	default:
+		return nil
+	}
+	if b.loaded(r.Context()) {
+		return errors.New("scsbridge: the socket is mounted inside of scs.LoadAndSave, which would undo logouts; mount it outside")
+	}
+	return nil
+}
+
+// loaded reports whether LoadAndSave has put a session into ctx: without one scs
+// panics.
+func (b *Backend) loaded(ctx context.Context) (yes bool) {
+	defer func() { yes = recover() == nil }()
+	b.sm.Status(ctx)
+	return true
+}

@@ -1,0 +1,123 @@
+// Package sessionbridge shows the web session of the host framework to the
+// namespaces, live: read, change, log out, rotate.
+//
+//	bridge := sessionbridge.New(backend, nil)
+//	io := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
+//	...
+//	bridge.Logout(ctx, id)                     // in the host's logout handler
+//
+// In a handler:
+//
+//	sess, ok := sessionbridge.From(s)
+//	user := sess.Get("user")
+//	err := sess.Update(ctx, func(v sessionbridge.Values) error { v["seen"] = time.Now().Unix(); return nil })
+//
+// # What it promises
+//
+// A session is known by its id alone; no object of the framework is kept. The
+// bridge never creates a session and never brings one back that was destroyed.
+// Update loads, changes and saves in one step, and tries again when somebody else
+// was faster; there is no plain Save, which would invite saving stale data.
+//
+// Every HTTP request of a connection is compared with its handshake: with another
+// session, or none, it is refused and the connection is dropped, so that the client
+// comes back with what it has now.
+//
+// # What it cannot do
+//
+// An HTTP handler that has loaded the session before an Update and saves after it
+// overwrites it: the libraries save everything. Bridge.Guard, or Lock, around such
+// handlers prevents it in one process; several need a store with CompareAndSwapper.
+// A new session cannot be made from a socket, and the cookie of one cannot be
+// renewed: the page does that. Sessions whose values live in the cookie itself are
+// read-only (ErrReadOnly), and logging out of one cannot be enforced: its old cookie
+// stays valid.
+//
+// The route of the socket must stay outside of middleware that saves sessions by
+// itself after the handler, such as LoadAndSave of scs.
+package sessionbridge
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/sio"
+)
+
+// Errors of sessions and backends.
+var (
+	// ErrNoSession: the request carries no session.
+	ErrNoSession = errors.New("sessionbridge: the request carries no session")
+	// ErrDestroyed: the session is gone, by logout, expiry, or a change of its id.
+	ErrDestroyed = errors.New("sessionbridge: the session is gone")
+	// ErrReadOnly: the values live in a cookie, and no answer is left to carry it.
+	ErrReadOnly = errors.New("sessionbridge: the session lives in a cookie, which a socket cannot change")
+	// ErrConflict: the session was changed by others again and again.
+	ErrConflict = errors.New("sessionbridge: the session keeps changing")
+)
+
+// Values are what a session holds.
+type Values map[string]any
+
+// Backend knows one session library. It never creates a session and never brings
+// one back. All methods are safe for concurrent use.
+type Backend interface {
+	// Identify returns the id of the session that a request carries, without
+	// asking the store, or ErrNoSession.
+	Identify(r *sio.Request) (id string, err error)
+	// Load returns the values of a session, which are the caller's, or
+	// ErrDestroyed.
+	Load(ctx context.Context, id string) (Values, error)
+	// Save replaces the values of a session, or returns ErrDestroyed when there
+	// is none with this id any more.
+	Save(ctx context.Context, id string, v Values) error
+	// Delete destroys a session. One that is gone already is no error.
+	Delete(ctx context.Context, id string) error
+}
+
+// CompareAndSwapper is a Backend whose store can save on condition that nobody
+// else has: then Update is safe among several processes, and against HTTP handlers.
+type CompareAndSwapper interface {
+	// LoadVersion is Load, with a version that changes at every save.
+	LoadVersion(ctx context.Context, id string) (v Values, version string, err error)
+	// SaveIf is Save, or returns ErrConflict when the version is another one.
+	SaveIf(ctx context.Context, id, version string, v Values) error
+}
+
+// CookieBackend is a Backend whose values live in the cookie. Its Identify
+// returns a value that is the same as long as the cookie means the same visitor;
+// Load, Save and Delete are not called.
+type CookieBackend interface {
+	// Decode returns the values in a request's cookie, or ErrNoSession.
+	Decode(r *sio.Request) (Values, error)
+}
+
+// Toucher is a Backend that can put off a session's expiry without changing it.
+type Toucher interface {
+	// Touch counts as a use of the session; ErrDestroyed when it is gone.
+	Touch(ctx context.Context, id string) error
+}
+
+// Inspector is a Backend that can see at a handshake that the host is set up in a
+// way that breaks sessions.
+type Inspector interface {
+	// Inspect returns an error that says what is wrong. The handshake is refused,
+	// and the error logged.
+	Inspect(x host.Exchange) error
+}
+
+// Room is the name of the room that every socket of a session is in, in each of
+// its namespaces. It does not show the id, which is a secret.
+func Room(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return "session:" + base64.RawURLEncoding.EncodeToString(sum[:15])
+}
+
+var key = sio.NewKey[*Session]("sessionbridge")
+
+// From returns the session behind a socket; ok is false when its handshake
+// carried none.
+func From(s *sio.Socket) (sess *Session, ok bool) { return key.Get(s.Conn()) }
