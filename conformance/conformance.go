@@ -23,6 +23,7 @@ import (
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
+	"github.com/siokit/siokit/sessionbridge"
 )
 
 // Config is what a case wants of its host.
@@ -30,6 +31,8 @@ type Config struct {
 	Path string // mount point, such as "/socket.io"
 	Addr string // where to listen; "" means any free port on 127.0.0.1
 	TLS  bool   // encrypt; Listen does
+	// Bridge makes the session bridge for the host's sessions. Set by RunSessions.
+	Bridge func(be sessionbridge.Backend) *sessionbridge.Bridge
 }
 
 // Host is a running host.
@@ -139,6 +142,7 @@ type Context struct {
 
 	run     *run
 	opts    sio.Options
+	config  Config
 	stopped bool
 	app     *app
 }
@@ -150,7 +154,9 @@ func (c *Context) Start(addr string) {
 	o := c.opts
 	c.Server = sio.NewServer(&o)
 	c.app = newApp(c.Server)
-	c.Host = c.run.factory(c.T, c.Server, Config{Path: mount, Addr: addr, TLS: c.run.tls})
+	cfg := c.config
+	cfg.Path, cfg.Addr, cfg.TLS = mount, addr, c.run.tls
+	c.Host = c.run.factory(c.T, c.Server, cfg)
 	c.Client = wire.New(c.T, c.Host.URL, mount+"/")
 	c.stopped = false
 }

@@ -3,15 +3,25 @@ module github.com/siokit/siokit/examples
 go 1.25.0
 
 require (
+	github.com/alexedwards/scs/v2 v2.9.0
+	github.com/gin-contrib/sessions v1.0.4
 	github.com/gin-gonic/gin v1.12.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/gofiber/fiber/v2 v2.52.15
+	github.com/gorilla/sessions v1.4.0
+	github.com/labstack/echo-contrib v0.50.1
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/siokit/siokit v0.0.0
 	github.com/siokit/siokit/adapters/chi v0.0.0
 	github.com/siokit/siokit/adapters/echo v0.0.0
 	github.com/siokit/siokit/adapters/fiber v0.0.0
 	github.com/siokit/siokit/adapters/gin v0.0.0
+)
+
+require (
+	github.com/gorilla/context v1.1.2 // indirect
+	github.com/gorilla/securecookie v1.1.2 // indirect
+	golang.org/x/time v0.15.0 // indirect
 )
 
 require (
@@ -47,6 +57,9 @@ require (
 	github.com/quic-go/quic-go v0.59.1 // indirect
 	github.com/rivo/uniseg v0.2.0 // indirect
 	github.com/savsgio/gotils v0.0.0-20240704082632-aef3928b8a38 // indirect
+	github.com/siokit/siokit/sessionbridge/fiber v0.0.0
+	github.com/siokit/siokit/sessionbridge/gorilla v0.0.0
+	github.com/siokit/siokit/sessionbridge/scs v0.0.0
 	github.com/twitchyliquid64/golang-asm v0.15.1 // indirect
 	github.com/ugorji/go/codec v1.3.1 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
@@ -58,7 +71,7 @@ require (
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
-	google.golang.org/protobuf v1.36.10 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
 )
 
 replace (
@@ -68,3 +81,9 @@ replace (
 	github.com/siokit/siokit/adapters/fiber => ../adapters/fiber
 	github.com/siokit/siokit/adapters/gin => ../adapters/gin
 )
+
+replace github.com/siokit/siokit/sessionbridge/gorilla => ../sessionbridge/gorilla
+
+replace github.com/siokit/siokit/sessionbridge/scs => ../sessionbridge/scs
+
+replace github.com/siokit/siokit/sessionbridge/fiber => ../sessionbridge/fiber

@@ -205,13 +205,6 @@ func (s *Server) list() []*Namespace {
 	return list
 }
 
-// namespace returns a namespace that exists, or nil.
-func (s *Server) namespace(path string) *Namespace {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.namespaces[path]
-}
-
 // ServeExchange implements host.Handler.
 func (s *Server) ServeExchange(x host.Exchange) { (*s.entry.Load()).ServeExchange(x) }
 

@@ -23,9 +23,10 @@ type outer struct {
 	Files map[string][]byte `json:"files"`
 	Any   any               `json:"any"`
 	Skip  []byte            `json:"-"`
-	Dash  []byte            `json:"-,"`
-	Ptr   *inner            `json:"ptr"`
-	List  [][]byte          `json:"list"`
+	//lint:ignore SA5008 the tag is what is tested
+	Dash []byte   `json:"-,"`
+	Ptr  *inner   `json:"ptr"`
+	List [][]byte `json:"list"`
 }
 
 // TestEncode: the forms that JSON.stringify gives, with attachments in

@@ -36,8 +36,8 @@ type Message struct {
 	Inner    base            `json:"inner"`
 	Flags    [2]bool         `json:"flags"`
 	Hidden   string          `json:"-"`
-	Dash     string          `json:"-,"`
-	internal int
+	//lint:ignore SA5008 the tag is what is tested
+	Dash string `json:"-,"`
 }
 
 // server has an event of every shape.

@@ -37,7 +37,7 @@ func main() {
 }
 
 func run(adapter, addr string) error {
-	h, err := hosts.New(adapter)
+	h, err := hosts.New(adapter, "none")
 	if err != nil {
 		return err
 	}

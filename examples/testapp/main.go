@@ -21,6 +21,7 @@ import (
 
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/examples/internal/hosts"
+	"github.com/siokit/siokit/sessionbridge"
 )
 
 type config struct {
@@ -35,7 +36,7 @@ func main() {
 	flag.StringVar(&c.profile, "profile", "matrix", "which contract: matrix, protocol, load")
 	flag.StringVar(&c.transports, "transports", "all", "enabled transports, comma-separated, or all")
 	flag.StringVar(&c.origins, "origins", "*", `allowed origins, comma-separated; "*" reflects any`)
-	flag.StringVar(&c.session, "session", "none", "session routes and bridge: none")
+	flag.StringVar(&c.session, "session", "none", "session routes and bridge: memory, gorilla, scs, fiber, none")
 	flag.Parse()
 	if err := run(c); err != nil {
 		log.Fatal(err)
@@ -43,14 +44,16 @@ func main() {
 }
 
 func run(c config) error {
-	if c.session != "none" {
-		return fmt.Errorf("-session %s: the session bridge is not there yet", c.session)
-	}
-	h, err := hosts.New(c.adapter)
+	h, err := hosts.New(c.adapter, c.session)
 	if err != nil {
 		return err
 	}
-	app, err := newApp(c)
+	var bridge *sessionbridge.Bridge
+	if h.Backend != nil {
+		bridge = sessionbridge.New(h.Backend, nil)
+		h.Routes(bridge)
+	}
+	app, err := newApp(c, bridge)
 	if err != nil {
 		return err
 	}

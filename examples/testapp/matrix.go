@@ -30,11 +30,15 @@ func matrix(o *sio.Options) *sio.Server {
 	o.CloseTimeout, o.PollDuration = 3*time.Second, time.Second
 	o.MaxPayload = 5_000_000
 	o.MaxQueueBytes = 64 << 20
-	o.OnHandshake = func(_ context.Context, r *sio.Request, _ host.Exchange) error {
+	next := o.OnHandshake
+	o.OnHandshake = func(ctx context.Context, r *sio.Request, x host.Exchange) error {
 		if r.Query().Get("deny") == "1" {
 			return &sio.Error{Message: "Forbidden"}
 		}
-		return nil
+		if next == nil {
+			return nil
+		}
+		return next(ctx, r, x)
 	}
 	io := sio.NewServer(o)
 	var serial atomic.Int64

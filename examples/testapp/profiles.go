@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/siokit/siokit/core/dialect"
@@ -16,6 +18,7 @@ import (
 	"github.com/siokit/siokit/core/transport/polling"
 	"github.com/siokit/siokit/core/transport/websocket"
 	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/sessionbridge"
 )
 
 // app is one profile: what is mounted where.
@@ -35,16 +38,23 @@ func (a *app) shutdown(ctx context.Context) error {
 	return a.io.Shutdown(ctx)
 }
 
-func newApp(c config) (*app, error) {
+// newApp builds a profile; bridge is nil without sessions.
+func newApp(c config, bridge *sessionbridge.Bridge) (*app, error) {
 	o, err := c.options()
 	if err != nil {
 		return nil, err
 	}
+	if bridge != nil {
+		o.OnHandshake = bridge.OnHandshake
+	}
 	a := &app{mounts: map[string]host.Handler{}}
+	namespaces := []string{"/"}
 	switch c.profile {
 	case "matrix":
+		namespaces = append(namespaces, "/chat", "/secret")
 		a.io = matrix(o)
 	case "protocol":
+		namespaces = append(namespaces, "/custom")
 		a.io = protocol(o)
 		a.engine = engine(o)
 		a.mounts["/engine.io"] = a.engine
@@ -53,8 +63,45 @@ func newApp(c config) (*app, error) {
 	default:
 		return nil, fmt.Errorf("-profile: unknown profile %q", c.profile)
 	}
+	if bridge != nil {
+		for _, path := range namespaces {
+			sessions(a.io.Of(path))
+		}
+	}
 	a.mounts[c.mount] = a.io
 	return a, nil
+}
+
+// sessions are the events that read and write the web session.
+func sessions(n *sio.Namespace) {
+	n.On("sess-get", sio.Reply(func(ctx context.Context, s *sio.Socket, key string) (any, error) {
+		sess, ok := sessionbridge.From(s)
+		if !ok || sess.Reload(ctx) != nil {
+			return nil, nil
+		}
+		return sess.Get(key), nil
+	}))
+	n.On("sess-set", sio.Reply(func(ctx context.Context, s *sio.Socket, a sio.Args2[string, string]) (bool, error) {
+		sess, ok := sessionbridge.From(s)
+		if !ok {
+			return false, sio.Errorf("no_session", "there is no session")
+		}
+		err := sess.Update(ctx, func(v sessionbridge.Values) error {
+			v[a.A] = a.B
+			return nil
+		})
+		if errors.Is(err, sessionbridge.ErrDestroyed) {
+			return false, sio.Errorf("destroyed", "the session has ended")
+		}
+		return true, err
+	}))
+	n.On("sess-id", sio.Reply(func(_ context.Context, s *sio.Socket, _ sio.None) (any, error) {
+		sess, ok := sessionbridge.From(s)
+		if !ok {
+			return nil, nil
+		}
+		return strings.TrimPrefix(sessionbridge.Room(sess.ID()), "session:"), nil
+	}))
 }
 
 // load is the contract of load generators.

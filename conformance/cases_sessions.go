@@ -1,0 +1,232 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/sessionbridge"
+)
+
+// sessionCase is one of RunSessions.
+type sessionCase struct {
+	name string
+	only string // the transport that it is about; "" means all
+	run  func(c *sessionContext)
+}
+
+var update = func(v sessionbridge.Values) error {
+	v["late"] = "1"
+	return nil
+}
+
+var sessionCases = []sessionCase{
+	{name: "none-at-handshake", run: func(c *sessionContext) {
+		tb := c.browser().tab()
+		c.Want("get", tb.ask("get", "user"), `[{"error":{"code":"none","message":"no session"}}]`)
+	}},
+	{name: "loaded-at-handshake", run: func(c *sessionContext) {
+		tb := c.login("ann").tab()
+		c.Want("user", tb.ask("peek", "user"), `["ann"]`)
+		c.Want("nothing", tb.ask("peek", "nothing"), `[null]`)
+	}},
+	{name: "socket-write-seen-by-http", run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		c.Want("set", tb.ask("set", "n", "100"), `[true]`)
+		c.Want("HTTP", b.get("/get", "key=n"), "200 100")
+		c.Want("the rest", b.get("/who", ""), "200 ann")
+		c.Want("socket", tb.ask("peek", "n"), `["100"]`)
+	}},
+	{name: "http-write-seen-after-reload", run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		c.Want("before", tb.ask("peek", "n"), `[null]`)
+		c.Want("HTTP", b.post("/set", "key", "n", "value", "7"), "200 ok")
+		c.Want("as it was loaded", tb.ask("peek", "n"), `[null]`)
+		c.Want("loaded again", tb.ask("get", "n"), `["7"]`)
+	}},
+	{name: "update-after-logout-fails", run: func(c *sessionContext) {
+		b := c.login("ann")
+		b.tab()
+		sess := c.session()
+		c.Want("logout", b.post("/logout"), "200 ok")
+		if err := sess.Update(context.Background(), update); !errors.Is(err, sessionbridge.ErrDestroyed) {
+			c.T.Errorf("Update: %v", err)
+		}
+		select {
+		case <-sess.Done():
+		case <-time.After(time.Second):
+			c.T.Error("Done is not closed")
+		}
+		c.Want("values", len(sess.Snapshot()), 0)
+	}},
+	{name: "logout-not-resurrected-by-update", run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		old := b.jarCopy()
+		sess := c.session()
+		c.Want("logout", b.post("/logout", "quiet", "1"), "200 ok")
+		if err := sess.Update(context.Background(), update); !errors.Is(err, sessionbridge.ErrDestroyed) {
+			c.T.Errorf("Update: %v", err)
+		}
+		tb.ended()
+		b.use(old)
+		c.Want("the old cookie", b.get("/who", ""), "200 anonymous")
+	}},
+	{name: "logout-not-resurrected-by-socket-end", run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		c.Want("set", tb.ask("set", "x", "1"), `[true]`)
+		old := b.jarCopy()
+		c.Want("logout", b.post("/logout", "quiet", "1"), "200 ok")
+		tb.close()
+		c.Eventually("the socket has ended", func() bool { return c.Server.Stats().Sockets == 0 })
+		b.use(old)
+		c.Want("the old cookie", b.get("/who", ""), "200 anonymous")
+	}},
+	{name: "logout-not-resurrected-by-held-poll", only: "polling", run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		old := b.jarCopy()
+		held := tb.poll.Hold()
+		c.heldPoll()
+		c.Want("logout", b.post("/logout", "quiet", "1"), "200 ok")
+		_ = c.Server.Of("/").Emit("x")
+		a := <-held
+		c.Want("poll", a, `200 42["x"]`)
+		c.Want("no cookie on the poll", a.Header.Values("Set-Cookie"), "[]")
+		b.use(old)
+		c.Want("the old cookie", b.get("/who", ""), "200 anonymous")
+	}},
+	{name: "http-write-during-held-poll-survives", only: "polling", run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		held := tb.poll.Hold()
+		c.heldPoll()
+		c.Want("HTTP", b.post("/set", "key", "n", "value", "100"), "200 ok")
+		_ = c.Server.Of("/").Emit("x")
+		<-held
+		c.Want("afterwards", b.get("/get", "key=n"), "200 100")
+	}},
+	{name: "logout-disconnects-all-tabs", run: func(c *sessionContext) {
+		ann, bob := c.login("ann"), c.login("bob")
+		tabs := []*tab{ann.tab(), ann.tabOver("websocket"), ann.tabOver("polling")}
+		other := bob.tab()
+		c.Want("logout", ann.post("/logout"), "200 ok")
+		for _, tb := range tabs {
+			tb.ended()
+		}
+		c.Want("another browser", other.ask("get", "user"), `["bob"]`)
+		again := ann.tab() // comes back, as nobody
+		c.Want("after the logout", again.ask("get", "user"), `[{"error":{"code":"none","message":"no session"}}]`)
+	}},
+	{name: "revalidate-notices-silent-expiry", run: func(c *sessionContext) {
+		ann, bob := c.login("ann"), c.login("bob")
+		one, two, other := ann.tab(), ann.tab(), bob.tab()
+		c.Want("nothing to end", c.bridge.Revalidate(context.Background()), 0)
+		c.Want("logout", ann.post("/logout", "quiet", "1"), "200 ok")
+		c.Want("ended", c.bridge.Revalidate(context.Background()), 1)
+		one.ended()
+		two.ended()
+		c.Want("another browser", other.ask("get", "user"), `["bob"]`)
+	}},
+	{name: "rotation-disconnects-old-id", run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		sess := c.session()
+		old := sess.ID()
+		c.Want("rotate", b.post("/rotate"), "200 ok")
+		tb.ended()
+		if err := sess.Reload(context.Background()); !errors.Is(err, sessionbridge.ErrDestroyed) {
+			c.T.Errorf("the old session: %v", err)
+		}
+		tb = b.tab()
+		c.Want("the new one", tb.ask("get", "user"), `["ann"]`)
+		if c.session().ID() == old {
+			c.T.Error("the id is the same")
+		}
+	}},
+	{name: "concurrent-updates-two-tabs", run: func(c *sessionContext) {
+		b := c.login("ann")
+		one, two := b.tab(), b.tab()
+		const each = 50
+		var wg sync.WaitGroup
+		for _, tb := range []*tab{one, two} {
+			wg.Go(func() {
+				for range each {
+					if got := tb.ask("inc", "n"); got != "[true]" {
+						c.T.Errorf("inc: %s", got)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		c.Want("in the store", b.get("/get", "key=n"), fmt.Sprintf("200 %d", 2*each))
+	}},
+	{name: "poll-with-foreign-session-refused", only: "polling", run: func(c *sessionContext) {
+		for what, other := range map[string]*browser{"another user's": c.login("bob"), "none": c.browser()} {
+			ann := c.login("ann")
+			tb := ann.tab()
+			stolen := *tb.poll
+			stolen.Client = other.Client
+			c.Want(what, stolen.Get().Status, 403)
+			tb.ended()
+		}
+		ann, bob := c.login("ann"), c.login("bob")
+		tb := ann.tab()
+		stolen := *tb.poll
+		stolen.Client = bob.Client
+		if w, a := stolen.Upgrade("EIO=4&transport=websocket&sid="+stolen.Open.SID, ""); w != nil || a.Status != 403 {
+			c.T.Errorf("upgrade with another session: %v", a)
+		}
+		tb.ended()
+	}},
+	{name: "other-users-response-never-carries-cookie", run: func(c *sessionContext) {
+		const users, rounds = 8, 10
+		var wg sync.WaitGroup
+		for i := range users {
+			user := fmt.Sprintf("user%d", i)
+			b := c.login(user)
+			wg.Go(func() {
+				tb := b.tab()
+				for range rounds {
+					if got := tb.ask("inc", "n"); got != "[true]" {
+						c.T.Errorf("inc: %s", got)
+					}
+					before := b.cookies()
+					if got := b.get("/who", ""); got != "200 "+user {
+						c.T.Errorf("%s is %s", user, got)
+					}
+					if tb.poll == nil {
+						continue
+					}
+					if a := tb.poll.Post(`42["inc","m"]`); len(a.Header.Values("Set-Cookie")) > 0 {
+						c.T.Errorf("a poll's answer sets %q; the cookies were %q", a.Header.Values("Set-Cookie"), before)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}},
+}
+
+// heldPoll waits until a poll is held. Nothing tells from outside.
+func (c *sessionContext) heldPoll() { time.Sleep(50 * time.Millisecond) }
+
+func (b *browser) jarCopy() map[string]string {
+	m := make(map[string]string, len(b.jar))
+	for k, v := range b.jar {
+		m[k] = v
+	}
+	return m
+}
+
+// use puts back cookies that the host has taken away.
+func (b *browser) use(jar map[string]string) {
+	b.jar = jar
+	b.site.Head.Set("Cookie", b.cookies())
+}

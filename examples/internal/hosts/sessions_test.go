@@ -1,0 +1,50 @@
+package hosts_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/siokit/siokit/conformance"
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/examples/internal/hosts"
+	"github.com/siokit/siokit/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// TestSessions is the table: every host with every session library that fits.
+func TestSessions(t *testing.T) {
+	for _, row := range []struct{ host, library string }{
+		{"nethttp", "memory"}, {"nethttp", "gorilla"}, {"nethttp", "scs"},
+		{"gin", "memory"}, {"gin", "gorilla"},
+		{"echo", "memory"}, {"echo", "gorilla"},
+		{"chi", "memory"}, {"chi", "gorilla"}, {"chi", "scs"},
+		{"fiber", "memory"}, {"fiber", "fiber"},
+	} {
+		t.Run(row.host+"/"+row.library, func(t *testing.T) {
+			conformance.RunSessions(t, func(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
+				h, err := hosts.New(row.host, row.library)
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.Routes(cfg.Bridge(h.Backend))
+				h.Mount(cfg.Path, srv)
+				ln := conformance.Listen(t, cfg)
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					_ = h.Serve(ln)
+				}()
+				return &conformance.Host{URL: conformance.URL(ln, cfg), Stop: func() {
+					ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+					defer cancel()
+					if err := h.Stop(ctx); err != nil {
+						t.Errorf("the host did not stop in time: %v", err)
+					}
+					<-done
+				}}
+			})
+		})
+	}
+}
