@@ -42,6 +42,9 @@ func RunSessions(t *testing.T, f Factory) {
 				x.Start("")
 				defer func() {
 					for _, b := range x.browsers {
+						for _, tb := range b.tabs { // or Shutdown waits for their next polls
+							tb.close()
+						}
 						b.Client.Close()
 						b.site.Close()
 					}
@@ -134,6 +137,7 @@ type browser struct {
 	c            *sessionContext
 	site         *wire.Client // of the routes beside it
 	jar          map[string]string
+	tabs         []*tab
 }
 
 func (c *sessionContext) browser() *browser {
@@ -219,6 +223,7 @@ func (b *browser) tab() *tab {
 func (b *browser) tabOver(transport string) *tab {
 	b.c.T.Helper()
 	tb := &tab{b: b}
+	b.tabs = append(b.tabs, tb)
 	if transport == "websocket" {
 		tb.ws = b.Join("")
 		return tb
@@ -269,11 +274,12 @@ func (tb *tab) ended() {
 
 // close leaves.
 func (tb *tab) close() {
-	if tb.ws != nil {
+	switch {
+	case tb.ws != nil:
 		tb.ws.Reset()
-		return
+	case tb.poll != nil:
+		tb.poll.Post("1")
 	}
-	tb.poll.Post("1")
 }
 
 // session is the session behind the only connection of a user.
