@@ -1,0 +1,417 @@
+package sessionbridge_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/testkit"
+	"github.com/siokit/siokit/internal/wire"
+	"github.com/siokit/siokit/sessionbridge"
+	"github.com/siokit/siokit/sessionbridge/memory"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+var ctx = context.Background()
+
+// plain is a store that cannot compare, and counts.
+type plain struct {
+	*memory.Store
+	loads atomic.Int64
+	touch atomic.Int64
+	fail  atomic.Pointer[error]
+}
+
+// what the interface has, without what memory can do beyond it
+type only struct{ sessionbridge.Backend }
+
+func (p *plain) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
+	p.loads.Add(1)
+	if err := p.fail.Load(); err != nil {
+		return nil, *err
+	}
+	return p.Store.Load(ctx, id)
+}
+
+func (p *plain) Touch(ctx context.Context, id string) error {
+	p.touch.Add(1)
+	return p.Store.Touch(ctx, id)
+}
+
+// site is a server with a bridge, and sessions.
+type site struct {
+	t      *testing.T
+	io     *sio.Server
+	store  *plain
+	bridge *sessionbridge.Bridge
+	url    string
+}
+
+func start(t *testing.T, o *sessionbridge.Options, bare bool) *site {
+	t.Helper()
+	s := &site{t: t, store: &plain{Store: memory.New("sid", 0)}}
+	var be sessionbridge.Backend = s.store
+	if bare {
+		be = only{s.store}
+	}
+	s.bridge = sessionbridge.New(be, o)
+	s.io = sio.NewServer(&sio.Options{OnHandshake: s.bridge.OnHandshake, Logger: slog.New(slog.DiscardHandler)})
+	hs := httptest.NewServer(s.io)
+	s.url = hs.URL
+	t.Cleanup(func() {
+		if err := s.io.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		hs.Close()
+	})
+	return s
+}
+
+// visitor has a session, and its id.
+func (s *site) visitor(v sessionbridge.Values) (*wire.Client, string) {
+	c := wire.New(s.t, s.url, "/socket.io/")
+	cookie := s.store.Create(v)
+	c.Head.Set("Cookie", cookie.Name+"="+cookie.Value)
+	return c, cookie.Value
+}
+
+func never() *sessionbridge.Options { return &sessionbridge.Options{Every: -1} }
+
+// TestRevalidation costs one load for each session and interval, however many
+// sockets it has, and stops when nobody is there.
+func TestRevalidation(t *testing.T) {
+	s := start(t, never(), false)
+	c, id := s.visitor(sessionbridge.Values{"user": "ann"})
+	d, _ := s.visitor(nil)
+	for range 5 {
+		c.Join("")
+	}
+	w := d.Join("")
+	s.store.loads.Store(0)
+	for range 3 {
+		if n := s.bridge.Revalidate(ctx); n != 0 {
+			t.Errorf("%d ended", n)
+		}
+	}
+	if n := s.store.loads.Load(); n != 6 {
+		t.Errorf("three looks at two sessions with six sockets took %d loads", n)
+	}
+	broken := errors.New("store is down")
+	s.store.fail.Store(&broken)
+	if n := s.bridge.Revalidate(ctx); n != 0 {
+		t.Errorf("%d sessions ended with the store", n)
+	}
+	s.store.fail.Store(nil)
+	_ = s.store.Delete(ctx, id)
+	if n := s.bridge.Revalidate(ctx); n != 1 {
+		t.Errorf("%d ended", n)
+	}
+	w.Send(`421["x"]`)
+	if m := w.Next(); !strings.HasPrefix(m, "431") {
+		t.Errorf("the other session: %s", m)
+	}
+}
+
+// TestRevalidatesByItself, and the goroutine that does ends with the last session.
+func TestRevalidatesByItself(t *testing.T) {
+	s := start(t, &sessionbridge.Options{Every: 10 * time.Millisecond}, false)
+	for range 2 {
+		c, id := s.visitor(nil)
+		w := c.Join("")
+		_ = s.store.Delete(ctx, id)
+		w.End()
+	}
+	if left := testkit.Leaked(5 * time.Second); strings.Contains(left, "sessionbridge.(*Bridge).look") {
+		t.Error(left)
+	}
+}
+
+// TestUpdate: conflicts are tried again, in stores that can compare and in those
+// that cannot.
+func TestUpdate(t *testing.T) {
+	for _, bare := range []bool{false, true} {
+		t.Run(fmt.Sprintf("bare=%t", bare), func(t *testing.T) {
+			s := start(t, never(), bare)
+			c, id := s.visitor(sessionbridge.Values{"n": 1})
+			c.Join("")
+			sess := s.bridge.Session(id)
+			meddle := func(times int) func(sessionbridge.Values) error {
+				return func(v sessionbridge.Values) error {
+					v["n"] = v["n"].(int) + 1
+					if times--; times >= 0 { // somebody is faster
+						other, _ := s.store.Store.Load(ctx, id)
+						other["other"] = times
+						_ = s.store.Save(ctx, id, other)
+					}
+					return nil
+				}
+			}
+			if err := sess.Update(ctx, meddle(3)); err != nil {
+				t.Error(err)
+			}
+			if v, _ := s.store.Store.Load(ctx, id); v["n"] != 2 || v["other"] != 0 || sess.Get("n") != 2 {
+				t.Errorf("%v, %v", v, sess.Snapshot())
+			}
+			if err := sess.Update(ctx, meddle(100)); !errors.Is(err, sessionbridge.ErrConflict) {
+				t.Errorf("always in conflict: %v", err)
+			}
+			own := errors.New("own")
+			if err := sess.Update(ctx, func(v sessionbridge.Values) error { v["n"] = 0; return own }); err != own {
+				t.Error(err)
+			}
+			if v, _ := s.store.Store.Load(ctx, id); v["n"] != 2 {
+				t.Errorf("saved in spite of the error: %v", v)
+			}
+			sess.Snapshot()["n"] = 9
+			if sess.Get("n") != 2 {
+				t.Error("a snapshot is the session's own")
+			}
+			done, cancel := context.WithCancel(ctx)
+			unlock, err := s.bridge.Lock(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			if err := sess.Update(done, meddle(0)); !errors.Is(err, context.Canceled) {
+				t.Errorf("while locked: %v", err)
+			}
+			unlock()
+		})
+	}
+}
+
+// TestNothingChanged is not saved.
+func TestNothingChanged(t *testing.T) {
+	s := start(t, never(), false)
+	c, id := s.visitor(sessionbridge.Values{"n": 1})
+	c.Join("")
+	_, before, _ := s.store.LoadVersion(ctx, id)
+	if err := s.bridge.Session(id).Update(ctx, func(v sessionbridge.Values) error { v["n"] = 1; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, after, _ := s.store.LoadVersion(ctx, id); after != before {
+		t.Error("it was saved")
+	}
+}
+
+// TestLazy: the store is asked when somebody wants to know.
+func TestLazy(t *testing.T) {
+	s := start(t, never(), false)
+	c, id := s.visitor(sessionbridge.Values{"user": "ann"})
+	c.Join("")
+	if n := s.store.loads.Load(); n != 0 {
+		t.Errorf("%d loads at the handshake", n)
+	}
+	sess := s.bridge.Session(id)
+	if sess.Get("user") != "ann" || sess.Get("user") != "ann" || s.store.loads.Load() != 1 {
+		t.Errorf("%v after %d loads", sess.Get("user"), s.store.loads.Load())
+	}
+}
+
+// TestRequire refuses strangers, and those whose session is gone.
+func TestRequire(t *testing.T) {
+	s := start(t, &sessionbridge.Options{Require: true, Every: -1}, false)
+	gone, id := s.visitor(nil)
+	_ = s.store.Delete(ctx, id)
+	for what, c := range map[string]*wire.Client{"none": wire.New(t, s.url, "/socket.io/"), "gone": gone} {
+		if a := c.Must("GET", "EIO=4&transport=polling", ""); a.String() != `403 {"code":4,"message":"no session"}` {
+			t.Errorf("%s: %v", what, a)
+		}
+	}
+	c, _ := s.visitor(nil)
+	c.Join("")
+}
+
+// TestDestroy ends every connection at once, and nothing else.
+func TestDestroy(t *testing.T) {
+	s := start(t, never(), false)
+	c, id := s.visitor(nil)
+	d, _ := s.visitor(nil)
+	tabs := []*wire.WS{c.Join(""), c.Join("")}
+	other := d.Join("")
+	sess := s.bridge.Session(id)
+	if err := sess.Destroy(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range tabs {
+		w.End()
+	}
+	<-sess.Done()
+	if err := sess.Update(ctx, func(sessionbridge.Values) error { return nil }); !errors.Is(err, sessionbridge.ErrDestroyed) {
+		t.Error(err)
+	}
+	if s.bridge.Session(id) != nil || s.bridge.Logout(ctx, id) != 0 {
+		t.Error("it is still there")
+	}
+	other.Send(`421["x"]`)
+	other.Next()
+}
+
+// TestRoom: all tabs of a browser are one room, whose name does not show the id.
+func TestRoom(t *testing.T) {
+	s := start(t, never(), false)
+	s.io.Of("/chat")
+	c, id := s.visitor(nil)
+	d, _ := s.visitor(nil)
+	a, b, other := c.Join(""), c.Join("/chat,"), d.Join("")
+	_ = s.bridge.To(s.io.Of("/"), id).Emit("x")
+	_ = s.bridge.To(s.io.Of("/chat"), id).Emit("x")
+	_ = s.io.Of("/").Emit("end")
+	for _, row := range []struct {
+		w    *wire.WS
+		want string
+	}{{a, `42["x"]`}, {a, `42["end"]`}, {b, `42/chat,["x"]`}, {other, `42["end"]`}} {
+		if m := row.w.Next(); m != row.want {
+			t.Errorf("%s instead of %s", m, row.want)
+		}
+	}
+	if strings.Contains(sessionbridge.Room(id), id) {
+		t.Error("the room shows the id")
+	}
+}
+
+// TestMiddleware: reloading before each event, and touching now and then.
+func TestMiddleware(t *testing.T) {
+	s := start(t, &sessionbridge.Options{Every: -1, Touch: time.Hour}, false)
+	n := s.io.Of("/")
+	n.Use(s.bridge.Reload(), s.bridge.Touch())
+	n.Guard(sessionbridge.Authenticated("user"))
+	n.On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
+		sess, _ := sessionbridge.From(so)
+		return sess.Get("user"), nil
+	}))
+	c, id := s.visitor(sessionbridge.Values{"user": "ann"})
+	w := c.Join("")
+	for i, user := range []string{"ann", "bob"} {
+		if i > 0 {
+			_ = s.store.Save(ctx, id, sessionbridge.Values{"user": user})
+		}
+		w.Send(`421["who"]`)
+		if m := w.Next(); m != `431["`+user+`"]` {
+			t.Error(m)
+		}
+	}
+	if n := s.store.touch.Load(); n != 1 {
+		t.Errorf("%d touches within an hour", n)
+	}
+	_ = s.store.Delete(ctx, id)
+	w.Send(`421["who"]`)
+	w.End()
+
+	for what, c := range map[string]*wire.Client{"nobody": wire.New(t, s.url, "/socket.io/"), "no user": func() *wire.Client { c, _ := s.visitor(nil); return c }()} {
+		w, _ := c.WebSocket()
+		w.Send("40")
+		if m := w.Next(); !strings.HasPrefix(m, "44") {
+			t.Errorf("%s: %s", what, m)
+		}
+	}
+}
+
+// TestGuard: HTTP handlers that load, wait and save lose nothing.
+func TestGuard(t *testing.T) {
+	s := start(t, never(), true)
+	c, id := s.visitor(sessionbridge.Values{"n": 0})
+	c.Join("")
+	h := s.bridge.Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		v, _ := s.store.Store.Load(ctx, id)
+		time.Sleep(time.Millisecond) // the handler thinks
+		v["n"] = v["n"].(int) + 1
+		_ = s.store.Save(ctx, id, v)
+	}))
+	sess := s.bridge.Session(id)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range 25 {
+				r := httptest.NewRequest("POST", "/", nil)
+				r.Header.Set("Cookie", "sid="+id)
+				h.ServeHTTP(httptest.NewRecorder(), r)
+			}
+		})
+		wg.Go(func() {
+			for range 25 {
+				err := sess.Update(ctx, func(v sessionbridge.Values) error { v["n"] = v["n"].(int) + 1; return nil })
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if v, _ := s.store.Store.Load(ctx, id); v["n"] != 100 {
+		t.Errorf("100 increments gave %v", v["n"])
+	}
+	done, cancel := context.WithCancel(ctx)
+	cancel()
+	unlock, _ := s.bridge.Lock(ctx, id)
+	defer unlock()
+	r := httptest.NewRequest("POST", "/", nil).WithContext(done)
+	r.Header.Set("Cookie", "sid="+id)
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	if rec.Code != http.StatusServiceUnavailable {
+		t.Error(rec.Code)
+	}
+}
+
+// inCookie keeps values in the cookie.
+type inCookie struct{ sessionbridge.Backend }
+
+func (inCookie) Identify(r *sio.Request) (string, error) {
+	if _, err := r.Cookie("user"); err != nil {
+		return "", sessionbridge.ErrNoSession
+	}
+	return "cookie", nil
+}
+
+func (inCookie) Decode(r *sio.Request) (sessionbridge.Values, error) {
+	c, err := r.Cookie("user")
+	if err != nil {
+		return nil, sessionbridge.ErrNoSession
+	}
+	return sessionbridge.Values{"user": c.Value}, nil
+}
+
+// TestCookie: values in a cookie can be read, and each visitor has their own.
+func TestCookie(t *testing.T) {
+	bridge := sessionbridge.New(inCookie{}, nil)
+	io := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
+	io.Of("/").On("try", sio.Reply(func(ctx context.Context, s *sio.Socket, _ sio.None) ([]any, error) {
+		sess, _ := sessionbridge.From(s)
+		return []any{
+			sess.Get("user"), sess.ID(), sess.Reload(ctx) == nil,
+			errors.Is(sess.Update(ctx, func(sessionbridge.Values) error { return nil }), sessionbridge.ErrReadOnly),
+			errors.Is(sess.Destroy(ctx), sessionbridge.ErrReadOnly),
+		}, nil
+	}))
+	hs := httptest.NewServer(io)
+	defer hs.Close()
+	defer func() { _ = io.Shutdown(ctx) }()
+	for _, user := range []string{"ann", "bob"} {
+		c := wire.New(t, hs.URL, "/socket.io/")
+		c.Head.Set("Cookie", "user="+user)
+		w := c.Join("")
+		w.Send(`421["try"]`)
+		if m := w.Next(); m != `431[["`+user+`","",true,true,true]]` {
+			t.Error(m)
+		}
+		_ = w.Conn.Close()
+	}
+}
+
+// TestOwnContext: OnHandshake needs the context that the server gives it.
+func TestOwnContext(t *testing.T) {
+	if err := sessionbridge.New(inCookie{}, nil).OnHandshake(ctx, nil, nil); err == nil {
+		t.Error("no error")
+	}
+}
