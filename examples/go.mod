@@ -21,6 +21,7 @@ require (
 require (
 	github.com/gorilla/context v1.1.2 // indirect
 	github.com/gorilla/securecookie v1.1.2 // indirect
+	github.com/quasoft/memstore v0.0.0-20191010062613-2bce066d2b0b // indirect
 	golang.org/x/time v0.15.0 // indirect
 )
 

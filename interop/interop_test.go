@@ -280,3 +280,20 @@ func TestPage(t *testing.T) {
 		})
 	}
 }
+
+// TestLogin drives the login examples with the framework's own sessions.
+func TestLogin(t *testing.T) {
+	need(t)
+	for _, args := range [][]string{{"login-gin"}, {"login-echo"}, {"login-chi", "-sessions", "scs"}, {"login-chi", "-sessions", "gorilla"}, {"login-fiber"}} {
+		t.Run(strings.Join(args, ""), func(t *testing.T) {
+			addr, _ := start(t, build(t, args[0]), append(args[1:], "-addr", "127.0.0.1:0")...)
+			cmd := node(t, "login.mjs", "http://"+addr+"/")
+			cmd.Stderr = nil
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			t.Logf("%s", out)
+		})
+	}
+}

@@ -16,16 +16,12 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/examples/internal/assets"
 	"github.com/siokit/siokit/examples/internal/hosts"
 )
 
-var (
-	//go:embed static/index.html
-	page []byte
-	// The official browser client, as it comes from npm (MIT).
-	//go:embed static/socket.io.min.js
-	client []byte
-)
+//go:embed static/index.html
+var page []byte
 
 func main() {
 	adapter := flag.String("adapter", "gin", "the web framework: "+hosts.Names())
@@ -45,7 +41,7 @@ func run(adapter, addr string) error {
 	io.Of("/chat").Mix(newChat())
 	h.Mount("/socket.io", io)
 	h.Get("/", func() (string, []byte) { return "text/html; charset=utf-8", page })
-	h.Get("/socket.io.min.js", func() (string, []byte) { return "text/javascript; charset=utf-8", client })
+	h.Get("/socket.io.min.js", func() (string, []byte) { return "text/javascript; charset=utf-8", assets.Client })
 
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
