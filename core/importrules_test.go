@@ -42,6 +42,8 @@ var rules = []struct {
 	{"core/sio", []string{"core/virtsocket", "core/dialect", "core/dialect/*", "core/transport", "core/transport/*", "core/packet", "core/packet/*", "core/acl", "core/cluster", "core/host", "core/internal/*"}},
 	{"sessionbridge", []string{"core/sio", "core/host", "core/acl"}},
 	{"sessionbridge/*", []string{"sessionbridge", "core/sio"}},
+	{"doctor", nil},
+	{"cmd/siodoctor", []string{"doctor"}},
 	{"internal/hosttest", []string{"conformance", "core/sio", "core/host", "internal/*"}},
 	{"internal/*", nil},
 	{"conformance", []string{"core/sio", "core/acl", "core/host", "sessionbridge", "internal/*"}},

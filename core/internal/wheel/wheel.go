@@ -89,10 +89,17 @@ func (w *Wheel) unlink(t *Timer) {
 	w.armed--
 }
 
+// expiry is a timer that has expired. Its owner is noted with it, because the
+// timer may be set again before the owner is told.
+type expiry struct {
+	t     *Timer
+	owner Owner
+}
+
 func (w *Wheel) run() {
 	ticker := time.NewTicker(w.resolution)
 	defer ticker.Stop()
-	var due []*Timer
+	var due []expiry
 	for range ticker.C {
 		now := int64(time.Since(w.start) / w.resolution)
 		w.mu.Lock()
@@ -103,7 +110,7 @@ func (w *Wheel) run() {
 				next := t.next
 				if t.at <= w.tick {
 					w.unlink(t)
-					due = append(due, t)
+					due = append(due, expiry{t, t.owner})
 				}
 				t = next
 			}
@@ -114,9 +121,9 @@ func (w *Wheel) run() {
 			return
 		}
 		w.mu.Unlock()
-		for i, t := range due {
-			t.owner.Expired(t)
-			due[i] = nil
+		for i, e := range due {
+			e.owner.Expired(e.t)
+			due[i] = expiry{}
 		}
 	}
 }

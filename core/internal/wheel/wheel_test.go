@@ -2,6 +2,7 @@ package wheel
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,4 +109,27 @@ func BenchmarkSet(b *testing.B) {
 	for i := range timers {
 		w.Stop(&timers[i])
 	}
+}
+
+// rearming sets its timer again while the wheel is about to tell it.
+type rearming struct{ n atomic.Int64 }
+
+func (r *rearming) Expired(*Timer) { r.n.Add(1) }
+
+// TestSetWhileExpiring: a timer may be set at the moment at which it expires. The
+// race detector is the judge.
+func TestSetWhileExpiring(t *testing.T) {
+	w := New(time.Microsecond)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			var timer Timer
+			owner := &rearming{}
+			for owner.n.Load() < 200 {
+				w.Set(&timer, owner, time.Microsecond)
+			}
+			w.Stop(&timer)
+		})
+	}
+	wg.Wait()
 }
