@@ -145,6 +145,7 @@ var sessionCases = []sessionCase{
 		}
 		tb = b.tab()
 		c.Want("the new one", tb.ask("get", "user"), `["ann"]`)
+		c.Eventually("the old socket has gone", func() bool { return c.Server.Stats().Sockets == 1 })
 		if c.session().ID() == old {
 			c.T.Error("the id is the same")
 		}
