@@ -215,6 +215,36 @@ var sessionCases = []sessionCase{
 	}},
 }
 
+// cookieCases are those of RunCookieSessions.
+var cookieCases = []sessionCase{
+	{name: "cookie-store-readonly-error", run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		c.Want("read", tb.ask("get", "user"), `["ann"]`)
+		if err := c.session().Update(context.Background(), update); !errors.Is(err, sessionbridge.ErrReadOnly) {
+			c.T.Errorf("Update: %v", err)
+		}
+		if id := c.session().ID(); id != "" {
+			c.T.Errorf("an id: %q", id)
+		}
+		c.Want("HTTP", b.post("/set", "key", "n", "value", "1"), "200 ok")
+		c.Want("as it was at the handshake", tb.ask("get", "n"), `[null]`)
+		c.Want("another connection", b.tab().ask("get", "n"), `["1"]`)
+	}},
+	{name: "cookie-store-visitors-apart", run: func(c *sessionContext) {
+		ann, bob := c.login("ann").tab(), c.login("bob").tab()
+		c.Want("ann", ann.ask("get", "user"), `["ann"]`)
+		c.Want("bob", bob.ask("get", "user"), `["bob"]`)
+	}},
+	{name: "cookie-store-logout-refuses-polls", only: "polling", run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		c.Want("logout", b.post("/logout"), "200 ok")
+		c.Want("poll", tb.poll.Get().Status, 403)
+		tb.ended()
+	}},
+}
+
 // heldPoll waits until a poll is held. Nothing tells from outside.
 func (c *sessionContext) heldPoll() { time.Sleep(50 * time.Millisecond) }
 

@@ -29,8 +29,13 @@ import (
 //	GET  /who                        answers the user, or "anonymous"
 //	POST /logout (form: quiet)       destroys it and tells the bridge, unless quiet
 //	POST /rotate                     gives it a new id and tells the bridge
-func RunSessions(t *testing.T, f Factory) {
-	for _, c := range sessionCases {
+func RunSessions(t *testing.T, f Factory) { runSessions(t, f, sessionCases) }
+
+// RunCookieSessions is RunSessions for a library whose values live in the cookie.
+func RunCookieSessions(t *testing.T, f Factory) { runSessions(t, f, cookieCases) }
+
+func runSessions(t *testing.T, f Factory, cases []sessionCase) {
+	for _, c := range cases {
 		for _, transport := range []string{"polling", "websocket"} {
 			if c.only != "" && c.only != transport {
 				continue

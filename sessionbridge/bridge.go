@@ -18,6 +18,10 @@ type Options struct {
 	// Require refuses handshakes without a session, and those whose session is
 	// gone. Without it such a client is a stranger: From has nothing for it.
 	Require bool
+	// User is the key of the value that says who is logged in. With it sessions are
+	// loaded at the handshake, and their sockets are in the room of their user; see
+	// Bridge.ToUser. "": there are no such rooms.
+	User string
 	// Every is how often the sessions behind connections are looked up, once for
 	// each session, to notice those that have expired or were destroyed without a
 	// call of Logout; 30 s. Negative: never.
@@ -26,6 +30,13 @@ type Options struct {
 	// in this time, if the backend can (Toucher) and Reload or Touch is in use;
 	// 0: never. Polls do not count: they would keep a session alive for ever.
 	Touch time.Duration
+	// CookieFerry lets Update change sessions in cookies while the client polls: the
+	// poll that is held is ended, the next one shows the cookie as it is now, and its
+	// answer carries the changed one, which the poll after that confirms. What an HTTP
+	// handler changes in that one round trip is lost. It needs a CookieEncoder, and a
+	// browser that keeps cookies of polls: same origin, or credentials allowed. Over a
+	// websocket Update returns ErrReadOnly all the same.
+	CookieFerry bool
 	// Retries is how often Update tries; 5.
 	Retries int
 	// LoadTimeout bounds the loads that have no context of the caller's; 5 s.
@@ -123,22 +134,28 @@ func (b *Bridge) attach(ctx context.Context, conn *sio.Conn, r *sio.Request, id 
 	switch {
 	case inCookie:
 		values, err = cookie.Decode(r)
-		loaded = true
-	case b.opts.Require:
+	case b.opts.Require, b.opts.User != "":
 		values, err = b.be.Load(ctx, id)
-		loaded = true
+		loaded = err == nil
 	}
-	switch {
-	case errors.Is(err, ErrDestroyed), errors.Is(err, ErrNoSession):
+	switch gone := errors.Is(err, ErrDestroyed) || errors.Is(err, ErrNoSession); {
+	case gone && b.opts.Require:
 		return &sio.Error{Message: "no session"}
-	case err != nil:
+	case err != nil && !gone:
 		return err
+	}
+	if user := values[b.opts.User]; b.opts.User != "" && user != nil {
+		conn.Join(UserRoom(user))
 	}
 
 	if inCookie { // nothing that its connections could share
 		s := &Session{b: b, cookie: true, done: make(chan struct{})}
 		s.keep(values)
 		key.Set(conn, s)
+		if enc, ok := b.be.(CookieEncoder); ok && b.opts.CookieFerry {
+			s.ferry = &ferry{s: s, conn: conn, dec: cookie, enc: enc}
+			conn.OnExchange(s.ferry.visit)
+		}
 		return nil
 	}
 	b.mu.Lock()
@@ -269,6 +286,10 @@ func (b *Bridge) Session(id string) *Session {
 
 // To addresses the sockets of one session in a namespace: all tabs of a browser.
 func (b *Bridge) To(n *sio.Namespace, id string) sio.Target { return n.To(Room(id)) }
+
+// ToUser addresses the sockets of one user in a namespace, in all browsers, as
+// Options.User says.
+func (b *Bridge) ToUser(n *sio.Namespace, user any) sio.Target { return n.To(UserRoom(user)) }
 
 // Lock takes the lock that Update takes, for HTTP handlers that load, change and
 // save the session themselves. It must be held for as long as that takes, and the

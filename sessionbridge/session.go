@@ -17,7 +17,8 @@ import (
 type Session struct {
 	b      *Bridge
 	id     string
-	cookie bool // the values live in the cookie
+	cookie bool   // the values live in the cookie
+	ferry  *ferry // for those: how they change; nil: not at all
 	done   chan struct{}
 
 	mu      sync.Mutex
@@ -105,7 +106,10 @@ func (s *Session) gone(err error) error {
 // Updates of one session run one after the other in this process. f must not
 // update the same session, and what the values point to must not be changed in place.
 func (s *Session) Update(ctx context.Context, f func(v Values) error) error {
-	if s.cookie {
+	switch {
+	case s.ferry != nil:
+		return s.ferry.update(ctx, f)
+	case s.cookie:
 		return ErrReadOnly
 	}
 	unlock, err := s.b.Lock(ctx, s.id)

@@ -30,8 +30,8 @@
 // handlers prevents it in one process; several need a store with CompareAndSwapper.
 // A new session cannot be made from a socket, and the cookie of one cannot be
 // renewed: the page does that. Sessions whose values live in the cookie itself are
-// read-only (ErrReadOnly), and logging out of one cannot be enforced: its old cookie
-// stays valid.
+// read-only (ErrReadOnly) but for Options.CookieFerry, and logging out of one cannot
+// be enforced: its old cookie stays valid.
 //
 // The route of the socket must stay outside of middleware that saves sessions by
 // itself after the handler, such as LoadAndSave of scs.
@@ -42,6 +42,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"net/http"
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
@@ -95,6 +97,13 @@ type CookieBackend interface {
 	Decode(r *sio.Request) (Values, error)
 }
 
+// CookieEncoder is a CookieBackend that can make the cookie for changed values:
+// what Options.CookieFerry needs.
+type CookieEncoder interface {
+	// Encode returns the cookie for the request's session with these values.
+	Encode(r *sio.Request, v Values) (*http.Cookie, error)
+}
+
 // Toucher is a Backend that can put off a session's expiry without changing it.
 type Toucher interface {
 	// Touch counts as a use of the session; ErrDestroyed when it is gone.
@@ -115,6 +124,10 @@ func Room(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return "session:" + base64.RawURLEncoding.EncodeToString(sum[:15])
 }
+
+// UserRoom is the name of the room that every socket of a user is in, with
+// Options.User. Clients cannot ask for it (see package mixin).
+func UserRoom(user any) string { return fmt.Sprintf("\x00user:%v", user) }
 
 var key = sio.NewKey[*Session]("sessionbridge")
 

@@ -280,6 +280,29 @@ func TestRoom(t *testing.T) {
 	}
 }
 
+// TestUser: a user is reached in every browser.
+func TestUser(t *testing.T) {
+	s := start(t, &sessionbridge.Options{Every: -1, User: "user"}, false)
+	ann, _ := s.visitor(sessionbridge.Values{"user": "ann"})
+	elsewhere, _ := s.visitor(sessionbridge.Values{"user": "ann"})
+	bob, _ := s.visitor(sessionbridge.Values{"user": "bob"})
+	gone, id := s.visitor(nil)
+	_ = s.store.Delete(ctx, id)
+	tabs := []*wire.WS{ann.Join(""), elsewhere.Join(""), bob.Join(""), gone.Join("")}
+	_ = s.bridge.ToUser(s.io.Of("/"), "ann").Emit("x")
+	_ = s.io.Of("/").Emit("end")
+	for i, w := range tabs {
+		if i < 2 {
+			if m := w.Next(); m != `42["x"]` {
+				t.Error(m)
+			}
+		}
+		if m := w.Next(); m != `42["end"]` {
+			t.Error(m)
+		}
+	}
+}
+
 // TestMiddleware: reloading before each event, and touching now and then.
 func TestMiddleware(t *testing.T) {
 	s := start(t, &sessionbridge.Options{Every: -1, Touch: time.Hour}, false)

@@ -51,7 +51,7 @@ func join(t *testing.T, c *wire.Client) (*wire.WS, string) {
 
 func TestRooms(t *testing.T) {
 	n, c := serve(t, &mixin.Rooms{Policy: acl.Not(acl.RoomPrefix("staff:")), Max: 3, MaxName: 20})
-	n.Guard(acl.Any(acl.RoomPrefix("room:", "staff:", strings.Repeat("x", 5)), acl.PolicyFunc(func(_ context.Context, _ acl.Subject, a acl.Action) error {
+	n.Guard(acl.Any(acl.RoomPrefix("room:", "staff:", "\x00", strings.Repeat("x", 5)), acl.PolicyFunc(func(_ context.Context, _ acl.Subject, a acl.Action) error {
 		if a.Kind == acl.Join {
 			return acl.ErrDenied
 		}
@@ -70,6 +70,7 @@ func TestRooms(t *testing.T) {
 		{`["join","lobby"]`, refused(may)},                           // the namespace's
 		{`["join","` + strings.Repeat("x", 21) + `"]`, refused(may)}, // too long
 		{`["join","` + other + `"]`, refused(may)},                   // somebody's own
+		{`["join","\u0000presence"]`, refused(may)},                  // the server's own
 		{`["join","room:2"]`, `43%d["room:2"]`},
 		{`["join","room:3"]`, `43%d["room:3"]`},
 		{`["join","room:4"]`, refused(many)},

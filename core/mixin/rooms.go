@@ -9,6 +9,7 @@ package mixin
 import (
 	"context"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/siokit/siokit/core/acl"
@@ -18,7 +19,8 @@ import (
 // Rooms lets clients join and leave rooms by events with the room's name, which
 // are acknowledged with it. The namespace's policies (acl.RoomPrefix) and Policy
 // decide which; the name of a room that is a socket's id is refused, because what is
-// sent to that socket alone would be overheard.
+// sent to that socket alone would be overheard, and so are names that begin with a
+// zero byte, which are the server's own.
 type Rooms struct {
 	JoinEvent  string     // "join"
 	LeaveEvent string     // "leave"
@@ -61,7 +63,7 @@ func (r *Rooms) Mix(n *sio.Namespace) {
 func (r *Rooms) join(ctx context.Context, s *sio.Socket, room string) (string, error) {
 	refused := sio.Errorf(sio.CodeRefused, "you may not enter this room")
 	a := acl.Action{Kind: acl.Join, Name: room}
-	if len(room) > r.MaxName || !utf8.ValidString(room) || s.Namespace().Socket(room) != nil || s.Check(ctx, a) != nil {
+	if strings.HasPrefix(room, "\x00") || len(room) > r.MaxName || !utf8.ValidString(room) || s.Namespace().Socket(room) != nil || s.Check(ctx, a) != nil {
 		return "", refused
 	}
 	if r.Policy != nil && acl.All(r.Policy, everything).Check(ctx, s, a) != nil {

@@ -79,6 +79,13 @@ func (c *Conn) Sockets() []*Socket {
 // connect again by themselves, with fresh cookies.
 func (c *Conn) Drop() { c.client.vs.Drop() }
 
+// Transport is the name of the transport in use, as in Options.Transports.
+func (c *Conn) Transport() string { return c.client.vs.Transport() }
+
+// Nudge has a poll that is held answered at once, with nothing, so that the client
+// sends the next one, with its cookies as they are then.
+func (c *Conn) Nudge() { c.client.vs.Nudge() }
+
 // Join puts every socket of the connection into rooms, those that connect later
 // before their client is told.
 func (c *Conn) Join(rooms ...string) {

@@ -73,3 +73,11 @@ func (s *Socket) Expired(*wheel.Timer) {
 		_ = s.Send(s.dialect.Control(packet.Unit{Kind: packet.Ping}))
 	}
 }
+
+// Nudge has a request that waits for messages answered with none. On other
+// transports the client gets a packet that it ignores.
+func (s *Socket) Nudge() {
+	if noop := s.dialect.Control(packet.Unit{Kind: packet.Noop}); noop != nil {
+		_ = s.Send(noop)
+	}
+}

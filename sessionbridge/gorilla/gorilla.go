@@ -148,6 +148,12 @@ func (b *backend) Save(ctx context.Context, id string, v sessionbridge.Values) e
 	if err != nil {
 		return err
 	}
+	replace(sess, v)
+	return b.store.Save(r, nowhere{h: http.Header{}}, sess)
+}
+
+// replace puts v in the place of the values under keys that are strings.
+func replace(sess *sessions.Session, v sessionbridge.Values) {
 	for k := range sess.Values {
 		if name, ok := k.(string); ok {
 			if _, kept := v[name]; !kept {
@@ -158,7 +164,6 @@ func (b *backend) Save(ctx context.Context, id string, v sessionbridge.Values) e
 	for name, value := range v {
 		sess.Values[name] = value
 	}
-	return b.store.Save(r, nowhere{}, sess)
 }
 
 // Delete implements sessionbridge.Backend.
@@ -175,13 +180,13 @@ func (b *backend) Delete(ctx context.Context, id string) error {
 	}
 	opts.MaxAge = -1
 	sess.Options = &opts
-	return b.store.Save(r, nowhere{}, sess)
+	return b.store.Save(r, nowhere{h: http.Header{}}, sess)
 }
 
 // nowhere is where the store's cookie goes.
-type nowhere struct{}
+type nowhere struct{ h http.Header }
 
-func (nowhere) Header() http.Header         { return http.Header{} }
+func (w nowhere) Header() http.Header       { return w.h }
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 func (nowhere) WriteHeader(int)             {}
 
@@ -205,4 +210,24 @@ func (b *cookieBackend) Decode(r *sio.Request) (sessionbridge.Values, error) {
 		return nil, sessionbridge.ErrNoSession
 	}
 	return values(sess), nil
+}
+
+// Encode implements sessionbridge.CookieEncoder.
+func (b *cookieBackend) Encode(r *sio.Request, v sessionbridge.Values) (*http.Cookie, error) {
+	hr := &http.Request{Method: r.Method, Header: r.Header}
+	sess, err := b.store.New(hr, b.name)
+	if err != nil || sess.IsNew {
+		return nil, sessionbridge.ErrNoSession
+	}
+	replace(sess, v)
+	w := nowhere{h: http.Header{}}
+	if err := b.store.Save(hr, w, sess); err != nil {
+		return nil, err
+	}
+	for _, c := range (&http.Response{Header: w.h}).Cookies() {
+		if c.Name == b.name {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("gorillabridge: %T has set no cookie", b.store)
 }

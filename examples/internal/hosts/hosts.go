@@ -62,7 +62,8 @@ func Names() string {
 }
 
 // New returns the host of a framework with a session library: "memory",
-// "gorilla", "scs", "fiber", as far as they fit, or "none".
+// "gorilla", "cookie" (gorilla with values in the cookie), "scs", "fiber", as far as
+// they fit, or "none".
 func New(name, library string) (*Host, error) {
 	mk := makers[name]
 	if mk == nil {
@@ -154,10 +155,10 @@ func overGin(library string) (*Host, error) {
 }
 
 // ginStore is a gorilla store for gin-contrib/sessions.
-type ginStore struct{ *sessions.FilesystemStore }
+type ginStore struct{ sessions.Store }
 
-// Options implements the store of gin-contrib/sessions.
-func (s *ginStore) Options(o ginsessions.Options) { s.FilesystemStore.Options = o.ToGorillaOptions() }
+// Options implements the store of gin-contrib/sessions. The stores have theirs.
+func (*ginStore) Options(ginsessions.Options) {}
 
 // ginSession is a session of gin-contrib/sessions. What that has no way for is
 // done on the session inside.

@@ -87,7 +87,7 @@ type library struct {
 	backend sessionbridge.Backend
 	open    func(w http.ResponseWriter, r *http.Request) (Session, error)
 	wrap    func(next http.Handler) http.Handler // around the plain routes; nil: nothing
-	gorilla *sessions.FilesystemStore            // for the frameworks' own packages
+	gorilla sessions.Store                       // for the frameworks' own packages
 	close   func()
 }
 
@@ -110,18 +110,11 @@ func newLibrary(name string) (*library, error) {
 		if err != nil {
 			return nil, err
 		}
-		key := make([]byte, 32)
-		_, _ = rand.Read(key)
-		store := sessions.NewFilesystemStore(dir, key)
-		return &library{
-			backend: gorillabridge.New(store, SessionCookie),
-			open: func(w http.ResponseWriter, r *http.Request) (Session, error) {
-				s, _ := store.Get(r, SessionCookie) // a session that is gone is a new one, with an error
-				return &gorillaSession{s, w, r}, nil
-			},
-			gorilla: store,
-			close:   func() { _ = os.RemoveAll(dir) },
-		}, nil
+		l := overGorilla(sessions.NewFilesystemStore(dir, secret()))
+		l.close = func() { _ = os.RemoveAll(dir) }
+		return l, nil
+	case "cookie":
+		return overGorilla(sessions.NewCookieStore(secret())), nil
 	case "scs":
 		sm := scs.New()
 		sm.Cookie.Name = SessionCookie
@@ -135,6 +128,24 @@ func newLibrary(name string) (*library, error) {
 		}, nil
 	}
 	return nil, fmt.Errorf("there is no session library %q for this host", name)
+}
+
+func secret() []byte {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)
+	return key
+}
+
+// overGorilla is gorilla/sessions with a store.
+func overGorilla(store sessions.Store) *library {
+	return &library{
+		backend: gorillabridge.New(store, SessionCookie),
+		open: func(w http.ResponseWriter, r *http.Request) (Session, error) {
+			s, _ := store.Get(r, SessionCookie) // a session that is gone is a new one, with an error
+			return &gorillaSession{s, w, r}, nil
+		},
+		gorilla: store,
+	}
 }
 
 // handler is a plain route over net/http.

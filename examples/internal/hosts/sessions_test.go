@@ -22,29 +22,38 @@ func TestSessions(t *testing.T) {
 		{"chi", "memory"}, {"chi", "gorilla"}, {"chi", "scs"},
 		{"fiber", "memory"}, {"fiber", "fiber"},
 	} {
-		t.Run(row.host+"/"+row.library, func(t *testing.T) {
-			conformance.RunSessions(t, func(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
-				h, err := hosts.New(row.host, row.library)
-				if err != nil {
-					t.Fatal(err)
-				}
-				h.Routes(cfg.Bridge(h.Backend))
-				h.Mount(cfg.Path, srv)
-				ln := conformance.Listen(t, cfg)
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					_ = h.Serve(ln)
-				}()
-				return &conformance.Host{URL: conformance.URL(ln, cfg), Stop: func() {
-					ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-					defer cancel()
-					if err := h.Stop(ctx); err != nil {
-						t.Errorf("the host did not stop in time: %v", err)
-					}
-					<-done
-				}}
-			})
-		})
+		t.Run(row.host+"/"+row.library, func(t *testing.T) { conformance.RunSessions(t, factory(row.host, row.library)) })
+	}
+}
+
+// TestCookieSessions: where the values live in the cookie.
+func TestCookieSessions(t *testing.T) {
+	for _, host := range []string{"nethttp", "gin", "echo", "chi"} {
+		t.Run(host, func(t *testing.T) { conformance.RunCookieSessions(t, factory(host, "cookie")) })
+	}
+}
+
+func factory(host, library string) conformance.Factory {
+	return func(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
+		h, err := hosts.New(host, library)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Routes(cfg.Bridge(h.Backend))
+		h.Mount(cfg.Path, srv)
+		ln := conformance.Listen(t, cfg)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = h.Serve(ln)
+		}()
+		return &conformance.Host{URL: conformance.URL(ln, cfg), Stop: func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			if err := h.Stop(ctx); err != nil {
+				t.Errorf("the host did not stop in time: %v", err)
+			}
+			<-done
+		}}
 	}
 }
