@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 
 	"github.com/alexedwards/scs/v2"
 
@@ -103,17 +104,32 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 // Inspect implements sessionbridge.Inspector: it refuses exchanges inside of
 // LoadAndSave.
 func (b *Backend) Inspect(x host.Exchange) error {
-	var r *http.Request
-	switch native := x.Native().(type) {
-	case *http.Request:
-		r = native
-	case interface{ Request() *http.Request }:
-		r = native.Request()
-	default:
+	r := request(x.Native())
+	if r == nil {
 		return nil
 	}
 	if b.loaded(r.Context()) {
 		return errors.New("scsbridge: the socket is mounted inside of scs.LoadAndSave, which would undo logouts; mount it outside")
+	}
+	return nil
+}
+
+// request is the request in a framework's context: itself, what a method of the
+// name returns (echo), what a field of the name holds (gin), or nil.
+func request(native any) *http.Request {
+	switch n := native.(type) {
+	case *http.Request:
+		return n
+	case interface{ Request() *http.Request }:
+		return n.Request()
+	}
+	v := reflect.Indirect(reflect.ValueOf(native))
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	if f := v.FieldByName("Request"); f.IsValid() && f.CanInterface() {
+		r, _ := f.Interface().(*http.Request)
+		return r
 	}
 	return nil
 }

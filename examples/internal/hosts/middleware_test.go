@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/alexedwards/scs/v2"
 	"github.com/gin-contrib/gzip"
 	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
@@ -33,6 +35,9 @@ import (
 	siogin "github.com/siokit/siokit/adapters/gin"
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/doctor"
+	"github.com/siokit/siokit/internal/wire"
+	"github.com/siokit/siokit/sessionbridge"
+	scsbridge "github.com/siokit/siokit/sessionbridge/scs"
 )
 
 // middleware is the table: what works around the socket, and what the doctor says
@@ -175,4 +180,33 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// TestInsideLoadAndSave: a socket inside of a middleware that saves sessions by
+// itself would undo logouts. It is refused, and the log says what to do.
+func TestInsideLoadAndSave(t *testing.T) {
+	for name, mk := range map[string]func(sm *scs.SessionManager, s *sio.Server) http.Handler{
+		"nethttp": func(sm *scs.SessionManager, s *sio.Server) http.Handler { return sm.LoadAndSave(s) },
+		"chi":     func(sm *scs.SessionManager, s *sio.Server) http.Handler { return overChi(sm.LoadAndSave)(s) },
+		"gin": func(sm *scs.SessionManager, s *sio.Server) http.Handler {
+			return sm.LoadAndSave(overGin(gin.Recovery())(s))
+		},
+		"echo": func(sm *scs.SessionManager, s *sio.Server) http.Handler {
+			return overEcho(echo.WrapMiddleware(sm.LoadAndSave))(s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log syncBuffer
+			sm := scs.New()
+			bridge := sessionbridge.New(scsbridge.New(sm), nil)
+			srv := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			hs := httptest.NewServer(mk(sm, srv))
+			defer hs.Close()
+			defer func() { _ = srv.Shutdown(context.Background()) }()
+			a := wire.New(t, hs.URL, "/socket.io/").Must("GET", "EIO=4&transport=polling", "")
+			if a.Status != http.StatusForbidden || !strings.Contains(log.String(), "LoadAndSave") {
+				t.Errorf("%v; log: %s", a, log.String())
+			}
+		})
+	}
 }
