@@ -2,6 +2,7 @@ package hosts_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 // TestSessions is the table: every host with every session library that fits.
 func TestSessions(t *testing.T) {
+	table := "\n"
 	for _, row := range []struct{ host, library string }{
 		{"nethttp", "memory"}, {"nethttp", "gorilla"}, {"nethttp", "scs"},
 		{"gin", "memory"}, {"gin", "gorilla"},
@@ -22,8 +24,10 @@ func TestSessions(t *testing.T) {
 		{"chi", "memory"}, {"chi", "gorilla"}, {"chi", "scs"},
 		{"fiber", "memory"}, {"fiber", "fiber"},
 	} {
-		t.Run(row.host+"/"+row.library, func(t *testing.T) { conformance.RunSessions(t, factory(row.host, row.library)) })
+		ok := t.Run(row.host+"/"+row.library, func(t *testing.T) { conformance.RunSessions(t, factory(row.host, row.library)) })
+		table += fmt.Sprintf("%-8s %-8s passed: %t\n", row.host, row.library, ok)
 	}
+	t.Log(table)
 }
 
 // TestCookieSessions: where the values live in the cookie.
