@@ -27,7 +27,7 @@ type Options struct {
 	// call of Logout; 30 s. Negative: never.
 	Every time.Duration
 	// Touch puts off a session's expiry when a socket sends an event, at most once
-	// in this time, if the backend can (Toucher) and Reload or Touch is in use;
+	// in this time, if the backend can (Toucher) and ReloadBeforeEvent or Touch is in use;
 	// 0: never. Polls do not count: they would keep a session alive for ever.
 	Touch time.Duration
 	// CookieFerry lets Update change sessions in cookies while the client polls: the
@@ -340,9 +340,9 @@ func (b *Bridge) Guard(next http.Handler) http.Handler {
 	})
 }
 
-// Reload is a middleware that loads the session before every event, and refuses
+// ReloadBeforeEvent is a middleware that loads the session before every event, and refuses
 // the event with the code "session" when it is gone. It costs a load for each event.
-func (b *Bridge) Reload() sio.Middleware {
+func (b *Bridge) ReloadBeforeEvent() sio.Middleware {
 	return func(next sio.Handler) sio.Handler {
 		return sio.HandlerFunc(func(ctx context.Context, ev *sio.Event) error {
 			if s, ok := From(ev.Socket); ok {

@@ -307,7 +307,7 @@ func TestUser(t *testing.T) {
 func TestMiddleware(t *testing.T) {
 	s := start(t, &sessionbridge.Options{Every: -1, Touch: time.Hour}, false)
 	n := s.io.Of("/")
-	n.Use(s.bridge.Reload(), s.bridge.Touch())
+	n.Use(s.bridge.ReloadBeforeEvent(), s.bridge.Touch())
 	n.Guard(sessionbridge.Authenticated("user"))
 	n.On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
 		sess, _ := sessionbridge.From(so)
