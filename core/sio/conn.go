@@ -92,7 +92,7 @@ func (c *Conn) Join(rooms ...string) {
 	c.mu.Lock()
 	c.rooms = append(c.rooms, rooms...)
 	c.mu.Unlock()
-	for _, s := range c.Sockets() {
+	for _, s := range c.client.list() { // also one that is just connecting
 		s.Join(rooms...)
 	}
 }
