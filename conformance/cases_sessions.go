@@ -14,6 +14,7 @@ import (
 type sessionCase struct {
 	name string
 	only string // the transport that it is about; "" means all
+	age  time.Duration
 	run  func(c *sessionContext)
 }
 
@@ -167,6 +168,15 @@ var sessionCases = []sessionCase{
 		}
 		wg.Wait()
 		c.Want("in the store", b.get("/get", "key=n"), fmt.Sprintf("200 %d", 2*each))
+	}},
+	{name: "update-in-long-handler-with-short-cookie-age", only: "websocket", age: 2 * time.Second, run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		time.Sleep(1600 * time.Millisecond) // dates are in whole seconds
+		c.Want("HTTP renews the browser's cookie", b.post("/set", "key", "n", "value", "1"), "200 ok")
+		time.Sleep(1600 * time.Millisecond)
+		c.Want("update", tb.ask("set", "late", "x"), `[true]`)
+		c.Want("HTTP", b.get("/get", "key=late"), "200 x")
 	}},
 	{name: "poll-with-foreign-session-refused", only: "polling", run: func(c *sessionContext) {
 		for what, other := range map[string]*browser{"another user's": c.login("bob"), "none": c.browser()} {

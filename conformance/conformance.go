@@ -31,6 +31,10 @@ type Config struct {
 	Path string // mount point, such as "/socket.io"
 	Addr string // where to listen; "" means any free port on 127.0.0.1
 	TLS  bool   // encrypt; Listen does
+	// CookieAge is how old a session's cookie may be by its own date, for libraries
+	// that sign one. Set by a case of RunSessions; a factory whose library does not
+	// skips it.
+	CookieAge time.Duration
 	// Bridge makes the session bridge for the host's sessions. Set by RunSessions.
 	Bridge func(be sessionbridge.Backend) *sessionbridge.Bridge
 }

@@ -44,6 +44,7 @@ func runSessions(t *testing.T, f Factory, cases []sessionCase) {
 				x := &sessionContext{Context: &Context{T: t, run: &run{factory: f}}, transport: transport}
 				x.opts = sio.Options{PingInterval: 10 * time.Second, PingTimeout: 10 * time.Second, OnHandshake: x.handshake}
 				x.config.Bridge = x.newBridge
+				x.config.CookieAge = c.age
 				x.Start("")
 				defer func() {
 					for _, b := range x.browsers {

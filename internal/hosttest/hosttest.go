@@ -36,11 +36,14 @@ func Group(t *testing.T, live func(x host.Exchange) bool, start func(srv *sio.Se
 
 	for _, path := range []string{"/t/acme/socket.io/", "/t/acme/socket.io"} {
 		c := wire.New(t, h.URL, path)
-		c.Polling()
-		r := <-requests
-		if r.Params["tenant"] != "acme" || r.Values["user"] != "ann" || r.ClientIP != "127.0.0.1" || r.RoutePattern == "" {
-			t.Errorf("%s: params %v, values %v, client %q, route %q", path, r.Params, r.Values, r.ClientIP, r.RoutePattern)
+		check := func(transport string) {
+			r := <-requests
+			if r.Params["tenant"] != "acme" || r.Values["user"] != "ann" || r.ClientIP != "127.0.0.1" || r.RoutePattern == "" {
+				t.Errorf("%s over %s: params %v, values %v, client %q, route %q", path, transport, r.Params, r.Values, r.ClientIP, r.RoutePattern)
+			}
 		}
+		c.Polling()
+		check("polling")
 		// The answer may be here before the handler has returned.
 		for deadline := time.Now().Add(wire.Patience); kept.Native() != nil; runtime.Gosched() {
 			if time.Now().After(deadline) {
@@ -48,7 +51,7 @@ func Group(t *testing.T, live func(x host.Exchange) bool, start func(srv *sio.Se
 			}
 		}
 		c.Join("")
-		<-requests
+		check("websocket")
 	}
 	if a := wire.New(t, h.URL, "/t/acme/socket.iox/").Must("GET", "EIO=4&transport=polling", ""); a.Status != http.StatusNotFound {
 		t.Errorf("sibling: %v", a)

@@ -45,6 +45,8 @@ type Host struct {
 	Serve func(ln net.Listener) error
 	// Stop stops gracefully.
 	Stop func(ctx context.Context) error
+
+	lib *library
 }
 
 var makers = map[string]func(library string) (*Host, error){
@@ -75,6 +77,7 @@ func New(name, library string) (*Host, error) {
 // finish fills in what all net/http frameworks share. route registers a handler.
 func finish(h *Host, handler http.Handler, lib *library, route func(method, path string, h http.Handler)) (*Host, error) {
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	h.lib = lib
 	if lib != nil {
 		h.Backend = lib.backend
 		if h.Route == nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/gorilla/securecookie"
 	"github.com/gorilla/sessions"
 
 	"github.com/siokit/siokit/sessionbridge"
@@ -128,6 +129,21 @@ func newLibrary(name string) (*library, error) {
 		}, nil
 	}
 	return nil, fmt.Errorf("there is no session library %q for this host", name)
+}
+
+// CookieAge sets how old cookies may be by their own date. It reports false when
+// the library's have none.
+func (h *Host) CookieAge(d time.Duration) bool {
+	if h.lib == nil || h.lib.gorilla == nil {
+		return false
+	}
+	store, ok := h.lib.gorilla.(*sessions.FilesystemStore)
+	if ok {
+		for _, c := range store.Codecs {
+			c.(*securecookie.SecureCookie).MaxAge(int(d / time.Second))
+		}
+	}
+	return ok
 }
 
 func secret() []byte {

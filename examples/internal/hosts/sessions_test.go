@@ -43,6 +43,9 @@ func factory(host, library string) conformance.Factory {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if cfg.CookieAge > 0 && !h.CookieAge(cfg.CookieAge) {
+			t.Skip("the library's cookies carry no date")
+		}
 		h.Routes(cfg.Bridge(h.Backend))
 		h.Mount(cfg.Path, srv)
 		ln := conformance.Listen(t, cfg)
