@@ -217,7 +217,6 @@ type tab struct {
 	poll *wire.Session
 	ws   *wire.WS
 	id   int
-	have []string
 }
 
 // tab opens a connection over the case's transport.

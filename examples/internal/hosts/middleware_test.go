@@ -57,7 +57,7 @@ var middleware = []struct {
 	{"gin", "Logger", overGin(gin.LoggerWithWriter(io.Discard)), nil, ""},
 	{"gin", "gzip", overGin(gzip.Gzip(gzip.DefaultCompression)), nil, ""},
 	{"echo", "Recover", overEcho(echomw.Recover()), nil, ""},
-	{"echo", "Logger", overEcho(echomw.LoggerWithConfig(echomw.LoggerConfig{Output: io.Discard})), nil, ""},
+	{"echo", "Logger", overEcho(echomw.RequestLoggerWithConfig(echomw.RequestLoggerConfig{LogStatus: true, LogValuesFunc: func(echo.Context, echomw.RequestLoggerValues) error { return nil }})), nil, ""},
 	{"echo", "Gzip", overEcho(echomw.Gzip()), nil, ""},
 	{"echo", "BodyLimit", overEcho(echomw.BodyLimit("1M")), nil, ""},
 	{"echo", "BodyDump", overEcho(echomw.BodyDump(func(echo.Context, []byte, []byte) {})), nil, ""},
