@@ -19,7 +19,7 @@ func init() {
 			if c.run.tls {
 				proto = "true"
 			}
-			want := fmt.Sprintf(`["1","d","EIO=4&transport=%%s&q=%%%%C3%%%%A9&q=2","é,2","127.0.0.1","127.0.0.1","%s","siokit-test"]`, proto)
+			want := fmt.Sprintf(`["1","d","%s/socket.io/?EIO=4&transport=%%s&q=%%%%C3%%%%A9&q=2","é,2","127.0.0.1","127.0.0.1","%s","siokit-test"]`, c.Host.URL, proto)
 			poll := c.Must("GET", q4+"&q=%C3%A9&q=2", "", head...)
 			sid := strings.SplitN(poll.Body, `"`, 5)[3]
 			s := &wire.Session{Client: c.Client, Open: wire.Open{SID: sid}}
@@ -73,7 +73,7 @@ func (c *Context) requests() {
 		}
 		host, _, _ := strings.Cut(r.RemoteAddr, ":")
 		return []string{
-			r.Header.Get("X-One"), cookie.Value, r.RawQuery, strings.Join(r.Query()["q"], ","),
+			r.Header.Get("X-One"), cookie.Value, r.URL().String(), strings.Join(r.Query()["q"], ","),
 			host, r.ClientIP, fmt.Sprint(r.Secure() && r.TLS.HandshakeComplete), r.Header.Get("User-Agent"),
 		}, nil
 	}))

@@ -86,6 +86,7 @@ func (x *exchange) details() host.Details {
 		params[strings.Clone(k)] = strings.Clone(v)
 	}
 	return host.Details{
+		URL:          string(x.c.Request().RequestURI()),
 		ClientIP:     strings.Clone(x.c.IP()),
 		RoutePattern: fmt.Sprint(x.c.Route().Path),
 		Params:       params,

@@ -132,6 +132,7 @@ type Prober interface {
 // Details are what a framework knows about a request beyond HTTP. The values
 // are copies that may be kept for ever.
 type Details struct {
+	URL          string            // the request target as it was sent, path and query
 	ClientIP     string            // the client as the framework sees it, behind its trusted proxies
 	RoutePattern string            // the route that matched, "" when the host has none
 	Params       map[string]string // route parameters

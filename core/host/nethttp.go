@@ -312,10 +312,12 @@ func (x *HTTP) Native() any {
 
 // Details implements Detailer.
 func (x *HTTP) Details() Details {
-	if x.cfg.Details == nil {
-		return Details{}
+	var d Details
+	if x.cfg.Details != nil {
+		d = x.cfg.Details()
 	}
-	return x.cfg.Details()
+	d.URL = x.r.URL.RequestURI()
+	return d
 }
 
 func canFlush(w http.ResponseWriter) bool {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/siokit/siokit/core/host"
 )
@@ -22,6 +23,8 @@ type Request struct {
 	RoutePattern string               // the host's route, "" when it has none
 	Params       map[string]string    // its parameters
 	Values       map[string]any       // what the adapter's Keep picked
+
+	target string // path and query; RawQuery is its end
 }
 
 // NewRequest copies the request of an exchange. It is for code that looks at
@@ -44,11 +47,29 @@ func NewRequest(x host.Exchange) *Request {
 	if d, ok := x.(host.Detailer); ok {
 		more := d.Details()
 		r.ClientIP, r.RoutePattern, r.Params, r.Values = more.ClientIP, more.RoutePattern, more.Params, more.Values
+		r.target = more.URL
+		if _, query, ok := strings.Cut(more.URL, "?"); ok && query == r.RawQuery {
+			r.RawQuery = query // one piece of memory
+		}
 	}
 	if r.ClientIP == "" {
 		r.ClientIP = hostOnly(r.RemoteAddr)
 	}
 	return r
+}
+
+// URL is the address that the client has used, with the scheme of the connection
+// to this process and the path above the mount point; every call returns a new one.
+func (r *Request) URL() *url.URL {
+	u, err := url.ParseRequestURI(r.target)
+	if err != nil {
+		u = &url.URL{RawQuery: r.RawQuery}
+	}
+	u.Scheme, u.Host = "http", r.Host
+	if r.Secure() {
+		u.Scheme = "https"
+	}
+	return u
 }
 
 // Query parses the query of the handshake; every call returns a new map.
