@@ -132,11 +132,23 @@ async function cell(client, src, transport) {
   }
 }
 
+// A few pages at a time: in a browser that is starved, htmlfile of 0.9 has lost the
+// first of 200 events, once in some thirty cells, as if it had connected again. A
+// cell that fails is tried once more when nothing else runs; what it said is printed.
 try {
-  await Promise.all(Object.entries(bundles).flatMap(([client, { src, transports }]) => transports.map(async transport => {
-    const failed = await cell(client, src, transport);
-    console.log(JSON.stringify({ client, transport, failed }));
-  })));
+  const cells = Object.entries(bundles).flatMap(([client, { src, transports }]) => transports.map(transport => ({ client, src, transport })));
+  const again = [];
+  await Promise.all([...Array(3)].map(async () => {
+    for (let c; (c = cells.shift());) {
+      const failed = await cell(c.client, c.src, c.transport);
+      if (failed.length) again.push([c, failed]);
+      else console.log(JSON.stringify({ client: c.client, transport: c.transport, failed }));
+    }
+  }));
+  for (const [c, first] of again) {
+    process.stderr.write(`${c.client} ${c.transport}, beside others: ${first.join("; ")}\n`);
+    console.log(JSON.stringify({ client: c.client, transport: c.transport, failed: await cell(c.client, c.src, c.transport) }));
+  }
 } finally {
   await browser.close();
 }
