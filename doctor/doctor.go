@@ -85,7 +85,7 @@ func Examine(ctx context.Context, endpoint string, o *Options) ([]Finding, error
 	if e.Patience <= 0 {
 		e.Patience = 5 * time.Second
 	}
-	e.client = &http.Client{Transport: http.DefaultTransport}
+	e.client = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}}
 	if e.Client != nil {
 		*e.client = *e.Client
 	}

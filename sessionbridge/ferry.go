@@ -2,9 +2,11 @@ package sessionbridge
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
+	"runtime/debug"
 	"sync"
 
 	"github.com/siokit/siokit/core/host"
@@ -34,6 +36,25 @@ type job struct {
 	done  chan error // holds one
 }
 
+// panicked is a panic of a job's function on its way to Update's caller: the
+// function runs in a poll, which has nothing to do with it.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+// Error implements error.
+func (p *panicked) Error() string { return fmt.Sprintf("%v\n\n%s", p.value, p.stack) }
+
+func (j *job) call(v Values) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicked{p, debug.Stack()}
+		}
+	}()
+	return j.f(v)
+}
+
 // update is Session.Update.
 func (y *ferry) update(ctx context.Context, f func(v Values) error) error {
 	if !y.polls() {
@@ -46,6 +67,9 @@ func (y *ferry) update(ctx context.Context, f func(v Values) error) error {
 	y.conn.Nudge() // the poll that is held has the cookie as it was
 	select {
 	case err := <-j.done:
+		if p, ok := err.(*panicked); ok {
+			panic(p.Error())
+		}
 		return err
 	case <-y.conn.Context().Done():
 		return ErrDestroyed
@@ -114,7 +138,7 @@ func (y *ferry) step(x host.Exchange, r *sio.Request, j *job) (sent bool, err er
 	if after == nil {
 		after = Values{}
 	}
-	if err := j.f(after); err != nil {
+	if err := j.call(after); err != nil {
 		return false, err
 	}
 	if reflect.DeepEqual(now, after) {

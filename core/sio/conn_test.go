@@ -93,6 +93,11 @@ func TestOnExchange(t *testing.T) {
 	if g := got.take(); g != "POST polling; GET polling; GET polling; POST polling; GET polling; GET polling" {
 		t.Error(g)
 	}
+	c.Head.Set("Cookie", "a=1")
+	s := c.Polling1()
+	if a := s.Must("GET", "disconnect=1", "", "Cookie", "a=2"); a.Status != 403 {
+		t.Errorf("another session ends a 0.9 session: %v", a)
+	}
 }
 
 // TestRefusedHandshake ends what was hung on the connection.

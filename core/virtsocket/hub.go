@@ -166,7 +166,15 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 	if dialect.ValidSID(req.SID) {
 		s = h.get(req.SID)
 	}
-	switch known := s != nil && s.dialect.Name() == d.Name(); {
+	known := s != nil && s.dialect.Name() == d.Name()
+	if known {
+		if ref := s.handler.Visit(x); ref != nil {
+			s.Drop()
+			h.refuse(x, d, ref)
+			return
+		}
+	}
+	switch {
 	case req.End:
 		if known {
 			s.Close(ClientNamespace)
@@ -174,11 +182,6 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 		h.opts.Origins.headers(x)
 		_ = x.Reply(http.StatusOK, nil)
 	case known:
-		if ref := s.handler.Visit(x); ref != nil {
-			s.Drop()
-			h.refuse(x, d, ref)
-			return
-		}
 		s.serve(x, req)
 	case d.Stranger() != nil:
 		h.stranger(x, d, req)

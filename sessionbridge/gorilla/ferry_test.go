@@ -182,6 +182,27 @@ func TestFerryEnds(t *testing.T) {
 			}
 		}
 	})
+	t.Run("panic", func(t *testing.T) {
+		caught := make(chan any, 1)
+		go func() {
+			defer func() { caught <- recover() }()
+			_ = b.sess.Update(context.Background(), func(sessionbridge.Values) error { panic("own panic") })
+		}()
+		for {
+			select {
+			case p := <-caught: // Update's caller has it
+				if !strings.HasPrefix(fmt.Sprint(p), "own panic\n") {
+					t.Error(p)
+				}
+				return
+			default:
+				_ = b.io.Of("/").Emit("x")
+				if a := b.get(); a.Status != http.StatusOK { // the poll, which only carried it, does not
+					t.Fatal(a)
+				}
+			}
+		}
+	})
 	t.Run("cookies are not kept", func(t *testing.T) {
 		failed := run(context.Background(), change)
 		for {
