@@ -17,6 +17,10 @@ type app struct {
 	release chan struct{}
 }
 
+// Serve registers on srv what Application describes, for a server of our own
+// behind RunURL.
+func Serve(srv *sio.Server) { newApp(srv) }
+
 func newApp(srv *sio.Server) *app {
 	a := &app{release: make(chan struct{})}
 	for _, path := range []string{"/", "/chat", "/secret"} {
@@ -65,6 +69,15 @@ func (a *app) serve(n *sio.Namespace) {
 		a.order = append(a.order, i)
 		a.mu.Unlock()
 		return nil
+	}))
+	n.On("handled", sio.Reply(func(context.Context, *sio.Socket, sio.None) ([]int, error) {
+		return append([]int{}, a.handled()...), nil
+	}))
+	n.On("reset", sio.Reply(func(context.Context, *sio.Socket, sio.None) (sio.None, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.order, a.reasons = nil, nil
+		return sio.None{}, nil
 	}))
 	n.On("burst", sio.Handle(func(_ context.Context, s *sio.Socket, count int) error {
 		for i := range count {
@@ -140,6 +153,13 @@ func (a *app) ended() []sio.Reason {
 	return append([]sio.Reason(nil), a.reasons...)
 }
 
+// forget forgets who has ended.
+func (a *app) forget() {
+	a.mu.Lock()
+	a.reasons = nil
+	a.mu.Unlock()
+}
+
 func (a *app) handled() []int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -148,5 +168,5 @@ func (a *app) handled() []int {
 
 // echoMessages has messages, which have no name, sent back.
 func (c *Context) echoMessages() {
-	c.Server.Of("/").On("message", sio.Handle(func(_ context.Context, s *sio.Socket, data any) error { return s.Send(data) }))
+	c.server().Of("/").On("message", sio.Handle(func(_ context.Context, s *sio.Socket, data any) error { return s.Send(data) }))
 }

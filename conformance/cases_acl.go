@@ -55,7 +55,7 @@ func (a *aclApp) set(s acl.Subject, state string, names ...string) {
 // through; /door lets sockets in by a state in the payload of their CONNECT.
 func (a *aclApp) guarded(c *Context) {
 	a.gate = acl.NewGate(acl.RecvConnect, "set", "still")
-	in := c.Server.Of("/in")
+	in := c.server().Of("/in")
 	in.Guard(a.gate)
 	in.On("set", sio.Handle(func(_ context.Context, s *sio.Socket, state string) error {
 		a.set(s, state, "ev", "message")
@@ -72,7 +72,7 @@ func (a *aclApp) guarded(c *Context) {
 	in.OnJSON(sio.Handle(func(_ context.Context, s *sio.Socket, v any) error { return s.Send(v) }))
 
 	door := &aclApp{gate: acl.NewGate()}
-	n := c.Server.Of("/door")
+	n := c.server().Of("/door")
 	n.Guard(acl.PolicyFunc(func(_ context.Context, s acl.Subject, _ acl.Action) error {
 		var auth struct{ State string }
 		_ = s.(*sio.Socket).Auth(&auth)
@@ -156,7 +156,7 @@ func init() {
 		Case{Name: "acl/at-once", Rule: "rights that another goroutine changes count from the next packet on", Spec: "DESIGN 4", opts: opts, run: func(c *Context) {
 			app.guarded(c)
 			w := c.Join("/in,")
-			id := c.Server.Of("/in").All()
+			id := c.server().Of("/in").All()
 			socket := func() (s *sio.Socket) {
 				for r := range id.Sockets(context.Background()) {
 					s = r.(*sio.Socket)
@@ -173,8 +173,8 @@ func init() {
 			}
 		}},
 		Case{Name: "acl/closed", Rule: "a gate without a list lets nobody in, and a policy that panics refuses", Spec: "DESIGN 4", opts: opts, run: func(c *Context) {
-			c.Server.Of("/closed").Guard(acl.NewGate())
-			c.Server.Of("/broken").Guard(acl.PolicyFunc(func(context.Context, acl.Subject, acl.Action) error { panic("policy") }))
+			c.server().Of("/closed").Guard(acl.NewGate())
+			c.server().Of("/broken").Guard(acl.PolicyFunc(func(context.Context, acl.Subject, acl.Action) error { panic("policy") }))
 			w, _ := c.WebSocket()
 			for _, ns := range []string{"/closed", "/broken", "/nowhere"} {
 				w.Send("40" + ns)
@@ -188,7 +188,7 @@ func init() {
 		Case{Name: "acl/talkative", Rule: "with Options.Talkative clients learn why", Spec: "legacy A1.2, error names", opts: func(o *sio.Options) {
 			o.Talkative = true
 		}, run: func(c *Context) {
-			n := c.Server.Of("/")
+			n := c.server().Of("/")
 			n.Guard(acl.PolicyFunc(func(_ context.Context, _ acl.Subject, a acl.Action) error {
 				if a.Name == "echo" {
 					return errors.New("no")

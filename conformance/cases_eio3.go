@@ -33,12 +33,12 @@ func init() {
 			w := c.ws3()
 			w.Send(`42["echo",1]`)
 			c.Want("websocket", w.Next(), `42["echo",1]`)
-			_ = c.Server.Of("/").Emit("x", "é€😀\u2028")
+			_ = c.server().Of("/").Emit("x", "é€😀\u2028")
 			c.Want("ASCII on websocket", w.Next(), `42["x","\u00e9\u20ac\ud83d\ude00\u2028"]`)
 			c.Want("ASCII on polling", s.Next(), `42["x","\u00e9\u20ac\ud83d\ude00\u2028"]`)
 			c.Want("a version 2 bundle of 1.0", c.Must("GET", "EIO=2&transport=polling", "").Status, 200)
 		}},
-		Case{Name: "eio3/heartbeat", Rule: "Engine.IO 3: the client pings, is answered without its data, and is given up an interval and a timeout after its last ping", Spec: "protocol 2.7, 2.10",
+		Case{Name: "eio3/heartbeat", slow: true, Rule: "Engine.IO 3: the client pings, is answered without its data, and is given up an interval and a timeout after its last ping", Spec: "protocol 2.7, 2.10",
 			opts: short, run: func(c *Context) {
 				w := c.ws3()
 				silent := c.ws3()
@@ -64,7 +64,7 @@ func init() {
 			c.Want("post", a, "200 ok")
 			c.Want("post type", a.Header.Get("Content-Type"), "text/html")
 			c.Want("echo", s.Next(), `42["echo","\ud83d\ude00"]`)
-			c.Eventually("second event", func() bool { return len(c.app.handled()) == 1 })
+			c.Eventually("second event", func() bool { return len(c.handled()) == 1 })
 			c.Want("close", s.Post("1"), "200 ok")
 			c.reason(sio.TransportClose)
 			c.Want("later", s.Get(), `400 {"code":1,"message":"Session ID unknown"}`)
@@ -206,7 +206,7 @@ func init() {
 				c.Want("0.9", c.At(mount+"/1/").Must("GET", "", ""), "400 Unsupported protocol version: sio1 is not among Options.Dialects")
 				c.Want("0.6", c.At(mount+"/xhr-polling").Must("GET", "", ""), "400 Unsupported protocol version: sio06 is not among Options.Dialects")
 			}},
-		Case{Name: "jsonp/engine", Rule: "jsonp of Engine.IO 3 and 4: a script that calls with a string, messages in the form field d", Spec: "protocol 2.6; reliability J01, J04, J05", opts: everything, run: func(c *Context) {
+		Case{Name: "jsonp/engine", Rule: "jsonp of Engine.IO 3 and 4: a script that calls with a string, messages in the form field d", Spec: "protocol 2.6; reliability J01, J04, J05", all: true, run: func(c *Context) {
 			s := c.jsonp("EIO=4&transport=polling&j=7", 7)
 			s.post(c, `40`)
 			if got := s.next(c); !strings.HasPrefix(got, "40{") {
@@ -240,7 +240,7 @@ func init() {
 			big := c.jsonp("EIO=4&transport=polling&j=1", 1)
 			c.Want("J07 too large after unescaping", c.Must("POST", big.query, "d=4"+strings.Repeat("a", 2<<20), "Content-Type", "application/x-www-form-urlencoded").Status, 413)
 		}},
-		Case{Name: "jsonp/foreign-page", Rule: "an answer that a page can include is refused to pages of other origins", Spec: "reliability J09", opts: everything, run: func(c *Context) {
+		Case{Name: "jsonp/foreign-page", Rule: "an answer that a page can include is refused to pages of other origins", Spec: "reliability J09", all: true, run: func(c *Context) {
 			const q = "EIO=4&transport=polling&j=0"
 			self := c.Host.URL + "/page"
 			for _, row := range []struct {
@@ -258,7 +258,7 @@ func init() {
 				c.Want(strings.Join(row.head, " "), c.Must("GET", q, "", row.head...).Status, row.status)
 			}
 		}},
-		Case{Name: "jsonp/off", Rule: "a transport that is off is refused with a text that names the option", Spec: "reliability J16", run: func(c *Context) {
+		Case{Name: "jsonp/off", local: true, Rule: "a transport that is off is refused with a text that names the option", Spec: "reliability J16", run: func(c *Context) {
 			c.Want("engine", c.Must("GET", "EIO=4&transport=polling&j=0", ""), `400 {"code":0,"message":"Transport unknown: jsonp is not among Options.Transports"}`)
 			sid := c.Handshake1("")
 			for wireName, name := range map[string]string{"jsonp-polling": "jsonp", "htmlfile": "htmlfile", "xhr-multipart": "xhr-multipart", "flashsocket": "flashsocket"} {

@@ -13,7 +13,7 @@ import (
 
 func init() {
 	register(
-		Case{Name: "sio06/websocket", Rule: "0.6: the session id first, texts and json, heartbeats with a number", Spec: "legacy A8.1", opts: short, run: func(c *Context) {
+		Case{Name: "sio06/websocket", slow: true, Rule: "0.6: the session id first, texts and json, heartbeats with a number", Spec: "legacy A8.1", opts: short, run: func(c *Context) {
 			c.echoMessages()
 			w, a := c.At(mount+"/websocket").Upgrade("", "")
 			if w == nil {
@@ -41,13 +41,13 @@ func init() {
 			c.Want("text", next(), "~m~5~m~hello")
 			c.Want("json", next(), `~m~13~m~~j~{"a":"bé"}`)
 			c.Want("emoji", next(), "~m~2~m~😀")
-			_ = c.Server.Of("/").Emit("x", 1)
+			_ = c.server().Of("/").Emit("x", 1)
 			c.Want("an event is an object", next(), `~m~26~m~~j~{"name":"x","args":[1]}`)
 			c.Want("a fourth heartbeat", next(), "~m~4~m~~h~1")
 			w.End()
 			c.Alive()
 		}},
-		Case{Name: "sio06/requests", Rule: "0.6: polling, jsonp, htmlfile and multipart", Spec: "legacy A8.2, A8.3; reliability V05", opts: everything, run: func(c *Context) {
+		Case{Name: "sio06/requests", Rule: "0.6: polling, jsonp, htmlfile and multipart", Spec: "legacy A8.2, A8.3; reliability V05", all: true, run: func(c *Context) {
 			c.echoMessages()
 			form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 			open := func(answer string) string { // the session id in the first message
@@ -148,7 +148,7 @@ func init() {
 			from := time.Now()
 			s.Until("1::")
 			for i := range 3 {
-				_ = c.Server.Of("/").Emit("x", i)
+				_ = c.server().Of("/").Emit("x", i)
 				s.Until("</script>")
 			}
 			if d := time.Since(from); d > 2*time.Second {
@@ -156,19 +156,19 @@ func init() {
 			}
 			s.Close()
 		}},
-		Case{Name: "streams/slow-reader", Rule: "a client that does not read its stream is disconnected with its own reason", Spec: "reliability J11, R01", opts: everything, run: func(c *Context) {
+		Case{Name: "streams/slow-reader", Rule: "a client that does not read its stream is disconnected with its own reason", Spec: "reliability J11, R01", all: true, run: func(c *Context) {
 			s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
 			s.Until("1::")
 			pad := strings.Repeat("x", 256<<10)
 			for range 256 {
-				_ = c.Server.Of("/").Emit("x", pad)
+				_ = c.server().Of("/").Emit("x", pad)
 			}
 			c.reason(sio.SlowClient)
 			c.Alive()
 			s.Close()
-			c.Eventually("the session is gone", func() bool { return c.Server.Stats().Sessions <= 1 })
+			c.Eventually("the session is gone", func() bool { return c.server().Stats().Sessions <= 1 })
 		}},
-		Case{Name: "generations/shutdown", Rule: "when the server shuts down every generation is let go, so that it connects again", Spec: "DESIGN 3", opts: everything, run: func(c *Context) {
+		Case{Name: "generations/shutdown", local: true, Rule: "when the server shuts down every generation is let go, so that it connects again", Spec: "DESIGN 3", all: true, run: func(c *Context) {
 			two := c.ws3()
 			nine := c.ws1(c.Handshake1(""))
 			poll := c.Polling1()
@@ -181,7 +181,7 @@ func init() {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				if err := c.Server.Shutdown(context.Background()); err != nil {
+				if err := c.server().Shutdown(context.Background()); err != nil {
 					c.T.Errorf("Shutdown: %v", err)
 				}
 			}()
@@ -192,7 +192,7 @@ func init() {
 				c.T.Errorf("0.9, htmlfile: %q", rest)
 			}
 			<-done
-			for _, r := range c.app.ended() {
+			for _, r := range c.own().ended() {
 				c.Want("reason", r, sio.ServerShutdown)
 			}
 		}},

@@ -22,7 +22,7 @@ func init() {
 				s := c.Polling()
 				s.Join("")
 				for i := range 200 {
-					_ = c.Server.Of("/").Emit("x", i)
+					_ = c.server().Of("/").Emit("x", i)
 				}
 				c.reason(sio.SlowClient)
 				c.Want("later", s.Get().Status, 400)
@@ -32,7 +32,7 @@ func init() {
 			const count = 1500
 			pad := strings.Repeat("y", 2048)
 			for i := range count {
-				if err := c.Server.Of("/").Emit("x", i, pad, []byte{byte(i)}); err != nil {
+				if err := c.server().Of("/").Emit("x", i, pad, []byte{byte(i)}); err != nil {
 					c.T.Fatal(err)
 				}
 			}
@@ -59,7 +59,7 @@ func init() {
 				go func() {
 					defer wg.Done()
 					for i := range count {
-						_ = c.Server.Of("/").Emit("x", g, i)
+						_ = c.server().Of("/").Emit("x", g, i)
 					}
 				}()
 			}
@@ -83,15 +83,17 @@ func init() {
 			}
 			wg.Wait()
 		}},
-		Case{Name: "limits/one-big-message", Rule: "a single message over the queue's bound may pass", Spec: "DESIGN 3",
+		Case{Name: "limits/one-big-message", Rule: "a message larger than the queue's bound passes, also behind a small one", Spec: "DESIGN 3",
 			opts: func(o *sio.Options) { o.MaxQueueBytes = 1 << 10 }, run: func(c *Context) {
 				w := c.Join("")
-				_ = c.Server.Of("/").Emit("x", strings.Repeat("y", 1<<20))
+				_ = c.server().Of("/").Emit("small")
+				_ = c.server().Of("/").Emit("x", strings.Repeat("y", 1<<20))
+				c.Want("before it", w.Next(), `42["small"]`)
 				if got := w.Next(); len(got) < 1<<20 {
 					c.T.Errorf("got %d bytes", len(got))
 				}
 			}},
-		Case{Name: "lifecycle/shutdown", Rule: "Shutdown answers held polls, closes websockets with 1001, refuses handshakes with 503, and ends within its context", Spec: "reliability F20", run: func(c *Context) {
+		Case{Name: "lifecycle/shutdown", local: true, Rule: "Shutdown answers held polls, closes websockets with 1001, refuses handshakes with 503, and ends within its context", Spec: "reliability F20", run: func(c *Context) {
 			s := c.Polling()
 			s.Join("")
 			held := s.Hold()
@@ -103,7 +105,7 @@ func init() {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
 			from := time.Now()
-			go func() { done <- c.Server.Shutdown(ctx) }()
+			go func() { done <- c.server().Shutdown(ctx) }()
 			c.Want("held poll", <-held, "200 1")
 			c.Want("websocket", w.End().Code, 1001)
 			if err := <-done; err != nil {
@@ -116,12 +118,12 @@ func init() {
 			if ws, a := c.Upgrade(w4, ""); ws != nil || a.Status != 503 {
 				c.T.Errorf("websocket: %v", a)
 			}
-			c.Want("reasons", c.app.ended(), []sio.Reason{sio.ServerShutdown, sio.ServerShutdown, sio.ServerShutdown})
-			c.Want("a second call", c.Server.Shutdown(ctx), sio.ErrServerClosed)
+			c.Want("reasons", c.own().ended(), []sio.Reason{sio.ServerShutdown, sio.ServerShutdown, sio.ServerShutdown})
+			c.Want("a second call", c.server().Shutdown(ctx), sio.ErrServerClosed)
 		}},
-		Case{Name: "lifecycle/shutdown-deadline", Rule: "a handler that does not return does not keep Shutdown beyond its context", Spec: "reliability F07", run: func(c *Context) {
+		Case{Name: "lifecycle/shutdown-deadline", local: true, slow: true, Rule: "a handler that does not return does not keep Shutdown beyond its context", Spec: "reliability F07", run: func(c *Context) {
 			release := make(chan struct{})
-			c.Server.Of("/").On("stuck", sio.Handle(func(context.Context, *sio.Socket, sio.None) error {
+			c.server().Of("/").On("stuck", sio.Handle(func(context.Context, *sio.Socket, sio.None) error {
 				<-release
 				return nil
 			}))
@@ -130,12 +132,12 @@ func init() {
 			c.holds(nil)
 			ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 			defer cancel()
-			if err := c.Server.Shutdown(ctx); err != context.DeadlineExceeded {
+			if err := c.server().Shutdown(ctx); err != context.DeadlineExceeded {
 				c.T.Errorf("Shutdown: %v", err)
 			}
 			close(release)
 		}},
-		Case{Name: "lifecycle/restart", Rule: "after a restart on the same address clients connect again", Spec: "bridge 6", run: func(c *Context) {
+		Case{Name: "lifecycle/restart", local: true, Rule: "after a restart on the same address clients connect again", Spec: "bridge 6", run: func(c *Context) {
 			w := c.Join("")
 			url := c.Host.URL
 			_, addr, _ := strings.Cut(url, "://")
@@ -167,8 +169,8 @@ func init() {
 				}()
 			}
 			wg.Wait()
-			c.Eventually("all ends", func() bool { return c.Server.Stats().Sessions == 0 && len(c.app.ended()) >= n })
-			c.Want("ends", len(c.app.ended()), n)
+			c.Eventually("all ends", func() bool { return c.server().Stats().Sessions == 0 && len(c.own().ended()) >= n })
+			c.Want("ends", len(c.own().ended()), n)
 		}},
 	)
 }
@@ -199,7 +201,7 @@ func slowReader(c *Context) {
 		got <- count
 	}()
 	for i := range count {
-		if err := c.Server.Of("/").Emit("x", i, pad); err != nil {
+		if err := c.server().Of("/").Emit("x", i, pad); err != nil {
 			c.T.Fatal(err)
 		}
 		if i%50 == 49 {

@@ -65,7 +65,7 @@ func init() {
 
 // requests registers an event that shows the request of the handshake.
 func (c *Context) requests() {
-	c.Server.Of("/").On("request-fields", sio.Reply(func(_ context.Context, s *sio.Socket, _ sio.None) ([]string, error) {
+	c.server().Of("/").On("request-fields", sio.Reply(func(_ context.Context, s *sio.Socket, _ sio.None) ([]string, error) {
 		r := s.Request()
 		cookie, err := r.Cookie("c")
 		if err != nil {

@@ -12,10 +12,10 @@ import (
 
 // sessionCase is one of RunSessions.
 type sessionCase struct {
-	name string
-	only string // the transport that it is about; "" means all
-	age  time.Duration
-	run  func(c *sessionContext)
+	name, rule, spec string
+	only             string // the transport that it is about; "" means all
+	age              time.Duration
+	run              func(c *sessionContext)
 }
 
 var update = func(v sessionbridge.Values) error {
@@ -24,16 +24,16 @@ var update = func(v sessionbridge.Values) error {
 }
 
 var sessionCases = []sessionCase{
-	{name: "none-at-handshake", run: func(c *sessionContext) {
+	{name: "none-at-handshake", rule: "a socket without a session cookie has no session", spec: "bridge 3.4, 6", run: func(c *sessionContext) {
 		tb := c.browser().tab()
 		c.Want("get", tb.ask("get", "user"), `[{"error":{"code":"none","message":"no session"}}]`)
 	}},
-	{name: "loaded-at-handshake", run: func(c *sessionContext) {
+	{name: "loaded-at-handshake", rule: "a handler sees what the login has put into the session", spec: "bridge 3.4, 6", run: func(c *sessionContext) {
 		tb := c.login("ann").tab()
 		c.Want("user", tb.ask("peek", "user"), `["ann"]`)
 		c.Want("nothing", tb.ask("peek", "nothing"), `[null]`)
 	}},
-	{name: "socket-write-seen-by-http", run: func(c *sessionContext) {
+	{name: "socket-write-seen-by-http", rule: "what a handler changes, the next HTTP request sees", spec: "bridge 3.4, 6", run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
 		c.Want("set", tb.ask("set", "n", "100"), `[true]`)
@@ -41,7 +41,7 @@ var sessionCases = []sessionCase{
 		c.Want("the rest", b.get("/who", ""), "200 ann")
 		c.Want("socket", tb.ask("peek", "n"), `["100"]`)
 	}},
-	{name: "http-write-seen-after-reload", run: func(c *sessionContext) {
+	{name: "http-write-seen-after-reload", rule: "what an HTTP request changes, a handler sees after Reload and not before", spec: "bridge 3.4, 6", run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
 		c.Want("before", tb.ask("peek", "n"), `[null]`)
@@ -49,7 +49,7 @@ var sessionCases = []sessionCase{
 		c.Want("as it was loaded", tb.ask("peek", "n"), `[null]`)
 		c.Want("loaded again", tb.ask("get", "n"), `["7"]`)
 	}},
-	{name: "update-after-logout-fails", run: func(c *sessionContext) {
+	{name: "update-after-logout-fails", rule: "Update after a logout fails", spec: "bridge 3.2, 6", run: func(c *sessionContext) {
 		b := c.login("ann")
 		b.tab()
 		sess := c.session()
@@ -64,7 +64,7 @@ var sessionCases = []sessionCase{
 		}
 		c.Want("values", len(sess.Snapshot()), 0)
 	}},
-	{name: "logout-not-resurrected-by-update", run: func(c *sessionContext) {
+	{name: "logout-not-resurrected-by-update", rule: "an Update that runs while the user logs out does not bring the session back", spec: "bridge 3.2, 6", run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
 		old := b.jarCopy()
@@ -77,42 +77,42 @@ var sessionCases = []sessionCase{
 		b.use(old)
 		c.Want("the old cookie", b.get("/who", ""), "200 anonymous")
 	}},
-	{name: "logout-not-resurrected-by-socket-end", run: func(c *sessionContext) {
+	{name: "logout-not-resurrected-by-socket-end", rule: "the end of a socket does not bring a session back", spec: "bridge 3.2, 6", run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
 		c.Want("set", tb.ask("set", "x", "1"), `[true]`)
 		old := b.jarCopy()
 		c.Want("logout", b.post("/logout", "quiet", "1"), "200 ok")
 		tb.close()
-		c.Eventually("the socket has ended", func() bool { return c.Server.Stats().Sockets == 0 })
+		c.Eventually("the socket has ended", func() bool { return c.server().Stats().Sockets == 0 })
 		b.use(old)
 		c.Want("the old cookie", b.get("/who", ""), "200 anonymous")
 	}},
-	{name: "logout-not-resurrected-by-held-poll", only: "polling", run: func(c *sessionContext) {
+	{name: "logout-not-resurrected-by-held-poll", rule: "a poll that was held during the logout does not bring the session back", spec: "bridge 3.2, 6", only: "polling", run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
 		old := b.jarCopy()
 		held := tb.poll.Hold()
 		c.heldPoll()
 		c.Want("logout", b.post("/logout", "quiet", "1"), "200 ok")
-		_ = c.Server.Of("/").Emit("x")
+		_ = c.server().Of("/").Emit("x")
 		a := <-held
 		c.Want("poll", a, `200 42["x"]`)
 		c.Want("no cookie on the poll", a.Header.Values("Set-Cookie"), "[]")
 		b.use(old)
 		c.Want("the old cookie", b.get("/who", ""), "200 anonymous")
 	}},
-	{name: "http-write-during-held-poll-survives", only: "polling", run: func(c *sessionContext) {
+	{name: "http-write-during-held-poll-survives", rule: "what HTTP has written while a poll was held is there after it", spec: "bridge 3.2, 6", only: "polling", run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
 		held := tb.poll.Hold()
 		c.heldPoll()
 		c.Want("HTTP", b.post("/set", "key", "n", "value", "100"), "200 ok")
-		_ = c.Server.Of("/").Emit("x")
+		_ = c.server().Of("/").Emit("x")
 		<-held
 		c.Want("afterwards", b.get("/get", "key=n"), "200 100")
 	}},
-	{name: "logout-disconnects-all-tabs", run: func(c *sessionContext) {
+	{name: "logout-disconnects-all-tabs", rule: "a logout disconnects every socket of the session and nobody else's", spec: "bridge 3.4, 6", run: func(c *sessionContext) {
 		ann, bob := c.login("ann"), c.login("bob")
 		tabs := []*tab{ann.tab(), ann.tabOver("websocket"), ann.tabOver("polling")}
 		other := bob.tab()
@@ -124,7 +124,7 @@ var sessionCases = []sessionCase{
 		again := ann.tab() // comes back, as nobody
 		c.Want("after the logout", again.ask("get", "user"), `[{"error":{"code":"none","message":"no session"}}]`)
 	}},
-	{name: "revalidate-notices-silent-expiry", run: func(c *sessionContext) {
+	{name: "revalidate-notices-silent-expiry", rule: "Revalidate disconnects sockets whose session is gone without a word", spec: "bridge 3.4, 6", run: func(c *sessionContext) {
 		ann, bob := c.login("ann"), c.login("bob")
 		one, two, other := ann.tab(), ann.tab(), bob.tab()
 		c.Want("nothing to end", c.bridge.Revalidate(context.Background()), 0)
@@ -134,7 +134,7 @@ var sessionCases = []sessionCase{
 		two.ended()
 		c.Want("another browser", other.ask("get", "user"), `["bob"]`)
 	}},
-	{name: "rotation-disconnects-old-id", run: func(c *sessionContext) {
+	{name: "rotation-disconnects-old-id", rule: "a new id disconnects the sockets of the old one", spec: "bridge 3.4, 6", run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
 		sess := c.session()
@@ -146,12 +146,12 @@ var sessionCases = []sessionCase{
 		}
 		tb = b.tab()
 		c.Want("the new one", tb.ask("get", "user"), `["ann"]`)
-		c.Eventually("the old socket has gone", func() bool { return c.Server.Stats().Sockets == 1 })
+		c.Eventually("the old socket has gone", func() bool { return c.server().Stats().Sockets == 1 })
 		if c.session().ID() == old {
 			c.T.Error("the id is the same")
 		}
 	}},
-	{name: "concurrent-updates-two-tabs", run: func(c *sessionContext) {
+	{name: "concurrent-updates-two-tabs", rule: "no change of two tabs is lost", spec: "bridge 3.3, 6", run: func(c *sessionContext) {
 		b := c.login("ann")
 		one, two := b.tab(), b.tab()
 		const each = 50
@@ -169,7 +169,7 @@ var sessionCases = []sessionCase{
 		wg.Wait()
 		c.Want("in the store", b.get("/get", "key=n"), fmt.Sprintf("200 %d", 2*each))
 	}},
-	{name: "update-in-long-handler-with-short-cookie-age", only: "websocket", age: 2 * time.Second, run: func(c *sessionContext) {
+	{name: "update-in-long-handler-with-short-cookie-age", rule: "a socket outlives the age of its handshake's cookie", spec: "bridge 3.3, 6", only: "websocket", age: 2 * time.Second, run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
 		time.Sleep(1600 * time.Millisecond) // dates are in whole seconds
@@ -178,7 +178,7 @@ var sessionCases = []sessionCase{
 		c.Want("update", tb.ask("set", "late", "x"), `[true]`)
 		c.Want("HTTP", b.get("/get", "key=late"), "200 x")
 	}},
-	{name: "poll-with-foreign-session-refused", only: "polling", run: func(c *sessionContext) {
+	{name: "poll-with-foreign-session-refused", rule: "a request with another session than the handshake's is refused", spec: "bridge 3.4, 6; reliability N", only: "polling", run: func(c *sessionContext) {
 		for what, other := range map[string]*browser{"another user's": c.login("bob"), "none": c.browser()} {
 			ann := c.login("ann")
 			tb := ann.tab()
@@ -196,7 +196,7 @@ var sessionCases = []sessionCase{
 		}
 		tb.ended()
 	}},
-	{name: "other-users-response-never-carries-cookie", run: func(c *sessionContext) {
+	{name: "other-users-response-never-carries-cookie", rule: "no answer carries the cookie of another user", spec: "bridge 3.2, 6", run: func(c *sessionContext) {
 		const users, rounds = 8, 10
 		var wg sync.WaitGroup
 		for i := range users {
@@ -227,7 +227,7 @@ var sessionCases = []sessionCase{
 
 // cookieCases are those of RunCookieSessions.
 var cookieCases = []sessionCase{
-	{name: "cookie-store-readonly-error", run: func(c *sessionContext) {
+	{name: "cookie-store-readonly-error", rule: "a session in a cookie is read, and changing it says that it cannot be done", spec: "bridge 3.3, 6", run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
 		c.Want("read", tb.ask("get", "user"), `["ann"]`)
@@ -241,12 +241,12 @@ var cookieCases = []sessionCase{
 		c.Want("as it was at the handshake", tb.ask("get", "n"), `[null]`)
 		c.Want("another connection", b.tab().ask("get", "n"), `["1"]`)
 	}},
-	{name: "cookie-store-visitors-apart", run: func(c *sessionContext) {
+	{name: "cookie-store-visitors-apart", rule: "two visitors without a session do not share one", spec: "bridge 3.3, 6", run: func(c *sessionContext) {
 		ann, bob := c.login("ann").tab(), c.login("bob").tab()
 		c.Want("ann", ann.ask("get", "user"), `["ann"]`)
 		c.Want("bob", bob.ask("get", "user"), `["bob"]`)
 	}},
-	{name: "cookie-store-logout-refuses-polls", only: "polling", run: func(c *sessionContext) {
+	{name: "cookie-store-logout-refuses-polls", rule: "polls with the cookie of before the logout are refused", spec: "bridge 3.3, 6", only: "polling", run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
 		c.Want("logout", b.post("/logout"), "200 ok")

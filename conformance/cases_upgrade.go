@@ -15,7 +15,7 @@ func init() {
 	register(
 		Case{Name: "upgrade/steps", Rule: "probe, pong, noop for the waiting poll, upgrade", Spec: "protocol 2.9", run: upgradeSteps},
 		Case{Name: "upgrade/interrupted", Rule: "an upgrade that is interrupted at any step loses, doubles and reorders nothing", Spec: "reliability E12, F23", run: upgradeInterrupted},
-		Case{Name: "upgrade/under-traffic", Rule: "1 000 numbered messages each way while the upgrade happens arrive in order", Spec: "reliability E13, F24", run: upgradeUnderTraffic},
+		Case{Name: "upgrade/under-traffic", local: true, Rule: "1 000 numbered messages each way while the upgrade happens arrive in order", Spec: "reliability E13, F24", run: upgradeUnderTraffic},
 		Case{Name: "upgrade/bad-probes", Rule: "a candidate that does not probe is closed and polling goes on", Spec: "reliability E07-E09, (g) 5 without probe", run: func(c *Context) {
 			s := c.Polling()
 			s.Join("")
@@ -48,7 +48,7 @@ func init() {
 			w.Send(`42["echo",2]`)
 			c.Want("still served", w.Next(), `42["echo",2]`)
 		}},
-		Case{Name: "upgrade/timeout", Rule: "a silent candidate is closed, polling goes on", Spec: "reliability E11",
+		Case{Name: "upgrade/timeout", slow: true, Rule: "a silent candidate is closed, polling goes on", Spec: "reliability E11",
 			opts: func(o *sio.Options) { o.UpgradeTimeout = 500 * time.Millisecond }, run: func(c *Context) {
 				s := c.Polling()
 				s.Join("")
@@ -148,10 +148,7 @@ func upgradeInterrupted(c *Context) {
 		c.Want("upgraded after "+step, w.Next(), `42["echo","done"]`)
 		// After the upgrade packet the websocket is the session.
 		w.Reset()
-		c.Eventually("the end", func() bool { return len(c.app.ended()) == 1 })
-		c.app.mu.Lock()
-		c.app.reasons = nil
-		c.app.mu.Unlock()
+		c.ends()
 	}
 }
 
@@ -169,7 +166,7 @@ func upgradeUnderTraffic(c *Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			_ = c.Server.Of("/").Emit("down", i)
+			_ = c.server().Of("/").Emit("down", i)
 			if i%20 == 0 {
 				time.Sleep(time.Millisecond)
 			}
@@ -226,8 +223,8 @@ func upgradeUnderTraffic(c *Context) {
 			c.T.Fatalf("down %d is %s", i, p)
 		}
 	}
-	c.Eventually("all events", func() bool { return len(c.app.handled()) == count })
-	for i, n := range c.app.handled() {
+	c.Eventually("all events", func() bool { return len(c.handled()) == count })
+	for i, n := range c.handled() {
 		if n != i {
 			c.T.Fatalf("up %d is %d", i, n)
 		}

@@ -8,21 +8,23 @@
 //			return &conformance.Host{URL: url, Stop: stop}
 //		})
 //	}
+//
+// What a host cannot do is declared with Lacks and a reason; silence means "test
+// me". RunURL is for servers that are not written in Go, RunSessions and
+// RunBackend for session libraries, RunCodec and RunTransport for those who add a
+// client generation or a transport to the core. README.md beside this file says how
+// to begin and how to read a failure.
 package conformance
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/internal/testkit"
-	"github.com/siokit/siokit/internal/wire"
 	"github.com/siokit/siokit/sessionbridge"
 )
 
@@ -46,9 +48,40 @@ type Host struct {
 	Stop func()
 }
 
-// Factory starts a host with srv mounted at cfg.Path and a plain route at
-// "/plain" that answers "ok".
+// Factory starts a host with srv mounted at cfg.Path, a plain route at "/plain"
+// that answers "ok", and a middleware that sets the cookie "host=1" on every
+// answer below the mount point. t is the case's own: Fatal ends the case.
 type Factory func(t testing.TB, srv *sio.Server, cfg Config) *Host
+
+// Capability is something that not every host can do. Its value is its name in
+// reports and on the command line.
+type Capability string
+
+// The capabilities. A host written in Go may lack the first five; the others are
+// for servers behind RunURL.
+const (
+	// WebSocket: the host lets a handler take the connection over.
+	WebSocket Capability = "websocket"
+	// Streaming: parts of an answer reach the client before its end.
+	Streaming Capability = "streaming"
+	// PartialBody: a handler starts before a request's body is complete.
+	PartialBody Capability = "partial-body"
+	// ClientGone: a request that waits learns that its client has left.
+	ClientGone Capability = "client-gone"
+	// HostCookies: headers that the host has set stand on the server's answers.
+	HostCookies Capability = "host-cookies"
+
+	EIO4  Capability = "eio4"  // clients 3.x and 4.x
+	EIO3  Capability = "eio3"  // clients 1.x and 2.x
+	SIO1  Capability = "sio1"  // clients 0.7 to 0.9
+	SIO06 Capability = "sio06" // clients 0.6
+	JSONP Capability = "jsonp" // the transport jsonp-polling
+)
+
+// Capabilities lists all of them.
+func Capabilities() []Capability {
+	return []Capability{WebSocket, Streaming, PartialBody, ClientGone, HostCookies, EIO4, EIO3, SIO1, SIO06, JSONP}
+}
 
 // Option changes a run.
 type Option func(*run)
@@ -58,48 +91,99 @@ func Skip(name, reason string) Option {
 	return func(r *run) { r.skip[name] = reason }
 }
 
+// KnownFailing runs a case that must fail: passing fails the run, so that the
+// list never grows old. The name must exist and the reason is printed.
+func KnownFailing(name, reason string) Option {
+	return func(r *run) { r.known[name] = reason }
+}
+
+// Lacks declares that the host cannot do something. Cases that need it are left
+// out with the reason; where a refusal must take their place, that is verified.
+func Lacks(c Capability, reason string) Option {
+	return func(r *run) { r.lacks[c] = reason }
+}
+
+// Timeout is how long a case may take before it is ended and fails, with the
+// stacks of all goroutines. The default is a minute.
+func Timeout(d time.Duration) Option {
+	return func(r *run) { r.timeout = d }
+}
+
+// Stress runs every case n times, to find what happens only now and then.
+func Stress(n int) Option {
+	return func(r *run) { r.times = max(1, n) }
+}
+
+// Only leaves out every case but those named, or below them: "upgrade" stands for
+// all upgrade cases.
+func Only(names ...string) Option {
+	return func(r *run) { r.only = append(r.only, names...) }
+}
+
+// Patience is how long a case waits for something that must come. The default of
+// 5 s is used up by failures only; shorter ones make slow machines fail.
+func Patience(d time.Duration) Option {
+	return func(r *run) { r.patience = d }
+}
+
 // OverTLS runs the cases with Config.TLS.
 func OverTLS() Option {
 	return func(r *run) { r.tls = true }
 }
 
 type run struct {
-	tls     bool
-	factory Factory
-	skip    map[string]string
+	tls      bool
+	short    bool
+	factory  Factory
+	url      string // of a server that is not in this process
+	skip     map[string]string
+	known    map[string]string
+	lacks    map[Capability]string
+	only     []string
+	timeout  time.Duration
+	patience time.Duration
+	times    int
+}
+
+func newRun(opts []Option) *run {
+	r := &run{skip: map[string]string{}, known: map[string]string{}, lacks: map[Capability]string{}, timeout: time.Minute, times: 1}
+	for _, o := range opts {
+		o(r)
+	}
+	return r
 }
 
 // Case is one thing that is verified.
 type Case struct {
-	Name string // stable, for -run and Skip
-	Rule string // what must hold
-	Spec string // where it is said
-	run  func(c *Context)
-	opts func(o *sio.Options)
+	Name  string // stable, for -run and Skip
+	Rule  string // what must hold
+	Spec  string // where it is said
+	run   func(c *Context)
+	opts  func(o *sio.Options)
+	all   bool         // every dialect and transport is enabled
+	slow  bool         // left out by -short
+	local bool         // needs the server in this process
+	need  []Capability // what the host must have
+	lack  Capability   // only for hosts that lack it
+	// prepare changes the environment before the host starts.
+	prepare func(c *Context)
 }
 
-// Run runs every case against fresh hosts.
+// Run runs every case against fresh hosts, each as a subtest.
 func Run(t *testing.T, f Factory, opts ...Option) {
-	r := &run{factory: f, skip: map[string]string{}}
-	for _, o := range opts {
-		o(r)
-	}
-	for name := range r.skip {
-		if !slices.ContainsFunc(all, func(c Case) bool { return c.Name == name }) {
-			t.Errorf("conformance.Skip: there is no case %q", name)
-		}
-	}
-	for _, c := range all {
-		t.Run(c.Name, func(t *testing.T) {
-			if reason := r.skip[c.Name]; reason != "" {
-				t.Skip(reason)
-			}
-			r.one(t, c)
-		})
-	}
+	r := newRun(opts)
+	r.factory = f
+	r.test(t, all)
 }
 
-// Cases lists the names of all cases.
+// Check is Run for those who want results instead of a test.
+func Check(f Factory, opts ...Option) ([]Result, error) {
+	r := newRun(opts)
+	r.factory = f
+	return r.check(all, nil)
+}
+
+// Cases lists the names of the cases of Run.
 func Cases() []string {
 	names := make([]string, len(all))
 	for i, c := range all {
@@ -112,111 +196,131 @@ var all []Case
 
 func register(cases ...Case) { all = append(all, cases...) }
 
-// one runs a case in an environment of its own.
-func (r *run) one(t *testing.T, c Case) {
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("rule: %s\nspec: %s", c.Rule, c.Spec)
+// test runs cases as subtests and prints the summary.
+func (r *run) test(t *testing.T, cases []Case) {
+	t.Helper()
+	r.short = testing.Short()
+	if err := r.names(cases); err != nil {
+		t.Error(err)
+	}
+	var results []Result
+	for _, c := range cases {
+		if !r.chosen(c) {
+			continue
 		}
+		t.Run(c.Name, func(t *testing.T) {
+			res := r.one(t, c)
+			results = append(results, res)
+			switch {
+			case res.Status == Skipped:
+				t.Skip(res.Reason)
+			case res.Bad():
+				t.Error(res.Report())
+			case res.Status == KnownFailure:
+				t.Log(res.Report())
+			}
+		})
+	}
+	t.Log(Summary(results))
+	// What lives on for a moment, a single case does not wait for.
+	if left := testkit.Leaked(5 * time.Second); left != "" && r.url == "" {
+		t.Errorf("goroutines left after all cases:\n%s", left)
+	}
+}
+
+// check runs cases and returns what came out; told sees each result as it comes.
+func (r *run) check(cases []Case, told func(Result)) (results []Result, err error) {
+	if err := r.names(cases); err != nil {
+		return nil, err
+	}
+	for _, c := range cases {
+		if !r.chosen(c) {
+			continue
+		}
+		res := r.one(nil, c)
+		results = append(results, res)
+		if told != nil {
+			told(res)
+		}
+	}
+	return results, nil
+}
+
+// names complains about options that name a case that does not exist.
+func (r *run) names(cases []Case) error {
+	var unknown []string
+	is := func(name string, below bool) bool {
+		return slices.ContainsFunc(cases, func(c Case) bool {
+			return c.Name == name || below && strings.HasPrefix(c.Name, name+"/")
+		})
+	}
+	for name := range r.skip {
+		if !is(name, false) {
+			unknown = append(unknown, name)
+		}
+	}
+	for name := range r.known {
+		if !is(name, false) {
+			unknown = append(unknown, name)
+		}
+	}
+	for _, name := range r.only {
+		if !is(name, true) {
+			unknown = append(unknown, name)
+		}
+	}
+	for c := range r.lacks {
+		if !slices.Contains(Capabilities(), c) {
+			unknown = append(unknown, string(c))
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(unknown)
+	return fmt.Errorf("conformance: there is no case or capability %q", unknown)
+}
+
+func (r *run) chosen(c Case) bool {
+	return len(r.only) == 0 || slices.ContainsFunc(r.only, func(name string) bool {
+		return c.Name == name || strings.HasPrefix(c.Name, name+"/")
 	})
-	x := &Context{T: t, run: r, opts: sio.Options{
-		PingInterval: 10 * time.Second, PingTimeout: 10 * time.Second, ConnectTimeout: 10 * time.Second,
-		AckTimeout: 5 * time.Second, MaxPayload: 2 << 20, MaxQueueBytes: 8 << 20,
-		Logger: slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	}}
-	if c.opts != nil {
-		c.opts(&x.opts)
+}
+
+// Summary says in a few lines what came of a run: how many cases passed, and for
+// all others which and why.
+func Summary(results []Result) string {
+	count := map[Status]int{}
+	var took time.Duration
+	for _, res := range results {
+		count[res.Status]++
+		took += res.Took
 	}
-	x.Start("")
-	defer func() { // also when the case has given up
-		x.Stop()
-		if left := testkit.Leaked(5 * time.Second); left != "" {
-			t.Errorf("goroutines left after the host stopped:\n%s", left)
+	var b strings.Builder
+	fmt.Fprintf(&b, "conformance: %d cases in %v: %d passed, %d failed, %d skipped, ", len(results), took.Round(100*time.Millisecond),
+		count[Passed], count[Failed]+count[Unexpected], count[Skipped])
+	if n := count[KnownFailure]; n > 0 {
+		fmt.Fprintf(&b, "%d known failing", n)
+	} else {
+		b.WriteString("known failing: none")
+	}
+	for _, status := range []Status{Failed, Unexpected, KnownFailure, Skipped} {
+		var reasons []string
+		by := map[string][]string{}
+		for _, res := range results {
+			if res.Status == status {
+				if by[res.Reason] == nil {
+					reasons = append(reasons, res.Reason)
+				}
+				by[res.Reason] = append(by[res.Reason], res.Name)
+			}
 		}
-	}()
-	c.run(x)
-}
-
-// Context is what a case works with.
-type Context struct {
-	*testing.T
-	*wire.Client
-	Server *sio.Server
-	Host   *Host
-
-	run     *run
-	opts    sio.Options
-	config  Config
-	stopped bool
-	app     *app
-}
-
-const mount = "/socket.io"
-
-// Start starts a host with a new server. addr "" means any free port.
-func (c *Context) Start(addr string) {
-	o := c.opts
-	c.Server = sio.NewServer(&o)
-	c.app = newApp(c.Server)
-	cfg := c.config
-	cfg.Path, cfg.Addr, cfg.TLS = mount, addr, c.run.tls
-	c.Host = c.run.factory(c.T, c.Server, cfg)
-	c.Client = wire.New(c.T, c.Host.URL, mount+"/")
-	c.stopped = false
-}
-
-// Stop shuts the server down and stops the host.
-func (c *Context) Stop() {
-	if c.stopped {
-		return
-	}
-	c.stopped = true
-	c.Client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if err := c.Server.Shutdown(ctx); err != nil && err != sio.ErrServerClosed {
-		c.T.Errorf("Shutdown: %v", err)
-	}
-	c.Host.Stop()
-}
-
-// Want compares what came with what the rule demands.
-func (c *Context) Want(what string, got, want any) {
-	c.T.Helper()
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		c.T.Errorf("%s\n got  %v\n want %v", what, got, want)
-	}
-}
-
-// Eventually waits until f holds.
-func (c *Context) Eventually(what string, f func() bool) {
-	c.T.Helper()
-	deadline := time.Now().Add(wire.Patience)
-	for !f() {
-		if time.Now().After(deadline) {
-			c.T.Fatalf("never happened: %s", what)
+		for _, reason := range reasons {
+			fmt.Fprintf(&b, "\n  %s: %s", status, strings.Join(by[reason], ", "))
+			if reason != "" {
+				fmt.Fprintf(&b, "\n    %s", reason)
+			}
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
-}
-
-// Alive checks that another client is served as if nothing had happened.
-func (c *Context) Alive() {
-	c.T.Helper()
-	w := c.Join("")
-	w.Send(`42["echo","alive"]`)
-	c.Want("another client", w.Next(), `42["echo","alive"]`)
-	_ = w.Conn.Close()
-}
-
-// logTo shows what the server logs when the case fails.
-type logTo struct{ t *testing.T }
-
-var logMu sync.Mutex
-
-func (l logTo) Write(p []byte) (int, error) {
-	logMu.Lock()
-	defer logMu.Unlock()
-	l.t.Log(strings.TrimSpace(string(p)))
-	return len(p), nil
+	return b.String()
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 	"github.com/siokit/siokit/sessionbridge"
 )
@@ -29,43 +28,52 @@ import (
 //	GET  /who                        answers the user, or "anonymous"
 //	POST /logout (form: quiet)       destroys it and tells the bridge, unless quiet
 //	POST /rotate                     gives it a new id and tells the bridge
-func RunSessions(t *testing.T, f Factory) { runSessions(t, f, sessionCases) }
+func RunSessions(t *testing.T, f Factory, opts ...Option) { runSessions(t, f, sessionCases, opts) }
 
 // RunCookieSessions is RunSessions for a library whose values live in the cookie.
-func RunCookieSessions(t *testing.T, f Factory) { runSessions(t, f, cookieCases) }
+func RunCookieSessions(t *testing.T, f Factory, opts ...Option) { runSessions(t, f, cookieCases, opts) }
 
-func runSessions(t *testing.T, f Factory, cases []sessionCase) {
-	for _, c := range cases {
+func runSessions(t *testing.T, f Factory, list []sessionCase, opts []Option) {
+	r := newRun(opts)
+	r.factory = f
+	r.test(t, asCases(list))
+}
+
+// asCases are cases of sessions as the engine runs them, each over both transports.
+func asCases(list []sessionCase) (cases []Case) {
+	for _, c := range list {
 		for _, transport := range []string{"polling", "websocket"} {
 			if c.only != "" && c.only != transport {
 				continue
 			}
-			t.Run(c.name+"/"+transport, func(t *testing.T) {
-				x := &sessionContext{Context: &Context{T: t, run: &run{factory: f}}, transport: transport}
-				x.opts = sio.Options{PingInterval: 10 * time.Second, PingTimeout: 10 * time.Second, OnHandshake: x.handshake}
-				x.config.Bridge = x.newBridge
+			cases = append(cases, Case{Name: c.name + "/" + transport, Rule: c.rule, Spec: c.spec, prepare: func(x *Context) {
+				sc := &sessionContext{Context: x, transport: transport}
+				x.sessions = sc
+				x.opts.OnHandshake = sc.handshake
+				x.config.Bridge = sc.newBridge
 				x.config.CookieAge = c.age
-				x.Start("")
-				defer func() {
-					for _, b := range x.browsers {
-						for _, tb := range b.tabs { // or Shutdown waits for their next polls
-							tb.close()
-						}
-						b.Client.Close()
-						b.site.Close()
-					}
-					x.Stop()
-					if left := testkit.Leaked(5 * time.Second); left != "" {
-						t.Errorf("goroutines left after the host stopped:\n%s", left)
-					}
-				}()
-				if x.bridge == nil {
-					t.Fatal("the factory has not called Config.Bridge")
+			}, run: func(x *Context) {
+				sc := x.sessions
+				defer sc.leave()
+				if sc.bridge == nil {
+					x.T.Fatal("the factory has not called Config.Bridge")
 				}
-				x.serve()
-				c.run(x)
-			})
+				sc.serve()
+				c.run(sc)
+			}})
 		}
+	}
+	return cases
+}
+
+// leave ends what the browsers have opened.
+func (c *sessionContext) leave() {
+	for _, b := range c.browsers {
+		for _, tb := range b.tabs {
+			tb.close()
+		}
+		b.Client.Close()
+		b.site.Close()
 	}
 }
 
@@ -89,7 +97,7 @@ func (c *sessionContext) newBridge(be sessionbridge.Backend) *sessionbridge.Brid
 
 // serve registers the events that the cases use.
 func (c *sessionContext) serve() {
-	n := c.Server.Of("/")
+	n := c.server().Of("/")
 	with := func(s *sio.Socket) (*sessionbridge.Session, error) {
 		if sess, ok := sessionbridge.From(s); ok {
 			return sess, nil
@@ -290,7 +298,7 @@ func (tb *tab) close() {
 // session is the session behind the only connection of a user.
 func (c *sessionContext) session() *sessionbridge.Session {
 	c.T.Helper()
-	for s := range c.Server.Of("/").All().Sockets(context.Background()) {
+	for s := range c.server().Of("/").All().Sockets(context.Background()) {
 		if sess, ok := sessionbridge.From(s.(*sio.Socket)); ok {
 			return sess
 		}

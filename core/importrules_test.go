@@ -43,6 +43,7 @@ var rules = []struct {
 	{"sessionbridge", []string{"core/sio", "core/host", "core/acl"}},
 	{"sessionbridge/*", []string{"sessionbridge", "core/sio"}},
 	{"doctor", nil},
+	{"cmd/sioconform", []string{"conformance"}},
 	{"cmd/siodoctor", []string{"doctor"}},
 	{"internal/hosttest", []string{"conformance", "core/sio", "core/host", "internal/*"}},
 	{"internal/*", nil},

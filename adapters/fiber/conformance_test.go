@@ -14,10 +14,9 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// lacks are the cases that no application on fasthttp can see.
+// lacks is what no application on fasthttp can do.
 var lacks = []conformance.Option{
-	conformance.Skip("polling/overlapping-post", "fasthttp reads a whole body before the handler: two cannot be under way"),
-	conformance.Skip("polling/aborted-post", "fasthttp reads a whole body before the handler: half a one is never seen"),
+	conformance.Lacks(conformance.PartialBody, "fasthttp reads a whole body before the handler: half a one is never seen, and two cannot be under way"),
 }
 
 func TestConformance(t *testing.T) { conformance.Run(t, factory, lacks...) }

@@ -38,7 +38,8 @@ type Options struct {
 	MaxPayload int64
 	// MaxQueueBytes and MaxQueue bound what waits for one client that does not
 	// keep up; 1 MiB and 1 024 messages. Beyond either it is disconnected with
-	// SlowClient: its memory would otherwise grow without bound. A handler that
+	// SlowClient: its memory would otherwise grow without bound. The message that
+	// reaches the bound is still sent, however large it is. A handler that
 	// emits more in one go than the network takes reaches it as well.
 	MaxQueueBytes int
 	MaxQueue      int

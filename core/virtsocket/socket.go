@@ -270,8 +270,9 @@ func (s *Socket) enqueue(m *packet.Message, shared bool) (transport.Conn, error)
 		m.Release()
 		return nil, ErrClosed
 	}
-	// A single message larger than the bound may pass; a queue may not grow past it.
-	if s.count >= s.hub.opts.MaxQueue || s.count > 0 && s.bytes+size > s.hub.opts.MaxQueueBytes {
+	// The message that reaches the bound passes, however large: whether a small one
+	// before it has been written already is a matter of microseconds. None does after it.
+	if s.count >= s.hub.opts.MaxQueue || s.bytes >= s.hub.opts.MaxQueueBytes {
 		s.mu.Unlock()
 		m.Release()
 		s.Close(SlowClient)

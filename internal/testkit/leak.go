@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,11 +28,12 @@ func Main(m *testing.M) {
 const ours = "github.com/siokit/siokit"
 
 // Leaked waits until no goroutine of the project but the caller's is left, and
-// returns the stacks of those that are.
-func Leaked(patience time.Duration) string {
+// returns the stacks of those that are. Those that run one of the functions in
+// except do not count.
+func Leaked(patience time.Duration, except ...string) string {
 	deadline := time.Now().Add(patience)
 	for wait := time.Millisecond; ; wait *= 2 {
-		left := stacks()
+		left := stacks(except)
 		if left == "" || time.Now().After(deadline) {
 			return left
 		}
@@ -39,13 +41,16 @@ func Leaked(patience time.Duration) string {
 	}
 }
 
-func stacks() string {
+func stacks(except []string) string {
 	buf := make([]byte, 1<<20)
 	buf = buf[:runtime.Stack(buf, true)]
 	var left []string
 	for i, g := range strings.Split(string(buf), "\n\n") {
 		if i == 0 || !strings.Contains(g, ours) || strings.Contains(g, "testing.tRunner") || strings.Contains(g, "testing.(*M)") || strings.Contains(g, "testing.(*F)") {
 			continue // the caller, and goroutines that run tests
+		}
+		if slices.ContainsFunc(except, func(f string) bool { return strings.Contains(g, f) }) {
+			continue
 		}
 		left = append(left, g)
 	}

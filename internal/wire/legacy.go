@@ -202,6 +202,11 @@ func (c *Client) Stream(query string) *Stream {
 	if err != nil {
 		c.TB.Fatal(err)
 	}
+	c.need(query)
+	if c.Need != nil {
+		c.Need("streaming")
+	}
+	c.note("> GET %s?%s, as a stream", c.Path, query)
 	resp, err := (&http.Client{Transport: c.HTTP.Transport}).Do(req)
 	if err != nil {
 		c.TB.Fatal(err)
@@ -215,6 +220,7 @@ func (c *Client) Stream(query string) *Stream {
 			b := make([]byte, 4096)
 			n, err := resp.Body.Read(b)
 			if n > 0 {
+				c.note("< a piece of the stream: %s", clip(string(b[:n])))
 				select {
 				case s.got <- b[:n]:
 				case <-ctx.Done():
@@ -232,7 +238,7 @@ func (c *Client) Stream(query string) *Stream {
 // Until reads until end has come and returns everything up to there.
 func (s *Stream) Until(end string) string {
 	s.c.TB.Helper()
-	timeout := time.After(Patience)
+	timeout := time.After(s.c.patience())
 	for {
 		if i := bytes.Index(s.have, []byte(end)); i >= 0 {
 			out := string(s.have[:i+len(end)])
@@ -254,7 +260,7 @@ func (s *Stream) Until(end string) string {
 // End waits for the end of the stream and returns the rest.
 func (s *Stream) End() string {
 	s.c.TB.Helper()
-	timeout := time.After(Patience)
+	timeout := time.After(s.c.patience())
 	for {
 		select {
 		case b, ok := <-s.got:

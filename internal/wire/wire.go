@@ -34,6 +34,13 @@ type Client struct {
 	Path string // /socket.io/
 	HTTP *http.Client
 	Head http.Header // sent with every request
+	// Trace is told everything that is sent and received; nil: nobody is.
+	Trace func(line string)
+	// Need is told what a request supposes of the server, such as "eio3" or
+	// "websocket", before it is sent; nil: nobody is.
+	Need func(what string)
+	// Patience bounds every wait; 0 means the package's.
+	Patience time.Duration
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -63,7 +70,48 @@ func (c *Client) Close() {
 
 // At is the client for another path.
 func (c *Client) At(path string) *Client {
-	return &Client{TB: c.TB, Base: c.Base, Path: path, HTTP: c.HTTP, Head: c.Head}
+	return &Client{TB: c.TB, Base: c.Base, Path: path, HTTP: c.HTTP, Head: c.Head, Trace: c.Trace, Need: c.Need, Patience: c.Patience}
+}
+
+func (c *Client) patience() time.Duration {
+	if c.Patience != 0 {
+		return c.Patience
+	}
+	return Patience
+}
+
+func (c *Client) note(format string, args ...any) {
+	if c.Trace != nil {
+		c.Trace(fmt.Sprintf(format, args...))
+	}
+}
+
+// need tells Need what a request supposes.
+func (c *Client) need(query string) {
+	if c.Need == nil {
+		return
+	}
+	q, _ := url.ParseQuery(query)
+	switch eio := q.Get("EIO"); {
+	case strings.Contains(c.Path, "/1/"):
+		c.Need("sio1")
+	case eio == "2", eio == "3":
+		c.Need("eio3")
+	case eio == "4":
+		c.Need("eio4")
+	}
+	if q.Has("j") || strings.Contains(c.Path, "/jsonp-polling/") {
+		c.Need("jsonp")
+	}
+}
+
+// clip shortens what is traced.
+func clip(s string) string {
+	const most = 300
+	if len(s) > most {
+		return fmt.Sprintf("%q... (%d bytes)", s[:most], len(s))
+	}
+	return fmt.Sprintf("%q", s)
 }
 
 // Answer is an HTTP answer.
@@ -91,12 +139,16 @@ func (c *Client) Do(ctx context.Context, method, query, body string, head ...str
 	for i := 0; i+1 < len(head); i += 2 {
 		req.Header.Set(head[i], head[i+1])
 	}
+	c.need(query)
+	c.note("> %s %s?%s %s", method, c.Path, query, clip(body))
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
+		c.note("< %s %s: %v", method, c.Path, err)
 		return Answer{}, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
+	c.note("< %d to %s %s: %s", resp.StatusCode, method, c.Path, clip(string(b)))
 	return Answer{resp.StatusCode, string(b), resp.Header}, err
 }
 
@@ -201,6 +253,8 @@ type WS struct {
 	br   *bufio.Reader
 	Head http.Header // of the 101
 	mu   sync.Mutex
+	c    *Client
+	name string // in traces
 	// NoPong leaves Engine.IO pings unanswered and returns them from Next.
 	NoPong bool
 }
@@ -212,7 +266,7 @@ func (c *Client) dial() (u *url.URL, nc, tcp net.Conn) {
 	if err != nil {
 		c.TB.Fatal(err)
 	}
-	tcp, err = net.DialTimeout("tcp", u.Host, Patience)
+	tcp, err = net.DialTimeout("tcp", u.Host, c.patience())
 	if err != nil {
 		c.TB.Fatal(err)
 	}
@@ -223,7 +277,7 @@ func (c *Client) dial() (u *url.URL, nc, tcp net.Conn) {
 	c.mu.Lock()
 	c.conns = append(c.conns, nc)
 	c.mu.Unlock()
-	_ = nc.SetDeadline(time.Now().Add(Patience))
+	_ = nc.SetDeadline(time.Now().Add(c.patience()))
 	return u, nc, tcp
 }
 
@@ -231,6 +285,8 @@ func (c *Client) dial() (u *url.URL, nc, tcp net.Conn) {
 // the connection has been closed.
 func (c *Client) Abandon(query string) {
 	c.TB.Helper()
+	c.need(query)
+	c.note("> GET %s?%s, and leaves", c.Path, query)
 	u, nc, _ := c.dial()
 	if _, err := fmt.Fprintf(nc, "GET %s?%s HTTP/1.1\r\nHost: %s\r\n\r\n", c.Path, query, u.Host); err != nil {
 		c.TB.Fatal(err)
@@ -243,6 +299,11 @@ func (c *Client) Abandon(query string) {
 // unless it is a 101. early is sent in the same segment.
 func (c *Client) Upgrade(query, early string, head ...string) (*WS, Answer) {
 	c.TB.Helper()
+	c.need(query)
+	if c.Need != nil {
+		c.Need("websocket")
+	}
+	c.note("> upgrade %s?%s %q", c.Path, query, head)
 	u, nc, tcp := c.dial()
 	var key [16]byte
 	_, _ = rand.Read(key[:])
@@ -277,9 +338,15 @@ func (c *Client) Upgrade(query, early string, head ...string) (*WS, Answer) {
 		body, _ := io.ReadAll(resp.Body)
 		a.Body = string(body)
 		_ = nc.Close()
+		c.note("< %d to the upgrade: %s", a.Status, clip(a.Body))
 		return nil, a
 	}
-	return &WS{TB: c.TB, Conn: nc, tcp: tcp, br: br, Head: resp.Header}, a
+	w := &WS{TB: c.TB, Conn: nc, tcp: tcp, br: br, Head: resp.Header, c: c, name: nc.LocalAddr().String()}
+	if i := strings.LastIndexByte(w.name, ':'); i >= 0 {
+		w.name = "ws" + w.name[i:]
+	}
+	c.note("< 101, %s from now on", w.name)
+	return w, a
 }
 
 const ws4 = "EIO=4&transport=websocket"
@@ -341,9 +408,14 @@ func Frame(b0 byte, payload []byte) []byte {
 
 // Raw writes bytes as they are.
 func (w *WS) Raw(b []byte) error {
+	w.c.note("%s > bytes %s", w.name, clip(string(b)))
+	return w.write(b)
+}
+
+func (w *WS) write(b []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_ = w.Conn.SetWriteDeadline(time.Now().Add(Patience))
+	_ = w.Conn.SetWriteDeadline(time.Now().Add(w.c.patience()))
 	_, err := w.Conn.Write(b)
 	return err
 }
@@ -352,13 +424,17 @@ func (w *WS) Raw(b []byte) error {
 func (w *WS) Send(texts ...string) {
 	var b []byte
 	for _, t := range texts {
+		w.c.note("%s > text %s", w.name, clip(t))
 		b = append(b, Frame(0x81, []byte(t))...)
 	}
-	_ = w.Raw(b)
+	_ = w.write(b)
 }
 
 // SendBinary sends a binary message.
-func (w *WS) SendBinary(p []byte) { _ = w.Raw(Frame(0x82, p)) }
+func (w *WS) SendBinary(p []byte) {
+	w.c.note("%s > binary %s", w.name, clip(string(p)))
+	_ = w.write(Frame(0x82, p))
+}
 
 // CloseError is the end of a websocket: the code of the close frame, 1005 for
 // one without, 1006 when there was none.
@@ -372,7 +448,17 @@ func (e *CloseError) Error() string { return fmt.Sprintf("closed %d %s", e.Code,
 
 // ReadFrame reads one frame.
 func (w *WS) ReadFrame() (b0 byte, payload []byte, err error) {
-	_ = w.Conn.SetReadDeadline(time.Now().Add(Patience))
+	b0, payload, err = w.readFrame()
+	if err != nil {
+		w.c.note("%s < %v", w.name, err)
+	} else {
+		w.c.note("%s < frame %02x %s", w.name, b0, clip(string(payload)))
+	}
+	return b0, payload, err
+}
+
+func (w *WS) readFrame() (b0 byte, payload []byte, err error) {
+	_ = w.Conn.SetReadDeadline(time.Now().Add(w.c.patience()))
 	var h [2]byte
 	if _, err = io.ReadFull(w.br, h[:]); err != nil {
 		return 0, nil, err

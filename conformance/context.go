@@ -1,0 +1,237 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/wire"
+)
+
+// Context is what a case works with.
+type Context struct {
+	T *probe
+	*wire.Client
+	Server *sio.Server // nil when the server is not in this process
+	Host   *Host
+
+	run     *run
+	opts    sio.Options
+	config  Config
+	stopped bool
+	app     *app
+	control *control
+	// sessions is what the cases of RunSessions work with.
+	sessions *sessionContext
+}
+
+const (
+	mount       = "/socket.io"
+	needsServer = "needs the server in this process"
+)
+
+func newContext(r *run, c Case, p *probe) *Context {
+	x := &Context{T: p, run: r, opts: sio.Options{
+		PingInterval: 10 * time.Second, PingTimeout: 10 * time.Second, ConnectTimeout: 10 * time.Second,
+		AckTimeout: 5 * time.Second, MaxPayload: 2 << 20, MaxQueueBytes: 8 << 20,
+		Logger: slog.New(slog.NewTextHandler(logTo{p}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}}
+	if c.all {
+		everything(&x.opts)
+	}
+	if c.opts != nil {
+		c.opts(&x.opts)
+	}
+	if c.prepare != nil {
+		c.prepare(x)
+	}
+	return x
+}
+
+// Start starts a host with a new server. addr "" means any free port.
+func (c *Context) Start(addr string) {
+	if c.run.url != "" {
+		c.Host = &Host{URL: c.run.url, Stop: func() {}}
+		c.client()
+		c.control = newControl(c)
+		return
+	}
+	o := c.opts
+	c.Server = sio.NewServer(&o)
+	c.app = newApp(c.Server)
+	cfg := c.config
+	cfg.Path, cfg.Addr, cfg.TLS = mount, addr, c.run.tls
+	c.Host = c.run.factory(c.T, c.Server, cfg)
+	c.client()
+	c.stopped = false
+}
+
+// client makes the client of the host, which skips what the host lacks.
+func (c *Context) client() {
+	c.Client = wire.New(c.T, c.Host.URL, mount+"/")
+	c.Client.Trace = c.T.note
+	c.Client.Need = func(what string) { c.needs(Capability(what)) }
+	if d := c.run.patience; d != 0 {
+		c.Client.Patience, c.HTTP.Timeout = d, d
+	}
+}
+
+// needs ends the case when the host lacks something.
+func (c *Context) needs(what Capability) {
+	if reason := c.run.lacks[what]; reason != "" {
+		c.T.Skip(lacking(what, reason))
+	}
+}
+
+// patience is how long something that must come is waited for.
+func (c *Context) patience() time.Duration {
+	if d := c.run.patience; d != 0 {
+		return d
+	}
+	return wire.Patience
+}
+
+// Stop shuts the server down and stops the host.
+func (c *Context) Stop() {
+	if c.stopped || c.Host == nil {
+		return
+	}
+	c.stopped = true
+	c.Client.Close()
+	if c.Server != nil {
+		// Whoever polls is given a moment only: that Shutdown waits as long as it
+		// may is the subject of the lifecycle cases.
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		_ = c.Server.Shutdown(ctx)
+	}
+	c.Host.Stop()
+}
+
+// finish ends the case, also one that has given up.
+func (c *Context) finish() {
+	c.Stop()
+	if c.run.url != "" {
+		return
+	}
+	if left := leaked(c.patience()); left != "" {
+		c.T.Errorf("goroutines left after the host stopped:\n%s", left)
+	}
+}
+
+// abandon ends what a case that is past its deadline waits for.
+func (c *Context) abandon() {
+	go func() {
+		defer func() { _ = recover() }() // whatever state it is in
+		if c.Client != nil {
+			c.Client.Close()
+		}
+		if c.Server != nil {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			_ = c.Server.Shutdown(ctx)
+		}
+		if c.Host != nil {
+			c.Host.Stop()
+		}
+	}()
+}
+
+// Want compares what came with what the rule demands.
+func (c *Context) Want(what string, got, want any) {
+	c.T.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		c.T.Errorf("%s\n got  %v\n want %v", what, got, want)
+	}
+}
+
+// Eventually waits until f holds.
+func (c *Context) Eventually(what string, f func() bool) {
+	c.T.Helper()
+	deadline := time.Now().Add(c.patience())
+	for !f() {
+		if time.Now().After(deadline) {
+			c.T.Fatalf("never happened: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// Alive checks that another client is served as if nothing had happened.
+func (c *Context) Alive() {
+	c.T.Helper()
+	w := c.Join("")
+	w.Send(`42["echo","alive"]`)
+	c.Want("another client", w.Next(), `42["echo","alive"]`)
+	_ = w.Conn.Close()
+}
+
+// server is Server, for cases that cannot do without: they are left out when it
+// is not in this process.
+func (c *Context) server() *sio.Server {
+	if c.Server == nil {
+		c.T.Skip(needsServer)
+	}
+	return c.Server
+}
+
+// own is the application in this process.
+func (c *Context) own() *app {
+	c.server()
+	return c.app
+}
+
+// handled are the arguments of the events "n" that have been handled.
+func (c *Context) handled() []int {
+	if c.app != nil {
+		return c.app.handled()
+	}
+	return c.control.handled(c)
+}
+
+// ends waits for the end of one socket.
+func (c *Context) ends() {
+	c.T.Helper()
+	if c.Server == nil { // unknown from outside
+		c.holds(nil)
+		return
+	}
+	c.Eventually("the disconnect", func() bool { return len(c.app.ended()) > 0 })
+	c.Want("disconnects", len(c.app.ended()), 1)
+	c.app.forget()
+}
+
+// forget forgets which sockets have ended.
+func (c *Context) forget() {
+	if c.app != nil {
+		c.app.forget()
+	}
+}
+
+// reason waits for the end of one socket and checks why it ended.
+func (c *Context) reason(want sio.Reason) {
+	c.T.Helper()
+	if c.Server == nil { // unknown from outside
+		c.holds(nil)
+		return
+	}
+	c.Eventually("the disconnect", func() bool { return len(c.app.ended()) > 0 })
+	c.Want("reasons", c.app.ended(), []sio.Reason{want})
+	c.app.forget()
+}
+
+// holds gives a request that was just sent the time to arrive and be held:
+// nothing tells that from outside. A case that is too early for it fails, it
+// does not pass.
+func (c *Context) holds(*wire.Session) { time.Sleep(50 * time.Millisecond) }
+
+// logTo shows what the server logs when the case fails.
+type logTo struct{ p *probe }
+
+func (l logTo) Write(b []byte) (int, error) {
+	l.p.note("log " + strings.TrimSpace(string(b)))
+	return len(b), nil
+}

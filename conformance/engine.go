@@ -1,0 +1,296 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/siokit/siokit/internal/testkit"
+)
+
+// Status is what came of a case.
+type Status string
+
+// The statuses. The middle two are those of cases named by KnownFailing.
+const (
+	Passed       Status = "passed"
+	Failed       Status = "failed"
+	KnownFailure Status = "known failing"
+	Unexpected   Status = "passed, but is listed as known failing"
+	Skipped      Status = "skipped"
+)
+
+// Result is what came of one case.
+type Result struct {
+	Name   string        `json:"name"`
+	Rule   string        `json:"rule"`
+	Spec   string        `json:"spec"`
+	Status Status        `json:"status"`
+	Reason string        `json:"reason,omitempty"` // why it was skipped, or is known to fail
+	Output string        `json:"output,omitempty"` // what was wrong: got and want
+	Trace  string        `json:"trace,omitempty"`  // what was said on the wire, with times
+	Took   time.Duration `json:"took"`             // nanoseconds
+}
+
+// Bad reports whether the result fails a run.
+func (r Result) Bad() bool { return r.Status == Failed || r.Status == Unexpected }
+
+// Report says all that is known about a failure.
+func (r Result) Report() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\nrule: %s\nspec: %s\n", r.Name, r.Status, r.Rule, r.Spec)
+	if r.Reason != "" {
+		fmt.Fprintf(&b, "reason: %s\n", r.Reason)
+	}
+	b.WriteString(r.Output)
+	if r.Trace != "" {
+		fmt.Fprintf(&b, "the exchange, in seconds since the start:\n%s", r.Trace)
+	}
+	return b.String()
+}
+
+// one runs a case, as often as the run says, in environments of its own. t is nil
+// outside of tests.
+func (r *run) one(t *testing.T, c Case) Result {
+	res := Result{Name: c.Name, Rule: c.Rule, Spec: c.Spec, Status: Skipped}
+	known, isKnown := r.known[c.Name]
+	switch reason, skip := r.skip[c.Name]; {
+	case skip:
+		res.Reason = reason
+	case r.short && c.slow:
+		res.Reason = "-short"
+	case c.lack != "" && r.lacks[c.lack] == "":
+		res.Reason = "only for hosts without " + string(c.lack)
+	case r.url != "" && c.local:
+		res.Reason = needsServer
+	case r.url != "" && c.opts != nil:
+		res.Reason = "needs a server with options of its own"
+	default:
+		for _, need := range c.need {
+			if reason := r.lacks[need]; reason != "" {
+				res.Reason = lacking(need, reason)
+			}
+		}
+	}
+	if res.Reason != "" {
+		return res
+	}
+	from := time.Now()
+	for range r.times {
+		p := &probe{name: c.Name, from: time.Now()}
+		if t != nil {
+			p.TB = t
+		}
+		p.run(r, c)
+		res.Status, res.Reason, res.Output, res.Trace = p.result()
+		if res.Status != Passed {
+			break
+		}
+	}
+	res.Took = time.Since(from)
+	switch {
+	case isKnown && res.Status == Failed:
+		res.Status, res.Reason = KnownFailure, known
+	case isKnown && res.Status == Passed:
+		res.Status, res.Reason = Unexpected, known
+	}
+	return res
+}
+
+func lacking(c Capability, reason string) string { return "no " + string(c) + ": " + reason }
+
+// probe is the testing.TB of one case. A case's failure is a result, which is not
+// always a test's.
+type probe struct {
+	testing.TB // of the subtest; nil outside of tests
+	name       string
+	from       time.Time
+
+	mu       sync.Mutex
+	out      strings.Builder
+	trace    []string
+	lost     int // lines of the middle of the trace
+	failed   bool
+	skipped  string
+	over     bool // the case has ended; what comes now is lost
+	cleanups []func()
+}
+
+// traceMost bounds what is kept of a case's exchange, at either end of it.
+const traceMost = 120
+
+// run runs the case, but not longer than the run allows.
+func (p *probe) run(r *run, c Case) {
+	x := newContext(r, c, p)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if v := recover(); v != nil {
+				p.Errorf("panic: %v\n%s", v, stack())
+			}
+		}()
+		defer p.cleanup()
+		x.Start("")
+		defer x.finish()
+		c.run(x)
+	}()
+	timer := time.NewTimer(r.timeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		var b bytes.Buffer
+		_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
+		p.Errorf("%s has not ended after %v; the goroutines:\n%s", c.Name, r.timeout, b.String())
+		x.abandon()
+		select { // what waited for the host now fails
+		case <-done:
+		case <-time.After(5 * time.Second):
+		}
+	}
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
+}
+
+func stack() string {
+	b := make([]byte, 1<<16)
+	return string(b[:runtime.Stack(b, false)])
+}
+
+func (p *probe) cleanup() {
+	for {
+		p.mu.Lock()
+		n := len(p.cleanups)
+		if n == 0 {
+			p.mu.Unlock()
+			return
+		}
+		f := p.cleanups[n-1]
+		p.cleanups = p.cleanups[:n-1]
+		p.mu.Unlock()
+		f()
+	}
+}
+
+func (p *probe) result() (s Status, reason, output, trace string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.failed:
+		lines := p.trace
+		if p.lost > 0 {
+			lines = slices.Insert(slices.Clone(lines), traceMost, fmt.Sprintf("... %d more ...", p.lost))
+		}
+		return Failed, "", p.out.String(), strings.Join(lines, "\n") + "\n"
+	case p.skipped != "":
+		return Skipped, p.skipped, "", ""
+	}
+	return Passed, "", "", ""
+}
+
+// say keeps a line of output, with the place in the case that says it.
+func (p *probe) say(text string) {
+	place := ""
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for f, more := frames.Next(); more; f, more = frames.Next() {
+		if file := filepath.Base(f.File); strings.Contains(f.Function, "/conformance") && file != "engine.go" && file != "context.go" {
+			place = fmt.Sprintf("%s:%d: ", file, f.Line)
+			break
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.over {
+		fmt.Fprintf(&p.out, "%s%s\n", place, strings.TrimRight(text, "\n"))
+	}
+}
+
+// note keeps a line of the exchange.
+func (p *probe) note(line string) {
+	at := time.Since(p.from)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.trace) == 2*traceMost {
+		p.trace = slices.Delete(p.trace, traceMost, traceMost+1)
+		p.lost++
+	}
+	p.trace = append(p.trace, fmt.Sprintf("%9.4f %s", at.Seconds(), line))
+}
+
+func (p *probe) fail() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.over {
+		p.failed = true
+	}
+}
+
+// The methods of testing.TB that cases and factories use.
+
+func (p *probe) Helper()                   {}
+func (p *probe) Name() string              { return p.name }
+func (p *probe) Fail()                     { p.fail() }
+func (p *probe) FailNow()                  { p.fail(); runtime.Goexit() }
+func (p *probe) Log(args ...any)           { p.say(fmt.Sprintln(args...)) }
+func (p *probe) Logf(f string, a ...any)   { p.say(fmt.Sprintf(f, a...)) }
+func (p *probe) Error(args ...any)         { p.fail(); p.say(fmt.Sprintln(args...)) }
+func (p *probe) Errorf(f string, a ...any) { p.fail(); p.say(fmt.Sprintf(f, a...)) }
+func (p *probe) Fatal(args ...any)         { p.fail(); p.say(fmt.Sprintln(args...)); runtime.Goexit() }
+func (p *probe) Fatalf(f string, a ...any) { p.fail(); p.say(fmt.Sprintf(f, a...)); runtime.Goexit() }
+func (p *probe) Skip(args ...any)          { p.skip(fmt.Sprint(args...)) }
+func (p *probe) Skipf(f string, a ...any)  { p.skip(fmt.Sprintf(f, a...)) }
+func (p *probe) SkipNow()                  { p.skip("skipped by the factory") }
+
+func (p *probe) skip(reason string) {
+	p.mu.Lock()
+	p.skipped = reason
+	p.mu.Unlock()
+	runtime.Goexit()
+}
+
+// Failed implements testing.TB.
+func (p *probe) Failed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}
+
+// Skipped implements testing.TB.
+func (p *probe) Skipped() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.skipped != ""
+}
+
+// Cleanup implements testing.TB.
+func (p *probe) Cleanup(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cleanups = append(p.cleanups, f)
+}
+
+// Context implements testing.TB.
+func (p *probe) Context() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.Cleanup(cancel)
+	return ctx
+}
+
+// leaked returns the stacks of the project's goroutines that the case has left
+// behind. Three kinds end by themselves a tenth of a second after the last
+// connection; the run waits for those when all cases are over.
+func leaked(patience time.Duration) string {
+	return testkit.Leaked(patience, "virtsocket.(*watch)", "wheel.(*Wheel).run", "connwatch.(*sweeper).run",
+		"conformance.(*probe).run(") // whoever waits for the case
+}
