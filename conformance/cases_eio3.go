@@ -54,7 +54,7 @@ func init() {
 				}
 				c.reason(sio.PingTimeout)
 				w.Send("3")
-				c.Want("a pong", w.End().Code, 1002)
+				c.Closed(w, 1002)
 				c.reason(sio.TransportError)
 			}},
 		Case{Name: "eio3/polling", Rule: "Engine.IO 3: lengths in UTF-16 units both ways, several packets in a payload, ok to a POST", Spec: "protocol 2.4, 2.5; reliability P24", run: func(c *Context) {

@@ -115,9 +115,7 @@ func init() {
 					w.Send(in)
 				}
 			}
-			if ce := w.End(); ce.Code != 1002 && ce.Code != 1008 {
-				c.T.Errorf("close code %d", ce.Code)
-			}
+			c.Closed(w, 1002, 1008)
 			c.reason(row.reason)
 			c.Alive()
 		}})

@@ -31,7 +31,7 @@ func init() {
 		Case{Name: "connect/event-before", Rule: "an event before CONNECT ends the connection", Spec: "protocol 5, reliability S23", run: func(c *Context) {
 			w, _ := c.WebSocket()
 			w.Send(`42["echo",1]`)
-			c.Want("close code", w.End().Code, 1008)
+			c.Closed(w, 1008)
 			c.Alive()
 		}},
 		Case{Name: "connect/answers", Rule: "CONNECT is answered with an id or CONNECT_ERROR, and the connection stays", Spec: "protocol 4.1, 5", run: connectAnswers},

@@ -51,7 +51,7 @@ func init() {
 			w = c.Join("")
 			w.Send(`42["kick",true]`)
 			c.Want("kick", w.Next(), "41")
-			c.Want("close", w.End().Code, 1000)
+			c.Closed(w, 1000)
 		}},
 		Case{Name: "websocket/cookies-on-101", need: []Capability{HostCookies}, Rule: "headers of the host survive on the 101", Spec: "bridge 1.3", run: func(c *Context) {
 			w, a := c.Upgrade(w4, "")

@@ -57,8 +57,8 @@ type Factory func(t testing.TB, srv *sio.Server, cfg Config) *Host
 // reports and on the command line.
 type Capability string
 
-// The capabilities. A host written in Go may lack the first five; the others are
-// for servers behind RunURL.
+// The capabilities. A host written in Go may lack the first four and HostCookies; the
+// others are for servers behind RunURL.
 const (
 	// WebSocket: the host lets a handler take the connection over.
 	WebSocket Capability = "websocket"
@@ -68,6 +68,8 @@ const (
 	PartialBody Capability = "partial-body"
 	// ClientGone: a request that waits learns that its client has left.
 	ClientGone Capability = "client-gone"
+	// CloseCodes: a websocket that the server ends tells by its close code why.
+	CloseCodes Capability = "close-codes"
 	// HostCookies: headers that the host has set stand on the server's answers.
 	HostCookies Capability = "host-cookies"
 
@@ -80,7 +82,7 @@ const (
 
 // Capabilities lists all of them.
 func Capabilities() []Capability {
-	return []Capability{WebSocket, Streaming, PartialBody, ClientGone, HostCookies, EIO4, EIO3, SIO1, SIO06, JSONP}
+	return []Capability{WebSocket, Streaming, PartialBody, ClientGone, CloseCodes, HostCookies, EIO4, EIO3, SIO1, SIO06, JSONP}
 }
 
 // Option changes a run.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,6 +158,15 @@ func (c *Context) Eventually(what string, f func() bool) {
 			c.T.Fatalf("never happened: %s", what)
 		}
 		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// Closed waits for the end of a websocket and checks its close code.
+func (c *Context) Closed(w *wire.WS, codes ...int) {
+	c.T.Helper()
+	got := w.End().Code
+	if c.run.lacks[CloseCodes] == "" && !slices.Contains(codes, got) {
+		c.T.Errorf("close code\n got  %d\n want %v", got, codes)
 	}
 }
 

@@ -297,3 +297,45 @@ func TestLogin(t *testing.T) {
 		})
 	}
 }
+
+// TestReference runs the conformance suite against the official servers. What
+// they do otherwise is listed with the reason in the files beside this one; a
+// case that is listed and passes is an error too.
+func TestReference(t *testing.T) {
+	need(t)
+	bin := filepath.Join(t.TempDir(), "sioconform")
+	cmd := exec.Command("go", "build", "-o", bin, "./cmd/sioconform")
+	cmd.Dir = ".."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, ref := range []struct{ generation, caps string }{
+		{"4.8", "websocket,streaming,partial-body,client-gone,host-cookies,eio4,eio3"},
+		{"0.9", "websocket,streaming,partial-body,client-gone,sio1,jsonp"},
+	} {
+		t.Run(ref.generation, func(t *testing.T) {
+			t.Parallel() // most of the time something is waited for that does not come
+			addr, _ := start(t, "node", "reference.mjs", ref.generation)
+			args := []string{"-url", "http://" + addr, "-caps", ref.caps, "-patience", "3s", "-timeout", "30s", "-known", "reference-" + ref.generation + ".known"}
+			if skip := "reference-" + ref.generation + ".skip"; exists(skip) {
+				args = append(args, "-skip", skip)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+			defer cancel()
+			report, err := exec.CommandContext(ctx, bin, args...).CombinedOutput()
+			_ = os.MkdirAll("out", 0o750)
+			_ = os.WriteFile(filepath.Join("out", "reference-"+ref.generation+".txt"), report, 0o600)
+			if err != nil {
+				t.Errorf("%v\n%s", err, report)
+				return
+			}
+			_, summary, _ := strings.Cut(string(report), "conformance: ")
+			t.Log(summary)
+		})
+	}
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}

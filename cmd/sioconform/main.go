@@ -34,6 +34,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	only := f.String("only", "", "run these cases, or those below these names, separated by commas")
 	known := f.String("known", "", "a file of cases that must fail, one a line: its name and the reason")
 	timeout := f.Duration("timeout", time.Minute, "how long one case may take")
+	patience := f.Duration("patience", 5*time.Second, "how long to wait for what must come; a shorter one makes a run with many failures quicker")
+	skip := f.String("skip", "", "a file of cases to leave out, one a line: its name and the reason")
 	asJSON := f.Bool("json", false, "print the results as JSON")
 	list := f.Bool("list", false, "print the names of the cases, one a line")
 	app := f.Bool("app", false, "print what the server has to serve")
@@ -54,7 +56,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		f.Usage()
 		return 2
 	}
-	opts, err := options(*caps, *only, *known)
+	opts, err := options(*caps, *only)
+	if err == nil {
+		opts, err = listed(opts, *known, conformance.KnownFailing)
+	}
+	if err == nil {
+		opts, err = listed(opts, *skip, conformance.Skip)
+	}
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "sioconform:", err)
 		return 2
@@ -67,7 +75,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		if !*asJSON {
 			report(stdout, r)
 		}
-	}, append(opts, conformance.Timeout(*timeout))...)
+	}, append(opts, conformance.Timeout(*timeout), conformance.Patience(*patience))...)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return 2
@@ -101,7 +109,7 @@ func capabilities() string {
 	return strings.Join(names, ",")
 }
 
-func options(caps, only, known string) (opts []conformance.Option, err error) {
+func options(caps, only string) (opts []conformance.Option, err error) {
 	if caps != "" {
 		has := map[conformance.Capability]bool{}
 		for _, name := range strings.Split(caps, ",") {
@@ -120,10 +128,15 @@ func options(caps, only, known string) (opts []conformance.Option, err error) {
 	if only != "" {
 		opts = append(opts, conformance.Only(strings.Split(only, ",")...))
 	}
-	if known == "" {
+	return opts, nil
+}
+
+// listed adds an option for each line of a file.
+func listed(opts []conformance.Option, name string, option func(name, reason string) conformance.Option) ([]conformance.Option, error) {
+	if name == "" {
 		return opts, nil
 	}
-	file, err := os.Open(known)
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +147,7 @@ func options(caps, only, known string) (opts []conformance.Option, err error) {
 		}
 		if line := strings.TrimSpace(lines.Text()); line != "" && line[0] != '#' {
 			name, reason, _ := strings.Cut(line, " ")
-			opts = append(opts, conformance.KnownFailing(name, strings.TrimSpace(reason)))
+			opts = append(opts, option(name, strings.TrimSpace(reason)))
 		}
 	}
 }

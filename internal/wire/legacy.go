@@ -158,6 +158,9 @@ func (c *Client) Polling1() *Session1 {
 	return s
 }
 
+// Hold polls in the background.
+func (s *Session1) Hold() <-chan Answer { return s.hold("") }
+
 // Send posts packets and expects the usual answer.
 func (s *Session1) Send(packets ...string) {
 	s.TB.Helper()

@@ -203,10 +203,13 @@ func (s *Session) Get() Answer { s.TB.Helper(); return s.Must("GET", s.Query(), 
 func (s *Session) Post(body string) Answer { s.TB.Helper(); return s.Must("POST", s.Query(), body) }
 
 // Hold polls in the background.
-func (s *Session) Hold() <-chan Answer {
+func (s *Session) Hold() <-chan Answer { return s.hold(s.Query()) }
+
+// hold sends a GET in the background, whose answer may be an error's text.
+func (c *Client) hold(query string) <-chan Answer {
 	ch := make(chan Answer, 1)
 	go func() {
-		a, err := s.Do(context.Background(), "GET", s.Query(), "")
+		a, err := c.Do(context.Background(), "GET", query, "")
 		if err != nil {
 			a = Answer{Body: err.Error()}
 		}

@@ -1,0 +1,34 @@
+package ownadapter_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/siokit/siokit/conformance"
+	"github.com/siokit/siokit/core/sio"
+	ownadapter "github.com/siokit/siokit/examples/own-adapter"
+	"github.com/siokit/siokit/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// TestConformance is the whole proof.
+func TestConformance(t *testing.T) {
+	conformance.Run(t, func(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
+		r := httprouter.New()
+		r.GET("/plain", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) { _, _ = w.Write([]byte("ok")) })
+		ownadapter.Mount(r, cfg.Path, srv)
+		return conformance.ServeHTTP(t, cookies(r), cfg)
+	})
+}
+
+// cookies is a middleware of the host: its cookie must be on every answer, also
+// on the one that opens a websocket.
+func cookies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "host", Value: "1"})
+		next.ServeHTTP(w, r)
+	})
+}
