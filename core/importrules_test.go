@@ -44,6 +44,7 @@ var rules = []struct {
 	{"sessionbridge/*", []string{"sessionbridge", "core/sio"}},
 	{"doctor", nil},
 	{"cmd/sioconform", []string{"conformance"}},
+	{"mutation", nil},
 	{"cmd/siodoctor", []string{"doctor"}},
 	{"internal/hosttest", []string{"conformance", "core/sio", "core/host", "internal/*"}},
 	{"internal/*", nil},

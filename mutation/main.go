@@ -1,0 +1,235 @@
+// Command mutation measures the conformance suite: it plants faults in the core,
+// the hosts, the adapters and the session bridge, one at a time, in a copy of the
+// tree, and looks whether the suite notices.
+//
+//	go run ./mutation                 all mutants, the report on standard output
+//	go run ./mutation -only fiber     those whose name or file contains a word
+//	go run ./mutation -report docs/mutation-report.md
+//
+// mutants.txt lists the faults: a line "=== NAME | FILE | SUITE [| REASON]", lines
+// to find, each behind a minus sign, and lines to put there, each behind a plus
+// sign. What is to be found must be there exactly once, so that a list that has
+// grown old is noticed. A mutant that does not compile is an error. REASON says why
+// a mutant may survive. The exit status is 1 when fewer than nine in ten are killed,
+// when a mutant without a reason survives, or when the list is wrong.
+package main
+
+import (
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed mutants.txt
+var list string
+
+// suites are the parts of the suite that a mutant is shown to: a module, and the
+// arguments of go test. Each ends at the first failure.
+var suites = map[string][]string{
+	"nethttp":  {".", "-run", "^TestConformance$", "./core/sio"},
+	"tls":      {".", "-run", "^TestConformanceTLS$", "./core/sio"},
+	"gin":      {"adapters/gin", "-run", "^TestConformance$|^TestGroup$", "."},
+	"echo":     {"adapters/echo", "-run", "^TestConformance$|^TestGroup$", "."},
+	"chi":      {"adapters/chi", "-run", "^TestConformance$|^TestGroup$", "."},
+	"fiber":    {"adapters/fiber", "-run", "^TestConformance$|^TestGroup$", "."},
+	"fibertls": {"adapters/fiber", "-run", "^TestConformanceTLS$", "."},
+	"memory":   {".", "-run", "^TestBackend$", "./sessionbridge/memory"},
+	"gorilla":  {"sessionbridge/gorilla", "-run", "^TestBackend$", "."},
+	"scs":      {"sessionbridge/scs", "-run", "^TestBackend$", "."},
+	"fiberses": {"sessionbridge/fiber", "-run", "^TestBackend$", "."},
+	"sessions": {"examples", "-run", "^(TestSessions|TestCookieSessions)$/^(nethttp|gin)$", "./internal/hosts"},
+}
+
+type mutant struct {
+	name, file, suite, reason string
+	from, to                  string
+	killed                    bool
+	by                        string // the first case that failed
+	took                      time.Duration
+	err                       error
+}
+
+func main() {
+	only := flag.String("only", "", "run mutants whose name or file contains this")
+	report := flag.String("report", "", "write the report to this file too")
+	jobs := flag.Int("jobs", 2, "how many mutants are tried at a time")
+	timeout := flag.Duration("timeout", 4*time.Minute, "how long the suite may take; running out of it counts as killed")
+	flag.Parse()
+	mutants, err := parse(list)
+	if err == nil {
+		err = run(mutants, *only, *jobs, *timeout)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutation:", err)
+		os.Exit(1)
+	}
+	text, ok := summary(mutants, *only)
+	fmt.Print(text)
+	if *report != "" {
+		if err := os.WriteFile(*report, []byte(text), 0o600); err != nil {
+			fmt.Fprintln(os.Stderr, "mutation:", err)
+			os.Exit(1)
+		}
+	}
+	if !ok {
+		os.Exit(1)
+	}
+}
+
+func parse(text string) (mutants []*mutant, err error) {
+	var m *mutant
+	for n, line := range strings.Split(text, "\n") {
+		switch {
+		case strings.HasPrefix(line, "=== "):
+			f := strings.Split(line[4:], " | ")
+			if len(f) < 3 || suites[f[2]] == nil {
+				return nil, fmt.Errorf("mutants.txt:%d: want NAME | FILE | SUITE", n+1)
+			}
+			m = &mutant{name: f[0], file: f[1], suite: f[2]}
+			if len(f) > 3 {
+				m.reason = f[3]
+			}
+			mutants = append(mutants, m)
+		case strings.HasPrefix(line, "-") && m != nil:
+			m.from += line[1:] + "\n"
+		case strings.HasPrefix(line, "+") && m != nil:
+			m.to += line[1:] + "\n"
+		case line != "" && !strings.HasPrefix(line, "#"):
+			return nil, fmt.Errorf("mutants.txt:%d: %q", n+1, line)
+		}
+	}
+	return mutants, nil
+}
+
+// run tries the mutants, each job in a copy of the tree of its own.
+func run(mutants []*mutant, only string, jobs int, timeout time.Duration) error {
+	var todo []*mutant
+	for _, m := range mutants {
+		if strings.Contains(m.name+" "+m.file, only) {
+			todo = append(todo, m)
+		}
+	}
+	next := make(chan *mutant)
+	errs := make(chan error, jobs)
+	var wg sync.WaitGroup
+	for range jobs {
+		dir, err := copied()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		wg.Go(func() {
+			for m := range next {
+				m.try(dir, timeout)
+				switch {
+				case m.err != nil:
+					fmt.Fprintf(os.Stderr, "ERROR    %s: %v\n", m.name, m.err)
+					errs <- m.err
+					for range next { // the rest is for nobody
+					}
+				case m.killed:
+					fmt.Fprintf(os.Stderr, "killed   %5.1fs %s: %s\n", m.took.Seconds(), m.name, m.by)
+				default:
+					fmt.Fprintf(os.Stderr, "SURVIVED %5.1fs %s\n", m.took.Seconds(), m.name)
+				}
+			}
+		})
+	}
+	for _, m := range todo {
+		next <- m
+	}
+	close(next)
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return nil
+	}
+}
+
+// copied makes a copy of what git knows.
+func copied() (string, error) {
+	dir, err := os.MkdirTemp("", "mutation")
+	if err != nil {
+		return "", err
+	}
+	return dir, exec.Command("git", "checkout-index", "-a", "--prefix="+dir+"/").Run()
+}
+
+// try plants the mutant, runs its suite, and takes it out again.
+func (m *mutant) try(dir string, timeout time.Duration) {
+	name := filepath.Join(dir, m.file)
+	sound, err := os.ReadFile(name)
+	if err != nil {
+		m.err = err
+		return
+	}
+	if n := strings.Count(string(sound), m.from); n != 1 || m.from == m.to {
+		m.err = fmt.Errorf("%s: what is to be changed is there %d times", m.file, n)
+		return
+	}
+	defer func() { m.err = errors.Join(m.err, os.WriteFile(name, sound, 0o600)) }()
+	if m.err = os.WriteFile(name, []byte(strings.Replace(string(sound), m.from, m.to, 1)), 0o600); m.err != nil {
+		return
+	}
+	suite := suites[m.suite]
+	module := filepath.Join(dir, suite[0])
+	build := exec.Command("go", "test", "-c", "-o", os.DevNull, suite[len(suite)-1])
+	build.Dir = module
+	if out, err := build.CombinedOutput(); err != nil {
+		m.err = fmt.Errorf("does not compile: %w\n%s", err, out)
+		return
+	}
+	from := time.Now()
+	test := exec.Command("go", append([]string{"test", "-count=1", "-failfast", "-timeout", timeout.String()}, suite[1:]...)...)
+	test.Dir = module
+	out, err := test.CombinedOutput()
+	m.took = time.Since(from)
+	if m.killed = err != nil; !m.killed {
+		return
+	}
+	m.by = "the process has ended"
+	for _, line := range strings.Split(string(out), "\n") {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); ok {
+			m.by, _, _ = strings.Cut(name, " ") // the last line names the case, the first its test
+		}
+	}
+}
+
+func summary(mutants []*mutant, only string) (text string, ok bool) {
+	var b strings.Builder
+	killed, tried, unexplained := 0, 0, 0
+	for _, m := range mutants {
+		if strings.Contains(m.name+" "+m.file, only) {
+			tried++
+			if m.killed {
+				killed++
+			} else if m.reason == "" {
+				unexplained++
+			}
+		}
+	}
+	b.WriteString("# Mutation report\n\nWhat the conformance suite notices: each fault of `mutation/mutants.txt` was planted alone, and the part of the suite named in the table was run.\n")
+	b.WriteString("Made by `go run ./mutation -report docs/mutation-report.md`.\n\n")
+	fmt.Fprintf(&b, "killed %d of %d\n\n", killed, tried)
+	b.WriteString("| fault | file | suite | |\n| --- | --- | --- | --- |\n")
+	for _, m := range mutants {
+		if !strings.Contains(m.name+" "+m.file, only) {
+			continue
+		}
+		result := "killed by `" + m.by + "`"
+		if !m.killed {
+			result = "**survived**: " + m.reason
+		}
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", m.name, m.file, m.suite, result)
+	}
+	return b.String(), unexplained == 0 && 10*killed >= 9*tried
+}
