@@ -117,7 +117,6 @@ func run(mutants []*mutant, only string, jobs int, timeout time.Duration) error 
 		}
 	}
 	next := make(chan *mutant)
-	errs := make(chan error, jobs)
 	var wg sync.WaitGroup
 	for range jobs {
 		dir, err := copied()
@@ -131,9 +130,6 @@ func run(mutants []*mutant, only string, jobs int, timeout time.Duration) error 
 				switch {
 				case m.err != nil:
 					fmt.Fprintf(os.Stderr, "ERROR    %s: %v\n", m.name, m.err)
-					errs <- m.err
-					for range next { // the rest is for nobody
-					}
 				case m.killed:
 					fmt.Fprintf(os.Stderr, "killed   %5.1fs %s: %s\n", m.took.Seconds(), m.name, m.by)
 				default:
@@ -147,12 +143,13 @@ func run(mutants []*mutant, only string, jobs int, timeout time.Duration) error 
 	}
 	close(next)
 	wg.Wait()
-	select {
-	case err := <-errs:
-		return err
-	default:
-		return nil
+	var errs []error
+	for _, m := range todo {
+		if m.err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", m.name, m.err))
+		}
 	}
+	return errors.Join(errs...)
 }
 
 // copied makes a copy of what git knows.
