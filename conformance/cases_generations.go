@@ -138,6 +138,9 @@ func init() {
 			c.opts.OnHandshake = nil
 			c.Start("")
 			x := c.At(mount + "/1/htmlfile/" + c.Handshake1(""))
+			if declared := c.run.lacks[Streaming] != ""; declared == (can == "true") {
+				c.T.Errorf("the host can stream: %s; it is declared to lack that: %t (writers: %s)", can, declared, writers)
+			}
 			if can != "true" {
 				a := x.Must("GET", "", "")
 				c.Want("status", a.Status, 501)

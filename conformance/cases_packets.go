@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/siokit/siokit/core/sio"
@@ -43,6 +44,10 @@ func init() {
 		}})
 	}
 	ph := `{"_placeholder":true,"num":0}`
+	many := make([]string, 11)
+	for i := range many {
+		many[i] = fmt.Sprintf(`,{"_placeholder":true,"num":%d}`, i)
+	}
 	deep := strings.Repeat("[", 20_000)
 	for _, row := range []struct {
 		id     string
@@ -93,6 +98,7 @@ func init() {
 		{"B01 fraction", []string{`451.5-["echo"]`}, sio.ForcedClose},
 		{"B02 huge", []string{`45999999999-["echo"]`}, sio.ForcedClose},
 		{"B03 eleven", []string{`4511-["echo"]`}, sio.ForcedClose},
+		{"B03 eleven that are named", []string{`4511-["echo"` + strings.Join(many, "") + `]`}, sio.ForcedClose},
 		{"B05 stranger", []string{`451-/chat,["echo",` + ph + `]`}, sio.ForcedServer},
 		{"B06 text while due", []string{`451-["echo",` + ph + `]`, `42["echo",1]`}, sio.ForcedClose},
 		{"B07 unasked", []string{"b1234"}, sio.ForcedClose},

@@ -34,12 +34,12 @@ func init() {
 			c.Want("jsonp type", a.Header.Get("Content-Type"), "application/javascript")
 			c.Want("another version", c.At(mount+"/2/").Must("GET", "", ""), "500 Protocol version not supported.")
 		}},
-		Case{Name: "sio1/handshake-index", Rule: "0.9: what is not the number of a callback is refused", Spec: "reliability J02", run: func(c *Context) {
+		Case{Name: "sio1/handshake-index", all: true, Rule: "0.9: what is not the number of a callback is refused", Spec: "reliability J02", run: func(c *Context) {
 			for _, n := range []string{"alert(1)", "-1", "", "1&jsonp=2", "٣"} {
 				c.Want("J02 "+n, c.At(mount+"/1/").Must("GET", "jsonp="+n, "").Status, 400)
 			}
 		}},
-		Case{Name: "sio1/handshake-origin", Rule: "0.9: a foreign page is refused in the form of the handshake", Spec: "legacy A3.1; reliability O", run: func(c *Context) {
+		Case{Name: "sio1/handshake-origin", all: true, Rule: "0.9: a foreign page is refused in the form of the handshake", Spec: "legacy A3.1; reliability O", run: func(c *Context) {
 			x := c.At(mount + "/1/")
 			c.Want("bad origin", x.Must("GET", "", "", "Origin", "https://evil.example"), "403 handshake bad origin")
 			c.Want("bad origin, jsonp", x.Must("GET", "jsonp=1", "", "Origin", "https://evil.example"), `200 io.j[1](new Error("handshake bad origin"));`)

@@ -21,6 +21,16 @@ func init() {
 			w.Send(`42["echo",1]`)
 			c.Want("then", w.Next(), `42["echo",1]`)
 		}},
+		Case{Name: "websocket/limit", Rule: "a message of exactly the limit is served, one byte more closes with 1009", Spec: "reliability W09", run: func(c *Context) {
+			w := c.Join("")
+			exact := `42["echo","` + strings.Repeat("x", 2<<20-len(`42["echo",""]`)) + `"]`
+			w.Send(exact)
+			if got := w.Next(); got != exact {
+				c.T.Errorf("got %d bytes", len(got))
+			}
+			w.Send(exact + " ")
+			c.Want("one byte more", w.End().Code, 1009)
+		}},
 		Case{Name: "websocket/early-bytes", Rule: "frames in the same segment as the handshake are handled", Spec: "reliability W23", run: func(c *Context) {
 			w, a := c.Upgrade(w4, string(wire.Frame(0x81, []byte("40"))))
 			if w == nil {
@@ -30,6 +40,22 @@ func init() {
 			if got := w.Next(); !strings.HasPrefix(got, `40{"sid"`) {
 				c.T.Errorf("connect: %s", got)
 			}
+		}},
+		Case{Name: "websocket/refused", lack: WebSocket, Rule: "a host that cannot hand a connection over refuses the upgrade at once, says why, and serves polling", Spec: "bridge 1.3, 6", run: func(c *Context) {
+			c.Client.Need = nil
+			s := c.Polling()
+			w, a := c.Upgrade(w4+"&sid="+s.Open.SID, "")
+			if w != nil {
+				c.T.Fatal("upgraded, though the host is declared to lack that")
+			}
+			c.Want("status", a.Status, 501)
+			c.Want("a reason", len(a.Body) > 20, true)
+			if w, a = c.Upgrade(w4, ""); w != nil || a.Status != 501 {
+				c.T.Errorf("without a session: %v", a)
+			}
+			s.Join("")
+			s.Post(`42["echo",1]`)
+			c.Want("polling", s.Packets(1)[0], `42["echo",1]`)
 		}},
 		Case{Name: "websocket/frames", Rule: "fragments, pings, byte by byte: all legal forms of a message", Spec: "RFC 6455 5", run: legalFrames},
 		Case{Name: "websocket/reset", Rule: "a reset, also in the middle of a frame, delivers no half message", Spec: "reliability W17, W18", run: func(c *Context) {
