@@ -82,10 +82,11 @@ func (p *payloads) DecodePayload(body []byte, contentType string, yield func(pac
 
 // AppendPayload implements dialect.Payloads.
 func (*payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
+	payload := dst[len(dst):] // what is in front of it is none of its packets
 	for _, m := range ms {
-		dst = engineio.AppendPayloadV4(dst, m)
+		payload = engineio.AppendPayloadV4(payload, m)
 	}
-	return dst, "text/plain; charset=UTF-8"
+	return append(dst, payload...), "text/plain; charset=UTF-8"
 }
 
 // jsonp has its payloads in a form field.
