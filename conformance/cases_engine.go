@@ -218,6 +218,26 @@ func init() {
 			c.reason(sio.TransportError)
 			c.Alive()
 		}},
+		Case{Name: "polling/announced-too-large", need: []Capability{PartialBody}, Rule: "a body that is announced too large is refused before it comes", Spec: "reliability P10, P11", run: func(c *Context) {
+			s := c.Polling()
+			s.Join("")
+			pr, pw := io.Pipe()
+			defer func() { _ = pw.Close() }()
+			req, err := http.NewRequest(http.MethodPost, c.Base+c.Path+"?"+s.Query(), pr)
+			if err != nil {
+				c.T.Fatal(err)
+			}
+			req.ContentLength = 3 << 20
+			// The client waits for its own body before it gives up.
+			defer time.AfterFunc(c.patience(), func() { _ = pw.CloseWithError(io.ErrUnexpectedEOF) }).Stop()
+			resp, err := c.HTTP.Do(req)
+			if err != nil {
+				c.T.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			c.Want("status", resp.StatusCode, 413)
+			c.reason(sio.TransportError)
+		}},
 		Case{Name: "polling/ignored-packets", Rule: "packets that mean nothing here are ignored", Spec: "reliability P07", run: func(c *Context) {
 			s := c.Polling()
 			s.Join("")

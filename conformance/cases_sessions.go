@@ -151,6 +151,23 @@ var sessionCases = []sessionCase{
 			c.T.Error("the id is the same")
 		}
 	}},
+	{name: "http-write-during-update-survives", rule: "what HTTP writes while an Update is under way is not overwritten: the Update runs again with it", spec: "bridge 3.3; reliability N", run: func(c *sessionContext) {
+		b := c.login("ann")
+		tb := b.tab()
+		done := make(chan string, 1)
+		go func() { done <- tb.ask("set-slowly", "slow", "1") }()
+		select {
+		case <-c.inside:
+		case <-time.After(c.patience()):
+			c.T.Fatal("the function given to Update does not run")
+		}
+		got := b.post("/set", "key", "meanwhile", "value", "2")
+		close(c.proceed)
+		c.Want("HTTP", got, "200 ok")
+		c.Want("update", <-done, "[true]")
+		c.Want("what HTTP has written", b.get("/get", "key=meanwhile"), "200 2")
+		c.Want("what the update has written", b.get("/get", "key=slow"), "200 1")
+	}},
 	{name: "concurrent-updates-two-tabs", rule: "no change of two tabs is lost", spec: "bridge 3.3, 6", run: func(c *sessionContext) {
 		b := c.login("ann")
 		one, two := b.tab(), b.tab()

@@ -163,6 +163,25 @@ func init() {
 			}
 		}},
 		Case{Name: "rooms/say", Rule: "rooms reach their members once, with or without the sender", Spec: "protocol 4.5", run: rooms},
+		Case{Name: "rooms/union", local: true, Rule: "whoever is in several of the rooms addressed gets one message; those in a room that is excepted get none", Spec: "protocol 4.5", run: func(c *Context) {
+			both, one, not := c.Join(""), c.Join(""), c.Join("")
+			for _, row := range []struct {
+				w    *wire.WS
+				room string
+			}{{both, "r"}, {both, "s"}, {one, "s"}, {not, "s"}, {not, "x"}} {
+				row.w.Send(`420["join","` + row.room + `"]`)
+				c.Want("join", row.w.Next(), "430[]")
+			}
+			if err := c.server().Of("/").To("r", "s").Except("x").Emit("once"); err != nil {
+				c.T.Fatal(err)
+			}
+			for what, w := range map[string]*wire.WS{"both": both, "one": one} {
+				w.Send(`42["echo","end"]`)
+				c.Want(what, []string{w.Next(), w.Next()}, []string{`42["once"]`, `42["echo","end"]`})
+			}
+			not.Send(`42["echo","end"]`)
+			c.Want("excepted", not.Next(), `42["echo","end"]`)
+		}},
 		Case{Name: "rooms/binary-broadcast", Rule: "a broadcast carries binary to websocket and polling alike", Spec: "protocol 3.2", run: func(c *Context) {
 			w := c.Join("")
 			s := c.Polling()
@@ -221,6 +240,7 @@ func orderWhileWaiting(c *Context) {
 	}
 	other.Send(`42["echo",1]`)
 	c.Want("another socket", other.Next(), `42["echo",1]`)
+	c.holds(nil) // until the events of the first have been read
 	c.Want("handled before the ack", len(c.handled()), 0)
 	w.Send(`43` + id + `["y"]`) // behind a thousand events, as a client would
 	c.Want("answer", w.Next(), `42["answer","y"]`)

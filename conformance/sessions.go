@@ -47,7 +47,7 @@ func asCases(list []sessionCase) (cases []Case) {
 				continue
 			}
 			cases = append(cases, Case{Name: c.name + "/" + transport, Rule: c.rule, Spec: c.spec, prepare: func(x *Context) {
-				sc := &sessionContext{Context: x, transport: transport}
+				sc := &sessionContext{Context: x, transport: transport, inside: make(chan struct{}, 1), proceed: make(chan struct{})}
 				x.sessions = sc
 				x.opts.OnHandshake = sc.handshake
 				x.config.Bridge = sc.newBridge
@@ -83,6 +83,8 @@ type sessionContext struct {
 	transport string
 	bridge    *sessionbridge.Bridge
 	browsers  []*browser
+	// An Update says that it is inside, and waits until it may proceed.
+	inside, proceed chan struct{}
 }
 
 // handshake is that of the bridge, which the factory makes after the server.
@@ -127,6 +129,25 @@ func (c *sessionContext) serve() {
 			return false, err
 		}
 		return true, sess.Update(ctx, func(v sessionbridge.Values) error {
+			v[a.A] = a.B
+			return nil
+		})
+	}))
+	n.On("set-slowly", sio.Reply(func(ctx context.Context, s *sio.Socket, a sio.Args2[string, string]) (bool, error) {
+		sess, err := with(s)
+		if err != nil {
+			return false, err
+		}
+		tries := 0
+		return true, sess.Update(ctx, func(v sessionbridge.Values) error {
+			if tries++; tries == 1 {
+				c.inside <- struct{}{}
+				select {
+				case <-c.proceed:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
 			v[a.A] = a.B
 			return nil
 		})

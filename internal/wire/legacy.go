@@ -210,7 +210,9 @@ func (c *Client) Stream(query string) *Stream {
 		c.Need("streaming")
 	}
 	c.note("> GET %s?%s, as a stream", c.Path, query)
+	late := time.AfterFunc(c.patience(), cancel)
 	resp, err := (&http.Client{Transport: c.HTTP.Transport}).Do(req)
+	late.Stop()
 	if err != nil {
 		c.TB.Fatal(err)
 	}
