@@ -33,6 +33,20 @@ func RunSessions(t *testing.T, f Factory, opts ...Option) { runSessions(t, f, se
 // RunCookieSessions is RunSessions for a library whose values live in the cookie.
 func RunCookieSessions(t *testing.T, f Factory, opts ...Option) { runSessions(t, f, cookieCases, opts) }
 
+// CheckSessions is RunSessions for those who want results instead of a test.
+func CheckSessions(f Factory, opts ...Option) ([]Result, error) {
+	r := newRun(opts)
+	r.factory = f
+	return r.check(asCases(sessionCases), nil)
+}
+
+// CheckCookieSessions is RunCookieSessions for those who want results instead of a test.
+func CheckCookieSessions(f Factory, opts ...Option) ([]Result, error) {
+	r := newRun(opts)
+	r.factory = f
+	return r.check(asCases(cookieCases), nil)
+}
+
 func runSessions(t *testing.T, f Factory, list []sessionCase, opts []Option) {
 	r := newRun(opts)
 	r.factory = f

@@ -358,7 +358,7 @@ type recycled struct{ host.Exchange }
 
 var (
 	recycling sync.Mutex
-	memory    [4096]byte
+	headers   [4096]byte
 )
 
 func (x recycled) EachHeader(f func(key, value string)) {
@@ -366,7 +366,7 @@ func (x recycled) EachHeader(f func(key, value string)) {
 	defer recycling.Unlock()
 	at := 0
 	x.Exchange.EachHeader(func(key, value string) {
-		b := memory[at : at+copy(memory[at:], value)]
+		b := headers[at : at+copy(headers[at:], value)]
 		at += len(b)
 		f(key, unsafe.String(unsafe.SliceData(b), len(b)))
 	})

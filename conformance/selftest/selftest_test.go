@@ -32,6 +32,9 @@ func TestSound(t *testing.T) { conformance.Run(t, fault{}.factory) }
 // TestBreakers: every breaker is caught by the cases that it names, and every case
 // of the suite catches at least one.
 func TestBreakers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: most of the time something is waited for in vain")
+	}
 	caught := map[string]bool{}
 	seen := map[string]bool{}
 	list := breakers()

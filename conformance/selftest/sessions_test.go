@@ -1,0 +1,253 @@
+package selftest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/siokit/siokit/conformance"
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/sessionbridge"
+	"github.com/siokit/siokit/sessionbridge/memory"
+)
+
+// sessionFault is what is wrong with a host's sessions. The zero value is sound.
+type sessionFault struct {
+	life     time.Duration                                                // of a session
+	identify func(s *store, r *sio.Request) (string, error)               // instead of the store's
+	load     func(id string, v sessionbridge.Values) sessionbridge.Values // what is loaded instead
+	lost     bool                                                         // saves go nowhere
+	blind    bool                                                         // saves compare no version
+	revives  bool                                                         // what is gone is there again, empty, and can be saved
+	keeps    bool                                                         // a logout destroys nothing
+	silent   bool                                                         // a logout is not told
+	still    bool                                                         // a rotation does nothing
+	deaf     bool                                                         // HTTP writes nothing
+	chatty   bool                                                         // every answer carries the cookie of the latest login
+}
+
+// store is the memory backend with a fault.
+type store struct {
+	*memory.Store
+	f sessionFault
+
+	mu    sync.Mutex
+	first string // the id of the first session
+	last  *http.Cookie
+}
+
+func (s *store) Identify(r *sio.Request) (string, error) {
+	if s.f.identify != nil {
+		return s.f.identify(s, r)
+	}
+	return s.Store.Identify(r)
+}
+
+func (s *store) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
+	v, _, err := s.LoadVersion(ctx, id)
+	return v, err
+}
+
+func (s *store) LoadVersion(ctx context.Context, id string) (sessionbridge.Values, string, error) {
+	v, version, err := s.Store.LoadVersion(ctx, id)
+	if s.f.revives && errors.Is(err, sessionbridge.ErrDestroyed) {
+		return sessionbridge.Values{}, "", nil
+	}
+	if s.f.load != nil && err == nil {
+		v = s.f.load(id, v)
+	}
+	return v, version, err
+}
+
+func (s *store) Save(ctx context.Context, id string, v sessionbridge.Values) error {
+	if s.f.lost {
+		return nil
+	}
+	if err := s.Store.Save(ctx, id, v); !s.f.revives {
+		return err
+	}
+	return nil
+}
+
+func (s *store) SaveIf(ctx context.Context, id, version string, v sessionbridge.Values) error {
+	if s.f.lost || s.f.blind || s.f.revives {
+		return s.Save(ctx, id, v)
+	}
+	return s.Store.SaveIf(ctx, id, version, v)
+}
+
+// factory is a host over net/http with the routes that RunSessions asks for.
+func (f sessionFault) factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
+	if cfg.CookieAge != 0 && f.life == 0 {
+		t.Skip("the cookies of the memory backend have no date")
+	}
+	s := &store{Store: memory.New("session", f.life), f: f}
+	bridge := cfg.Bridge(s)
+	mux := http.NewServeMux()
+	mux.Handle(cfg.Path, srv)
+	mux.Handle(cfg.Path+"/", srv)
+	session := func(r *http.Request) (string, sessionbridge.Values) {
+		c, err := r.Cookie("session")
+		if err != nil {
+			return "", nil
+		}
+		v, err := s.Store.Load(r.Context(), c.Value)
+		if err != nil {
+			return "", nil
+		}
+		return c.Value, v
+	}
+	create := func(w http.ResponseWriter, v sessionbridge.Values) {
+		c := s.Create(v)
+		s.mu.Lock()
+		if s.last = c; s.first == "" {
+			s.first = c.Value
+		}
+		s.mu.Unlock()
+		http.SetCookie(w, c)
+	}
+	ok := func(w http.ResponseWriter) { _, _ = w.Write([]byte("ok")) }
+	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
+		create(w, sessionbridge.Values{"user": r.FormValue("user")})
+		ok(w)
+	})
+	mux.HandleFunc("POST /set", func(w http.ResponseWriter, r *http.Request) {
+		if id, v := session(r); id != "" && !f.deaf {
+			v[r.FormValue("key")] = r.FormValue("value")
+			_ = s.Store.Save(r.Context(), id, v)
+		}
+		ok(w)
+	})
+	mux.HandleFunc("GET /get", func(w http.ResponseWriter, r *http.Request) {
+		_, v := session(r)
+		if text, is := v[r.FormValue("key")].(string); is {
+			_, _ = w.Write([]byte(text))
+			return
+		}
+		http.NotFound(w, r)
+	})
+	mux.HandleFunc("GET /who", func(w http.ResponseWriter, r *http.Request) {
+		_, v := session(r)
+		user, is := v["user"].(string)
+		if !is {
+			user = "anonymous"
+		}
+		s.mu.Lock()
+		if f.chatty && s.last != nil {
+			http.SetCookie(w, s.last)
+		}
+		s.mu.Unlock()
+		_, _ = w.Write([]byte(user))
+	})
+	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
+		if id, _ := session(r); id != "" && !f.keeps {
+			_ = s.Delete(r.Context(), id)
+			if !f.silent && r.FormValue("quiet") == "" {
+				bridge.Logout(r.Context(), id)
+			}
+		}
+		http.SetCookie(w, &http.Cookie{Name: "session", MaxAge: -1, Path: "/"})
+		ok(w)
+	})
+	mux.HandleFunc("POST /rotate", func(w http.ResponseWriter, r *http.Request) {
+		if id, v := session(r); id != "" && !f.still {
+			_ = s.Delete(r.Context(), id)
+			create(w, maps.Clone(v))
+			bridge.Rotated(r.Context(), id)
+		}
+		ok(w)
+	})
+	return conformance.ServeHTTP(t, mux, cfg)
+}
+
+type sessionBreaker struct {
+	name    string
+	cookies bool // for the cases of RunCookieSessions
+	catches []string
+	sessionFault
+}
+
+func sessionBreakers() []sessionBreaker {
+	everybody := func(s *store, _ *sio.Request) (string, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.first, nil
+	}
+	memories := map[string]sessionbridge.Values{}
+	var mu sync.Mutex
+	return []sessionBreaker{
+		{"takes everybody for the first visitor", false, []string{"logout-disconnects-all-tabs", "poll-with-foreign-session-refused", "concurrent-updates-two-tabs"},
+			sessionFault{identify: everybody, lost: true}},
+		{"gives those without a session one", false, []string{"none-at-handshake"}, sessionFault{identify: func(s *store, _ *sio.Request) (string, error) {
+			return s.Create(sessionbridge.Values{"user": "mallory"}).Value, nil
+		}}},
+		{"loads nothing", false, []string{"loaded-at-handshake"}, sessionFault{load: func(string, sessionbridge.Values) sessionbridge.Values { return sessionbridge.Values{} }}},
+		{"remembers what it has loaded", false, []string{"http-write-seen-after-reload"}, sessionFault{load: func(id string, v sessionbridge.Values) sessionbridge.Values {
+			mu.Lock()
+			defer mu.Unlock()
+			if memories[id] == nil {
+				memories[id] = v
+			}
+			return memories[id]
+		}}},
+		{"saves nothing", false, []string{"socket-write-seen-by-http", "concurrent-updates-two-tabs", "http-write-during-update-survives", "logout-not-resurrected-by-update"}, sessionFault{lost: true, revives: true}},
+		{"saves without looking", false, []string{"http-write-during-update-survives"}, sessionFault{blind: true}},
+		{"brings back what is gone", false, []string{"update-after-logout-fails", "logout-not-resurrected-by-update", "revalidate-notices-silent-expiry"}, sessionFault{revives: true, silent: true}},
+		{"logs nobody out", false, []string{"update-after-logout-fails", "logout-not-resurrected-by-update", "logout-not-resurrected-by-socket-end", "logout-not-resurrected-by-held-poll", "logout-disconnects-all-tabs", "revalidate-notices-silent-expiry"}, sessionFault{keeps: true}},
+		{"keeps the logout to itself", false, []string{"logout-disconnects-all-tabs"}, sessionFault{silent: true}},
+		{"keeps its ids", false, []string{"rotation-disconnects-old-id"}, sessionFault{still: true}},
+		{"loses what HTTP writes", false, []string{"http-write-during-held-poll-survives", "http-write-seen-after-reload"}, sessionFault{deaf: true}},
+		{"hands out the cookies of others", false, []string{"other-users-response-never-carries-cookie"}, sessionFault{chatty: true}},
+		{"forgets sessions too soon", false, []string{"update-in-long-handler-with-short-cookie-age"}, sessionFault{life: time.Second}},
+		{"has no cookies but ids", true, []string{"cookie-store-readonly-error"}, sessionFault{}},
+		{"takes all visitors for one", true, []string{"cookie-store-visitors-apart"}, sessionFault{identify: everybody}},
+		{"goes on after the logout", true, []string{"cookie-store-logout-refuses-polls"}, sessionFault{keeps: true, identify: everybody}},
+	}
+}
+
+func TestSoundSessions(t *testing.T) { conformance.RunSessions(t, sessionFault{}.factory) }
+
+// TestSessionBreakers is TestBreakers for the cases about sessions.
+func TestSessionBreakers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: most of the time something is waited for in vain")
+	}
+	checks := map[bool]func(conformance.Factory, ...conformance.Option) ([]conformance.Result, error){false: conformance.CheckSessions, true: conformance.CheckCookieSessions}
+	caught := map[string]bool{}
+	for _, b := range sessionBreakers() {
+		t.Run(b.name, func(t *testing.T) {
+			results, err := checks[b.cookies](b.factory, conformance.Only(b.catches...), conformance.Patience(2*patience), conformance.Timeout(20*time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range results {
+				name, _, _ := strings.Cut(r.Name, "/")
+				if r.Status == conformance.Failed {
+					caught[r.Name] = true
+				} else if slices.Contains(b.catches, name) {
+					t.Errorf("%s: %s", r.Name, r.Status)
+				}
+			}
+		})
+	}
+	for _, check := range checks {
+		results, err := check(func(t testing.TB, _ *sio.Server, _ conformance.Config) *conformance.Host {
+			t.Skip("only the names are wanted")
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range results {
+			if !caught[r.Name] {
+				t.Errorf("no breaker is caught by %s", r.Name)
+			}
+		}
+	}
+}
