@@ -36,6 +36,13 @@ func init() {
 			c.Client.Path = mount + "x/"
 			c.Want("status", c.Must("GET", q4, "").Status, 404)
 		}},
+		Case{Name: "routing/prefix", local: true, prepare: func(c *Context) { c.mount = "/api/v1/socket.io" }, Rule: "the server is mounted where it was told to, and nowhere else", Spec: "bridge 1.1, 6", run: func(c *Context) {
+			c.Join("")
+			s := c.Polling()
+			s.Join("")
+			c.Want("a handshake of 0.9", c.At("/api/v1/socket.io/1/").Must("GET", "", "").Status, 200)
+			c.Want("elsewhere", c.At(mount+"/").Must("GET", q4, "").Status, 404)
+		}},
 		Case{Name: "routing/other-routes", Rule: "the host's other routes still work", Spec: "bridge 6", run: func(c *Context) {
 			c.Client.Path = "/plain"
 			c.Want("answer", c.Must("GET", "", ""), "200 ok")

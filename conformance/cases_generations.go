@@ -159,6 +159,38 @@ func init() {
 			}
 			s.Close()
 		}},
+		Case{Name: "streams/order", Rule: "what is written to a stream arrives in order and whole, however much", Spec: "legacy A4.4; bridge 6", all: true, run: func(c *Context) {
+			s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
+			s.Until("1::")
+			s.Until("</script>")
+			pad := strings.Repeat("y", 2000)
+			for i := range 300 {
+				if err := c.server().Of("/").Emit("x", i, pad); err != nil {
+					c.T.Fatal(err)
+				}
+			}
+			for i := range 300 {
+				if got := s.Until("</script>"); !strings.Contains(got, fmt.Sprintf(`\"args\":[%d,\"%s\"]`, i, pad)) {
+					c.T.Fatalf("message %d is %.80s", i, got)
+				}
+			}
+			s.Close()
+		}},
+		Case{Name: "streams/heartbeats", slow: true, Rule: "a stream goes on for as long as its heartbeats are answered, and ends with the client", Spec: "legacy A3.6; bridge 6", opts: short, run: func(c *Context) {
+			sid := c.Handshake1("")
+			s := c.At(mount + "/1/htmlfile/" + sid).Stream("")
+			s.Until("1::")
+			post := c.At(mount + "/1/htmlfile/" + sid)
+			for range 5 { // longer than all the timeouts
+				s.Until("2::")
+				c.Want("heartbeat", post.Must("POST", "", "2::").Status, 200)
+			}
+			post.Must("POST", "", `5:::{"name":"echo","args":["still here"]}`)
+			s.Until("still here")
+			c.Want("nobody ended", len(c.own().ended()), 0)
+			s.Close()
+			c.ends()
+		}},
 		Case{Name: "streams/slow-reader", Rule: "a client that does not read its stream is disconnected with its own reason", Spec: "reliability J11, R01", all: true, run: func(c *Context) {
 			s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
 			s.Until("1::")

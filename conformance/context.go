@@ -20,6 +20,7 @@ type Context struct {
 	Host   *Host
 
 	run     *run
+	mount   string // where the server is mounted
 	opts    sio.Options
 	config  Config
 	stopped bool
@@ -35,7 +36,7 @@ const (
 )
 
 func newContext(r *run, c Case, p *probe) *Context {
-	x := &Context{T: p, run: r, opts: sio.Options{
+	x := &Context{T: p, run: r, mount: mount, opts: sio.Options{
 		PingInterval: 10 * time.Second, PingTimeout: 10 * time.Second, ConnectTimeout: 10 * time.Second,
 		AckTimeout: 5 * time.Second, MaxPayload: 2 << 20, MaxQueueBytes: 8 << 20,
 		Logger: slog.New(slog.NewTextHandler(logTo{p}, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -64,7 +65,7 @@ func (c *Context) Start(addr string) {
 	c.Server = sio.NewServer(&o)
 	c.app = newApp(c.Server)
 	cfg := c.config
-	cfg.Path, cfg.Addr, cfg.TLS = mount, addr, c.run.tls
+	cfg.Path, cfg.Addr, cfg.TLS = c.mount, addr, c.run.tls
 	c.Host = c.run.factory(c.T, c.Server, cfg)
 	c.client()
 	c.stopped = false
@@ -72,7 +73,7 @@ func (c *Context) Start(addr string) {
 
 // client makes the client of the host, which skips what the host lacks.
 func (c *Context) client() {
-	c.Client = wire.New(c.T, c.Host.URL, mount+"/")
+	c.Client = wire.New(c.T, c.Host.URL, c.mount+"/")
 	c.Client.Trace = c.T.note
 	c.Client.Need = func(what string) { c.needs(Capability(what)) }
 	if d := c.run.patience; d != 0 {
@@ -112,9 +113,8 @@ func (c *Context) Stop() {
 	c.Host.Stop()
 }
 
-// finish ends the case, also one that has given up.
-func (c *Context) finish() {
-	c.Stop()
+// left complains about goroutines that the case has left behind.
+func (c *Context) left() {
 	if c.run.url != "" {
 		return
 	}

@@ -138,9 +138,10 @@ func (p *probe) run(r *run, c Case) {
 				p.Errorf("panic: %v\n%s", v, stack())
 			}
 		}()
+		defer x.left() // in this order also when the case has given up
 		defer p.cleanup()
+		defer x.Stop()
 		x.Start("")
-		defer x.finish()
 		c.run(x)
 	}()
 	timer := time.NewTimer(r.timeout)

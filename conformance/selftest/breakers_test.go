@@ -39,6 +39,10 @@ func breakers() []breaker {
 		{"serves the bare path alone", []string{"routing/slash", "routing/below"}, fault{routes: func(mux *http.ServeMux, h http.Handler, path string) { mux.Handle(path, h) }}},
 		{"redirects the bare path", []string{"routing/no-slash"}, fault{routes: func(mux *http.ServeMux, h http.Handler, path string) { mux.Handle(path+"/", h) }}},
 		{"captures siblings", []string{"routing/sibling"}, fault{routes: func(mux *http.ServeMux, h http.Handler, _ string) { mux.Handle("/", h) }}},
+		{"mounts where it always does", []string{"routing/prefix"}, fault{routes: func(mux *http.ServeMux, h http.Handler, _ string) {
+			mux.Handle("/socket.io", h)
+			mux.Handle("/socket.io/", h)
+		}}},
 		{"swallows the host's other routes", []string{"routing/other-routes"}, fault{around: requests(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/plain" {
 				w.WriteHeader(http.StatusNotFound)
@@ -144,7 +148,7 @@ func breakers() []breaker {
 			}
 		})}},
 		{"loses binary parts of payloads", []string{"eio3/binary", "polling/batch"}, fault{around: replaced("\x1eb", "\x1e", "b4", "4", "\x01\x05\xff", "\x01\x04\xff")}},
-		{"holds back what is streamed", []string{"streams/flush", "streams/slow-reader", "sio1/htmlfile", "sio1/xhr-multipart"}, fault{around: func(next http.Handler) http.Handler {
+		{"holds back what is streamed", []string{"streams/flush", "streams/slow-reader", "streams/order", "streams/heartbeats", "sio1/htmlfile", "sio1/xhr-multipart"}, fault{around: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(held{w, w.(http.Hijacker)}, r) })
 		}}},
 		{"takes whatever is written", []string{"limits/slow-reader"}, fault{wrap: func(c net.Conn) net.Conn { return newPatient(c) }}},
