@@ -321,7 +321,11 @@ func init() {
 			}
 			w.Send("0::/chat", `5::/chat:{"name":"echo"}`, `5:1+::{"name":"echo"}`)
 			c.reason(sio.ClientNamespace)
-			c.Want("the others live", w.Next(), "6:::1")
+			got := w.Next()
+			if got == "7::/chat:1" { // whether it is told depends on who was quicker; handled it is not
+				got = w.Next()
+			}
+			c.Want("the others live", got, "6:::1")
 			w.Send(`5::/secret:{"name":"kick","args":[false]}`)
 			c.Want("thrown out of one", w.Next(), "0::/secret")
 			w.Send(`5:2+::{"name":"echo"}`)
