@@ -122,14 +122,19 @@ func init() {
 			c.Want("a second call", c.server().Shutdown(ctx), sio.ErrServerClosed)
 		}},
 		Case{Name: "lifecycle/shutdown-deadline", local: true, slow: true, Rule: "a handler that does not return does not keep Shutdown beyond its context", Spec: "reliability F07", run: func(c *Context) {
-			release := make(chan struct{})
+			release, entered := make(chan struct{}), make(chan struct{})
 			c.server().Of("/").On("stuck", sio.Handle(func(context.Context, *sio.Socket, sio.None) error {
+				close(entered)
 				<-release
 				return nil
 			}))
 			w := c.Join("")
 			w.Send(`42["stuck"]`)
-			c.holds(nil)
+			select {
+			case <-entered:
+			case <-time.After(c.patience()):
+				c.T.Fatal("the handler does not run")
+			}
 			ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 			defer cancel()
 			if err := c.server().Shutdown(ctx); err != context.DeadlineExceeded {

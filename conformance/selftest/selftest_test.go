@@ -37,6 +37,7 @@ func TestBreakers(t *testing.T) {
 	}
 	caught := map[string]bool{}
 	seen := map[string]bool{}
+	ran := 0
 	list := breakers()
 	if len(list) < 40 {
 		t.Errorf("%d breakers", len(list))
@@ -47,6 +48,7 @@ func TestBreakers(t *testing.T) {
 		}
 		seen[b.name] = true
 		t.Run(b.name, func(t *testing.T) {
+			ran++
 			var names []string
 			for _, name := range b.catches {
 				cases := under(name)
@@ -74,7 +76,7 @@ func TestBreakers(t *testing.T) {
 		})
 	}
 	for _, c := range conformance.Cases() {
-		if !caught[c] {
+		if ran == len(list) && !caught[c] { // not when -run has chosen some
 			t.Errorf("no breaker is caught by %s: who knows whether it can fail", c)
 		}
 	}
