@@ -12,7 +12,9 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// patience is short: what must come is waited for in vain all the time.
+// patience is short: what must come is waited for in vain all the time. A machine
+// that is too slow for it sees cases fail that would pass: the lists below are from
+// a quiet one.
 const patience = 200 * time.Millisecond
 
 // under returns the cases that a name stands for.

@@ -86,7 +86,10 @@ func (*payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string
 	for _, m := range ms {
 		payload = engineio.AppendPayloadV4(payload, m)
 	}
-	return append(dst, payload...), "text/plain; charset=UTF-8"
+	if len(dst) > 0 {
+		payload = append(dst, payload...)
+	}
+	return payload, "text/plain; charset=UTF-8"
 }
 
 // jsonp has its payloads in a form field.
