@@ -176,12 +176,15 @@ func init() {
 			}
 			s.Close()
 		}},
-		Case{Name: "streams/heartbeats", slow: true, Rule: "a stream goes on for as long as its heartbeats are answered, and ends with the client", Spec: "legacy A3.6; bridge 6", opts: short, run: func(c *Context) {
+		Case{Name: "streams/heartbeats", slow: true, Rule: "a stream goes on for as long as its heartbeats are answered, and ends with the client", Spec: "legacy A3.6; bridge 6", opts: func(o *sio.Options) {
+			everything(o)
+			o.PingInterval, o.PingTimeout = 300*time.Millisecond, time.Second
+		}, run: func(c *Context) {
 			sid := c.Handshake1("")
 			s := c.At(mount + "/1/htmlfile/" + sid).Stream("")
 			s.Until("1::")
 			post := c.At(mount + "/1/htmlfile/" + sid)
-			for range 5 { // longer than all the timeouts
+			for range 6 { // longer than interval and timeout
 				s.Until("2::")
 				c.Want("heartbeat", post.Must("POST", "", "2::").Status, 200)
 			}

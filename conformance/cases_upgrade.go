@@ -17,25 +17,7 @@ func init() {
 		Case{Name: "upgrade/steps", Rule: "probe, pong, noop for the waiting poll, upgrade", Spec: "protocol 2.9", run: upgradeSteps},
 		Case{Name: "upgrade/interrupted", Rule: "an upgrade that is interrupted at any step loses, doubles and reorders nothing", Spec: "reliability E12, F23", run: upgradeInterrupted},
 		Case{Name: "upgrade/under-traffic", local: true, Rule: "1 000 numbered messages each way while the upgrade happens arrive in order", Spec: "reliability E13, F24", run: upgradeUnderTraffic},
-		Case{Name: "upgrade/post-in-flight", need: []Capability{PartialBody}, Rule: "what a POST brings that was under way precedes what comes on the websocket", Spec: "reliability E12, F23", run: func(c *Context) {
-			s := c.Polling()
-			s.Join("")
-			w := s.Probe()
-			w.Send("2probe")
-			c.Want("pong", w.Next(), "3probe")
-			pr, pw := io.Pipe()
-			first := c.slowPost(s, context.Background(), pr)
-			_, _ = pw.Write([]byte(`42["n",1`))
-			c.holds(s)
-			w.Send("5", `42["n",2]`)
-			c.holds(s)
-			_, _ = pw.Write([]byte(`]`))
-			_ = pw.Close()
-			<-first
-			w.Send(`42["echo","end"]`)
-			c.Want("then", w.Next(), `42["echo","end"]`)
-			c.Want("handled", c.handled(), []int{1, 2})
-		}},
+		Case{Name: "upgrade/post-in-flight", need: []Capability{PartialBody}, Rule: "what a POST brings that was under way precedes what comes on the websocket", Spec: "reliability E12, F23", run: postInFlight},
 		Case{Name: "upgrade/bad-probes", Rule: "a candidate that does not probe is closed and polling goes on", Spec: "reliability E07-E09, (g) 5 without probe", run: func(c *Context) {
 			s := c.Polling()
 			s.Join("")
@@ -249,4 +231,33 @@ func upgradeUnderTraffic(c *Context) {
 			c.T.Fatalf("up %d is %d", i, n)
 		}
 	}
+}
+
+// postInFlight tries a few times: nothing tells from outside that half a body has
+// arrived, and an upgrade that is quicker finds no request under way.
+func postInFlight(c *Context) {
+	var last []int
+	for i := range 5 {
+		s := c.Polling()
+		s.Join("")
+		w := s.Probe()
+		w.Send("2probe")
+		c.Want("pong", w.Next(), "3probe")
+		pr, pw := io.Pipe()
+		first := c.slowPost(s, context.Background(), pr)
+		_, _ = fmt.Fprintf(pw, `42["n",%d`, 2*i)
+		c.holds(s)
+		w.Send("5", fmt.Sprintf(`42["n",%d]`, 2*i+1))
+		c.holds(s)
+		_, _ = pw.Write([]byte(`]`))
+		_ = pw.Close()
+		<-first
+		w.Send(`42["echo","end"]`)
+		c.Want("then", w.Next(), `42["echo","end"]`)
+		last = c.handled()
+		if n := len(last); n >= 2 && last[n-2] == 2*i && last[n-1] == 2*i+1 {
+			return
+		}
+	}
+	c.T.Errorf("never was what the POST brought handled first; handled: %v", last)
 }

@@ -45,6 +45,7 @@ type Config struct {
 type Host struct {
 	URL string // http://127.0.0.1:port, or https
 	// Stop ends the host's listener within 2 s. The server is shut down before it.
+	// It is called again when a case was past its deadline.
 	Stop func()
 }
 
@@ -90,19 +91,26 @@ type Option func(*run)
 
 // Skip leaves a case out. The name must exist and the reason is printed.
 func Skip(name, reason string) Option {
-	return func(r *run) { r.skip[name] = reason }
+	return func(r *run) { r.skip[name] = given(reason) }
 }
 
 // KnownFailing runs a case that must fail: passing fails the run, so that the
 // list never grows old. The name must exist and the reason is printed.
 func KnownFailing(name, reason string) Option {
-	return func(r *run) { r.known[name] = reason }
+	return func(r *run) { r.known[name] = given(reason) }
 }
 
 // Lacks declares that the host cannot do something. Cases that need it are left
 // out with the reason; where a refusal must take their place, that is verified.
 func Lacks(c Capability, reason string) Option {
-	return func(r *run) { r.lacks[c] = reason }
+	return func(r *run) { r.lacks[c] = given(reason) }
+}
+
+func given(reason string) string {
+	if reason == "" {
+		return "no reason given"
+	}
+	return reason
 }
 
 // Timeout is how long a case may take before it is ended and fails, with the
