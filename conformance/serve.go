@@ -1,12 +1,14 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -57,11 +59,25 @@ func URL(ln net.Listener, cfg Config) string {
 	return "http://" + ln.Addr().String()
 }
 
+// ErrorLog is for the http.Server of a host: what net/http complains about, such as
+// an answer behind a hijack, fails the case. ServeHTTP has it.
+func ErrorLog(t testing.TB) *log.Logger { return log.New(noise{t}, "", 0) }
+
+type noise struct{ t testing.TB }
+
+func (n noise) Write(line []byte) (int, error) {
+	// A client that leaves in the middle of a handshake is none of the host's faults.
+	if !bytes.Contains(line, []byte("TLS handshake error")) {
+		n.t.Errorf("the host's server complains: %s", line)
+	}
+	return len(line), nil
+}
+
 // ServeHTTP is the rest of a Factory for frameworks that are an http.Handler.
 func ServeHTTP(t testing.TB, h http.Handler, cfg Config) *Host {
 	t.Helper()
 	ln := Listen(t, cfg)
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: ErrorLog(t)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

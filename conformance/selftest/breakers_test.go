@@ -176,6 +176,14 @@ func breakers() []breaker {
 			}
 			return true
 		})}},
+		{"answers once more behind an upgrade", []string{"handshake/websocket"}, fault{around: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				next.ServeHTTP(w, r)
+				if upgrade(r) {
+					w.WriteHeader(http.StatusInternalServerError)
+				}
+			})
+		}}},
 		{"drops its cookies on the 101", []string{"websocket/cookies-on-101"}, fault{exchange: func(x host.Exchange) host.Exchange {
 			if x.Header("Upgrade") != "" {
 				x.SetHeader("Set-Cookie", "")

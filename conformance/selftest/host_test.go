@@ -51,7 +51,7 @@ func (f fault) factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *c
 	if f.around != nil {
 		h = f.around(mux)
 	}
-	hs := &http.Server{Handler: h}
+	hs := &http.Server{Handler: h, ErrorLog: conformance.ErrorLog(t)}
 	ln := conformance.Listen(t, cfg)
 	served := ln
 	if f.frames != nil {
