@@ -154,7 +154,8 @@ func breakers() []breaker {
 		{"takes whatever is written", []string{"limits/slow-reader"}, fault{wrap: func(c net.Conn) net.Conn { return newPatient(c) }}},
 
 		// What requests look like from the server.
-		{"reuses the memory of headers", []string{"request/snapshot", "request/unchanged-meanwhile"}, fault{exchange: func(x host.Exchange) host.Exchange { return recycled{x} }}},
+		{"reuses the memory of headers", []string{"request/snapshot", "request/unchanged-meanwhile"}, fault{racy: true, exchange: func(x host.Exchange) host.Exchange { return recycled{x} }}},
+		{"hands out the headers of the request before", []string{"request/unchanged-meanwhile"}, fault{exchange: func(x host.Exchange) host.Exchange { return previous{x} }}},
 		{"gives an address of its own", []string{"request/exposed"}, fault{exchange: func(x host.Exchange) host.Exchange { return moved{x} }}},
 
 		// Upgrades.
@@ -382,6 +383,22 @@ func (x recycled) EachHeader(f func(key, value string)) {
 		at += len(b)
 		f(key, unsafe.String(unsafe.SliceData(b), len(b)))
 	})
+}
+
+// previous is a request with the headers of the one before.
+type previous struct{ host.Exchange }
+
+var latest [][2]string
+
+func (x previous) EachHeader(f func(key, value string)) {
+	recycling.Lock()
+	before := latest
+	latest = nil
+	x.Exchange.EachHeader(func(key, value string) { latest = append(latest, [2]string{key, value}) })
+	recycling.Unlock()
+	for _, h := range before {
+		f(h[0], h[1])
+	}
 }
 
 // moved is a request from somewhere else.

@@ -18,6 +18,7 @@ import (
 // fault is what is wrong with a host. The zero value is a sound one over net/http.
 type fault struct {
 	opts     []conformance.Option                                  // what it is declared to lack
+	racy     bool                                                  // the fault is a data race
 	around   func(next http.Handler) http.Handler                  // around the whole host
 	exchange func(x host.Exchange) host.Exchange                   // around every request of the server
 	server   func(srv *sio.Server)                                 // before the host starts
