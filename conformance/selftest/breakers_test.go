@@ -155,7 +155,7 @@ func breakers() []breaker {
 
 		// What requests look like from the server.
 		{"reuses the memory of headers", []string{"request/snapshot", "request/unchanged-meanwhile"}, fault{racy: true, exchange: func(x host.Exchange) host.Exchange { return recycled{x} }}},
-		{"hands out the headers of the request before", []string{"request/unchanged-meanwhile"}, fault{exchange: func(x host.Exchange) host.Exchange { return previous{x} }}},
+		{"hands out the headers of the request before", []string{"request/unchanged-meanwhile", "request/exposed"}, fault{exchange: mixedUp}},
 		{"gives an address of its own", []string{"request/exposed"}, fault{exchange: func(x host.Exchange) host.Exchange { return moved{x} }}},
 
 		// Upgrades.
@@ -386,17 +386,24 @@ func (x recycled) EachHeader(f func(key, value string)) {
 }
 
 // previous is a request with the headers of the one before.
-type previous struct{ host.Exchange }
+type previous struct {
+	host.Exchange
+	before [][2]string
+}
 
 var latest [][2]string
 
-func (x previous) EachHeader(f func(key, value string)) {
+func mixedUp(x host.Exchange) host.Exchange {
 	recycling.Lock()
-	before := latest
+	defer recycling.Unlock()
+	p := previous{x, latest}
 	latest = nil
-	x.Exchange.EachHeader(func(key, value string) { latest = append(latest, [2]string{key, value}) })
-	recycling.Unlock()
-	for _, h := range before {
+	x.EachHeader(func(key, value string) { latest = append(latest, [2]string{key, value}) })
+	return p
+}
+
+func (x previous) EachHeader(f func(key, value string)) {
+	for _, h := range x.before {
 		f(h[0], h[1])
 	}
 }
