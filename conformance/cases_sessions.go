@@ -154,6 +154,8 @@ var sessionCases = []sessionCase{
 	{name: "http-write-during-update-survives", rule: "what HTTP writes while an Update is under way is not overwritten: the Update runs again with it", spec: "bridge 3.3; reliability N", run: func(c *sessionContext) {
 		b := c.login("ann")
 		tb := b.tab()
+		page := c.browser() // the same browser, with connections of its own: the tab is busy
+		page.use(b.jarCopy())
 		done := make(chan string, 1)
 		go func() { done <- tb.ask("set-slowly", "slow", "1") }()
 		select {
@@ -161,12 +163,12 @@ var sessionCases = []sessionCase{
 		case <-time.After(c.patience()):
 			c.T.Fatal("the function given to Update does not run")
 		}
-		got := b.post("/set", "key", "meanwhile", "value", "2")
+		got := page.post("/set", "key", "meanwhile", "value", "2")
 		close(c.proceed)
 		c.Want("HTTP", got, "200 ok")
 		c.Want("update", <-done, "[true]")
-		c.Want("what HTTP has written", b.get("/get", "key=meanwhile"), "200 2")
-		c.Want("what the update has written", b.get("/get", "key=slow"), "200 1")
+		c.Want("what HTTP has written", page.get("/get", "key=meanwhile"), "200 2")
+		c.Want("what the update has written", page.get("/get", "key=slow"), "200 1")
 	}},
 	{name: "concurrent-updates-two-tabs", rule: "no change of two tabs is lost", spec: "bridge 3.3, 6", run: func(c *sessionContext) {
 		b := c.login("ann")
