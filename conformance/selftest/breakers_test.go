@@ -151,7 +151,17 @@ func breakers() []breaker {
 		{"holds back what is streamed", []string{"streams/flush", "streams/slow-reader", "streams/order", "streams/heartbeats", "sio1/htmlfile", "sio1/xhr-multipart"}, fault{around: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(held{w, w.(http.Hijacker)}, r) })
 		}}},
-		{"takes whatever is written", []string{"limits/slow-reader"}, fault{wrap: func(c net.Conn) net.Conn { return newPatient(c) }}},
+		{"loses one message in five hundred", []string{"limits/slow-reader", "limits/stall-and-recover"}, fault{frames: func() *filter {
+			n := 0
+			return &filter{out: func(f frame) []frame {
+				if f.has(`42["x"`) || f.has(`451-["x"`) {
+					if n++; n%500 == 0 {
+						return nil
+					}
+				}
+				return []frame{f}
+			}}
+		}}},
 
 		// What requests look like from the server.
 		{"reuses the memory of headers", []string{"request/snapshot", "request/unchanged-meanwhile"}, fault{racy: true, exchange: func(x host.Exchange) host.Exchange { return recycled{x} }}},
@@ -456,60 +466,6 @@ func (c *undead) Close() error {
 	}
 	c.once.Do(func() { time.AfterFunc(2*patience, func() { _ = c.Conn.Close() }) })
 	return c.SetReadDeadline(time.Unix(1, 0))
-}
-
-// patient is a connection that takes whatever is written, whether it is read or not.
-type patient struct {
-	net.Conn
-	mu   sync.Mutex
-	more sync.Cond
-	b    []byte
-	over bool
-}
-
-func newPatient(c net.Conn) *patient {
-	p := &patient{Conn: c}
-	p.more.L = &p.mu
-	go p.run()
-	return p
-}
-
-func (p *patient) run() {
-	for {
-		p.mu.Lock()
-		for len(p.b) == 0 && !p.over {
-			p.more.Wait()
-		}
-		b := p.b
-		p.b = nil
-		p.mu.Unlock()
-		if len(b) == 0 {
-			_ = p.Conn.Close()
-			return
-		}
-		if _, err := p.Conn.Write(b); err != nil {
-			return
-		}
-	}
-}
-
-func (p *patient) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.b = append(p.b, b...)
-	p.more.Signal()
-	return len(b), nil
-}
-
-func (p *patient) SetWriteDeadline(time.Time) error { return nil }
-
-func (p *patient) Close() error {
-	p.mu.Lock()
-	p.over = true
-	p.more.Signal()
-	p.mu.Unlock()
-	_ = p.Conn.SetReadDeadline(time.Unix(1, 0))
-	return p.Conn.SetWriteDeadline(time.Now().Add(time.Second))
 }
 
 // leaking is a goroutine that the host forgets; the test ends it.
