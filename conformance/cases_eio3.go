@@ -73,7 +73,7 @@ func init() {
 			c.Want("connect", s.Next(), "40")
 			held := make(chan wire.Answer, 1)
 			go func() { held <- s.Get() }()
-			time.Sleep(50 * time.Millisecond)
+			c.holds()
 			c.Want("second", s.Get().Status, 400)
 			c.Want("first", <-held, "200 1:1")
 		}},

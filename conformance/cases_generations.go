@@ -13,7 +13,7 @@ import (
 
 func init() {
 	register(
-		Case{Name: "sio06/websocket", slow: true, Rule: "0.6: the session id first, texts and json, heartbeats with a number", Spec: "legacy A8.1", opts: short, run: func(c *Context) {
+		Case{Name: "sio06/websocket", need: []Capability{SIO06}, slow: true, Rule: "0.6: the session id first, texts and json, heartbeats with a number", Spec: "legacy A8.1", opts: short, run: func(c *Context) {
 			c.echoMessages()
 			w, a := c.At(mount+"/websocket").Upgrade("", "")
 			if w == nil {
@@ -47,7 +47,7 @@ func init() {
 			w.End()
 			c.Alive()
 		}},
-		Case{Name: "sio06/requests", Rule: "0.6: polling, jsonp, htmlfile and multipart", Spec: "legacy A8.2, A8.3; reliability V05", all: true, run: func(c *Context) {
+		Case{Name: "sio06/requests", need: []Capability{SIO06}, Rule: "0.6: polling, jsonp, htmlfile and multipart", Spec: "legacy A8.2, A8.3; reliability V05", all: true, run: func(c *Context) {
 			c.echoMessages()
 			form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 			open := func(answer string) string { // the session id in the first message
@@ -215,7 +215,7 @@ func init() {
 			stream := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
 			stream.Until("1::")
 			c.Handshake1("") // never used
-			time.Sleep(50 * time.Millisecond)
+			c.holds()
 			done := make(chan struct{})
 			go func() {
 				defer close(done)

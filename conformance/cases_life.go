@@ -100,7 +100,7 @@ func init() {
 			idle := c.Polling()
 			idle.Join("")
 			w := c.Join("")
-			c.holds(s)
+			c.holds()
 			done := make(chan error, 1)
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()

@@ -93,7 +93,7 @@ var sessionCases = []sessionCase{
 		tb := b.tab()
 		old := b.jarCopy()
 		held := tb.poll.Hold()
-		c.heldPoll()
+		c.holds()
 		c.Want("logout", b.post("/logout", "quiet", "1"), "200 ok")
 		_ = c.server().Of("/").Emit("x")
 		a := <-held
@@ -106,7 +106,7 @@ var sessionCases = []sessionCase{
 		b := c.login("ann")
 		tb := b.tab()
 		held := tb.poll.Hold()
-		c.heldPoll()
+		c.holds()
 		c.Want("HTTP", b.post("/set", "key", "n", "value", "100"), "200 ok")
 		_ = c.server().Of("/").Emit("x")
 		<-held
@@ -273,9 +273,6 @@ var cookieCases = []sessionCase{
 		tb.ended()
 	}},
 }
-
-// heldPoll waits until a poll is held. Nothing tells from outside.
-func (c *sessionContext) heldPoll() { time.Sleep(50 * time.Millisecond) }
 
 func (b *browser) jarCopy() map[string]string {
 	m := make(map[string]string, len(b.jar))

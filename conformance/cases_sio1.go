@@ -214,7 +214,7 @@ func init() {
 		}, run: func(c *Context) {
 			s := c.Polling1()
 			older := s.Hold()
-			time.Sleep(50 * time.Millisecond)
+			c.holds()
 			newer := s.Hold()
 			c.Want("older", <-older, "200 8::")
 			s.Send(`5:1+::{"name":"echo"}`)
@@ -223,7 +223,7 @@ func init() {
 			// must not happen to one that had nothing to say yet.
 			arrives := func(id int) bool {
 				s.Abandon("")
-				time.Sleep(50 * time.Millisecond)
+				c.holds()
 				s.Send(fmt.Sprintf(`5:%d+::{"name":"echo"}`, id))
 				for range 2 {
 					if a := s.Must("GET", "", ""); strings.Contains(a.Body, fmt.Sprintf("6:::%d", id)) {
@@ -239,7 +239,7 @@ func init() {
 		Case{Name: "sio1/other-transport", Rule: "0.9: the newest transport wins; no message comes twice", Spec: "reliability V10", run: func(c *Context) {
 			s := c.Polling1()
 			held := s.Hold()
-			time.Sleep(50 * time.Millisecond)
+			c.holds()
 			w, a := c.At(mount+"/1/websocket/"+s.SID).Upgrade("", "")
 			if w == nil {
 				c.T.Fatalf("%v", a)
@@ -267,7 +267,7 @@ func init() {
 			for i, path := range []string{"/1//%s/", "/1/xhr-polling/%s/", "/1/xhr-polling/%s"} {
 				s := c.Polling1()
 				held := s.Hold()
-				time.Sleep(50 * time.Millisecond)
+				c.holds()
 				x := c.At(mount + fmt.Sprintf(path, s.SID))
 				if i == 0 && x.Must("OPTIONS", "", "").Status/100 == 3 { // a router that makes one slash of two: clients follow
 					x = c.At(mount + "/1/" + s.SID + "/")
@@ -292,7 +292,7 @@ func init() {
 			w.End() // and of everything
 			s = c.Polling1()
 			held := s.Hold()
-			time.Sleep(50 * time.Millisecond)
+			c.holds()
 			s.Send(`5:::{"name":"drop"}`)
 			c.Want("a poll of a session that the server drops fails", (<-held).Status, 503)
 			s = c.Polling1()

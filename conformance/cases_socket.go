@@ -242,7 +242,7 @@ func orderWhileWaiting(c *Context) {
 	}
 	other.Send(`42["echo",1]`)
 	c.Want("another socket", other.Next(), `42["echo",1]`)
-	c.holds(nil) // until the events of the first have been read
+	c.holds() // until the events of the first have been read
 	c.Want("handled before the ack", len(c.handled()), 0)
 	w.Send(`43` + id + `["y"]`) // behind a thousand events, as a client would
 	c.Want("answer", w.Next(), `42["answer","y"]`)

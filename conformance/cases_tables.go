@@ -96,7 +96,7 @@ func init() {
 			s := c.Polling()
 			s.Join("")
 			held := s.Hold()
-			c.holds(s)
+			c.holds()
 			a := c.Must("POST", s.Query(), row.body, row.head...)
 			c.Want("answer", a.Status, row.status)
 			c.Want("the waiting poll", <-held, "200 1")

@@ -206,7 +206,7 @@ func (c *Context) handled() []int {
 func (c *Context) ends() {
 	c.T.Helper()
 	if c.Server == nil { // unknown from outside
-		c.holds(nil)
+		c.holds()
 		return
 	}
 	c.Eventually("the disconnect", func() bool { return len(c.app.ended()) > 0 })
@@ -225,7 +225,7 @@ func (c *Context) forget() {
 func (c *Context) reason(want sio.Reason) {
 	c.T.Helper()
 	if c.Server == nil { // unknown from outside
-		c.holds(nil)
+		c.holds()
 		return
 	}
 	c.Eventually("the disconnect", func() bool { return len(c.app.ended()) > 0 })
@@ -236,7 +236,7 @@ func (c *Context) reason(want sio.Reason) {
 // holds gives a request that was just sent the time to arrive and be held:
 // nothing tells that from outside. A case that is too early for it fails, it
 // does not pass.
-func (c *Context) holds(*wire.Session) { time.Sleep(50 * time.Millisecond) }
+func (c *Context) holds() { time.Sleep(50 * time.Millisecond) }
 
 // logTo shows what the server logs when the case fails.
 type logTo struct{ p *probe }
