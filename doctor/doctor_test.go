@@ -1,9 +1,12 @@
 package doctor_test
 
 import (
+	"bufio"
 	"context"
+	"flag"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,7 +19,33 @@ import (
 	"github.com/siokit/siokit/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // they wait for timers
+	testkit.Main(m)
+}
+
+// options are quick, and like the defaults in what matters here: a client that
+// joins no namespace is ended before the first ping.
+func options() *sio.Options {
+	return &sio.Options{PingInterval: time.Second, ConnectTimeout: 800 * time.Millisecond, PingTimeout: 5 * time.Second, Logger: slog.New(slog.DiscardHandler)}
+}
+
+// examine looks at a handler, and returns what was found and what was noted.
+func examine(t *testing.T, h http.Handler, path string, o doctor.Options) (findings []doctor.Finding, notes []string) {
+	t.Helper()
+	hs := httptest.NewServer(h)
+	defer hs.Close()
+	if o.Patience == 0 {
+		o.Patience = 2 * time.Second
+	}
+	o.Client = &http.Client{Transport: &http.Transport{}}
+	o.Note = func(text string) { notes = append(notes, text) }
+	findings, err := doctor.Examine(context.Background(), hs.URL+path, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return findings, notes
+}
 
 // middleware that hosts have, each with what the doctor must say of it.
 var patients = []struct {
@@ -45,7 +74,7 @@ var patients = []struct {
 			next.ServeHTTP(rec, r)
 			_, _ = io.WriteString(w, `{"data":"`+strings.ReplaceAll(rec.Body.String(), `"`, `\"`)+`"}`)
 		})
-	}, map[string]string{"handshake": "rewrites bodies"}},
+	}, map[string]string{"handshake": "rewrites bodies", "websocket": "names it"}},
 	{"cache", func(next http.Handler) http.Handler {
 		var mu sync.Mutex
 		kept := map[string]*httptest.ResponseRecorder{}
@@ -94,6 +123,22 @@ var patients = []struct {
 			next.ServeHTTP(w, r)
 		})
 	}, map[string]string{"post": "CSRF"}},
+	{"CSRF with a cookie", csrf, map[string]string{"post": "CSRF"}},
+	{"CSRF with a cookie, and a timeout behind it", func(next http.Handler) http.Handler {
+		return csrf(http.TimeoutHandler(next, 500*time.Millisecond, "too slow"))
+	}, map[string]string{"post": "CSRF", "held-poll": "TimeoutHandler", "websocket": "names it"}},
+	{"load balancer", func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.SetCookie(w, &http.Cookie{Name: "AWSALBCORS", Value: "x"})
+			next.ServeHTTP(w, r)
+		})
+	}, nil},
+	{"CSRF cookie alone", func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.SetCookie(w, &http.Cookie{Name: "XSRF-TOKEN", Value: "x"})
+			next.ServeHTTP(w, r)
+		})
+	}, nil},
 	{"GET alone", func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method != "GET" {
@@ -112,6 +157,23 @@ var patients = []struct {
 			next.ServeHTTP(w, r)
 		})
 	}, map[string]string{"post": "body limit"}},
+	{"body limit below MaxPayload", func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength > 100_000 {
+				http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}, map[string]string{"body-limit": "MaxPayload"}},
+	{"body limit that cuts", func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength > 100_000 {
+				panic(http.ErrAbortHandler)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}, map[string]string{"body-limit": "MaxPayload"}},
 	{"JSON alone", func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "POST" {
@@ -148,7 +210,7 @@ var patients = []struct {
 			case slot <- struct{}{}:
 				defer func() { <-slot }()
 				next.ServeHTTP(w, r)
-			default:
+			case <-time.After(100 * time.Millisecond): // an answered request leaves a moment later
 				w.WriteHeader(http.StatusTooManyRequests)
 			}
 		})
@@ -171,19 +233,27 @@ var patients = []struct {
 	}, map[string]string{"websocket": "takes the Upgrade header away"}},
 }
 
+// csrf is like that of echo: a cookie with every answer, and a POST without the
+// token is a bad request.
+func csrf(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "_csrf", Value: "x"})
+		if r.Method == "POST" {
+			http.Error(w, `{"message":"missing csrf token in request header"}`, http.StatusBadRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // TestExamine: a healthy host has no findings, and each sick one is told what it has.
 func TestExamine(t *testing.T) {
 	for _, p := range patients {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			io := sio.NewServer(&sio.Options{PingInterval: time.Second, PingTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)})
-			hs := httptest.NewServer(p.wrap(io))
-			defer hs.Close()
+			io := sio.NewServer(options())
 			defer func() { _ = io.Shutdown(context.Background()) }()
-			findings, err := doctor.Examine(context.Background(), hs.URL+"/socket.io/", &doctor.Options{Patience: 2 * time.Second, Hold: 3 * time.Second, Client: &http.Client{Transport: &http.Transport{}}})
-			if err != nil {
-				t.Fatal(err)
-			}
+			findings, notes := examine(t, p.wrap(io), "/socket.io/", doctor.Options{})
 			seen := map[string]bool{}
 			for _, f := range findings {
 				seen[f.Check] = true
@@ -196,8 +266,107 @@ func TestExamine(t *testing.T) {
 					t.Errorf("nothing about %s", check)
 				}
 			}
+			if len(notes) > 0 {
+				t.Errorf("notes: %q", notes)
+			}
 		})
 	}
+}
+
+// TestHealthy: what a healthy server may do has no finding.
+func TestHealthy(t *testing.T) {
+	for _, c := range []struct {
+		name, path string
+		set        func(o *sio.Options)
+		app        func(io *sio.Server)
+		look       doctor.Options
+		note       string
+	}{
+		{name: "a hold shorter than the ping interval", look: doctor.Options{Hold: 10 * time.Millisecond}},
+		{name: "no path", path: ""},
+		{name: "the path of the host", path: "/"},
+		{name: "the default namespace refuses", app: func(io *sio.Server) {
+			io.Of("/").OnConnect(func(context.Context, *sio.Socket) error { return sio.Errorf("locked", "who are you") })
+		}, note: "who are you"},
+		{name: "a namespace with a token", app: func(io *sio.Server) {
+			io.Of("/").OnConnect(func(context.Context, *sio.Socket) error { return sio.Errorf("locked", "who are you") })
+			io.Of("/chat").OnConnect(func(_ context.Context, s *sio.Socket) error {
+				var auth struct{ Token string }
+				if err := s.Auth(&auth); err != nil || auth.Token != "letmein" {
+					return sio.Errorf("locked", "who are you")
+				}
+				return nil
+			})
+		}, look: doctor.Options{Namespace: "/chat", Auth: `{"token":"letmein"}`}},
+		{name: "websockets alone", set: func(o *sio.Options) { o.Transports = []string{"websocket"} }, note: "polling is switched off"},
+		{name: "a small MaxPayload", set: func(o *sio.Options) { o.MaxPayload = 100 }},
+		{name: "a page of a listed origin", set: func(o *sio.Options) { o.Origins = []string{"https://app.example.com"} }, look: doctor.Options{Header: http.Header{"Origin": {"https://app.example.com"}}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			o := options()
+			if c.set != nil {
+				c.set(o)
+			}
+			io := sio.NewServer(o)
+			defer func() { _ = io.Shutdown(context.Background()) }()
+			if c.app != nil {
+				c.app(io)
+			}
+			findings, notes := examine(t, io, c.path, c.look)
+			if len(findings) > 0 {
+				t.Errorf("findings: %v", findings)
+			}
+			if got := strings.Join(notes, "\n"); c.note == "" && got != "" || !strings.Contains(got, c.note) || len(notes) > 1 {
+				t.Errorf("notes: %q instead of one with %q", notes, c.note)
+			}
+		})
+	}
+}
+
+// TestRefusedOrigin: a page that is not listed is refused, and the cure names the option.
+func TestRefusedOrigin(t *testing.T) {
+	io := sio.NewServer(options())
+	defer func() { _ = io.Shutdown(context.Background()) }()
+	findings, _ := examine(t, io, "/socket.io/", doctor.Options{Header: http.Header{"Origin": {"https://app.example.com"}}})
+	if len(findings) != 1 || !strings.Contains(findings[0].Cure, "Options.Origins") {
+		t.Errorf("%v", findings)
+	}
+}
+
+// TestCutWebsocket: something between client and server ends connections on which
+// nothing happens, with and without a farewell.
+func TestCutWebsocket(t *testing.T) {
+	for _, farewell := range []string{"", "\x88\x02\x03\xe9"} {
+		io := sio.NewServer(options())
+		defer func() { _ = io.Shutdown(context.Background()) }()
+		findings, _ := examine(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Upgrade") != "" {
+				w = &cutWriter{w, farewell}
+			}
+			io.ServeHTTP(w, r)
+		}), "/socket.io/", doctor.Options{})
+		if len(findings) != 1 || findings[0].Check != "websocket" || !strings.Contains(findings[0].Cure, "longer than the ping interval") {
+			t.Errorf("farewell %q: %v", farewell, findings)
+		}
+	}
+}
+
+// cutWriter is a response whose connection does not live long.
+type cutWriter struct {
+	http.ResponseWriter
+	farewell string
+}
+
+func (w *cutWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		time.AfterFunc(300*time.Millisecond, func() {
+			_, _ = conn.Write([]byte(w.farewell))
+			_ = conn.Close()
+		})
+	}
+	return conn, rw, err
 }
 
 // TestWriteTimeout: the server's own timeout is shorter than the ping interval.

@@ -53,6 +53,10 @@ var middleware = []struct {
 	{"nethttp", "MaxBytesHandler", func(s *sio.Server) http.Handler { return http.MaxBytesHandler(s, 1<<20) }, nil, ""},
 	{"nethttp", "TimeoutHandler", func(s *sio.Server) http.Handler { return http.TimeoutHandler(s, 500*time.Millisecond, "too slow") }, nil, "held-poll websocket"},
 	{"nethttp", "CrossOriginProtection", func(s *sio.Server) http.Handler { return http.NewCrossOriginProtection().Handler(s) }, nil, ""},
+	{"gin", "none", overGin(), nil, ""},
+	{"echo", "none", overEcho(), nil, ""},
+	{"chi", "none", overChi(), nil, ""},
+	{"fiber", "none", nil, func(c *fiber.Ctx) error { return c.Next() }, ""},
 	{"gin", "Recovery", overGin(gin.Recovery()), nil, ""},
 	{"gin", "Logger", overGin(gin.LoggerWithWriter(io.Discard)), nil, ""},
 	{"gin", "gzip", overGin(gzip.Gzip(gzip.DefaultCompression)), nil, ""},
@@ -63,7 +67,12 @@ var middleware = []struct {
 	{"echo", "BodyDump", overEcho(echomw.BodyDump(func(echo.Context, []byte, []byte) {})), nil, ""},
 	{"echo", "ContextTimeout", overEcho(echomw.ContextTimeout(time.Minute)), nil, ""},
 	{"echo", "Secure", overEcho(echomw.Secure()), nil, ""},
-	{"echo", "CSRF", overEcho(echomw.CSRF()), nil, "cookies post"},
+	{"echo", "CSRF", overEcho(echomw.CSRF()), nil, "post"},
+	{"echo", "CSRF and Timeout", overEcho(echomw.CSRF(), echo.WrapMiddleware(func(next http.Handler) http.Handler {
+		return http.TimeoutHandler(next, 500*time.Millisecond, "too slow")
+	})), nil, "post held-poll websocket"},
+	{"echo", "BodyLimit below MaxPayload", overEcho(echomw.BodyLimit("100K")), nil, "body-limit"},
+	{"chi", "RequestSize below MaxPayload", overChi(chimw.RequestSize(100_000)), nil, "body-limit"},
 	{"chi", "Recoverer", overChi(chimw.Recoverer), nil, ""},
 	{"chi", "Logger", overChi(chimw.RequestLogger(&chimw.DefaultLogFormatter{Logger: discard{}})), nil, ""},
 	{"chi", "Compress", overChi(chimw.Compress(5)), nil, ""},
@@ -77,36 +86,36 @@ var middleware = []struct {
 	{"fiber", "compress", nil, fibercompress.New(), ""},
 	{"fiber", "cors", nil, fibercors.New(), ""},
 	{"fiber", "etag", nil, fiberetag.New(), "cache"},
-	{"fiber", "csrf", nil, fibercsrf.New(), "cookies post"},
+	{"fiber", "csrf", nil, fibercsrf.New(), "post"},
 }
 
 type discard struct{}
 
 func (discard) Print(...any) {}
 
-func overGin(mw gin.HandlerFunc) func(*sio.Server) http.Handler {
+func overGin(mw ...gin.HandlerFunc) func(*sio.Server) http.Handler {
 	return func(s *sio.Server) http.Handler {
 		gin.SetMode(gin.ReleaseMode)
 		r := gin.New()
-		r.Use(mw)
+		r.Use(mw...)
 		siogin.Mount(r, "/socket.io", s)
 		return r
 	}
 }
 
-func overEcho(mw echo.MiddlewareFunc) func(*sio.Server) http.Handler {
+func overEcho(mw ...echo.MiddlewareFunc) func(*sio.Server) http.Handler {
 	return func(s *sio.Server) http.Handler {
 		e := echo.New()
-		e.Use(mw)
+		e.Use(mw...)
 		sioecho.Mount(e, "/socket.io", s)
 		return e
 	}
 }
 
-func overChi(mw func(http.Handler) http.Handler) func(*sio.Server) http.Handler {
+func overChi(mw ...func(http.Handler) http.Handler) func(*sio.Server) http.Handler {
 	return func(s *sio.Server) http.Handler {
 		r := chi.NewRouter()
-		r.Use(mw)
+		r.Use(mw...)
 		siochi.Mount(r, "/socket.io", s)
 		return r
 	}
@@ -123,7 +132,8 @@ func TestMiddleware(t *testing.T) {
 			if strings.Contains(row.sick, "held-poll") {
 				interval = 2 * time.Second // a poll must outlive the middleware's patience
 			}
-			srv := sio.NewServer(&sio.Options{PingInterval: interval, PingTimeout: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			// As by default, who joins no namespace is ended before the first ping.
+			srv := sio.NewServer(&sio.Options{PingInterval: interval, ConnectTimeout: interval * 4 / 5, PingTimeout: 5 * time.Second, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -144,7 +154,7 @@ func TestMiddleware(t *testing.T) {
 				_ = srv.Shutdown(context.Background())
 				_ = stop()
 			}()
-			findings, err := doctor.Examine(context.Background(), "http://"+ln.Addr().String()+"/socket.io/", &doctor.Options{Patience: 5 * time.Second, Hold: 3 * time.Second, Client: &http.Client{Transport: &http.Transport{}}})
+			findings, err := doctor.Examine(context.Background(), "http://"+ln.Addr().String()+"/socket.io/", &doctor.Options{Client: &http.Client{Transport: &http.Transport{}}})
 			if err != nil {
 				t.Fatal(err)
 			}
