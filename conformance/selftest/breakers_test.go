@@ -33,8 +33,11 @@ var (
 	eventName = regexp.MustCompile(`^42\["(echo","end"|n",\d+)\]$`)
 )
 
+// more are the breakers of other files, which add theirs from init.
+var more []breaker
+
 func breakers() []breaker {
-	return []breaker{
+	return append([]breaker{
 		// Where the server is mounted.
 		{"serves the bare path alone", []string{"routing/slash", "routing/below"}, fault{routes: func(mux *http.ServeMux, h http.Handler, path string) { mux.Handle(path, h) }}},
 		{"redirects the bare path", []string{"routing/no-slash"}, fault{routes: func(mux *http.ServeMux, h http.Handler, path string) { mux.Handle(path+"/", h) }}},
@@ -355,7 +358,7 @@ func breakers() []breaker {
 			t.Cleanup(stop)
 			return func() {}
 		}}},
-	}
+	}, more...)
 }
 
 func bool2int(b bool) int {

@@ -154,7 +154,22 @@ type Refusal struct {
 	Status  int    // HTTP status; 0 means the code's usual one
 	Message string // "" means the code's usual text
 	Context string // for logs: what exactly was wrong
+	Cause   Cause  // for logs and counts: what kind of refusal it is
 }
+
+// Cause is a kind of refusal that an operator is told about in a way of its own.
+type Cause uint8
+
+// The causes. Code says all about the others.
+const (
+	CauseCode        Cause = iota
+	CauseOrigin            // the page may not talk to the server
+	CauseApplication       // application code refused
+	CauseLimit             // a bound of sessions is reached
+	CauseTooLarge          // a message over the limit
+	CauseUpgrade           // a request for a websocket without its Upgrade header
+	CauseShutdown          // the server is shutting down
+)
 
 // Error implements error.
 func (r *Refusal) Error() string {

@@ -382,6 +382,7 @@ func (c *client) connect(p *packet.Packet) Reason {
 		return 0
 	}
 	c.srv.hub.Wheel().Stop(&c.timeout)
+	c.vs.Settle()
 	c.joinRooms(s)
 	// Before the answer: a client that has it must not miss the next broadcast.
 	// Until the answer is out, what is sent to the socket waits behind it.

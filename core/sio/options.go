@@ -45,6 +45,26 @@ type Options struct {
 	MaxQueue      int
 	// MaxNamespaces is how many namespaces one client may join; 32.
 	MaxNamespaces int
+	// MaxConnections is how many connections there may be, with those that are
+	// saying goodbye; 100 000. MaxConnectionsPerAddress is how many may come from
+	// one address; any number. A handshake beyond a bound is refused with status
+	// 503. For these four bounds a negative number means none.
+	MaxConnections           int
+	MaxConnectionsPerAddress int
+	// MaxPending is how many connections may be pending, 10 000, and
+	// MaxPendingPerAddress how many from one address, 1 000. A connection is
+	// pending until its client has joined a namespace and, when it polls, come
+	// back after the handshake. The bound of an address is what keeps one client
+	// from shutting out all others. Behind a proxy all clients have one address,
+	// unless Address tells them apart.
+	MaxPending           int
+	MaxPendingPerAddress int
+	// Address names the client of a handshake, for the bounds per address; ""
+	// exempts it. The default is the peer of the TCP connection without its port,
+	// of IPv6 the network of 64 bits. Behind a proxy return what the proxy says,
+	// and nothing that a client can choose: the last address of X-Forwarded-For,
+	// not the first. Only the first 64 bytes count. x must not be kept.
+	Address func(x host.Exchange) string
 	// Limits bound the parts of incoming packets; packet.DefaultLimits.
 	Limits packet.Limits
 
@@ -143,6 +163,16 @@ func (stdJSON) Marshal(v any) ([]byte, error) {
 
 func (stdJSON) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
 
+// bound sets a bound to its default; the inner layers know 0 as none.
+func bound(n *int, def int) {
+	switch {
+	case *n == 0:
+		*n = def
+	case *n < 0:
+		*n = 0
+	}
+}
+
 // withDefaults returns a copy with every default filled in. It panics when
 // options contradict each other: that is a mistake to be seen at start-up.
 func (o *Options) withDefaults() Options {
@@ -171,6 +201,10 @@ func (o *Options) withDefaults() Options {
 	if c.MaxNamespaces <= 0 {
 		c.MaxNamespaces = 32
 	}
+	bound(&c.MaxConnections, 100_000)
+	bound(&c.MaxConnectionsPerAddress, 0)
+	bound(&c.MaxPending, 10_000)
+	bound(&c.MaxPendingPerAddress, 1_000)
 	if c.Limits == (packet.Limits{}) {
 		c.Limits = packet.DefaultLimits
 		// Attachments travel one message each; their sum may be a few messages.

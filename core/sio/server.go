@@ -74,8 +74,13 @@ func NewServer(opts *Options) *Server {
 		MaxQueue:       o.MaxQueue,
 		Origins:        virtsocket.Origins{List: o.Origins, Allow: o.AllowOrigin},
 		Polling:        polling.Transport{},
-		Accept:         s.accept,
-		Logger:         o.Logger,
+		Limits: virtsocket.Limits{
+			Connections: o.MaxConnections, ConnectionsPerAddress: o.MaxConnectionsPerAddress,
+			Pending: o.MaxPending, PendingPerAddress: o.MaxPendingPerAddress,
+			Address: s.address,
+		},
+		Accept: s.accept,
+		Logger: o.Logger,
 	}
 	for _, d := range dialects(&o) {
 		if slices.Contains(o.Dialects, d.Name()) {
@@ -296,12 +301,13 @@ func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (h virtsocket.Ha
 // Stats are the numbers of a server at one moment.
 type Stats struct {
 	Sessions int // connections, with those that are saying goodbye
+	Pending  int // those of them that Options.MaxPending is about
 	Sockets  int // connected sockets of all namespaces
 }
 
 // Stats counts what is there now.
 func (s *Server) Stats() Stats {
-	st := Stats{Sessions: s.hub.Len()}
+	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending()}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, n := range s.namespaces {

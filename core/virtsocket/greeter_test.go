@@ -16,6 +16,9 @@ import (
 	"github.com/siokit/siokit/core/transport"
 )
 
+// maxPending is the bound of TestPendingHandshakes.
+const maxPending = 200
+
 // TestPendingHandshakes is the row V01 of reliability a12: handshakes that nothing
 // follows are bounded, and forgotten.
 func TestPendingHandshakes(t *testing.T) {
@@ -25,7 +28,9 @@ func TestPendingHandshakes(t *testing.T) {
 		h := NewHub(Options{
 			Dialects: []dialect.Dialect{sio1.New(packet.DefaultLimits)},
 			Duplex:   []transport.Duplex{d},
+			Limits:   Limits{Pending: maxPending},
 			Accept: func(s *Socket, _ host.Exchange) (Handler, *dialect.Refusal) {
+				s.Settle()
 				return &counter{&closed}, nil
 			},
 		})
@@ -49,8 +54,8 @@ func TestPendingHandshakes(t *testing.T) {
 			t.Errorf("one too many: %d", w.Code)
 		}
 		time.Sleep(61 * time.Second)
-		if h.pending.Load() != 0 || closed.Load() != maxPending+1 { // the one with a transport sends no heartbeats
-			t.Errorf("%d pending, %d closed", h.pending.Load(), closed.Load())
+		if h.Pending() != 0 || closed.Load() != maxPending+1 { // the one with a transport sends no heartbeats
+			t.Errorf("%d pending, %d closed", h.Pending(), closed.Load())
 		}
 		if w := ask("1"); w.Code != http.StatusOK {
 			t.Errorf("afterwards: %d", w.Code)

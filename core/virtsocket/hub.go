@@ -41,6 +41,7 @@ type Options struct {
 	MaxQueueBytes int   // of one socket's outgoing queue; 1 MiB
 	MaxQueue      int   // messages in it; 1 024
 	Origins       Origins
+	Limits        Limits // of sessions
 
 	// Accept is asked during the handshake, before the client is answered, and
 	// returns who handles the new socket's messages.
@@ -77,14 +78,10 @@ type Hub struct {
 	// corkCount is the package's, or less where the queue holds less.
 	corkCount int
 	live      atomic.Int64
-	pending   atomic.Int64  // sessions of a Greeter that have no transport yet
+	doors     doors
 	empty     chan struct{} // closed when a closed hub has no live sockets
 	once      sync.Once
 }
-
-// maxPending bounds the handshakes that nothing has followed yet, where a
-// handshake is an exchange of its own and costs a client nothing.
-const maxPending = 10_000
 
 type shard struct {
 	mu sync.RWMutex
@@ -119,11 +116,15 @@ func NewHub(opts Options) *Hub {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
+	if opts.Limits.Address == nil {
+		opts.Limits.Address = PeerAddress
+	}
 	h := &Hub{opts: opts, empty: make(chan struct{}), corkCount: max(1, min(corkCount, opts.MaxQueue/2))}
 	// Fine enough for the shortest of the timers, coarse enough to cost nothing.
 	res := min(opts.PingInterval, opts.PingTimeout, opts.UpgradeTimeout) / 20
 	h.wheel = wheel.New(max(5*time.Millisecond, min(res, 100*time.Millisecond)))
 	h.watch.init()
+	h.doors.limits = opts.Limits
 	for i := range h.shards {
 		h.shards[i].m = make(map[string]*Socket)
 	}
@@ -168,6 +169,7 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 	}
 	known := s != nil && s.dialect.Name() == d.Name()
 	if known {
+		h.doors.note(&s.place, back)
 		if ref := s.handler.Visit(x); ref != nil {
 			s.Drop()
 			h.refuse(x, d, ref)
@@ -304,32 +306,24 @@ func (h *Hub) newSocket(d dialect.Dialect) *Socket {
 // handshake opens a session.
 func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request) {
 	greeter, greets := d.(dialect.Greeter)
-	busy := ""
-	switch {
-	case h.closed.Load():
-		busy = "Server shutting down"
-	case greets && h.pending.Load() >= maxPending:
-		busy = "Too many handshakes"
-	}
-	if busy != "" {
+	if h.closed.Load() {
 		x.SetHeader("Retry-After", "1")
-		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: busy})
+		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: "Server shutting down"})
 		return
 	}
 	s := h.newSocket(d)
+	if ref := h.enter(x, s); ref != nil {
+		h.refuse(x, d, ref)
+		return
+	}
 	hd, ref := h.opts.Accept(s, x)
 	if ref != nil {
+		h.doors.leave(&s.place)
 		h.refuse(x, d, ref)
 		return
 	}
 	s.handler = hd
 	if greets {
-		s.mu.Lock()
-		if s.state == stateOpen {
-			s.old.pending = true
-			h.pending.Add(1)
-		}
-		s.mu.Unlock()
 		h.add(s)
 		h.wheel.Set(&s.hb, s, h.opts.CloseTimeout)
 		h.opts.Origins.headers(x)
@@ -345,6 +339,7 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		s.old.codec = d.Payloads(req).(dialect.Repairer)
 	}
 	if t := h.duplex(req.Transport); t != nil {
+		h.doors.note(&s.place, back) // the connection is what it costs the client
 		err := s.take(x, t, func() {
 			// From here on the answer is out: the session may be found.
 			h.add(s)
@@ -352,6 +347,7 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 			hd.Opened()
 		})
 		if err != nil {
+			h.doors.leave(&s.place)
 			hd.Closed(TransportError)
 			h.refuseUpgrade(x, d, err)
 		}
@@ -436,6 +432,9 @@ func (h *Hub) remove(s *Socket) {
 	_, ok := sh.m[s.id]
 	delete(sh.m, s.id)
 	sh.mu.Unlock()
+	if ok {
+		h.doors.leave(&s.place)
+	}
 	if ok && h.live.Add(-1) == 0 && h.closed.Load() {
 		h.once.Do(func() { close(h.empty) })
 	}

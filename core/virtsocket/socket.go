@@ -46,6 +46,7 @@ type Socket struct {
 	handler Handler
 	old     *old        // nil for a session of Engine.IO 4
 	hb      wheel.Timer // heartbeat, or close timeout; after the end: linger
+	place   place       // what the session takes of the hub's Limits
 
 	mu        sync.Mutex
 	conn      transport.Conn
@@ -77,7 +78,6 @@ type old struct {
 	moving  sync.Mutex // held while the transport is replaced; taken before Socket.mu
 	carrier *carrier   // the duplex transport in use; like the rest guarded by Socket.mu
 	opened  bool
-	pending bool // counted in the hub
 	quiet   bool // Socket.hb is the close timeout
 	polls   int  // requests that wait
 }
@@ -114,7 +114,6 @@ func (s *Socket) open(first *packet.Message) {
 	if s.old != nil {
 		s.mu.Lock()
 		s.old.opened = true
-		s.settle()
 		s.mu.Unlock()
 	}
 	s.arm()
@@ -126,14 +125,6 @@ func (s *Socket) open(first *packet.Message) {
 	}
 	if s.isClosed() { // by a timer of the handler, before there was a transport
 		s.abort()
-	}
-}
-
-// settle ends the waiting for a first transport; s.mu is held.
-func (s *Socket) settle() {
-	if s.old != nil && s.old.pending {
-		s.old.pending = false
-		s.hub.pending.Add(-1)
 	}
 }
 
@@ -531,7 +522,6 @@ func (s *Socket) Close(r Reason) {
 		return
 	}
 	s.state = stateClosed
-	s.settle()
 	if r == SlowClient || r == PingTimeout {
 		// Nobody will read it: free the memory now.
 		for _, m := range s.queue {
@@ -563,8 +553,8 @@ func (s *Socket) Close(r Reason) {
 	}
 	if poll != nil && conn == transport.Conn(poll) && r.code() != transport.NoStatus {
 		linger := lingerTime
-		if r == ServerShutdown {
-			linger = shutdownLinger
+		if r == ServerShutdown || s.place.state.Load()&settled == 0 {
+			linger = shutdownLinger // nobody, or nobody's last messages, to wait for
 		}
 		s.hub.wheel.Set(&s.hb, s, linger)
 	}
