@@ -56,7 +56,12 @@ func (a *aclApp) set(s acl.Subject, state string, names ...string) {
 func (a *aclApp) guarded(c *Context) {
 	a.gate = acl.NewGate(acl.RecvConnect, "set", "still")
 	in := c.server().Of("/in")
-	in.Guard(a.gate)
+	in.Guard(acl.Any(a.gate, acl.PolicyFunc(func(_ context.Context, s acl.Subject, act acl.Action) error {
+		if a.gate.Allowed(s, act.Name) { // a policy that goes by names alone
+			return nil
+		}
+		return acl.ErrDenied
+	})))
 	in.On("set", sio.Handle(func(_ context.Context, s *sio.Socket, state string) error {
 		a.set(s, state, "ev", "message")
 		return nil
@@ -67,6 +72,12 @@ func (a *aclApp) guarded(c *Context) {
 			return ev.Ack(ev.Args)
 		}
 		return ev.Socket.Emit("ev", ev.Args)
+	}))
+	in.OnAny(sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+		if acl.Reserved(ev.Name) {
+			c.T.Errorf("the event %q passed the gate", ev.Name)
+		}
+		return sio.Errorf(sio.CodeRefused, "event refused") // as those that do not exist
 	}))
 	in.OnMessage(sio.Handle(func(_ context.Context, s *sio.Socket, text string) error { return s.Send(text) }))
 	in.OnJSON(sio.Handle(func(_ context.Context, s *sio.Socket, v any) error { return s.Send(v) }))
@@ -258,6 +269,12 @@ func (c *Context) aclRow(g aclWire, state string, allowed bool, app *aclApp) {
 		c.Want(what("event with ack"), w.Next(), g.refused)
 		w.Send(strings.Replace(g.acked, `"ev"`, `"nosuch"`, 1))
 		c.Want(what("an event that does not exist"), w.Next(), g.refused)
+	}
+	// Names of packets are no names of events, whatever the gate lists.
+	for _, name := range []string{acl.RecvConnect, acl.RecvMessage, acl.RecvJSON} {
+		w.Send(strings.Replace(g.event, `"ev"`, `"`+name+`"`, 1), strings.Replace(g.acked, `"ev"`, `"`+name+`"`, 1))
+		c.Want(what("the event "+name), w.Next(), g.refused)
+		c.Want(what("the hook is told"), app.last(), "method_access_denied /in "+name)
 	}
 	_ = w.Conn.Close()
 }

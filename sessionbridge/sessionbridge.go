@@ -119,14 +119,16 @@ type Inspector interface {
 }
 
 // Room is the name of the room that every socket of a session is in, in each of
-// its namespaces. It does not show the id, which is a secret.
+// its namespaces. It is one of the server's own (sio.ServerRoom), so clients cannot
+// ask for it, and it does not show the id, which is a secret.
 func Room(id string) string {
 	sum := sha256.Sum256([]byte(id))
-	return "session:" + base64.RawURLEncoding.EncodeToString(sum[:15])
+	return "\x00session:" + base64.RawURLEncoding.EncodeToString(sum[:15])
 }
 
 // UserRoom is the name of the room that every socket of a user is in, with
-// Options.User. Clients cannot ask for it (see package mixin).
+// Options.User. It is one of the server's own (sio.ServerRoom), so clients cannot
+// ask for it.
 func UserRoom(user any) string { return fmt.Sprintf("\x00user:%v", user) }
 
 var key = sio.NewKey[*Session]("sessionbridge")

@@ -321,7 +321,7 @@ func breakers() []breaker {
 			}
 			return []frame{f}
 		})}},
-		{"tells refusals as success", []string{"acl/table", "acl/at-once", "acl/talkative", "events/errors"}, fault{frames: out(func(f frame) []frame {
+		{"tells refusals as success", []string{"acl/table", "acl/at-once", "acl/talkative", "acl/rate-limit-kept", "events/errors"}, fault{frames: out(func(f frame) []frame {
 			return []frame{{f.b0, errorAck.ReplaceAll(f.data, []byte(`"ok"`))}}
 		})}},
 

@@ -32,6 +32,16 @@ type Subject interface {
 	GetOrSet(key any, mk func() any) any
 }
 
+// Connected is a Subject that shares a connection with others: the sockets that one
+// client has in several namespaces, at the same time or one after the other.
+// *sio.Socket is one. Policies keep with the connection what must outlive leaving
+// and joining, as RateLimit does.
+type Connected interface {
+	Subject
+	// Connection is the same for all subjects of one connection.
+	Connection() Subject
+}
+
 // Kind is a kind of action.
 type Kind uint8
 
@@ -46,11 +56,21 @@ const (
 
 // The names of those actions that have no event name. They are what the seeds
 // called the methods. An event "message" is one of the last two.
+//
+// They stand for the kinds Connect, Message and JSON alone. A client's event may
+// have such a name as well; where a namespace has policies such an event is refused
+// before they are asked, so that a policy that goes by names cannot take it for
+// the packet.
 const (
 	RecvConnect = "recv_connect"
 	RecvMessage = "recv_message"
 	RecvJSON    = "recv_json"
 )
+
+// Reserved reports whether name is one of RecvConnect, RecvMessage and RecvJSON.
+func Reserved(name string) bool {
+	return name == RecvConnect || name == RecvMessage || name == RecvJSON
+}
 
 // Action is what a subject asks for.
 type Action struct {

@@ -57,7 +57,15 @@ func TestGate(t *testing.T) {
 		row.do()
 		var got []string
 		for _, name := range []string{RecvConnect, "login", "say", RecvMessage, RecvJSON} {
-			err := g.Check(context.Background(), s, Action{Kind: Event, Name: name})
+			kind := map[string]Kind{RecvConnect: Connect, RecvMessage: Message, RecvJSON: JSON}
+			a := Action{Kind: Event, Name: name}
+			if Reserved(name) {
+				if err := g.Check(context.Background(), s, a); !errors.Is(err, ErrDenied) {
+					t.Errorf("%s, the event %s: %v", row.what, name, err)
+				}
+				a.Kind = kind[name]
+			}
+			err := g.Check(context.Background(), s, a)
 			if (err == nil) != g.Allowed(s, name) || err != nil && !errors.Is(err, ErrDenied) {
 				t.Errorf("%s, %s: %v", row.what, name, err)
 			}
@@ -205,11 +213,51 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
+// tab is a subject that shares a connection with others.
+type tab struct {
+	subject
+	conn *subject
+}
+
+func (t *tab) Connection() Subject { return t.conn }
+
+// TestRateLimitOfConnections: what one subject has used up, the next one of the
+// same connection lacks, whatever kind of action it is.
+func TestRateLimitOfConnections(t *testing.T) {
+	conn := &subject{}
+	for _, row := range []struct {
+		p       Policy
+		limited Kind
+		free    Kind
+	}{
+		{RateLimit(3, time.Hour), Event, Connect},
+		{RateLimit(3, time.Hour, Connect, Join), Connect, Event},
+	} {
+		for i := range 5 {
+			s := &tab{conn: conn} // leaves and joins each time
+			want := error(nil)
+			if i >= 3 {
+				want = ErrLimited
+			}
+			if err := row.p.Check(context.Background(), s, Action{Kind: row.limited}); err != want {
+				t.Errorf("number %d of kind %d: %v", i, row.limited, err)
+			}
+			if err := row.p.Check(context.Background(), s, Action{Kind: row.free}); !errors.Is(err, ErrAbstain) {
+				t.Errorf("kind %d: %v", row.free, err)
+			}
+		}
+		if err := row.p.Check(context.Background(), &tab{conn: &subject{}}, Action{Kind: row.limited}); err != nil {
+			t.Errorf("another connection: %v", err)
+		}
+	}
+}
+
 // TestWrongRules are seen at start-up.
 func TestWrongRules(t *testing.T) {
 	for what, f := range map[string]func(){
 		"no events": func() { RateLimit(0, time.Second) },
 		"no time":   func() { RateLimit(1, 0) },
+		"no kind":   func() { RateLimit(1, time.Second, Join+1) },
 		"nil":       func() { Authenticated(nil) },
 	} {
 		func() {

@@ -102,7 +102,8 @@ func (g *Gate) Reset(s Subject) {
 	g.change(s, func(*rights) rights { return g.initial })
 }
 
-// Allowed reports whether the gate lets s do what has this name.
+// Allowed reports whether the gate lets s do what has this name. The Recv names
+// mean the packets, never events of that name, which a gate refuses.
 func (g *Gate) Allowed(s Subject, name string) bool { return g.rights(s).allow(name) }
 
 // Check implements Policy.
@@ -110,6 +111,8 @@ func (g *Gate) Check(_ context.Context, s Subject, a Action) error {
 	switch {
 	case a.Kind == Join:
 		return ErrAbstain
+	case a.Kind == Event && Reserved(a.Name): // an event that poses as another packet
+		return ErrDenied
 	case g.rights(s).allow(a.Name):
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 type Broadcast struct {
 	Events   []string // the events to relay
 	ToSelf   bool     // the sender gets them too
-	Rooms    bool     // only to those who share a room with the sender
+	Rooms    bool     // only to those who share a room with the sender; the server's own rooms do not count
 	Volatile bool     // drop them for clients that lag behind
 }
 

@@ -3,7 +3,6 @@ package mixin
 import (
 	"container/list"
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/siokit/siokit/core/sio"
@@ -56,7 +55,7 @@ func (h *History) Mix(n *sio.Namespace) {
 			if err := args.Bind(&room); err != nil {
 				return err
 			}
-			if !slices.Contains(s.Rooms(), room) {
+			if !s.In(room) {
 				return sio.Errorf(sio.CodeRefused, "you are not in this room")
 			}
 			return h.Emit(s.Namespace(), room, event, args)
@@ -103,7 +102,7 @@ func (h *History) Join(s *sio.Socket, room string) error {
 	p := h.of(s.Namespace())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if slices.Contains(s.Rooms(), room) {
+	if s.In(room) {
 		return nil
 	}
 	s.Join(room)

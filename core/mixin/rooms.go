@@ -8,8 +8,6 @@ package mixin
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/siokit/siokit/core/acl"
@@ -18,9 +16,9 @@ import (
 
 // Rooms lets clients join and leave rooms by events with the room's name, which
 // are acknowledged with it. The namespace's policies (acl.RoomPrefix) and Policy
-// decide which; the name of a room that is a socket's id is refused, because what is
-// sent to that socket alone would be overheard, and so are names that begin with a
-// zero byte, which are the server's own.
+// decide which. Rooms of the server's own (sio.ServerRoom) can be neither joined nor
+// left, and the name of a room that is a socket's id is refused, because what is sent
+// to that socket alone would be overheard.
 type Rooms struct {
 	JoinEvent  string     // "join"
 	LeaveEvent string     // "leave"
@@ -55,7 +53,9 @@ func (r *Rooms) Mix(n *sio.Namespace) {
 	}
 	n.On(c.JoinEvent, sio.Reply(c.join))
 	n.On(c.LeaveEvent, sio.Reply(func(_ context.Context, s *sio.Socket, room string) (string, error) {
-		s.Leave(room)
+		if s.In(room) { // never a room that the server has put it into
+			s.Leave(room)
+		}
 		return room, nil
 	}))
 }
@@ -63,14 +63,14 @@ func (r *Rooms) Mix(n *sio.Namespace) {
 func (r *Rooms) join(ctx context.Context, s *sio.Socket, room string) (string, error) {
 	refused := sio.Errorf(sio.CodeRefused, "you may not enter this room")
 	a := acl.Action{Kind: acl.Join, Name: room}
-	if strings.HasPrefix(room, "\x00") || len(room) > r.MaxName || !utf8.ValidString(room) || s.Namespace().Socket(room) != nil || s.Check(ctx, a) != nil {
+	if len(room) > r.MaxName || !utf8.ValidString(room) || s.Check(ctx, a) != nil {
 		return "", refused
 	}
 	if r.Policy != nil && acl.All(r.Policy, everything).Check(ctx, s, a) != nil {
 		return "", refused
 	}
-	if in := s.Rooms(); len(in) >= r.Max && !slices.Contains(in, room) {
-		return "", sio.Errorf(sio.CodeRefused, "you are in %d rooms already", len(in))
+	if in := len(s.Rooms()); in >= r.Max && !s.In(room) {
+		return "", sio.Errorf(sio.CodeRefused, "you are in %d rooms already", in)
 	}
 	return room, r.Enter(s, room)
 }

@@ -9,19 +9,30 @@ import (
 	"github.com/siokit/siokit/core/packet"
 )
 
-var _ acl.Subject = (*Socket)(nil)
+var _ acl.Connected = (*Socket)(nil)
+
+// Connection implements acl.Connected: it is Conn, for policies whose state outlives
+// a namespace.
+func (s *Socket) Connection() acl.Subject { return s.client.connection() }
 
 // Check asks the policies of the socket's namespace about an action and returns
 // the refusal of the first that is against it, or nil. What a client sends is
 // checked without it: it is for code that acts on a client's behalf, as the
-// mixins do when a client asks for a room.
+// mixins do when a client asks for a room. Rooms of the server's own (ServerRoom)
+// and the ids of sockets are refused (acl.Join) whatever the policies say.
 func (s *Socket) Check(ctx context.Context, a acl.Action) error {
+	if err := s.claimed(a); err != nil {
+		return err
+	}
 	return s.client.check(ctx, s.ns.handlers().guards, s, a)
 }
 
 // check is the one place where policies are asked.
 func (c *client) check(ctx context.Context, guards []acl.Policy, s *Socket, a acl.Action) (err error) {
 	defer c.recover("Guard", s, &err)
+	if len(guards) > 0 && a.Kind == acl.Event && acl.Reserved(a.Name) {
+		return acl.ErrDenied // no policy must take the event for the packet of that name
+	}
 	for _, p := range guards {
 		if err := p.Check(ctx, s, a); err != nil && !errors.Is(err, acl.ErrAbstain) {
 			return err

@@ -152,6 +152,8 @@ func (n *Namespace) Use(mw ...Middleware) {
 // packet is decoded: for joining the namespace, and for each message and event.
 // A client that is refused sees what it would see if there were no such namespace
 // or event (Options.Talkative changes that); Options.OnError sees who refused.
+// Events named acl.RecvConnect, acl.RecvMessage or acl.RecvJSON are refused
+// wherever there is a policy.
 //
 // A policy may change the rights that a later one looks at, such as those of an
 // acl.Gate.

@@ -280,13 +280,16 @@ func (s *Socket) seat(name string) int {
 	return -1
 }
 
-// Rooms lists the rooms that the socket has joined, in no particular order.
+// Rooms lists the rooms that the socket has joined, in no particular order,
+// without those of the server's own (see ServerRoom) and without its id.
 func (s *Socket) Rooms() []string {
 	s.seating.Lock()
 	defer s.seating.Unlock()
-	names := make([]string, len(s.seats))
-	for i, st := range s.seats {
-		names[i] = st.room.name
+	names := make([]string, 0, len(s.seats))
+	for _, st := range s.seats {
+		if !ServerRoom(st.room.name) {
+			names = append(names, st.room.name)
+		}
 	}
 	return names
 }

@@ -121,7 +121,7 @@ func (t Target) every(f func(*Socket)) {
 // form that it has in this one.
 type Remote interface {
 	ID() string
-	Rooms() []string
+	Rooms() []string // without those of the server's own
 	Emit(event string, args ...any) error
 	Join(rooms ...string)
 	Leave(rooms ...string)

@@ -100,7 +100,7 @@ func sessions(n *sio.Namespace) {
 		if !ok {
 			return nil, nil
 		}
-		return strings.TrimPrefix(sessionbridge.Room(sess.ID()), "session:"), nil
+		return strings.TrimPrefix(sessionbridge.Room(sess.ID()), "\x00session:"), nil
 	}))
 }
 
