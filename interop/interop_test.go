@@ -281,6 +281,44 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestChatComesBack: what is typed into the page while the server is away arrives
+// when it is back, behind the page's joining its room.
+func TestChatComesBack(t *testing.T) {
+	need(t)
+	bin := build(t, "chat")
+	addr, stop := start(t, bin, "-adapter", "nethttp", "-addr", "127.0.0.1:0")
+	cmd := node(t, "pageback.mjs", "http://"+addr+"/")
+	tell, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	expect := func(want string) {
+		t.Helper()
+		if !lines.Scan() || lines.Text() != want {
+			t.Fatalf("the page says %q instead of %q", lines.Text(), want)
+		}
+	}
+	expect("up")
+	stop()
+	free(t, addr)
+	_, _ = fmt.Fprintln(tell, "gone")
+	expect("away")
+	start(t, bin, "-adapter", "nethttp", "-addr", addr)
+	_, _ = fmt.Fprintln(tell, "back")
+	expect("came back")
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestLogin drives the login examples with the framework's own sessions.
 func TestLogin(t *testing.T) {
 	need(t)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/siokit/siokit/core/sio"
 )
@@ -26,7 +27,8 @@ type Joined struct {
 
 const (
 	historySize = 50
-	maxText     = 2000
+	maxText     = 2000 // characters, as maxlength in the page
+	maxName     = 40
 )
 
 // chat is a mixin: its methods are the handlers of a namespace.
@@ -58,8 +60,8 @@ func (c *chat) Mix(n *sio.Namespace) {
 // join is asked with a room and a nickname.
 func (c *chat) join(_ context.Context, s *sio.Socket, in sio.Args2[string, string]) (Joined, error) {
 	name, nick := strings.TrimSpace(in.A), strings.TrimSpace(in.B)
-	if name == "" || nick == "" || len(name) > 40 || len(nick) > 40 {
-		return Joined{}, sio.Errorf("bad_name", "room and nickname take 1 to 40 characters")
+	if name == "" || nick == "" || utf8.RuneCountInString(name) > maxName || utf8.RuneCountInString(nick) > maxName {
+		return Joined{}, sio.Errorf("bad_name", "room and nickname take 1 to %d characters", maxName)
 	}
 	c.leave(s)
 	c.mu.Lock()
@@ -84,8 +86,11 @@ func (c *chat) join(_ context.Context, s *sio.Socket, in sio.Args2[string, strin
 
 func (c *chat) say(_ context.Context, s *sio.Socket, text string) (Message, error) {
 	m, ok := s.Get(memberKey{}).(member)
-	if !ok || strings.TrimSpace(text) == "" || len(text) > maxText {
-		return Message{}, sio.Errorf("refused", "join a room first, and say 1 to %d characters", maxText)
+	if !ok {
+		return Message{}, sio.Errorf("nowhere", "join a room first")
+	}
+	if strings.TrimSpace(text) == "" || utf8.RuneCountInString(text) > maxText {
+		return Message{}, sio.Errorf("refused", "say 1 to %d characters", maxText)
 	}
 	msg := Message{Nick: m.nick, Text: text, At: time.Now()}
 	c.mu.Lock()
