@@ -272,6 +272,10 @@ func pathValues(r *http.Request, pattern string) map[string]string {
 // accept decides about a handshake.
 func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (h virtsocket.Handler, ref *dialect.Refusal) {
 	c := &client{srv: s, vs: vs, req: NewRequest(x), dec: vs.Dialect().NewDecoder()}
+	// Whoever learns of the connection in OnHandshake may close it from then on.
+	// Closed is called in every case: by a refusal too.
+	s.running.add()
+	vs.Handle(c)
 	defer func() {
 		if p := recover(); p != nil {
 			c.refusedHandshake()
@@ -293,8 +297,10 @@ func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (h virtsocket.Ha
 			return nil, forbidden(err)
 		}
 	}
-	s.running.add()
 	s.hub.Wheel().Set(&c.timeout, c, s.opts.ConnectTimeout)
+	if vs.Ended() { // Closed may have stopped the timer before it was set
+		s.hub.Wheel().Stop(&c.timeout)
+	}
 	return c, nil
 }
 

@@ -44,7 +44,8 @@ type Options struct {
 	Limits        Limits // of sessions
 
 	// Accept is asked during the handshake, before the client is answered, and
-	// returns who handles the new socket's messages.
+	// returns who handles the new socket's messages. An Accept that shows the
+	// socket to application code calls Socket.Handle first.
 	Accept func(s *Socket, x host.Exchange) (Handler, *dialect.Refusal)
 	Logger *slog.Logger
 }
@@ -63,7 +64,9 @@ type Handler interface {
 	// Without, it comes from an HTTP request that must be answered soon.
 	// An error ends the socket with the reason given.
 	Message(binary bool, data []byte, inline bool) Reason
-	// Closed is called exactly once, possibly from inside Message or Send. It must not block.
+	// Closed is called exactly once, possibly from inside Message or Send, and
+	// also when the handshake fails after Socket.Handle. It must not block: the
+	// timers of all sockets may wait for it.
 	Closed(r Reason)
 }
 
@@ -295,89 +298,6 @@ func (h *Hub) refuse(x host.Exchange, d dialect.Dialect, r *dialect.Refusal) {
 	_ = d.Refuse(x, r)
 }
 
-func (h *Hub) newSocket(d dialect.Dialect) *Socket {
-	s := &Socket{hub: h, id: NewID(), dialect: d}
-	if r := d.Rules(); r.Takeover || r.Repairs {
-		s.old = new(old)
-	}
-	return s
-}
-
-// handshake opens a session.
-func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request) {
-	greeter, greets := d.(dialect.Greeter)
-	if h.closed.Load() {
-		x.SetHeader("Retry-After", "1")
-		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: "Server shutting down"})
-		return
-	}
-	s := h.newSocket(d)
-	if ref := h.enter(x, s); ref != nil {
-		h.refuse(x, d, ref)
-		return
-	}
-	hd, ref := h.opts.Accept(s, x)
-	if ref != nil {
-		h.doors.leave(&s.place)
-		h.refuse(x, d, ref)
-		return
-	}
-	s.handler = hd
-	if greets {
-		h.add(s)
-		h.wheel.Set(&s.hb, s, h.opts.CloseTimeout)
-		h.opts.Origins.headers(x)
-		if err := greeter.Greet(x, h.opening(s)); err != nil || s.isClosed() {
-			s.Lost(err)
-		}
-		if h.closed.Load() { // Shutdown may have looked before the socket was there
-			s.Close(ServerShutdown)
-		}
-		return
-	}
-	if d.Rules().Repairs {
-		s.old.codec = d.Payloads(req).(dialect.Repairer)
-	}
-	if t := h.duplex(req.Transport); t != nil {
-		h.doors.note(&s.place, back) // the connection is what it costs the client
-		err := s.take(x, t, func() {
-			// From here on the answer is out: the session may be found.
-			h.add(s)
-			s.open(s.first())
-			hd.Opened()
-		})
-		if err != nil {
-			h.doors.leave(&s.place)
-			hd.Closed(TransportError)
-			h.refuseUpgrade(x, d, err)
-		}
-		return
-	}
-	s.startPolling(req.Transport)
-	h.add(s)
-	s.open(s.first())
-	hd.Opened()
-	s.serve(x, req)
-}
-
-// opening is what the handshake of s tells.
-func (h *Hub) opening(s *Socket) dialect.Opening {
-	o := dialect.Opening{
-		SID: s.id, PingInterval: h.opts.PingInterval, PingTimeout: h.opts.PingTimeout,
-		CloseTimeout: h.opts.CloseTimeout, MaxPayload: h.opts.MaxPayload,
-	}
-	s.mu.Lock()
-	o.Upgrade = s.poll != nil
-	s.mu.Unlock()
-	for _, t := range h.opts.Duplex {
-		o.Transports = append(o.Transports, t.Name())
-	}
-	for _, f := range h.opts.Forms {
-		o.Transports = append(o.Transports, f.Name())
-	}
-	return o
-}
-
 // accepted answers a request whose body was handed on.
 func (h *Hub) accepted(x host.Exchange, d dialect.Dialect) {
 	h.opts.Origins.headers(x)
@@ -425,16 +345,15 @@ func (h *Hub) get(id string) *Socket {
 	return sh.m[id]
 }
 
-// remove makes the id unknown.
+// remove makes the id unknown, and gives the session's place back: also that of a
+// session which was never found here.
 func (h *Hub) remove(s *Socket) {
 	sh := h.shard(s.id)
 	sh.mu.Lock()
 	_, ok := sh.m[s.id]
 	delete(sh.m, s.id)
 	sh.mu.Unlock()
-	if ok {
-		h.doors.leave(&s.place)
-	}
+	h.doors.leave(&s.place)
 	if ok && h.live.Add(-1) == 0 && h.closed.Load() {
 		h.once.Do(func() { close(h.empty) })
 	}

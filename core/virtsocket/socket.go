@@ -60,6 +60,8 @@ type Socket struct {
 	uncorked  bool
 	dirty     bool // in the flusher's list
 	state     state
+	reason    Reason // of the first Close
+	gone      bool   // the last transport has ended: nothing is to be found in the hub
 	pongDue   bool
 	restarted bool // the pong timeout was restarted by other traffic
 	stalled   bool
@@ -123,9 +125,19 @@ func (s *Socket) open(first *packet.Message) {
 	if s.hub.closed.Load() { // Shutdown may have looked before the socket was there
 		s.Close(ServerShutdown)
 	}
-	if s.isClosed() { // by a timer of the handler, before there was a transport
-		s.abort()
-	}
+}
+
+// Ended reports whether the socket has been closed. Handler.Closed may still be
+// under way.
+func (s *Socket) Ended() bool { return s.isClosed() }
+
+// Handle gives the socket its handler before Options.Accept has returned. Accept
+// calls it before application code sees the socket, which may be closed from then
+// on: h.Closed is called exactly once, also when Accept refuses.
+func (s *Socket) Handle(h Handler) {
+	s.mu.Lock()
+	s.handler = h
+	s.mu.Unlock()
 }
 
 // serve answers a request that names this session.
@@ -509,6 +521,9 @@ func (s *Socket) Lost(err error) {
 		reason = SlowClient
 	}
 	s.Close(reason)
+	s.mu.Lock()
+	s.gone = true
+	s.mu.Unlock()
 	s.hub.wheel.Stop(&s.hb)
 	s.hub.remove(s)
 }
@@ -521,7 +536,7 @@ func (s *Socket) Close(r Reason) {
 		s.mu.Unlock()
 		return
 	}
-	s.state = stateClosed
+	s.state, s.reason = stateClosed, r
 	if r == SlowClient || r == PingTimeout {
 		// Nobody will read it: free the memory now.
 		for _, m := range s.queue {
@@ -529,7 +544,8 @@ func (s *Socket) Close(r Reason) {
 		}
 		s.queue = nil
 	}
-	conn, poll := s.conn, s.poll
+	conn, poll, handler := s.conn, s.poll, s.handler
+	s.gone = s.gone || conn == nil // the handshake was never followed by anything
 	var cand transport.Conn
 	if s.candidate != nil {
 		cand = s.candidate.conn
@@ -541,11 +557,11 @@ func (s *Socket) Close(r Reason) {
 		cand.Close(transport.NoStatus, "")
 	}
 	// The application learns it last: nothing reaches the socket any more then.
-	defer s.handler.Closed(r)
+	if handler != nil { // else Hub.accept tells it
+		defer handler.Closed(r)
+	}
 	if conn == nil {
-		if s.rules().Takeover { // the handshake was never followed by anything
-			s.hub.remove(s)
-		}
+		s.hub.remove(s)
 		return
 	}
 	if poll != nil && conn == transport.Conn(poll) {

@@ -58,21 +58,6 @@ func (c *carrier) Lost(err error) {
 	}
 }
 
-// take opens a session on a duplex transport. opened is called when the answer is out.
-func (s *Socket) take(x host.Exchange, t transport.Duplex, opened func()) error {
-	var l transport.Link = s
-	if s.rules().Takeover {
-		s.old.carrier = &carrier{s: s}
-		l = s.old.carrier
-	}
-	return t.Serve(x, l, func(c transport.Conn) {
-		s.mu.Lock()
-		s.conn = c
-		s.mu.Unlock()
-		opened()
-	})
-}
-
 // replace moves the session to a duplex transport.
 func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 	c := &carrier{s: s}
@@ -80,16 +65,14 @@ func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 		s.old.moving.Lock()
 		defer s.old.moving.Unlock()
 		s.leaveTransport()
-		s.mu.Lock()
-		if s.state != stateOpen {
-			s.mu.Unlock()
-			c.gone.Store(true)
-			conn.Close(transport.NoStatus, "")
+		first := false
+		ok := s.install(conn, func() {
+			s.old.carrier, s.poll, s.old.quiet = c, nil, false
+			first = !s.old.opened
+		})
+		if !ok {
 			return
 		}
-		s.conn, s.old.carrier, s.poll, s.old.quiet = conn, c, nil, false
-		first := !s.old.opened
-		s.mu.Unlock()
 		if first {
 			s.open(s.first())
 			s.handler.Opened()
@@ -118,9 +101,6 @@ func (s *Socket) leaveTransport() {
 	}
 }
 
-// first is the first message of a session.
-func (s *Socket) first() *packet.Message { return s.dialect.Open(s.hub.opening(s)) }
-
 // attach sees to it that the session polls. A request that merely brings
 // something does not take the session from a duplex transport. It reports
 // whether this is the session's first transport.
@@ -134,7 +114,9 @@ func (s *Socket) attach(req dialect.Request, method string) (first bool) {
 		return false
 	}
 	s.leaveTransport()
-	s.startPolling(req.Transport)
+	if !s.startPolling(req.Transport) {
+		return false
+	}
 	s.mu.Lock()
 	first = !s.old.opened
 	s.mu.Unlock()
@@ -144,20 +126,21 @@ func (s *Socket) attach(req dialect.Request, method string) (first bool) {
 	return first
 }
 
-// startPolling makes polling the session's transport.
-func (s *Socket) startPolling(name string) {
+// startPolling makes polling the session's transport. It reports false when the
+// session has ended.
+func (s *Socket) startPolling(name string) bool {
 	o := transport.PollOptions{Name: name, Noop: s.dialect.Control(packet.Unit{Kind: packet.Noop}), Newest: s.rules().Takeover}
 	if s.rules().QuietPolls {
 		o.Duration = s.hub.opts.PollDuration
 	}
 	poll := s.hub.opts.Polling.New(s, o)
 	poll.Goodbye(s.dialect.Goodbye(true))
-	s.mu.Lock()
-	s.poll, s.conn = poll, poll
-	if s.old != nil {
-		s.old.carrier, s.old.quiet = nil, s.rules().QuietPolls
-	}
-	s.mu.Unlock()
+	return s.install(poll, func() {
+		s.poll = poll
+		if s.old != nil {
+			s.old.carrier, s.old.quiet = nil, s.rules().QuietPolls
+		}
+	})
 }
 
 // arrived and departed enclose a request that waits.

@@ -386,32 +386,6 @@ func TestFanout(t *testing.T) {
 	})
 }
 
-// TestNoTransport: a session whose host never ran the upgrade is forgotten.
-func TestClosedBeforeTransport(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := fakeDuplex{make(chan *fakeConn, 1)}
-		h := NewHub(Options{
-			Dialects: []dialect.Dialect{eio4.New(packet.DefaultLimits)},
-			Duplex:   []transport.Duplex{d},
-			Accept: func(s *Socket, _ host.Exchange) (Handler, *dialect.Refusal) {
-				r := &recorder{s: s}
-				return r, nil
-			},
-		})
-		s := h.newSocket(h.opts.Dialects[0])
-		s.handler = &recorder{}
-		s.Close(ForcedServer)
-		c := &fakeConn{link: s}
-		s.conn = c
-		h.add(s)
-		s.open(packet.TextMessage("0{}"))
-		if !c.lost || h.Len() != 0 {
-			t.Errorf("lost %t, %d sockets", c.lost, h.Len())
-		}
-		time.Sleep(time.Second)
-	})
-}
-
 func BenchmarkSend(b *testing.B) {
 	h := NewHub(Options{
 		Dialects: []dialect.Dialect{eio4.New(packet.DefaultLimits)},
