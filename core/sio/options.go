@@ -198,6 +198,12 @@ func (o *Options) withDefaults() Options {
 	if c.MaxPayload <= 0 {
 		c.MaxPayload = 1_000_000
 	}
+	if c.MaxQueueBytes <= 0 {
+		c.MaxQueueBytes = 1 << 20
+	}
+	if c.MaxQueue <= 0 {
+		c.MaxQueue = 1024
+	}
 	if c.MaxNamespaces <= 0 {
 		c.MaxNamespaces = 32
 	}

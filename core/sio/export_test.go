@@ -1,0 +1,4 @@
+package sio
+
+// DefaultOptions are the options of NewServer(nil), for the test of docs/limits.md.
+func DefaultOptions() Options { return (*Options)(nil).withDefaults() }
