@@ -50,8 +50,12 @@ func Split(data []byte, dst []json.RawMessage, depth int) ([]json.RawMessage, er
 	}
 }
 
-// Valid reports whether data is one JSON value, nested at most depth deep.
+// Valid reports whether data is one JSON value, nested at most depth deep; 0 means
+// no bound, as for Split.
 func Valid(data []byte, depth int) bool {
+	if depth <= 0 {
+		depth = 10_000
+	}
 	s := scanner{data: data}
 	s.space()
 	if !s.value(depth) {

@@ -1,9 +1,6 @@
 package sio
 
 import (
-	"fmt"
-	"runtime/debug"
-
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/virtsocket"
 )
@@ -11,17 +8,16 @@ import (
 // address is who a handshake comes from, for the bounds per address. When
 // Options.Address panics, the peer counts: a bound must not end with a fault of
 // the application.
-func (s *Server) address(x host.Exchange) (name string) {
-	if s.opts.Address == nil {
-		return virtsocket.PeerAddress(x)
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			stack := debug.Stack()
-			s.opts.Logger.Error("siokit: panic", "in", "Address", "panic", fmt.Sprint(p), "stack", string(stack))
-			s.report(Incident{Name: IncidentPanic, Err: fmt.Errorf("panic: %v", p), Where: "Address", Stack: stack})
-			name = virtsocket.PeerAddress(x)
+func (s *Server) address(x host.Exchange) string {
+	if s.opts.Address != nil {
+		if name, err := s.namedAddress(x); err == nil {
+			return name
 		}
-	}()
-	return s.opts.Address(x)
+	}
+	return virtsocket.PeerAddress(x)
+}
+
+func (s *Server) namedAddress(x host.Exchange) (name string, err error) {
+	defer s.caught(inAddress, "", nil, nil, &err)
+	return s.opts.Address(x), nil
 }

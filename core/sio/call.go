@@ -22,7 +22,7 @@ func Call[Out any](ctx context.Context, s *Socket, event string, args ...any) (O
 	if err != nil {
 		return zero, err
 	}
-	return decoderOf[Out]()(a)
+	return decoded(s, decoderOf[Out](), a)
 }
 
 // Answer is what one of many clients has answered.
@@ -49,7 +49,7 @@ func CallAll[Out any](ctx context.Context, t Target, event string, args ...any) 
 	for i, r := range replies {
 		answers[i] = Answer[Out]{ID: r.s.id, Err: r.err}
 		if r.err == nil {
-			answers[i].Value, answers[i].Err = decode(r.args)
+			answers[i].Value, answers[i].Err = decoded(r.s, decode, r.args)
 		}
 	}
 	return answers, nil

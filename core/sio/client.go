@@ -2,14 +2,9 @@ package sio
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 
-	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/internal/wheel"
 	"github.com/siokit/siokit/core/packet"
@@ -37,6 +32,7 @@ type client struct {
 	conn    *Conn // once somebody asks; guarded by mu
 	dec     packet.Decoder
 	timeout wheel.Timer // until the first namespace is joined
+	joins   allowance   // of attempts to join; for the one who handles packets
 
 	mu      sync.Mutex
 	sockets []*Socket
@@ -47,6 +43,8 @@ type client struct {
 	stalled int  // readers that wait for room in the inbox
 	room    *sync.Cond
 	closed  bool
+	joined  bool // some namespace, once: the connect timeout is over
+	banned  bool // refused the namespace that its protocol begins with
 }
 
 // task is one thing to do in the order of the connection.
@@ -87,10 +85,14 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	} else {
 		p, err = c.dec.Text(data)
 	}
+	if p != nil {
+		// In every generation "chat" is "/chat": the pattern of a dynamic namespace
+		// must not match under two names.
+		p.Namespace = cleanPath(p.Namespace)
+	}
 	switch {
 	case err != nil:
-		c.srv.opts.Logger.Debug("siokit: malformed packet", "error", err, "remote", c.req.RemoteAddr)
-		c.report(Incident{Name: IncidentPacket, Err: err})
+		c.notice(Incident{Name: IncidentPacket, Err: err}, c.vs.Dialect().Name())
 		return ForcedClose
 	case p == nil:
 		// Attachments follow. They must not be held for a stranger.
@@ -272,10 +274,10 @@ func (c *client) stray(path string) Reason {
 		return ForcedServer
 	}
 	in := Incident{Name: IncidentNoNamespace, Namespace: path, Where: path}
-	c.report(in)
+	c.notice(in, path)
 	p := &packet.Packet{Type: packet.Failure, Namespace: path}
 	if c.srv.opts.Talkative {
-		p.Data, _ = c.srv.opts.JSON.Marshal(in.public())
+		p.Data, _ = c.srv.marshal(in.public())
 	}
 	c.send(p)
 	return 0
@@ -334,131 +336,6 @@ func (c *client) packet(p *packet.Packet) Reason {
 	return 0
 }
 
-// connect joins a namespace.
-func (c *client) connect(p *packet.Packet) Reason {
-	c.mu.Lock()
-	many := len(c.sockets) >= c.srv.opts.MaxNamespaces
-	c.mu.Unlock()
-	if many {
-		c.refuse(p.Namespace, &Error{Message: "Too many namespaces"})
-		return 0
-	}
-	ns := c.enter(p.Namespace)
-	if ns == nil {
-		c.turnAway(p.Namespace, Incident{Name: IncidentNoNamespace, Where: p.Namespace})
-		return 0
-	}
-	s := &Socket{ns: ns, client: c, id: virtsocket.NewID()}
-	if p.Data != nil {
-		s.sent = &sent{append([]byte(nil), p.Data...), p.Query}
-	}
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		ns.exit()
-		return 0
-	}
-	c.sockets = append(c.sockets, s)
-	c.mu.Unlock()
-
-	t := ns.handlers()
-	var denied error
-	if len(t.guards) > 0 { // no context for those who need none
-		denied = c.check(s.Context(), t.guards, s, acl.Action{Kind: acl.Connect, Name: acl.RecvConnect})
-	}
-	err := denied
-	if err == nil {
-		err = c.admit(t, s)
-	}
-	if err != nil {
-		s.disconnect(ServerNamespace, false)
-		s.leaveAll()
-		c.forget(s)
-		if denied != nil {
-			c.turnAway(ns.path, Incident{Name: IncidentDenied, Err: denied, Where: acl.RecvConnect})
-		} else {
-			c.refuse(ns.path, public(err))
-		}
-		return 0
-	}
-	c.srv.hub.Wheel().Stop(&c.timeout)
-	c.vs.Settle()
-	c.joinRooms(s)
-	// Before the answer: a client that has it must not miss the next broadcast.
-	// Until the answer is out, what is sent to the socket waits behind it.
-	ns.rooms.add(s)
-
-	s.mu.Lock()
-	if s.state.Load() == stateDisconnected { // by OnConnect itself, or with the connection
-		s.mu.Unlock()
-		s.leaveAll()
-		c.forget(s)
-		return 0
-	}
-	c.send(&packet.Packet{Type: packet.Connect, Namespace: ns.path, Data: json.RawMessage(`{"sid":"` + s.id + `"}`)})
-	for _, e := range s.early {
-		if e.volatile {
-			_ = c.vs.SendVolatile(e.m)
-		} else {
-			_ = c.vs.Send(e.m)
-		}
-	}
-	s.early = nil
-	s.state.Store(stateConnected)
-	s.mu.Unlock()
-	for _, fn := range t.connected {
-		func() {
-			defer c.recover("OnConnected", s, nil)
-			fn(s.Context(), s)
-		}()
-	}
-	if t.loop != nil {
-		s.startLoop(t.loop)
-	}
-	return 0
-}
-
-// enter finds a namespace for this client.
-func (c *client) enter(path string) (n *Namespace) {
-	var err error
-	defer c.recover("OfFunc", nil, &err) // application code may be asked
-	return c.srv.enter(path, c.req)
-}
-
-// slow reports whether joining takes application code.
-func (t *table) slow() bool {
-	return len(t.guards)+len(t.connect)+len(t.connected) > 0 || t.loop != nil
-}
-
-// admit runs the OnConnect functions.
-func (c *client) admit(t *table, s *Socket) (err error) {
-	if len(t.connect) == 0 {
-		return nil
-	}
-	defer c.recover("OnConnect", s, &err)
-	ctx := s.Context()
-	for _, fn := range t.connect {
-		if err := fn(ctx, s); err != nil {
-			c.failed(err, "OnConnect", s)
-			return err
-		}
-	}
-	return nil
-}
-
-// refuse sends a CONNECT_ERROR.
-func (c *client) refuse(path string, e *Error) {
-	body := struct {
-		Message string `json:"message"`
-		Data    any    `json:"data,omitempty"`
-	}{e.Message, e.Data}
-	data, err := c.srv.opts.JSON.Marshal(body)
-	if err != nil {
-		data = []byte(`{"message":"internal error"}`)
-	}
-	c.send(&packet.Packet{Type: packet.ConnectError, Namespace: path, Data: data})
-}
-
 // event finds the handler of a message or event and runs it.
 func (c *client) event(s *Socket, p *packet.Packet) {
 	t := s.ns.handlers()
@@ -484,7 +361,7 @@ func (c *client) event(s *Socket, p *packet.Packet) {
 	}
 	for _, fn := range t.incoming {
 		func() {
-			defer c.recover("OnIncoming", s, nil)
+			defer c.srv.caught(inOnIncoming, "", c, s, nil)
 			fn(ctx, ev)
 		}()
 	}
@@ -505,49 +382,35 @@ func (c *client) serve(ctx context.Context, h Handler, ev *Event) {
 		return
 	}
 	c.failed(err, ev.Name, ev.Socket)
-	e := public(err)
-	if ev.hasID {
-		_ = ev.ackOnce(c.srv.opts.ErrorAck(e))
+	e := c.srv.public(err)
+	if !ev.hasID {
+		if err := ev.Socket.Fail(e); err != nil {
+			c.failed(err, ev.Name, ev.Socket)
+		}
 		return
 	}
-	if ev.Socket.Fail(e) != nil {
-		_ = ev.Socket.Fail(&Error{Code: CodeInternal, Message: "internal error"})
+	if ev.answer() {
+		ev.Socket.ackError(ev.id, e)
 	}
 }
 
 func (c *client) call(ctx context.Context, h Handler, ev *Event) (err error) {
-	defer c.recover(ev.Name, ev.Socket, &err)
-	return h.ServeEvent(ctx, ev)
+	defer c.srv.caught(inHandler, ev.Name, c, ev.Socket, &err)
+	return settled(h.ServeEvent(ctx, ev))
 }
-
-// recover turns a panic of application code into an error, a log line and an
-// incident.
-func (c *client) recover(where string, s *Socket, err *error) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	stack := debug.Stack()
-	c.srv.opts.Logger.Error("siokit: panic", "in", where, "panic", fmt.Sprint(p), "stack", string(stack))
-	c.report(Incident{Name: IncidentPanic, Err: fmt.Errorf("panic: %v", p), Where: where, Socket: s, Stack: stack})
-	if err != nil {
-		*err = errPanic
-	}
-}
-
-var errPanic = errors.New("sio: the handler panicked")
 
 // failed reports an error that the client is not shown, or that says that its
 // arguments do not fit.
 func (c *client) failed(err error, where string, s *Socket) {
-	var e *Error
-	switch {
-	case err == errPanic || errors.Is(err, ErrDisconnected) || errors.Is(err, context.Canceled):
-	case !errors.As(err, &e):
+	if err == errPanic || c.srv.errorIs(err, errPanic) || c.srv.errorIs(err, ErrDisconnected) || c.srv.errorIs(err, context.Canceled) {
+		return
+	}
+	switch e := c.srv.asError(err); {
+	case e == nil:
 		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err)
 		c.report(Incident{Name: IncidentFailed, Err: err, Where: where, Socket: s})
 	case e.Code == CodeBadArgument:
-		c.report(Incident{Name: IncidentArgs, Err: err, Where: where, Socket: s})
+		c.notice(Incident{Name: IncidentArgs, Err: err, Where: where, Socket: s}, where)
 	}
 }
 
@@ -556,7 +419,7 @@ func (c *client) end(s *Socket, r Reason) {
 	ctx := s.Context()
 	for _, fn := range s.ns.handlers().disconnect {
 		func() {
-			defer c.recover("OnDisconnect", s, nil)
+			defer c.srv.caught(inOnDisconnect, "", c, s, nil)
 			fn(ctx, s, r)
 		}()
 	}
@@ -590,5 +453,17 @@ func (c *client) Closed(r Reason) {
 	}()
 }
 
-// Expired implements wheel.Owner: no namespace was joined in time.
-func (c *client) Expired(*wheel.Timer) { c.vs.Close(ForcedServer) }
+// Expired implements wheel.Owner: no namespace was joined in time. It may come
+// while one is being joined.
+func (c *client) Expired(*wheel.Timer) {
+	c.mu.Lock()
+	joined, banned := c.joined, c.banned
+	c.mu.Unlock()
+	switch {
+	case joined:
+	case banned: // or it would come back for the same refusal, again and again
+		c.dismiss("/")
+	default:
+		c.vs.Close(ForcedServer)
+	}
+}

@@ -2,7 +2,7 @@ package sio
 
 import (
 	"context"
-	"errors"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -115,6 +115,9 @@ func (c *client) joinRooms(s *Socket) {
 // connection: polls, posts, the upgrade. An error refuses the request as one of
 // Options.OnHandshake does, and drops the connection. x must not be kept.
 func (c *Conn) OnExchange(fn func(x host.Exchange) error) {
+	if fn == nil {
+		panic("sio: nil function for OnExchange of a connection")
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.checks = append(c.checks, fn)
@@ -143,22 +146,23 @@ func (c *client) Visit(x host.Exchange) *dialect.Refusal {
 	conn.mu.Unlock()
 	for _, check := range checks {
 		if err := c.visit(check, x); err != nil {
-			return forbidden(err)
+			return c.srv.forbidden(err)
 		}
 	}
 	return nil
 }
 
 func (c *client) visit(check func(x host.Exchange) error, x host.Exchange) (err error) {
-	defer c.recover("OnExchange", nil, &err)
-	return check(x)
+	defer c.srv.caught(inOnExchange, "", c, nil, &err)
+	return settled(check(x))
 }
 
 // forbidden is the answer to a request that application code refuses.
-func forbidden(err error) *dialect.Refusal {
+func (s *Server) forbidden(err error) *dialect.Refusal {
 	ref := &dialect.Refusal{Code: dialect.Forbidden}
-	var e *Error
-	if errors.As(err, &e) {
+	if err == errPanic {
+		ref.Status, ref.Message = http.StatusInternalServerError, internalError.Message
+	} else if e := s.asError(err); e != nil {
 		ref.Message = e.Message
 	}
 	return ref

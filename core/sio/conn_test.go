@@ -78,7 +78,7 @@ func TestOnExchange(t *testing.T) {
 		want string
 	}{
 		{[]string{"Cookie", "a=2"}, `403 {"code":4,"message":"another session"}`},
-		{[]string{"X-Panic", "1"}, `403 {"code":4,"message":"Forbidden"}`},
+		{[]string{"X-Panic", "1"}, `500 {"code":4,"message":"internal error"}`},
 	} {
 		c.Head.Set("Cookie", "a=1")
 		s := c.Polling()

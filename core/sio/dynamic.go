@@ -1,6 +1,7 @@
 package sio
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,7 +22,8 @@ type family struct {
 // added; so a name with handlers of its own is registered before the pattern.
 //
 // A matching namespace is made when the first client joins it and forgotten, with
-// its values, when the last one has left. It panics when the pattern is malformed.
+// its values, when the last one has left. How many there may be at once is
+// Options.MaxDynamicNamespaces. It panics when the pattern is malformed.
 func (s *Server) OfPattern(pattern string) *Namespace {
 	pattern = cleanPath(pattern)
 	segments := parsePattern(pattern)
@@ -70,7 +72,7 @@ func (s *Server) Lookup(path string) *Namespace {
 
 // enter returns the namespace that a client asks for, or nil. It is counted until
 // exit, so that it does not go away meanwhile.
-func (s *Server) enter(path string, r *Request) *Namespace {
+func (s *Server) enter(path string, r *Request) (*Namespace, error) {
 	s.mu.Lock()
 	n, patterns := s.namespaces[path], s.patterns
 	if n != nil && n.parent != nil {
@@ -78,17 +80,24 @@ func (s *Server) enter(path string, r *Request) *Namespace {
 	}
 	s.mu.Unlock()
 	if n != nil {
-		return n
+		return n, nil
 	}
 	for _, p := range patterns { // application code: not under the lock
 		if params, ok := p.many.match(path, r); ok {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			return s.child(p, path, params)
+			if s.namespaces[path] == nil && s.dynamics >= s.opts.MaxDynamicNamespaces {
+				return nil, errTooManyDynamic
+			}
+			return s.child(p, path, params), nil
 		}
 	}
-	return nil
+	return nil, nil
 }
+
+// errTooManyDynamic: there are as many namespaces of patterns and functions as
+// Options.MaxDynamicNamespaces allows.
+var errTooManyDynamic = errors.New("sio: too many dynamic namespaces")
 
 // child returns a namespace of a pattern, counted once more; s.mu is held.
 func (s *Server) child(parent *Namespace, path string, params map[string]string) *Namespace {
@@ -97,6 +106,7 @@ func (s *Server) child(parent *Namespace, path string, params map[string]string)
 		n = &Namespace{srv: s, path: path, parent: parent, params: params}
 		s.namespaces[path] = n
 		parent.many.children[path] = n
+		s.dynamics++
 	}
 	n.refs++
 	return n
@@ -112,6 +122,7 @@ func (n *Namespace) exit() {
 	if n.refs--; n.refs == 0 {
 		delete(n.srv.namespaces, n.path)
 		delete(n.parent.many.children, n.path)
+		n.srv.dynamics--
 	}
 }
 

@@ -28,15 +28,18 @@ const (
 
 // Error is the one error whose text reaches the client. Handlers, middleware
 // and OnConnect return it; any other error is logged and reaches the client as
-// the code "internal".
+// the code "internal". A nil *Error that is returned as an error counts as no error.
 type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Data    any    `json:"data,omitempty"`
 }
 
-// Error implements error.
+// Error implements error. A nil Error has a text too.
 func (e *Error) Error() string {
+	if e == nil {
+		return "<nil>"
+	}
 	if e.Code == "" {
 		return e.Message
 	}
@@ -46,15 +49,6 @@ func (e *Error) Error() string {
 // Errorf returns an Error with a code and a formatted message.
 func Errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
-}
-
-// public is what a client may see of err.
-func public(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return &Error{Code: CodeInternal, Message: "internal error"}
 }
 
 // Reason is why a socket ended. Its String is the usual text; Reconnects says

@@ -2,6 +2,7 @@ package sio
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
 	"github.com/siokit/siokit/core/packet"
@@ -28,19 +29,47 @@ func (ev *Event) WantsAck() bool {
 }
 
 // Ack answers the event. It does nothing when the client asked for no ack, and
-// returns ErrAcked the second time.
+// returns ErrAcked the second time. When an argument cannot be encoded, the error
+// says which, and the client is answered with the code "internal": it must not wait
+// for an answer that never comes.
 func (ev *Event) Ack(args ...any) error {
 	if !ev.hasID {
 		return nil
 	}
-	ev.mu.Lock()
-	again := ev.acked
-	ev.acked = true
-	ev.mu.Unlock()
-	if again {
+	if !ev.answer() {
 		return ErrAcked
 	}
-	return ev.Socket.ack(ev.id, args)
+	err := ev.Socket.ack(ev.id, args)
+	if err != nil && err != ErrDisconnected {
+		ev.Socket.ackError(ev.id, internalError)
+	}
+	return err
+}
+
+// answer reports true for the one who is to answer the event.
+func (ev *Event) answer() bool {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	first := !ev.acked
+	ev.acked = true
+	return first
+}
+
+// ackError acknowledges event id with an error. What Options.ErrorAck makes of it may
+// not be encodable, or ErrorAck may panic: then the client is told "internal", at
+// last in a form that asks no application code.
+func (s *Socket) ackError(id uint64, e *Error) {
+	for _, e := range []*Error{e, internalError} {
+		v, err := s.ns.srv.errorAck(e)
+		if err == nil {
+			err = s.ack(id, []any{v})
+		}
+		if err == nil || err == ErrDisconnected {
+			return
+		}
+		s.client.failed(err, string(inErrorAck), s)
+	}
+	_ = s.sendPacket(&packet.Packet{Type: packet.Ack, ID: id, HasID: true, Data: json.RawMessage(internalAck)})
 }
 
 // ackOnce is Ack for those who do not mind that the handler has done it.

@@ -2,7 +2,6 @@ package sio
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/siokit/siokit/core/acl"
@@ -29,12 +28,12 @@ func (s *Socket) Check(ctx context.Context, a acl.Action) error {
 
 // check is the one place where policies are asked.
 func (c *client) check(ctx context.Context, guards []acl.Policy, s *Socket, a acl.Action) (err error) {
-	defer c.recover("Guard", s, &err)
+	defer c.srv.caught(inGuard, "", c, s, &err)
 	if len(guards) > 0 && a.Kind == acl.Event && acl.Reserved(a.Name) {
 		return acl.ErrDenied // no policy must take the event for the packet of that name
 	}
 	for _, p := range guards {
-		if err := p.Check(ctx, s, a); err != nil && !errors.Is(err, acl.ErrAbstain) {
+		if err := settled(p.Check(ctx, s, a)); err != nil && !errors.Is(err, acl.ErrAbstain) {
 			return err
 		}
 	}
@@ -49,7 +48,7 @@ var refusal = &Error{Code: CodeRefused, Message: "event refused"}
 // only with Options.Talkative.
 func (c *client) refused(s *Socket, p *packet.Packet, in Incident) {
 	in.Socket = s
-	c.report(in)
+	c.notice(in, in.Where)
 	e := refusal
 	if c.srv.opts.Talkative {
 		e = in.public()
@@ -57,7 +56,7 @@ func (c *client) refused(s *Socket, p *packet.Packet, in Incident) {
 		return
 	}
 	if p.HasID {
-		_ = s.ack(p.ID, []any{c.srv.opts.ErrorAck(e)})
+		s.ackError(p.ID, e)
 		return
 	}
 	_ = s.Fail(e)
@@ -77,21 +76,25 @@ func (in *Incident) public() *Error {
 // does not exist: one and the same.
 func (c *client) turnAway(path string, in Incident) {
 	in.Namespace = path
-	c.report(in)
+	c.notice(in, path)
 	if c.srv.opts.Talkative {
 		c.refuse(path, in.public())
 		return
 	}
-	c.send(&packet.Packet{Type: packet.ConnectError, Namespace: path, Data: json.RawMessage(packet.InvalidNamespace)})
+	c.sendRefusal(path, []byte(packet.InvalidNamespace))
 }
 
 // Fail tells the client that something has failed, as a handler's error does
 // when no ack was asked for: the event "error" with e, for clients before 3.0
-// the form that they have for it.
+// the form that they have for it. An e that cannot be encoded is told as the code
+// "internal", and returned is why.
 func (s *Socket) Fail(e *Error) error {
-	data, err := s.ns.srv.opts.JSON.Marshal(e)
-	if err != nil {
-		return err
+	if e == nil {
+		e = internalError
 	}
-	return s.sendPacket(&packet.Packet{Type: packet.Failure, Data: data})
+	data, err := s.ns.srv.marshal(e)
+	if err != nil {
+		data = []byte(internalData)
+	}
+	return errors.Join(err, s.sendPacket(&packet.Packet{Type: packet.Failure, Data: data}))
 }

@@ -1,6 +1,10 @@
 package sio
 
-import "runtime/debug"
+import (
+	"time"
+
+	"github.com/siokit/siokit/core/internal/ratelog"
+)
 
 // Incident is something that went wrong with what a client sent, or in
 // application code. Options.OnError is told.
@@ -30,23 +34,48 @@ const (
 	IncidentArgs        = "invalid_method_args"  // the arguments do not fit the handler
 	IncidentFailed      = "handler_failed"       // a handler or hook returned an error that clients are not shown
 	IncidentPanic       = "panic"                // application code panicked
+
+	IncidentTooManyJoins      = "too_many_joins"      // more attempts to join than Options.JoinBurst and JoinRate allow
+	IncidentTooManyNamespaces = "too_many_namespaces" // more than Options.MaxNamespaces or MaxDynamicNamespaces
 )
 
-// report tells Options.OnError.
-func (s *Server) report(in Incident) {
-	fn := s.opts.OnError
-	if fn == nil {
-		return
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			s.opts.Logger.Error("siokit: panic", "in", "OnError", "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
+// Notices about clients are logged at warn, each kind with the same detail once a
+// minute: what a client sends must not fill a disk.
+const (
+	noticeEvery   = time.Minute
+	noticeDetails = 32
+)
+
+func newNotices() *ratelog.Limiter { return ratelog.New(noticeEvery, noticeDetails) }
+
+// noticeTexts are what the log says of the incidents that clients cause.
+var noticeTexts = map[string]string{
+	IncidentPacket:            "siokit: malformed packet, the connection ends",
+	IncidentNoNamespace:       "siokit: no such namespace",
+	IncidentNoMethod:          "siokit: event without a handler",
+	IncidentDenied:            "siokit: refused by a policy",
+	IncidentArgs:              "siokit: arguments do not fit the handler",
+	IncidentTooManyJoins:      "siokit: too many attempts to join, see Options.JoinBurst and JoinRate",
+	IncidentTooManyNamespaces: "siokit: too many namespaces, see Options.MaxNamespaces and MaxDynamicNamespaces",
+}
+
+// notice logs something that a client has caused, and reports it. detail is what
+// makes two of a kind the same for the log.
+func (c *client) notice(in Incident, detail string) {
 	if in.Socket != nil {
 		in.Namespace = in.Socket.ns.path
 	}
-	fn(in)
+	if suppressed, ok := c.srv.notices.Allow(in.Name, detail); ok {
+		attrs := []any{"in", in.Where, "namespace", in.Namespace, "remote", c.req.RemoteAddr}
+		if in.Err != nil {
+			attrs = append(attrs, "error", in.Err)
+		}
+		if suppressed > 0 {
+			attrs = append(attrs, "suppressed", suppressed)
+		}
+		c.srv.opts.Logger.Warn(noticeTexts[in.Name], attrs...)
+	}
+	c.report(in)
 }
 
 // report tells Options.OnError about something of this client's.

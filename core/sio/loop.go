@@ -33,12 +33,12 @@ func (s *Socket) startLoop(fn func(ctx context.Context, s *Socket) error) {
 	s.Go(func(ctx context.Context) {
 		var err error
 		func() {
-			defer s.client.recover("Loop", s, &err)
-			err = fn(ctx, s)
+			defer s.ns.srv.caught(inLoop, "", s.client, s, &err)
+			err = settled(fn(ctx, s))
 		}()
 		if err != nil && s.Connected() {
 			s.client.failed(err, "Loop", s)
-			_ = s.Fail(public(err))
+			_ = s.Fail(s.ns.srv.public(err))
 		}
 		s.Disconnect(false)
 	})

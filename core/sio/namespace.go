@@ -3,6 +3,8 @@ package sio
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,7 +40,7 @@ type Namespace struct {
 
 func newNamespace(srv *Server, path string) *Namespace {
 	n := &Namespace{srv: srv, path: path}
-	n.compile()
+	n.table.Store(n.compile(&n.hooks))
 	return n
 }
 
@@ -69,8 +71,12 @@ func (n *Namespace) change(what string, missing bool, f func(h *hooks)) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	f(&n.hooks)
-	n.compile()
+	next := n.hooks
+	next.events = maps.Clone(next.events)
+	f(&next)
+	// Middleware is constructed here and may panic: then nothing has changed.
+	n.table.Store(n.compile(&next))
+	n.hooks = next
 }
 
 // put sets the one handler that there may be of a kind.
@@ -145,7 +151,7 @@ type Outgoing struct {
 // Use adds middleware around every handler of the namespace, the first one
 // outermost, all of it inside that of Server.Use.
 func (n *Namespace) Use(mw ...Middleware) {
-	n.change("Use", false, func(hs *hooks) { hs.middleware = append(hs.middleware, mw...) })
+	n.change("Use", slices.ContainsFunc(mw, isNil), func(hs *hooks) { hs.middleware = append(hs.middleware, mw...) })
 }
 
 // Guard adds policies. All of them are asked, in order, before anything of a

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/siokit/siokit/core/dialect"
@@ -43,7 +44,8 @@ type Options struct {
 	// emits more in one go than the network takes reaches it as well.
 	MaxQueueBytes int
 	MaxQueue      int
-	// MaxNamespaces is how many namespaces one client may join; 32.
+	// MaxNamespaces is how many namespaces one client may join; 32. It is refused
+	// one more with a CONNECT_ERROR.
 	MaxNamespaces int
 	// MaxConnections is how many connections there may be, with those that are
 	// saying goodbye; 100 000. MaxConnectionsPerAddress is how many may come from
@@ -65,7 +67,28 @@ type Options struct {
 	// and nothing that a client can choose: the last address of X-Forwarded-For,
 	// not the first. Only the first 64 bytes count. x must not be kept.
 	Address func(x host.Exchange) string
-	// Limits bound the parts of incoming packets; packet.DefaultLimits.
+	// MaxDynamicNamespaces is how many namespaces of OfPattern and OfFunc may exist
+	// at once, those that Server.Of has made included; 10 000. Clients choose their
+	// names. Beyond it a new one is refused as an unknown namespace is, and logged.
+	MaxDynamicNamespaces int
+	// JoinBurst and JoinRate bound how often one connection may ask to join a
+	// namespace: so many times at once, 64 or twice MaxNamespaces if that is more, and
+	// then so many a second, 5. Every attempt counts, since each may be a guess at a
+	// namespace's auth, and each join and leave may be told to others. One too many
+	// is refused with the CONNECT_ERROR "Too many joins", without asking the application.
+	JoinBurst int
+	JoinRate  float64
+	// MaxInbox and MaxInboxBytes bound what waits for the handlers of one client,
+	// behind one that takes its time; 64 packets, and 4 times MaxPayload bytes with
+	// what keeping them costs. Beyond either the connection is not read on, and the
+	// client has to wait. While a handler waits for an ack of its own client, which
+	// may lie behind what the client has sent, the bounds are 256 times the number
+	// and 4 times the bytes.
+	MaxInbox      int
+	MaxInboxBytes int
+	// Limits bound the parts of incoming packets. A field that is 0 has its default,
+	// that of packet.DefaultLimits; AttachmentBytes is at least 4 times MaxPayload. A
+	// packet beyond one of them ends the connection.
 	Limits packet.Limits
 
 	// Transports are the enabled transports by name; "polling" and "websocket".
@@ -173,6 +196,30 @@ func bound(n *int, def int) {
 	}
 }
 
+// defaultTo sets a field that is 0 to its default. A negative one has no meaning.
+func defaultTo[T int | int64 | float64 | time.Duration](name string, field *T, def T) {
+	if *field < 0 {
+		panic(fmt.Sprintf("sio: Options.%s is negative: %v", name, *field))
+	}
+	if *field == 0 {
+		*field = def
+	}
+}
+
+// defaultLimits sets each of the Limits on its own.
+func (o *Options) defaultLimits() {
+	l, def := &o.Limits, packet.DefaultLimits
+	// Attachments travel one message each; their sum may be a few messages.
+	def.AttachmentBytes = max(def.AttachmentBytes, int(4*o.MaxPayload))
+	defaultTo("Limits.Attachments", &l.Attachments, def.Attachments)
+	defaultTo("Limits.AttachmentBytes", &l.AttachmentBytes, def.AttachmentBytes)
+	defaultTo("Limits.Depth", &l.Depth, def.Depth)
+	defaultTo("Limits.EventName", &l.EventName, def.EventName)
+	defaultTo("Limits.Namespace", &l.Namespace, def.Namespace)
+	defaultTo("Limits.Auth", &l.Auth, def.Auth)
+	defaultTo("Limits.PayloadPackets", &l.PayloadPackets, def.PayloadPackets)
+}
+
 // withDefaults returns a copy with every default filled in. It panics when
 // options contradict each other: that is a mistake to be seen at start-up.
 func (o *Options) withDefaults() Options {
@@ -180,42 +227,27 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		c = *o
 	}
-	dur := func(d *time.Duration, def time.Duration) {
-		if *d < 0 {
-			panic(fmt.Sprintf("sio: a negative duration in Options: %v", *d))
-		}
-		if *d == 0 {
-			*d = def
-		}
-	}
-	dur(&c.PingInterval, 25*time.Second)
-	dur(&c.PingTimeout, 20*time.Second)
-	dur(&c.UpgradeTimeout, 10*time.Second)
-	dur(&c.ConnectTimeout, 20*time.Second)
-	dur(&c.AckTimeout, 10*time.Second)
-	dur(&c.CloseTimeout, 60*time.Second)
-	dur(&c.PollDuration, 20*time.Second)
-	if c.MaxPayload <= 0 {
-		c.MaxPayload = 1_000_000
-	}
-	if c.MaxQueueBytes <= 0 {
-		c.MaxQueueBytes = 1 << 20
-	}
-	if c.MaxQueue <= 0 {
-		c.MaxQueue = 1024
-	}
-	if c.MaxNamespaces <= 0 {
-		c.MaxNamespaces = 32
-	}
+	defaultTo("PingInterval", &c.PingInterval, 25*time.Second)
+	defaultTo("PingTimeout", &c.PingTimeout, 20*time.Second)
+	defaultTo("UpgradeTimeout", &c.UpgradeTimeout, 10*time.Second)
+	defaultTo("ConnectTimeout", &c.ConnectTimeout, 20*time.Second)
+	defaultTo("AckTimeout", &c.AckTimeout, 10*time.Second)
+	defaultTo("CloseTimeout", &c.CloseTimeout, 60*time.Second)
+	defaultTo("PollDuration", &c.PollDuration, 20*time.Second)
+	defaultTo("MaxPayload", &c.MaxPayload, 1_000_000)
+	defaultTo("MaxQueueBytes", &c.MaxQueueBytes, 1<<20)
+	defaultTo("MaxQueue", &c.MaxQueue, 1024)
+	defaultTo("MaxNamespaces", &c.MaxNamespaces, 32)
+	defaultTo("MaxDynamicNamespaces", &c.MaxDynamicNamespaces, 10_000)
+	defaultTo("JoinBurst", &c.JoinBurst, max(64, 2*c.MaxNamespaces))
+	defaultTo("JoinRate", &c.JoinRate, 5)
+	defaultTo("MaxInbox", &c.MaxInbox, 64)
+	defaultTo("MaxInboxBytes", &c.MaxInboxBytes, int(4*c.MaxPayload))
 	bound(&c.MaxConnections, 100_000)
 	bound(&c.MaxConnectionsPerAddress, 0)
 	bound(&c.MaxPending, 10_000)
 	bound(&c.MaxPendingPerAddress, 1_000)
-	if c.Limits == (packet.Limits{}) {
-		c.Limits = packet.DefaultLimits
-		// Attachments travel one message each; their sum may be a few messages.
-		c.Limits.AttachmentBytes = max(c.Limits.AttachmentBytes, int(4*c.MaxPayload))
-	}
+	c.defaultLimits()
 	if len(c.Transports) == 0 {
 		c.Transports = []string{polling.Name, websocket.Name}
 	}
@@ -236,6 +268,9 @@ func (o *Options) withDefaults() Options {
 		}
 	}
 	for _, origin := range c.Origins {
+		if _, rest, _ := strings.Cut(origin, "://"); origin == "" || strings.ContainsAny(rest, "/?#") {
+			panic(fmt.Sprintf("sio: Options.Origins: %q is not an origin: a scheme and a host, with nothing behind them", origin))
+		}
 		if origin == "*" && (len(c.Origins) > 1 || c.AllowOrigin != nil) {
 			panic(`sio: Options.Origins: "*" cannot be combined with other origins or AllowOrigin: it would give credentials to every page`)
 		}
@@ -252,5 +287,6 @@ func (o *Options) withDefaults() Options {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	c.Logger = safeLogger(c.Logger)
 	return c
 }

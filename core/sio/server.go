@@ -2,11 +2,8 @@ package sio
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +11,7 @@ import (
 
 	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/ratelog"
 	"github.com/siokit/siokit/core/transport/flashpolicy"
 	"github.com/siokit/siokit/core/transport/polling"
 	"github.com/siokit/siokit/core/transport/websocket"
@@ -27,14 +25,17 @@ type Server struct {
 	hub     *virtsocket.Hub
 	running tracker      // clients and tasks that have not ended
 	encodes atomic.Int64 // messages encoded for broadcasts
+	reports atomic.Int32 // calls of OnError that run
+	notices *ratelog.Limiter
 	policy  *flashpolicy.Server
 
-	common common                       // hooks of all namespaces
-	entry  atomic.Pointer[host.Handler] // the outermost exchange middleware
+	common common                     // hooks of all namespaces
+	entry  atomic.Pointer[entryPoint] // the outermost exchange middleware
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
 	patterns   []*Namespace // of OfPattern and OfFunc
+	dynamics   int          // namespaces of patterns and functions that exist now
 	exchanges  []func(next host.Handler) host.Handler
 	closed     bool
 }
@@ -62,7 +63,7 @@ var (
 // contradict each other. End it with Shutdown.
 func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
-	s := &Server{opts: o, namespaces: make(map[string]*Namespace)}
+	s := &Server{opts: o, namespaces: make(map[string]*Namespace), notices: newNotices()}
 	ho := virtsocket.Options{
 		PingInterval:   o.PingInterval,
 		PingTimeout:    o.PingTimeout,
@@ -72,7 +73,7 @@ func NewServer(opts *Options) *Server {
 		MaxPayload:     o.MaxPayload,
 		MaxQueueBytes:  o.MaxQueueBytes,
 		MaxQueue:       o.MaxQueue,
-		Origins:        virtsocket.Origins{List: o.Origins, Allow: o.AllowOrigin},
+		Origins:        virtsocket.Origins{List: o.Origins},
 		Polling:        polling.Transport{},
 		Limits: virtsocket.Limits{
 			Connections: o.MaxConnections, ConnectionsPerAddress: o.MaxConnectionsPerAddress,
@@ -81,6 +82,9 @@ func NewServer(opts *Options) *Server {
 		},
 		Accept: s.accept,
 		Logger: o.Logger,
+	}
+	if o.AllowOrigin != nil {
+		ho.Origins.Allow = s.allowOrigin
 	}
 	for _, d := range dialects(&o) {
 		if slices.Contains(o.Dialects, d.Name()) {
@@ -153,20 +157,6 @@ func (s *Server) Of(path string) *Namespace {
 	return n
 }
 
-// UseExchange adds middleware around every HTTP exchange of the server, before
-// it is known what the request is: for its own answers, headers, counts. The
-// first one is outermost.
-func (s *Server) UseExchange(mw ...func(next host.Handler) host.Handler) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.exchanges = append(s.exchanges, mw...)
-	var h host.Handler = s.hub
-	for _, m := range slices.Backward(s.exchanges) {
-		h = m(h)
-	}
-	s.entry.Store(&h)
-}
-
 // OnConnect adds a function that runs when a client joins any namespace, before
 // those of the namespace; see Namespace.OnConnect.
 func (s *Server) OnConnect(fn func(ctx context.Context, s *Socket) error) {
@@ -182,6 +172,9 @@ func (s *Server) OnConnect(fn func(ctx context.Context, s *Socket) error) {
 // Use adds middleware around every handler of every namespace, outside of what
 // the namespaces have; the first one is outermost.
 func (s *Server) Use(mw ...Middleware) {
+	if slices.ContainsFunc(mw, isNil) {
+		panic("sio: nil for Use of the server")
+	}
 	s.common.mu.Lock()
 	s.common.middleware = append(slices.Clone(s.common.middleware), mw...)
 	s.common.mu.Unlock()
@@ -191,10 +184,14 @@ func (s *Server) Use(mw ...Middleware) {
 // recompile has the namespaces take up the common hooks.
 func (s *Server) recompile() {
 	for _, n := range s.list() {
-		n.mu.Lock()
-		n.compile()
-		n.mu.Unlock()
+		n.recompile()
 	}
+}
+
+func (n *Namespace) recompile() {
+	n.mu.Lock()
+	defer n.mu.Unlock() // also when the construction of a middleware panics
+	n.table.Store(n.compile(&n.hooks))
 }
 
 // list are the namespaces that handlers are registered on.
@@ -209,9 +206,6 @@ func (s *Server) list() []*Namespace {
 	}
 	return list
 }
-
-// ServeExchange implements host.Handler.
-func (s *Server) ServeExchange(x host.Exchange) { (*s.entry.Load()).ServeExchange(x) }
 
 // ServeHTTP implements http.Handler. The mount point is taken from the pattern
 // of http.ServeMux ("/socket.io/", or with wildcards in front); without a
@@ -270,38 +264,38 @@ func pathValues(r *http.Request, pattern string) map[string]string {
 }
 
 // accept decides about a handshake.
-func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (h virtsocket.Handler, ref *dialect.Refusal) {
-	c := &client{srv: s, vs: vs, req: NewRequest(x), dec: vs.Dialect().NewDecoder()}
+func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (virtsocket.Handler, *dialect.Refusal) {
+	c := &client{srv: s, vs: vs, dec: vs.Dialect().NewDecoder()}
 	// Whoever learns of the connection in OnHandshake may close it from then on.
 	// Closed is called in every case: by a refusal too.
 	s.running.add()
 	vs.Handle(c)
-	defer func() {
-		if p := recover(); p != nil {
-			c.refusedHandshake()
-			stack := debug.Stack()
-			s.opts.Logger.Error("siokit: panic", "in", "OnHandshake", "panic", p, "stack", string(stack))
-			s.report(Incident{Name: IncidentPanic, Err: fmt.Errorf("panic: %v", p), Where: "OnHandshake", Request: c.req, Stack: stack})
-			h, ref = nil, &dialect.Refusal{Code: dialect.Forbidden, Status: http.StatusInternalServerError, Message: "internal error"}
-		}
-	}()
-	if s.opts.OnHandshake != nil {
-		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), openingKey{}, c), s.opts.ConnectTimeout)
-		defer cancel()
-		if err := s.opts.OnHandshake(ctx, c.req, x); err != nil {
-			if e := (*Error)(nil); !errors.As(err, &e) {
-				s.opts.Logger.Error("siokit: OnHandshake failed", "error", err)
-				s.report(Incident{Name: IncidentFailed, Err: err, Where: "OnHandshake", Request: c.req})
-			}
-			c.refusedHandshake()
-			return nil, forbidden(err)
-		}
+	if err := s.admit(c, x); err != nil {
+		c.refusedHandshake()
+		return nil, s.forbidden(err)
 	}
 	s.hub.Wheel().Set(&c.timeout, c, s.opts.ConnectTimeout)
 	if vs.Ended() { // Closed may have stopped the timer before it was set
 		s.hub.Wheel().Stop(&c.timeout)
 	}
 	return c, nil
+}
+
+// admit copies the request of a new client and asks OnHandshake.
+func (s *Server) admit(c *client, x host.Exchange) (err error) {
+	defer s.caught(inOnHandshake, "", c, nil, &err)
+	c.req = NewRequest(x) // runs the adapter's Keep
+	if s.opts.OnHandshake == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), openingKey{}, c), s.opts.ConnectTimeout)
+	defer cancel()
+	err = settled(s.opts.OnHandshake(ctx, c.req, x))
+	if err != nil && s.asError(err) == nil {
+		s.opts.Logger.Error("siokit: OnHandshake failed", "error", err)
+		s.report(Incident{Name: IncidentFailed, Err: err, Where: "OnHandshake", Request: c.req})
+	}
+	return err
 }
 
 // Stats are the numbers of a server at one moment.

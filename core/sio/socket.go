@@ -33,6 +33,8 @@ type Socket struct {
 	early  []early // sent before the client was told that it is connected
 	calls  map[uint64]waiter
 
+	earlyBytes int // of early
+
 	values values
 
 	seating sync.Mutex // guards seats; taken before a room's lock
@@ -99,7 +101,7 @@ func (s *Socket) Auth(v any) error {
 	if s.sent == nil {
 		return nil
 	}
-	return s.ns.srv.opts.JSON.Unmarshal(s.sent.auth, v)
+	return s.ns.srv.unmarshal(s.sent.auth, v)
 }
 
 // Context ends when the socket disconnects.
@@ -126,7 +128,7 @@ func (s *Socket) Go(fn func(ctx context.Context)) {
 	s.ns.srv.running.add()
 	go func() {
 		defer s.ns.srv.running.done()
-		defer s.client.recover("Socket.Go", s, nil)
+		defer s.ns.srv.caught(inGo, "", s.client, s, nil)
 		fn(ctx)
 	}()
 }
@@ -162,11 +164,11 @@ func (s *Socket) Emit(event string, args ...any) error {
 
 func (s *Socket) emit(p packet.Packet, event string, args []any) error {
 	if fns := s.ns.handlers().outgoing; len(fns) > 0 && p.Type != packet.Ack {
-		show(fns, Outgoing{Event: event, Args: slices.Clone(args), Socket: s})
+		s.ns.srv.show(fns, Outgoing{Event: event, Args: slices.Clone(args), Socket: s})
 	}
 	e := newEncoder(s.ns.srv.opts.JSON)
 	defer e.free()
-	if err := e.array(event, p.Type != packet.Ack, args); err != nil {
+	if err := s.ns.srv.encode(e, event, p.Type != packet.Ack, args); err != nil {
 		return err
 	}
 	p.Data, p.Attachments = e.buf, e.parts
@@ -189,14 +191,7 @@ func (s *Socket) sendMessage(m *packet.Message, volatile bool) error {
 	}
 	switch s.state.Load() {
 	case stateConnecting:
-		s.mu.Lock()
-		if s.state.Load() == stateConnecting {
-			s.early = append(s.early, early{m, volatile})
-			s.mu.Unlock()
-			return nil
-		}
-		s.mu.Unlock()
-		return s.sendMessage(m, volatile)
+		return s.sendEarly(m, volatile)
 	case stateDisconnected:
 		m.Release()
 		return ErrDisconnected
@@ -208,6 +203,28 @@ func (s *Socket) sendMessage(m *packet.Message, volatile bool) error {
 	if send(m) != nil {
 		return ErrDisconnected
 	}
+	return nil
+}
+
+// sendEarly keeps a message for a socket that is connecting, within the bounds of
+// the queue that it moves to behind the answer.
+func (s *Socket) sendEarly(m *packet.Message, volatile bool) error {
+	s.mu.Lock()
+	if s.state.Load() != stateConnecting {
+		s.mu.Unlock()
+		return s.sendMessage(m, volatile)
+	}
+	o := &s.ns.srv.opts
+	// One place in the queue is the answer's.
+	if len(s.early) >= max(1, o.MaxQueue-1) || s.earlyBytes >= o.MaxQueueBytes {
+		s.mu.Unlock()
+		m.Release()
+		s.client.vs.Close(SlowClient)
+		return ErrDisconnected
+	}
+	s.early = append(s.early, early{m, volatile})
+	s.earlyBytes += m.Size()
+	s.mu.Unlock()
 	return nil
 }
 
@@ -309,7 +326,8 @@ func (s *Socket) leaveAll() {
 
 // Disconnect takes the client out of the namespace, or with all out of every
 // namespace and off the connection. Official clients do not come back by
-// themselves after it; see Drop.
+// themselves after it; see Drop. While OnConnect runs it refuses the client, as an
+// error of OnConnect does.
 func (s *Socket) Disconnect(all bool) {
 	if all {
 		for _, o := range s.client.list() {
@@ -322,10 +340,19 @@ func (s *Socket) Disconnect(all bool) {
 }
 
 // Drop closes the client's transport as a failing network would: official
-// clients connect again by themselves, with fresh cookies.
-func (s *Socket) Drop() { s.client.vs.Drop() }
+// clients connect again by themselves, with fresh cookies. While OnConnect runs
+// they would come back for the same, so there Drop refuses the client and then ends
+// the connection.
+func (s *Socket) Drop() {
+	if s.state.Load() == stateConnecting && s.disconnect(ServerNamespace, true) {
+		s.client.vs.Close(ServerTransport)
+		return
+	}
+	s.client.vs.Drop()
+}
 
-// disconnect ends the socket once and has OnDisconnect run after its handlers.
+// disconnect ends the socket once and has OnDisconnect run after its handlers. With
+// tell the client learns it, by a DISCONNECT or, while it is connecting, a refusal.
 func (s *Socket) disconnect(r Reason, tell bool) bool {
 	s.mu.Lock()
 	was := s.state.Load()
@@ -339,7 +366,7 @@ func (s *Socket) disconnect(r Reason, tell bool) bool {
 	for _, e := range s.early {
 		e.m.Release()
 	}
-	s.early = nil
+	s.early, s.earlyBytes = nil, 0
 	if s.cancel != nil {
 		s.cancel()
 	}
@@ -348,13 +375,14 @@ func (s *Socket) disconnect(r Reason, tell bool) bool {
 		w.answered(s, Args{}, ErrDisconnected)
 	}
 	if was == stateConnecting {
-		return true // never was connected: whoever connects it sees the state
+		// It never was connected: whoever connects it sees the state.
+		if tell {
+			s.client.kick(s.ns.path)
+		}
+		return true
 	}
 	if tell {
-		said := s.client.send(&packet.Packet{Type: packet.Disconnect, Namespace: s.ns.path})
-		if !said || s.client.rules().RootEnds && s.ns.path == "/" {
-			s.client.vs.Close(r)
-		}
+		s.client.dismiss(s.ns.path)
 	}
 	s.client.schedule(task{end: s, reason: r})
 	return true

@@ -2,6 +2,7 @@ package sio
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/siokit/siokit/core/acl"
@@ -42,33 +43,40 @@ type entry struct {
 	keeps bool
 }
 
-// compile builds the table; n.mu is held, except in newNamespace.
-func (n *Namespace) compile() {
+func isNil(mw Middleware) bool { return mw == nil }
+
+// compile builds the table of hooks; n.mu is held, except in newNamespace.
+func (n *Namespace) compile(hs *hooks) *table {
 	middleware, connect := n.srv.common.get()
-	t := &table{hooks: n.hooks, events: make(map[string]*entry, len(n.hooks.events))}
-	t.middleware = slices.Concat(middleware, n.hooks.middleware)
-	t.connect = slices.Concat(connect, n.hooks.connect)
-	t.guards = slices.Clone(n.hooks.guards)
-	t.connected = slices.Clone(n.hooks.connected)
-	t.disconnect = slices.Clone(n.hooks.disconnect)
-	t.incoming = slices.Clone(n.hooks.incoming)
-	t.outgoing = slices.Clone(n.hooks.outgoing)
+	t := &table{hooks: *hs, events: make(map[string]*entry, len(hs.events))}
+	t.middleware = slices.Concat(middleware, hs.middleware)
+	t.connect = slices.Concat(connect, hs.connect)
+	t.guards = slices.Clone(hs.guards)
+	t.connected = slices.Clone(hs.connected)
+	t.disconnect = slices.Clone(hs.disconnect)
+	t.incoming = slices.Clone(hs.incoming)
+	t.outgoing = slices.Clone(hs.outgoing)
 
 	wrap := func(name string, r registration) *entry {
+		if slices.ContainsFunc(r.mw, isNil) {
+			panic(fmt.Sprintf("sio: nil for middleware of event %q of namespace %s", name, n.path))
+		}
 		_, owns := r.h.(*typed)
 		e := &entry{name: name, h: r.h, keeps: !owns || len(r.mw)+len(t.middleware) > 0}
 		for _, list := range [][]Middleware{r.mw, t.middleware} {
 			for _, mw := range slices.Backward(list) {
-				e.h = mw(e.h)
+				if e.h = mw(e.h); e.h == nil {
+					panic(fmt.Sprintf("sio: a middleware of namespace %s has returned no handler for event %q", n.path, name))
+				}
 			}
 		}
 		return e
 	}
-	for name, r := range n.hooks.events {
+	for name, r := range hs.events {
 		t.events[name] = wrap(name, r)
 	}
-	if n.hooks.any.h != nil {
-		t.any = wrap("", n.hooks.any)
+	if hs.any.h != nil {
+		t.any = wrap("", hs.any)
 	}
 	// Messages have handlers of their own, or that of the event, or none.
 	message := t.events["message"]
@@ -76,13 +84,13 @@ func (n *Namespace) compile() {
 		message = t.any
 	}
 	t.text, t.json = message, message
-	if n.hooks.text.h != nil {
-		t.text = wrap("message", n.hooks.text)
+	if hs.text.h != nil {
+		t.text = wrap("message", hs.text)
 	}
-	if n.hooks.json.h != nil {
-		t.json = wrap("message", n.hooks.json)
+	if hs.json.h != nil {
+		t.json = wrap("message", hs.json)
 	}
-	n.table.Store(t)
+	return t
 }
 
 // handlers is the table for the namespace's events.

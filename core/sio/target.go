@@ -161,11 +161,11 @@ func (t Target) emit(p packet.Packet, event string, args []any) error {
 // that each goes through.
 func (t Target) send(p packet.Packet, event string, args []any, each func(func(*Socket))) error {
 	if fns := t.ns.handlers().outgoing; len(fns) > 0 {
-		show(fns, Outgoing{Event: event, Args: slices.Clone(args), Rooms: t.rooms})
+		t.ns.srv.show(fns, Outgoing{Event: event, Args: slices.Clone(args), Rooms: t.rooms})
 	}
 	e := newEncoder(t.ns.srv.opts.JSON)
 	defer e.free()
-	if err := e.array(event, true, args); err != nil {
+	if err := t.ns.srv.encode(e, event, true, args); err != nil {
 		return err
 	}
 	p.Namespace, p.Data, p.Attachments = t.ns.path, e.buf, e.parts
@@ -177,9 +177,12 @@ func (t Target) send(p packet.Packet, event string, args []any, each func(func(*
 
 // show hands an event to the functions of OnOutgoing. Its Args are a copy, or
 // every argument list would live on the heap, watched or not.
-func show(fns []func(out Outgoing), out Outgoing) {
+func (s *Server) show(fns []func(out Outgoing), out Outgoing) {
 	for _, fn := range fns {
-		fn(out)
+		func() {
+			defer s.caught(inOnOutgoing, "", nil, out.Socket, nil)
+			fn(out)
+		}()
 	}
 }
 

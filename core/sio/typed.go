@@ -24,7 +24,7 @@ func Handle[In any](fn func(ctx context.Context, s *Socket, in In) error) Handle
 		if err != nil {
 			return err
 		}
-		if err := fn(ctx, ev.Socket, in); err != nil {
+		if err := settled(fn(ctx, ev.Socket, in)); err != nil {
 			return err
 		}
 		return ev.ackOnce()
@@ -45,7 +45,7 @@ func Reply[In, Out any](fn func(ctx context.Context, s *Socket, in In) (Out, err
 			return err
 		}
 		out, err := fn(ctx, ev.Socket, in)
-		if err != nil {
+		if err := settled(err); err != nil {
 			return err
 		}
 		if !ev.hasID {
@@ -113,7 +113,7 @@ func first[T any](dec func(json.RawMessage) (T, error)) func(Args) (T, error) {
 // asArgument makes an error of a user's UnmarshalArgs one that the client may see.
 func asArgument(err error) error {
 	var e *Error
-	if err == nil || errors.As(err, &e) {
+	if err = settled(err); err == nil || errors.As(err, &e) {
 		return err
 	}
 	return &Error{Code: CodeBadArgument, Message: err.Error()}

@@ -1,0 +1,177 @@
+package sio
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// place is a kind of call from the library into the application.
+//
+// Every such call is made in a function that defers Server.caught with its place,
+// and nothing else in this package recovers. Hosts differ in what they do about a
+// panic: net/http ends the connection, fasthttp the process. A new kind of call
+// gets a place here and a row in the table of app_test.go, which knows this list.
+type place string
+
+// The places. Their text is Incident.Where, but for handlers, whose events are
+// named there.
+const (
+	inHandler      place = "handler" // with its middleware, its decoder and the constructor of its State
+	inGuard        place = "Guard"
+	inOnConnect    place = "OnConnect" // of the server and of the namespace
+	inOnConnected  place = "OnConnected"
+	inOnDisconnect place = "OnDisconnect"
+	inOnIncoming   place = "OnIncoming"
+	inOnOutgoing   place = "OnOutgoing"
+	inLoop         place = "Loop"
+	inGo           place = "Socket.Go"
+	inOfFunc       place = "OfFunc"
+	inOnHandshake  place = "OnHandshake" // and what the adapter's Keep does
+	inOnExchange   place = "OnExchange"
+	inUseExchange  place = "UseExchange" // and the host's own part of a request
+	inAllowOrigin  place = "AllowOrigin"
+	inAddress      place = "Address"
+	inOnError      place = "OnError"
+	inErrorAck     place = "ErrorAck"
+	inEncode       place = "encode" // Options.JSON.Marshal and MarshalJSON of values
+	inDecode       place = "decode" // Options.JSON.Unmarshal and UnmarshalArgs outside of handlers
+	inError        place = "error"  // Unwrap, As and Error of an error
+)
+
+// errPanic is the error of a call into the application that panicked. It has been
+// logged and reported.
+var errPanic = errors.New("sio: application code panicked")
+
+// caught is deferred around every call into the application. It turns a panic into
+// a line in the log, an incident, and errPanic in *err. event is the event that was
+// handled, c and sock the client that it is about; what is unknown is zero.
+func (s *Server) caught(at place, event string, c *client, sock *Socket, err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if err != nil {
+		*err = errPanic
+	}
+	where := string(at)
+	if event != "" {
+		where = event
+	}
+	stack := debug.Stack()
+	text := fmt.Sprint(p) // fmt recovers when the value's own method panics
+	s.opts.Logger.Error("siokit: panic", "in", where, "panic", text, "stack", string(stack))
+	if at == inOnError {
+		return // or its next panic would be reported to it
+	}
+	in := Incident{Name: IncidentPanic, Err: errors.New("panic: " + text), Where: where, Socket: sock, Stack: stack}
+	if c != nil {
+		in.Request = c.req
+	}
+	s.report(in)
+}
+
+// maxReports is how many calls of OnError run at once. More are an OnError that
+// causes the incident it is told of: what it does there is logged only.
+const maxReports = 256
+
+// report tells Options.OnError.
+func (s *Server) report(in Incident) {
+	fn := s.opts.OnError
+	if fn == nil {
+		return
+	}
+	defer s.reports.Add(-1)
+	if s.reports.Add(1) > maxReports {
+		s.opts.Logger.Error("siokit: OnError is not told", "incident", in.Name, "in", in.Where)
+		return
+	}
+	if in.Socket != nil {
+		in.Namespace = in.Socket.ns.path
+	}
+	defer s.caught(inOnError, "", nil, nil, nil)
+	fn(in)
+}
+
+// settled is err, or nil for a nil *Error: a function that returns *Error itself
+// gives its callers an error that is not nil and has no value.
+func settled(err error) error {
+	if e, ok := err.(*Error); ok && e == nil {
+		return nil
+	}
+	return err
+}
+
+// asError is the *Error in err, or nil. An error's Unwrap and As are application code.
+func (s *Server) asError(err error) (e *Error) {
+	if e, ok := err.(*Error); ok { // the commonest, which needs no look inside
+		return e
+	}
+	defer s.caught(inError, "", nil, nil, nil)
+	var found *Error
+	if errors.As(err, &found) {
+		return found
+	}
+	return nil
+}
+
+// errorIs is errors.Is, for an error that may be the application's.
+func (s *Server) errorIs(err, target error) (is bool) {
+	defer s.caught(inError, "", nil, nil, nil)
+	return errors.Is(err, target)
+}
+
+// public is what a client may see of err.
+func (s *Server) public(err error) *Error {
+	if e := s.asError(err); e != nil {
+		return e
+	}
+	return internalError
+}
+
+// internalError is what a client sees of a failure that is not its business.
+var internalError = &Error{Code: CodeInternal, Message: "internal error"}
+
+// internalAck and internalData are internalError in the forms that do not ask the
+// application how they are written.
+const (
+	internalData = `{"code":"internal","message":"internal error"}`
+	internalAck  = `[{"error":` + internalData + `}]`
+)
+
+// encode encodes the array of an event or ack.
+func (s *Server) encode(e *encoder, event string, named bool, args []any) (err error) {
+	defer s.caught(inEncode, "", nil, nil, &err)
+	return e.array(event, named, args)
+}
+
+// marshal encodes one value.
+func (s *Server) marshal(v any) (data []byte, err error) {
+	defer s.caught(inEncode, "", nil, nil, &err)
+	return s.opts.JSON.Marshal(v)
+}
+
+// unmarshal decodes one value.
+func (s *Server) unmarshal(data []byte, v any) (err error) {
+	defer s.caught(inDecode, "", nil, nil, &err)
+	return s.opts.JSON.Unmarshal(data, v)
+}
+
+// decoded decodes what a client has answered.
+func decoded[Out any](s *Socket, dec func(Args) (Out, error), a Args) (out Out, err error) {
+	defer s.ns.srv.caught(inDecode, "", s.client, s, &err)
+	out, err = dec(a)
+	return out, settled(err)
+}
+
+// errorAck is what Options.ErrorAck makes of an error.
+func (s *Server) errorAck(e *Error) (v any, err error) {
+	defer s.caught(inErrorAck, "", nil, nil, &err)
+	return s.opts.ErrorAck(e), nil
+}
+
+// allowOrigin is Options.AllowOrigin; one that panics admits nobody.
+func (s *Server) allowOrigin(origin string) (ok bool) {
+	defer s.caught(inAllowOrigin, "", nil, nil, nil)
+	return s.opts.AllowOrigin(origin)
+}

@@ -1,0 +1,228 @@
+package sio
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/siokit/siokit/core/acl"
+	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/virtsocket"
+)
+
+// allowance is a token bucket: so many at once, and then as many as come back with
+// the time. The zero value is a full one.
+type allowance struct {
+	used float64
+	at   time.Time
+}
+
+// take reports whether there is one more.
+func (a *allowance) take(burst int, perSecond float64) bool {
+	now := time.Now()
+	if !a.at.IsZero() {
+		a.used = max(0, a.used-now.Sub(a.at).Seconds()*perSecond)
+	}
+	a.at = now
+	if a.used+1 > float64(burst) {
+		return false
+	}
+	a.used++
+	return true
+}
+
+// connect joins a namespace. A client that may not is told so; what it has tried
+// does not count as joining for the connect timeout.
+func (c *client) connect(p *packet.Packet) Reason {
+	o := &c.srv.opts
+	if !c.joins.take(o.JoinBurst, o.JoinRate) {
+		c.turnBack(p.Namespace, Incident{Name: IncidentTooManyJoins}, "Too many joins")
+		return 0
+	}
+	c.mu.Lock()
+	many := len(c.sockets) >= o.MaxNamespaces
+	c.mu.Unlock()
+	if many {
+		c.turnBack(p.Namespace, Incident{Name: IncidentTooManyNamespaces}, "Too many namespaces")
+		return 0
+	}
+	ns, err := c.enter(p.Namespace)
+	if err == errTooManyDynamic {
+		c.notice(Incident{Name: IncidentTooManyNamespaces, Namespace: p.Namespace, Where: p.Namespace, Err: err}, "MaxDynamicNamespaces")
+		err = nil // the client is answered as for a namespace that does not exist
+	}
+	if err != nil {
+		c.refuse(p.Namespace, internalError)
+		return 0
+	}
+	if ns == nil {
+		c.turnAway(p.Namespace, Incident{Name: IncidentNoNamespace, Where: p.Namespace})
+		return 0
+	}
+	s := &Socket{ns: ns, client: c, id: virtsocket.NewID()}
+	if p.Data != nil {
+		s.sent = &sent{append([]byte(nil), p.Data...), p.Query}
+	}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		ns.exit()
+		return 0
+	}
+	c.sockets = append(c.sockets, s)
+	c.mu.Unlock()
+
+	t := ns.handlers()
+	if c.refusedBy(t, s) || !c.welcome(s) {
+		s.leaveAll()
+		c.forget(s)
+		return 0
+	}
+	for _, fn := range t.connected {
+		func() {
+			defer c.srv.caught(inOnConnected, "", c, s, nil)
+			fn(s.Context(), s)
+		}()
+	}
+	if t.loop != nil {
+		s.startLoop(t.loop)
+	}
+	return 0
+}
+
+// refusedBy asks the policies and the OnConnect functions about a new socket. A client
+// that is refused has been told, once: the application may have disconnected it
+// before it returned an error.
+func (c *client) refusedBy(t *table, s *Socket) bool {
+	var denied error
+	if len(t.guards) > 0 { // no context for those who need none
+		denied = c.check(s.Context(), t.guards, s, acl.Action{Kind: acl.Connect, Name: acl.RecvConnect})
+	}
+	err := denied
+	if err == nil {
+		err = c.admit(t, s)
+	}
+	if err == nil {
+		return false
+	}
+	switch told := !s.disconnect(ServerNamespace, false); {
+	case told:
+	case denied != nil:
+		c.turnAway(s.ns.path, Incident{Name: IncidentDenied, Err: denied, Where: acl.RecvConnect})
+	default:
+		c.refuse(s.ns.path, c.srv.public(err))
+	}
+	return true
+}
+
+// welcome makes a socket a connected one and tells the client. It reports false when
+// the socket was disconnected meanwhile, by OnConnect itself, by somebody else, or
+// with the connection.
+func (c *client) welcome(s *Socket) bool {
+	c.joinRooms(s)
+	// Before the answer: a client that has it must not miss the next broadcast.
+	// Until the answer is out, what is sent to the socket waits behind it.
+	s.ns.rooms.add(s)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Load() == stateDisconnected {
+		return false
+	}
+	c.mu.Lock()
+	c.joined = true
+	c.mu.Unlock()
+	c.srv.hub.Wheel().Stop(&c.timeout)
+	c.vs.Settle()
+	c.send(&packet.Packet{Type: packet.Connect, Namespace: s.ns.path, Data: json.RawMessage(`{"sid":"` + s.id + `"}`)})
+	for _, e := range s.early {
+		if e.volatile {
+			_ = c.vs.SendVolatile(e.m)
+		} else {
+			_ = c.vs.Send(e.m)
+		}
+	}
+	s.early, s.earlyBytes = nil, 0
+	s.state.Store(stateConnected)
+	return true
+}
+
+// enter finds a namespace for this client.
+func (c *client) enter(path string) (n *Namespace, err error) {
+	defer c.srv.caught(inOfFunc, "", c, nil, &err)
+	return c.srv.enter(path, c.req)
+}
+
+// slow reports whether joining takes application code.
+func (t *table) slow() bool {
+	return len(t.guards)+len(t.connect)+len(t.connected) > 0 || t.loop != nil
+}
+
+// admit runs the OnConnect functions.
+func (c *client) admit(t *table, s *Socket) (err error) {
+	if len(t.connect) == 0 {
+		return nil
+	}
+	defer c.srv.caught(inOnConnect, "", c, s, &err)
+	ctx := s.Context()
+	for _, fn := range t.connect {
+		if err := settled(fn(ctx, s)); err != nil {
+			c.failed(err, string(inOnConnect), s)
+			return err
+		}
+	}
+	return nil
+}
+
+// refuse sends a CONNECT_ERROR.
+func (c *client) refuse(path string, e *Error) {
+	body := struct {
+		Message string `json:"message"`
+		Data    any    `json:"data,omitempty"`
+	}{e.Message, e.Data}
+	data, err := c.srv.marshal(body)
+	if err != nil {
+		c.srv.opts.Logger.Error("siokit: a refusal cannot be encoded", "namespace", path, "error", err)
+		data = []byte(`{"message":"internal error"}`)
+	}
+	c.sendRefusal(path, data)
+}
+
+// sendRefusal sends a CONNECT_ERROR. Where the protocol has none the end of the
+// connection says it.
+func (c *client) sendRefusal(path string, data []byte) {
+	if path == "/" && c.rules().ImplicitConnect {
+		c.mu.Lock()
+		c.banned = true
+		c.mu.Unlock()
+	}
+	if !c.send(&packet.Packet{Type: packet.ConnectError, Namespace: path, Data: data}) {
+		c.vs.Close(ServerNamespace)
+	}
+}
+
+// kick refuses a client that the application has disconnected while it was
+// connecting. A client of a protocol that connects the default namespace by itself
+// knows only one way to be turned away from there: it is disconnected as well, and
+// where the connection ends with that namespace, the connection ends.
+func (c *client) kick(path string) {
+	c.refuse(path, &Error{Message: "Disconnected"})
+	if path == "/" && c.rules().ImplicitConnect {
+		c.dismiss(path)
+	}
+}
+
+// dismiss tells the client that it is out of a namespace, and ends the connection
+// where that is the same.
+func (c *client) dismiss(path string) {
+	said := c.send(&packet.Packet{Type: packet.Disconnect, Namespace: path})
+	if !said || c.rules().RootEnds && path == "/" {
+		c.vs.Close(ServerNamespace)
+	}
+}
+
+// turnBack refuses a client that asks for more than it may have.
+func (c *client) turnBack(path string, in Incident, message string) {
+	in.Namespace, in.Where = path, path
+	c.notice(in, message)
+	c.refuse(path, &Error{Message: message})
+}
