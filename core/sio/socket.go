@@ -330,7 +330,10 @@ func (s *Socket) leaveAll() {
 // error of OnConnect does.
 func (s *Socket) Disconnect(all bool) {
 	if all {
-		for _, o := range s.client.list() {
+		// The default namespace last: in older protocols the connection ends with it.
+		list := s.client.list()
+		slices.SortStableFunc(list, func(a, b *Socket) int { return len(b.ns.path) - len(a.ns.path) })
+		for _, o := range list {
 			o.disconnect(ServerNamespace, true)
 		}
 		s.client.vs.Close(ServerNamespace)
