@@ -148,3 +148,43 @@ func TestSeedsGuide(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandsAndLinks: what README and the guides tell to run is there, and so is
+// what they point at. A command with @latest needs a module that says nothing about
+// replacements, and lies in the root module.
+func TestCommandsAndLinks(t *testing.T) {
+	pages, _ := filepath.Glob("../docs/*.md")
+	pages = append(pages, "../README.md", "../CONTRIBUTING.md", "../conformance/README.md")
+	commands, links := 0, 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`go run (\./|github\.com/siokit/siokit/)([\w/-]+)(@latest)?`).FindAllStringSubmatch(string(text), -1) {
+			commands++
+			if src, err := filepath.Glob(filepath.Join("..", m[2], "*.go")); err != nil || len(src) == 0 {
+				t.Errorf("%s: %s: there is no such program", page, m[0])
+			}
+			if (m[1] == "./") == (m[3] != "") {
+				t.Errorf("%s: %s: a folder takes no version, and a module path needs one", page, m[0])
+			}
+			if _, err := os.Stat(filepath.Join("..", m[2], "../go.mod")); m[3] != "" && err == nil {
+				t.Errorf("%s: %s is in a module of its own", page, m[0])
+			}
+		}
+		prose := regexp.MustCompile("(?s)```.*?```").ReplaceAll(text, nil)
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(string(prose), -1) {
+			links++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s points at %s: %v", page, m[1], err)
+			}
+		}
+	}
+	if commands < 8 || links < 20 {
+		t.Errorf("only %d commands and %d links were looked at", commands, links)
+	}
+	if mod, err := os.ReadFile("../go.mod"); err != nil || strings.Contains(string(mod), "replace") {
+		t.Errorf("the root module has replacements: go run ...@latest refuses it (%v)", err)
+	}
+}
