@@ -19,8 +19,8 @@ const (
 	probeTicks = 10
 )
 
-// ErrNoDescriptor is returned by Duplicate for connections, such as those with
-// TLS, that are more than a descriptor.
+// ErrNoDescriptor is returned by Duplicate for connections that are more than a
+// descriptor, such as those with TLS and types of the host's own.
 var ErrNoDescriptor = errors.New("connwatch: the connection has no descriptor of its own")
 
 // Watch watches one connection.
@@ -33,17 +33,31 @@ type Watch struct {
 }
 
 // Start watches c, which may be a TLS connection, until Stop. Gone is closed
-// within a second of the peer's leaving, and soon after done.
+// within a second of the peer's leaving, and soon after done. A connection of a
+// host's own type cannot be asked: there Gone is closed after done only.
 func Start(c net.Conn, done <-chan struct{}) *Watch {
 	w := &Watch{gone: make(chan struct{}), done: done}
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	if sc, ok := c.(syscall.Conn); ok {
-		w.conn, _ = sc.SyscallConn()
+	if raw, err := descriptor(c); err == nil {
+		w.conn = raw
 	}
 	sweep.add(w)
 	return w
+}
+
+// descriptor returns the descriptor of a connection of package net itself. A type
+// that embeds such a connection has its methods, but may be something else: one of
+// many on the same descriptor, or one that has read ahead.
+func descriptor(c net.Conn) (syscall.RawConn, error) {
+	switch own := c.(type) {
+	case *net.TCPConn:
+		return own.SyscallConn()
+	case *net.UnixConn:
+		return own.SyscallConn()
+	}
+	return nil, ErrNoDescriptor
 }
 
 // Gone is closed when the peer has left or the host shuts down; Present tells which.
@@ -127,11 +141,7 @@ func (s *sweeper) run() {
 // Duplicate returns a connection to the same peer that outlives c: closing c
 // does not end it. c must not be read or written any more.
 func Duplicate(c net.Conn) (net.Conn, error) {
-	sc, ok := c.(syscall.Conn)
-	if !ok {
-		return nil, ErrNoDescriptor
-	}
-	raw, err := sc.SyscallConn()
+	raw, err := descriptor(c)
 	if err != nil {
 		return nil, err
 	}

@@ -82,4 +82,8 @@ func TestDuplicate(t *testing.T) {
 	if _, err := connwatch.Duplicate(a); err != connwatch.ErrNoDescriptor {
 		t.Errorf("a pipe: %v", err)
 	}
+	// It has the methods of the connection, but it may hold what it has read ahead.
+	if _, err := connwatch.Duplicate(struct{ *net.TCPConn }{own.(*net.TCPConn)}); err != connwatch.ErrNoDescriptor {
+		t.Errorf("a wrapper: %v", err)
+	}
 }

@@ -97,6 +97,7 @@ type Conn struct {
 	flash    bool // never changes
 	rawWrite func(fd uintptr) bool
 	out      outcome
+	budget   int // bytes that whoever flushes may still write itself; the holder's own
 
 	mu      sync.Mutex // guards what follows
 	pong    []byte     // the answer to the latest ping, if it is still to be sent
@@ -114,14 +115,36 @@ type outcome struct {
 
 func newConn(nc net.Conn, l transport.Link, limit int64) *Conn {
 	c := &Conn{nc: nc, link: l, max: limit}
-	if sc, ok := nc.(syscall.Conn); ok && rawIO {
-		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw = raw
-			c.rawRead = c.readReady
-			c.rawWrite = c.writeReady
-		}
+	if raw := descriptor(nc); raw != nil {
+		c.raw = raw
+		c.rawRead = c.readReady
+		c.rawWrite = c.writeReady
 	}
 	return c
+}
+
+// descriptor returns what reads and writes go to directly, or nil. Only the
+// connections of package net themselves have one: a host's own type that embeds
+// such a connection has its methods too, and does something with the bytes
+// (counts, decrypts, holds what it has read ahead) that must not be passed by.
+func descriptor(nc net.Conn) syscall.RawConn {
+	if !rawIO {
+		return nil
+	}
+	var sc syscall.Conn
+	switch own := nc.(type) {
+	case *net.TCPConn:
+		sc = own
+	case *net.UnixConn:
+		sc = own
+	default:
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
 }
 
 // Name implements transport.Conn.
@@ -161,10 +184,24 @@ func (c *Conn) Close(code transport.Code, reason string) {
 	if code == transport.GoingAway {
 		patience = shutdownTimeout
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(patience))
-	c.Flush()
-	// A handler that keeps the reader must not keep the connection.
-	c.Detach()
+	c.aside(func() {
+		_ = c.nc.SetReadDeadline(time.Now().Add(patience))
+		c.Flush()
+		// A handler that keeps the reader must not keep the connection.
+		c.Detach()
+	})
+}
+
+// aside runs f, which may wait for the connection, so that the caller does not:
+// that is the timer wheel, a broadcast, or another client's handler. A connection
+// that is a descriptor waits for nothing. Any other may: closing one with TLS
+// waits up to 5 s for room in the send buffer.
+func (c *Conn) aside(f func()) {
+	if c.raw != nil {
+		f()
+		return
+	}
+	go f()
 }
 
 // end closes the connection and tells the link, once.
@@ -172,7 +209,7 @@ func (c *Conn) end(err error) {
 	if c.ended.Swap(true) {
 		return
 	}
-	_ = c.nc.Close()
+	c.aside(func() { _ = c.nc.Close() })
 	var te *transport.Error
 	switch {
 	case errors.As(err, &te), errors.Is(err, transport.ErrClosed), errors.Is(err, transport.ErrSlow):

@@ -21,6 +21,15 @@ const (
 // gatherSize is how many bytes of small frames are put together for one write.
 const gatherSize = 64 << 10
 
+// A flush writes at most flushBudget bytes on the goroutine of its caller, which
+// may have other connections to look after: what is more, or comes meanwhile, is
+// written by a goroutine of the connection. A write counts as writeCost at least,
+// so that a client that reads as fast as small messages come ends the budget too.
+const (
+	flushBudget = 256 << 10
+	writeCost   = 8 << 10
+)
+
 var gatherPool = sync.Pool{New: func() any { b := make([]byte, 0, gatherSize); return &b }}
 
 // Flush implements transport.Conn.
@@ -29,6 +38,7 @@ func (c *Conn) Flush() {
 		switch c.writing.Load() {
 		case idle:
 			if c.writing.CompareAndSwap(idle, writing) {
+				c.budget = flushBudget
 				c.write(false)
 				return
 			}
@@ -44,7 +54,7 @@ func (c *Conn) Flush() {
 
 // write sends what is queued until nothing is left. The caller holds the
 // writing role; a goroutine of its own takes it over when the client does not
-// keep up, and then blocking is true.
+// keep up or the budget is used up, and then blocking is true.
 func (c *Conn) write(blocking bool) {
 	for {
 		ctl := c.pending()
@@ -143,7 +153,7 @@ func (c *Conn) send(ctl []byte, ms []*packet.Message, blocking bool) bool {
 	return true
 }
 
-// errAgain: the kernel takes no more at the moment.
+// errAgain: the kernel takes no more at the moment, or the budget is used up.
 var errAgain = errors.New("websocket: send buffer full")
 
 // after deals with the end of a write: rest is what was not written, i the
@@ -189,12 +199,16 @@ func (c *Conn) drain(rest, ctl []byte, ms []*packet.Message, i int) {
 // put writes p and returns how much of it was written.
 func (c *Conn) put(p []byte, blocking bool) (int, error) {
 	if !blocking && c.raw != nil {
-		c.out = outcome{p: p}
+		c.out = outcome{p: p[:min(len(p), c.budget)]}
 		if err := c.raw.Write(c.rawWrite); err != nil {
 			return c.out.n, err
 		}
 		n, err := c.out.n, c.out.err
 		c.out = outcome{}
+		c.budget = max(0, c.budget-max(n, writeCost))
+		if err == nil && n < len(p) {
+			err = errAgain
+		}
 		return n, err
 	}
 	n := 0
