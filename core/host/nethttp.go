@@ -133,32 +133,35 @@ func (x *HTTP) AddHeader(key, value string) { x.w.Header().Add(key, value) }
 func (x *HTTP) HasHeader(key string) bool { return x.w.Header().Get(key) != "" }
 
 // Reply implements Exchange. The body is flushed before it returns, so that a
-// write the host's deadline swallowed is seen as an error.
+// write the host's deadline swallowed is seen as an error. It fails when the
+// client takes nothing for StreamTimeout, or for the server's WriteTimeout where
+// that is shorter.
 func (x *HTTP) Reply(status int, body []byte) error {
 	// Asked before the answer leaves: a client that has all of it may close its
 	// connection before the write returns here.
 	if errors.Is(x.r.Context().Err(), context.Canceled) {
 		return ErrGone
 	}
-	rc := http.NewResponseController(x.w)
-	// A host's WriteTimeout shorter than the poll would lose the answer silently.
-	_ = rc.SetWriteDeadline(time.Time{})
 	h := x.w.Header()
 	if h.Get("Content-Length") == "" {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
+	// Whatever wraps the writer may hold the bytes back until the handler returns.
+	wrapped := len(writers(x.w)) > 1
+	ends := wrapped && len(body) > WritePiece && x.ends()
 	x.w.WriteHeader(status) // always explicit: gin's NoRoute has prepared a 404
-	if _, err := x.w.Write(body); err != nil {
+	// The deadlines also replace a host's WriteTimeout, which began with the
+	// request: shorter than the poll, it would lose the answer silently.
+	if _, err := write(x.w, body, x.patience()); err != nil {
 		return err
 	}
-	if len(writers(x.w)) > 1 {
-		// Whatever wraps the writer may hold the bytes back until the handler
-		// returns; a flush would only make it send them in another form.
-		return nil
+	if !wrapped { // where it is, a flush would only send the bytes in another form
+		err := http.NewResponseController(x.w).Flush()
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
 	}
-	if err := rc.Flush(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
+	x.rest(len(body), ends)
 	return nil
 }
 
@@ -167,26 +170,22 @@ func (x *HTTP) Stream(status int, run func(Stream)) error {
 	if caps, names := x.Caps(); !caps.Has(CapStream) {
 		return fmt.Errorf("%w: none of the writers %s can flush (timeout or buffering middleware?)", ErrNoStream, names)
 	}
-	rc := http.NewResponseController(x.w)
-	_ = rc.SetWriteDeadline(time.Time{})
+	ends := x.ends() // nobody needs the connection for more, and its end is written too
 	x.w.WriteHeader(status)
-	run(&httpStream{x.w, rc, writers(x.w)})
-	_ = rc.SetWriteDeadline(time.Time{}) // the connection may serve more requests
+	run(&httpStream{x.w, x.patience(), writers(x.w)})
+	x.rest(0, ends)
 	return nil
 }
 
 type httpStream struct {
 	http.ResponseWriter
-	rc    *http.ResponseController
-	chain []http.ResponseWriter
+	patience time.Duration
+	chain    []http.ResponseWriter
 }
 
-// Write fails when the client takes nothing for StreamTimeout: it must not keep
-// the goroutine and the memory of a stream.
-func (s *httpStream) Write(p []byte) (int, error) {
-	_ = s.rc.SetWriteDeadline(time.Now().Add(StreamTimeout))
-	return s.ResponseWriter.Write(p)
-}
+// Write fails when the client takes nothing for as long as Reply allows: it must
+// not keep the goroutine and the memory of a stream.
+func (s *httpStream) Write(p []byte) (int, error) { return write(s.ResponseWriter, p, s.patience) }
 
 // Flush flushes every layer, outermost first: a layer that only pretends to
 // flush must not hide the one below it.
