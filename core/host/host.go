@@ -94,7 +94,10 @@ type Exchange interface {
 	// Reply answers with a whole body. An error means that the client did not
 	// get it; not every host can tell.
 	Reply(status int, body []byte) error
-	// Stream answers with a body that run writes piece by piece.
+	// Stream answers with a body that run writes piece by piece. A host that keeps
+	// the pieces back until the end returns an error that wraps ErrNoStream and
+	// names the writers in the way; then run was not called and nothing was
+	// answered, and the caller replies 501 with that text.
 	Stream(status int, run func(Stream)) error
 	// Upgrade does the opening handshake of RFC 6455, with the cookies that the
 	// host set on the 101, and hands the raw connection to run. br holds the

@@ -9,10 +9,7 @@ import (
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/sio"
 	ownadapter "github.com/siokit/siokit/examples/own-adapter"
-	"github.com/siokit/siokit/internal/testkit"
 )
-
-func TestMain(m *testing.M) { testkit.Main(m) }
 
 // TestConformance is the whole proof.
 func TestConformance(t *testing.T) {
