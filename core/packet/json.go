@@ -1,7 +1,9 @@
 package packet
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -9,13 +11,12 @@ import (
 // Split cuts a JSON array into its elements without decoding them, and
 // validates all of it on the way: what passes may be sent on to other clients
 // as it is. dst is appended to and returned; the elements point into data.
-// depth bounds the nesting, the array itself included; 0 means no bound.
+// depth bounds the nesting, the array itself included; 0 means the 10 000 of
+// encoding/json.
 //
 // data must be valid UTF-8; transports check that once for the whole message.
 func Split(data []byte, dst []json.RawMessage, depth int) ([]json.RawMessage, error) {
-	if depth <= 0 {
-		depth = 10_000
-	}
+	depth = bound(depth)
 	s := scanner{data: data}
 	s.space()
 	if s.i >= len(data) || data[s.i] != '[' {
@@ -32,6 +33,11 @@ func Split(data []byte, dst []json.RawMessage, depth int) ([]json.RawMessage, er
 		from := s.i
 		if !s.value(depth - 1) {
 			return dst, s.fail(depth)
+		}
+		if len(dst) == cap(dst) && len(dst) >= 64 {
+			// Each element left has a comma in front of it: growing once more is
+			// enough, where doubling would cost many times what it keeps.
+			dst = slices.Grow(dst, 1+bytes.Count(data[s.i:], []byte{','}))
 		}
 		dst = append(dst, data[from:s.i:s.i])
 		s.space()
@@ -50,15 +56,22 @@ func Split(data []byte, dst []json.RawMessage, depth int) ([]json.RawMessage, er
 	}
 }
 
-// Valid reports whether data is one JSON value, nested at most depth deep; 0 means
-// no bound, as for Split.
-func Valid(data []byte, depth int) bool {
+// maxDepth is the nesting that is allowed where no other bound is given: that of
+// encoding/json.
+const maxDepth = 10_000
+
+func bound(depth int) int {
 	if depth <= 0 {
-		depth = 10_000
+		return maxDepth
 	}
+	return depth
+}
+
+// Valid reports whether data is one JSON value. depth bounds its nesting as in Split.
+func Valid(data []byte, depth int) bool {
 	s := scanner{data: data}
 	s.space()
-	if !s.value(depth) {
+	if !s.value(bound(depth)) {
 		return false
 	}
 	return s.end() == nil
@@ -74,62 +87,6 @@ func Unquote(s []byte) []byte {
 		}
 	}
 	return s
-}
-
-// AppendScript appends text as a JSON string that is safe inside a script
-// element and as a script: nothing in it can end either. A slash is written as
-// backslash and slash when slashes is set.
-func AppendScript(dst, text []byte, slashes bool) []byte {
-	dst = append(dst, '"')
-	for i := 0; i < len(text); {
-		c := text[i]
-		switch {
-		case c == '"' || c == '\\' || c == '/' && slashes:
-			dst = append(dst, '\\', c)
-		case c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		case c < utf8.RuneSelf:
-			dst = append(dst, c)
-		default:
-			r, size := utf8.DecodeRune(text[i:])
-			if r == '\u2028' || r == '\u2029' || r == utf8.RuneError {
-				dst = appendUnit(dst, uint16(r))
-			} else {
-				dst = append(dst, text[i:i+size]...)
-			}
-			i += size
-			continue
-		}
-		i++
-	}
-	return append(dst, '"')
-}
-
-// AppendASCII appends JSON with every character beyond ASCII written as an
-// escape. It leaves text outside of strings alone: there is none beyond ASCII.
-func AppendASCII(dst, data []byte) []byte {
-	for i := 0; i < len(data); {
-		if data[i] < utf8.RuneSelf {
-			dst = append(dst, data[i])
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRune(data[i:])
-		i += size
-		if hi, lo := utf16.EncodeRune(r); hi != utf8.RuneError {
-			dst = appendUnit(appendUnit(dst, uint16(hi)), uint16(lo))
-		} else {
-			dst = appendUnit(dst, uint16(r))
-		}
-	}
-	return dst
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendUnit appends the escape of one UTF-16 unit.
-func appendUnit(dst []byte, u uint16) []byte {
-	return append(dst, '\\', 'u', hexDigits[u>>12], hexDigits[u>>8&15], hexDigits[u>>4&15], hexDigits[u&15])
 }
 
 // UTF16Len is the number of UTF-16 units of valid UTF-8 text: what JavaScript

@@ -65,39 +65,78 @@ type Packet struct {
 }
 
 // Clone returns a copy that shares no memory with p but the attachments, which
-// decoders never reuse.
+// decoders never reuse. The copy of a packet with Args has no Data: that would
+// be the same text once more.
 func (p *Packet) Clone() *Packet {
 	c := *p
-	c.Data = append(json.RawMessage(nil), p.Data...)
-	c.Name = append([]byte(nil), p.Name...)
 	c.Args = nil // not even an empty one: whoever gets the copy may append to it
+	n := len(p.Name)
 	if len(p.Args) > 0 {
-		n := 0
+		c.Data = nil
+		c.Args = make([]json.RawMessage, len(p.Args))
 		for _, a := range p.Args {
 			n += len(a)
 		}
-		buf := make([]byte, 0, n)
-		c.Args = make([]json.RawMessage, len(p.Args))
-		for i, a := range p.Args {
-			at := len(buf)
-			buf = append(buf, a...)
-			c.Args[i] = buf[at:len(buf):len(buf)]
+	} else {
+		n += len(p.Data)
+	}
+	buf := make([]byte, 0, n)
+	keep := func(b []byte) []byte {
+		if b == nil {
+			return nil
 		}
+		at := len(buf)
+		buf = append(buf, b...)
+		return buf[at:len(buf):len(buf)]
+	}
+	c.Name = keep(p.Name)
+	for i, a := range p.Args {
+		c.Args[i] = keep(a)
+	}
+	if c.Args == nil {
+		c.Data = keep(p.Data)
 	}
 	c.Attachments = append([][]byte(nil), p.Attachments...)
 	return &c
 }
 
-// Size is the number of bytes that keeping p holds.
+// packetBytes is what a packet costs beside what it holds, partBytes what each of
+// its arguments and attachments does.
+const (
+	packetBytes = 256
+	partBytes   = 24
+)
+
+// Size is the number of bytes that keeping p holds, itself included: a packet of
+// nothing costs memory too. A Clone has the size of its original.
 func (p *Packet) Size() int {
-	n := len(p.Data) + len(p.Name)
+	n := packetBytes + len(p.Name)
+	if len(p.Args) == 0 {
+		n += len(p.Data)
+	}
 	for _, a := range p.Args {
-		n += len(a)
+		n += partBytes + len(a)
 	}
 	for _, a := range p.Attachments {
-		n += len(a)
+		n += partBytes + len(a)
 	}
 	return n
+}
+
+// MaxKept is how many arguments a list may have that is kept for the next packet:
+// a larger one is left to the garbage collector, or one packet of many arguments
+// would hold its memory for the life of whoever decoded it.
+const MaxKept = 64
+
+// Forget empties p, the memory of its arguments included, and keeps the list for
+// the next packet unless it is a large one.
+func (p *Packet) Forget() {
+	args := p.Args
+	if cap(args) > MaxKept {
+		args = nil
+	}
+	clear(args[:cap(args)])
+	*p = Packet{Args: args[:0]}
 }
 
 // Kind is the kind of an engine-level unit, the layer below Socket.IO packets.

@@ -21,3 +21,47 @@ func TestClone(t *testing.T) {
 		t.Errorf("%s %s", d.Args, d.Name)
 	}
 }
+
+// TestCloneSize: a clone costs what its original was said to cost, and holds one
+// copy of the data.
+func TestCloneSize(t *testing.T) {
+	data := json.RawMessage(`["name",{"a":1},"two"]`)
+	args, err := Split(data, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []Packet{
+		{Type: Event, Data: data, Name: args[0][1:5], Args: args[1:], Attachments: [][]byte{{1, 2}}},
+		{Type: Connect, Data: json.RawMessage(`{"token":"x"}`)},
+		{},
+	} {
+		c := p.Clone()
+		if c.Size() != p.Size() || p.Size() == 0 {
+			t.Errorf("%d bytes, its clone %d", p.Size(), c.Size())
+		}
+		if len(c.Args) > 0 && c.Data != nil {
+			t.Errorf("the clone holds %s beside %s", c.Data, c.Args)
+		}
+		if p.Type == Connect && string(c.Data) != string(p.Data) {
+			t.Errorf("data %s", c.Data)
+		}
+	}
+}
+
+// TestForget: a small list is kept empty, a large one is not kept.
+func TestForget(t *testing.T) {
+	for n, kept := range map[int]bool{3: true, MaxKept + 1: false} {
+		p := Packet{Type: Event, Args: make([]json.RawMessage, n)}
+		for i := range p.Args {
+			p.Args[i] = json.RawMessage("1")
+		}
+		all := p.Args
+		p.Forget()
+		if (cap(p.Args) > 0) != kept || len(p.Args) != 0 {
+			t.Errorf("%d arguments: room for %d is kept", n, cap(p.Args))
+		}
+		if kept && all[0] != nil {
+			t.Error("the list holds an argument")
+		}
+	}
+}

@@ -39,9 +39,8 @@ func textV3(b []byte) (packet.Unit, error) {
 	if len(b) < 2 || packet.Kind(b[1]-'0') > packet.Noop {
 		return packet.Unit{Kind: packet.Noop}, nil // ignored, as in the reference
 	}
-	u, err := decodePart(append([]byte{'b'}, b[2:]...))
-	u.Kind = packet.Kind(b[1] - '0')
-	return u, err
+	data, err := decodeBase64(b[2:])
+	return packet.Unit{Kind: packet.Kind(b[1] - '0'), Binary: true, Data: data}, err
 }
 
 // DecodePayloadV3 reads the text form of a version 3 payload: packets behind

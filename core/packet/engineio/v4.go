@@ -63,12 +63,39 @@ func decodePart(part []byte) (packet.Unit, error) {
 	if len(part) == 0 || part[0] != 'b' {
 		return decodeText(part)
 	}
-	data := make([]byte, base64.StdEncoding.DecodedLen(len(part)-1))
-	n, err := base64.StdEncoding.Strict().Decode(data, part[1:])
-	if err != nil || bytes.ContainsAny(part, "\r\n") { // the decoder skips line ends
-		return packet.Unit{}, packet.Malformed("invalid base64")
+	data, err := decodeBase64(part[1:])
+	if err != nil {
+		return packet.Unit{}, err
 	}
-	return packet.Unit{Kind: packet.MessageUnit, Binary: true, Data: data[:n]}, nil
+	return packet.Unit{Kind: packet.MessageUnit, Binary: true, Data: data}, nil
+}
+
+// decodeBase64 reads the base64 of clients, in all its forms as Node does: with
+// or without padding, in the usual or the URL alphabet, with line ends in between.
+// What is no base64 at all is an error.
+func decodeBase64(text []byte) ([]byte, error) {
+	data := make([]byte, base64.StdEncoding.DecodedLen(len(text))+3)
+	if n, err := base64.StdEncoding.Decode(data, text); err == nil { // it skips line ends
+		return data[:n], nil
+	}
+	plain := make([]byte, 0, len(text))
+	for _, c := range text {
+		switch c {
+		case '\r', '\n':
+			continue
+		case '-':
+			c = '+'
+		case '_':
+			c = '/'
+		}
+		plain = append(plain, c)
+	}
+	plain = bytes.TrimRight(plain, "=")
+	n, err := base64.RawStdEncoding.Decode(data, plain)
+	if err != nil {
+		return nil, packet.Malformed("invalid base64")
+	}
+	return data[:n], nil
 }
 
 // AppendPayloadV4 appends a message to a version 4 payload. Binary parts become

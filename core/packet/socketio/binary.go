@@ -10,6 +10,16 @@ import (
 
 // A placeholder stands in JSON where an attachment belongs:
 // {"_placeholder":true,"num":0} (Socket.IO protocol 5, "Binary events").
+//
+// Clients look for placeholders in what JSON.parse has returned: at any depth,
+// with the keys in any spelling, with the last of two equal keys, and beside other
+// keys. Several end the connection over a num that they do not have. So the text
+// of a packet with attachments, in both directions, must hold no object that a
+// client could take for a placeholder and this package does not. placeholders is
+// the one place that decides. A packet without attachments may hold anything:
+// clients do not look.
+
+const placeholderKey = "_placeholder"
 
 // AppendPlaceholder appends the placeholder of attachment num.
 func AppendPlaceholder(dst []byte, num int) []byte {
@@ -17,155 +27,167 @@ func AppendPlaceholder(dst []byte, num int) []byte {
 	return append(strconv.AppendInt(dst, int64(num), 10), '}')
 }
 
-// EachPlaceholder calls f for every placeholder in valid JSON, in order, with
-// its place [from, to) and its num. A num that is no plain non-negative integer
-// is passed as -1. Other objects that merely have a key "_placeholder" are skipped.
-func EachPlaceholder(data []byte, f func(from, to, num int) bool) {
-	if !bytes.Contains(data, []byte(`"_placeholder"`)) {
-		return
+// place is a placeholder in a text.
+type place struct{ from, to, num int }
+
+// placeholders returns the placeholders in valid JSON, in order, and false when
+// there is an object that may be one to some client and is not in order: its
+// _placeholder is neither true nor one of the values that no client takes for
+// true, its num is no plain number, or one of the two keys occurs twice. What lies
+// inside a placeholder is part of it.
+func placeholders(data []byte) (list []place, ok bool) {
+	if !mentions(data) {
+		return nil, true
 	}
-	// A stack of open objects is not needed: a placeholder contains no compound
-	// value, so it ends at the first closing brace behind its opening one.
-	open := -1
-	for i := 0; i < len(data); {
-		switch data[i] {
-		case '"':
-			i = skipString(data, i)
-			continue
-		case '{':
-			open = i
-		case '[', ']':
-			open = -1
-		case '}':
-			if open >= 0 {
-				if num, ok := placeholder(data[open : i+1]); ok && !f(open, i+1, num) {
-					return
-				}
-			}
-			open = -1
-		}
-		i++
+	f := finder{c: packet.Cursor{Data: data}}
+	f.value()
+	return f.list, !f.bad
+}
+
+// mentions reports whether a key of data may be "_placeholder".
+func mentions(data []byte) bool {
+	return bytes.Contains(data, []byte(placeholderKey)) || bytes.Contains(data, []byte(`\u`))
+}
+
+type finder struct {
+	c    packet.Cursor
+	list []place
+	bad  bool
+}
+
+func (f *finder) value() {
+	switch f.c.Kind() {
+	case '{':
+		f.object()
+	case '[':
+		f.c.Array(func(int) { f.value() })
+	default:
+		f.c.Skip()
 	}
 }
 
-func skipString(data []byte, i int) int {
-	for i++; i < len(data); {
-		i += packet.PlainLen(data[i:])
-		if i >= len(data) || data[i] == '"' {
-			return i + 1
-		}
-		i += 2 // a backslash and what it escapes
-	}
-	return i
-}
-
-// placeholder reads a flat object. A key that occurs twice makes num -1.
-func placeholder(obj []byte) (num int, ok bool) {
-	num = -1
+func (f *finder) object() {
+	from, inside := f.c.At, len(f.list)
+	var mark, num []byte
 	marks, nums := 0, 0
-	b := obj[1 : len(obj)-1]
-	for i := 0; i < len(b); {
-		switch b[i] {
-		case ' ', '\t', '\r', '\n', ',':
-			i++
-			continue
-		}
-		if b[i] != '"' {
-			return 0, false
-		}
-		end := skipString(b, i)
-		key := packet.Unquote(b[i:end])
-		for i = end; i < len(b) && b[i] != ':'; i++ {
-		}
-		i++
-		from := i
-		for i < len(b) && b[i] != ',' {
-			if b[i] == '"' {
-				i = skipString(b, i)
-				continue
-			}
-			i++
-		}
-		value := bytes.Trim(b[from:i], " \t\r\n")
-		switch string(key) {
-		case "_placeholder":
-			if string(value) != "true" {
-				return 0, false
-			}
+	f.c.Object(func(key []byte) {
+		f.c.Space()
+		at := f.c.At
+		f.value()
+		switch string(packet.Unquote(key)) {
+		case placeholderKey:
+			mark = f.c.Data[at:f.c.At]
 			marks++
 		case "num":
+			num = f.c.Data[at:f.c.At]
 			nums++
-			if n, err := strconv.ParseUint(string(value), 10, 16); err == nil && (len(value) == 1 || value[0] != '0') {
-				num = int(n)
-			}
 		}
+	})
+	switch {
+	case marks == 0:
+		return
+	case marks > 1:
+		f.bad = true
+		return
 	}
-	if marks == 0 {
-		return 0, false
+	switch string(mark) {
+	case "true":
+	case "false", "null":
+		return // an object like any other
+	default:
+		f.bad = true // older clients take anything but 0 and "" for true
+		return
 	}
-	if marks != 1 || nums != 1 {
-		num = -1
+	n, err := strconv.ParseUint(string(num), 10, 16)
+	if nums != 1 || err != nil || len(num) > 1 && num[0] == '0' {
+		f.bad = true
+		return
 	}
-	return num, true
+	f.list = append(f.list[:inside], place{from, f.c.At, int(n)})
 }
 
-// checkPlaceholders demands that each of count attachments is used exactly once.
+// checkPlaceholders demands that each of count attachments is used exactly once,
+// and that nothing else can be taken for a placeholder.
 func checkPlaceholders(data []byte, count int) error {
-	var seen [64]bool
-	if count > len(seen) {
-		return packet.Malformed("too many attachments: %d", count)
-	}
-	used := 0
-	bad := false
-	EachPlaceholder(data, func(_, _, num int) bool {
-		if num < 0 || num >= count || seen[num] {
-			bad = true
-			return false
-		}
-		seen[num] = true
-		used++
-		return true
-	})
-	if bad || used != count {
+	list, ok := placeholders(data)
+	if !ok || len(list) != count {
 		return packet.Malformed("illegal attachments")
 	}
+	seen := make([]bool, count)
+	for _, p := range list {
+		if p.num >= count || seen[p.num] {
+			return packet.Malformed("illegal attachments")
+		}
+		seen[p.num] = true
+	}
 	return nil
+}
+
+// Placed reports whether data, the text of an outgoing packet whose count
+// attachments were placed by this package, has no other placeholders to any
+// client: not one that came in a text from elsewhere.
+func Placed(data []byte, count int) bool {
+	if count == 0 {
+		return true
+	}
+	if bytes.Count(data, []byte(placeholderKey)) == count && !bytes.Contains(data, []byte(`\u`)) {
+		return true // our own alone
+	}
+	list, ok := placeholders(data)
+	if !ok || len(list) != count {
+		return false
+	}
+	for i, p := range list {
+		if p.num != i { // they are numbered as they are written
+			return false
+		}
+	}
+	return true
 }
 
 // AppendRenumbered appends JSON to dst with its placeholders numbered anew from
 // next on, and appends the attachments they meant to parts.
 func AppendRenumbered(dst, data []byte, attachments [][]byte, parts [][]byte) ([]byte, [][]byte) {
 	at := 0
-	EachPlaceholder(data, func(from, to, num int) bool {
-		if num < 0 || num >= len(attachments) {
-			return true
+	list, _ := placeholders(data)
+	for _, p := range list {
+		if p.num >= len(attachments) {
+			continue
 		}
-		dst = append(dst, data[at:from]...)
+		dst = append(dst, data[at:p.from]...)
 		dst = AppendPlaceholder(dst, len(parts))
-		parts = append(parts, attachments[num])
-		at = to
-		return true
-	})
+		parts = append(parts, attachments[p.num])
+		at = p.to
+	}
 	return append(dst, data[at:]...), parts
 }
 
 // Inline replaces placeholders by base64 strings, the form in which
 // encoding/json reads a []byte.
 func Inline(data []byte, attachments [][]byte) []byte {
-	var dst []byte
-	at := 0
-	EachPlaceholder(data, func(from, to, num int) bool {
-		if num < 0 || num >= len(attachments) {
-			return true
-		}
-		dst = append(append(dst, data[at:from]...), '"')
-		dst = base64.StdEncoding.AppendEncode(dst, attachments[num])
-		dst = append(dst, '"')
-		at = to
-		return true
-	})
-	if at == 0 {
+	if len(attachments) == 0 {
 		return data
+	}
+	list, _ := placeholders(data)
+	if len(list) == 0 {
+		return data
+	}
+	size := len(data)
+	for _, p := range list {
+		if p.num < len(attachments) {
+			size += 2 + base64.StdEncoding.EncodedLen(len(attachments[p.num]))
+		}
+	}
+	dst := make([]byte, 0, size)
+	at := 0
+	for _, p := range list {
+		if p.num >= len(attachments) {
+			continue
+		}
+		dst = append(append(dst, data[at:p.from]...), '"')
+		dst = base64.StdEncoding.AppendEncode(dst, attachments[p.num])
+		dst = append(dst, '"')
+		at = p.to
 	}
 	return append(dst, data[at:]...)
 }
@@ -175,8 +197,9 @@ func Attachment(data []byte, attachments [][]byte) ([]byte, bool) {
 	if len(attachments) == 0 || len(data) == 0 || data[0] != '{' {
 		return nil, false
 	}
-	if num, ok := placeholder(data); ok && num >= 0 && num < len(attachments) {
-		return attachments[num], true
+	list, _ := placeholders(data)
+	if len(list) == 1 && list[0].from == 0 && list[0].num < len(attachments) {
+		return attachments[list[0].num], true
 	}
 	return nil, false
 }

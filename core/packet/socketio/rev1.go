@@ -114,7 +114,7 @@ func cutName(data []byte) (name, rest []byte) {
 	}
 	end := len(data)
 	if data[1] == '"' {
-		end = skipString(data, 1)
+		end = packet.SkipString(data, 1)
 	}
 	return data[1:end], restOfArray(data)
 }
@@ -125,7 +125,7 @@ func restOfArray(data []byte) []byte {
 	if len(data) < 2 || data[1] != '"' {
 		return nil
 	}
-	end := skipString(data, 1)
+	end := packet.SkipString(data, 1)
 	if end >= len(data) || data[end] != ',' {
 		return nil
 	}
@@ -241,33 +241,45 @@ func (d *Rev1Decoder) argument(p *packet.Packet, arg []byte) error {
 var messageName = []byte("message")
 
 // quote returns text as JSON.
-func quote(text []byte) []byte { return packet.AppendScript(nil, text, false) }
+func quote(text []byte) []byte {
+	return packet.AppendString(make([]byte, 0, len(text)+2), text)
+}
 
 // event reads {"name":..., "args":[...]}, in any order.
 func (d *Rev1Decoder) event(p *packet.Packet, body []byte) error {
 	if !packet.Valid(body, d.limits.Depth) {
 		return packet.Malformed("the data of an event is not JSON")
 	}
-	var e struct {
-		Name json.RawMessage `json:"name"`
-		Args json.RawMessage `json:"args"`
+	// Keys in the spelling of the protocol alone, and the last of two, as in clients.
+	var name, args []byte
+	c := packet.Cursor{Data: body}
+	if c.Kind() == '{' {
+		c.Object(func(key []byte) {
+			value := c.Skip()
+			switch string(packet.Unquote(key)) {
+			case "name":
+				name = value
+			case "args":
+				args = value
+			}
+		})
 	}
-	if err := json.Unmarshal(body, &e); err != nil || len(e.Name) < 2 || e.Name[0] != '"' {
+	if len(name) < 2 || name[0] != '"' {
 		return packet.Malformed("an event without a name")
 	}
-	p.Name = packet.Unquote(e.Name)
+	p.Name = packet.Unquote(name)
 	if d.limits.EventName > 0 && len(p.Name) > d.limits.EventName {
 		return packet.Malformed("event name of %d bytes", len(p.Name))
 	}
 	if reserved(p.Name) {
 		return packet.Malformed("reserved event name %q", p.Name)
 	}
-	if e.Args == nil || string(e.Args) == "null" {
+	if args == nil || string(args) == "null" {
 		return nil
 	}
-	p.Data = e.Args
+	p.Data = args
 	var err error
-	p.Args, err = packet.Split(e.Args, p.Args[:0], d.limits.Depth)
+	p.Args, err = packet.Split(args, p.Args[:0], d.limits.Depth)
 	return err
 }
 

@@ -288,6 +288,8 @@ func (d *Rev5Decoder) array(p *packet.Packet) (err error) {
 		return packet.Malformed("reserved event name %q", p.Name)
 	}
 	// Moved down, not cut off: the slice keeps its capacity for the next packet.
-	p.Args = p.Args[:copy(p.Args, p.Args[1:])]
+	last := copy(p.Args, p.Args[1:])
+	p.Args[last] = nil
+	p.Args = p.Args[:last]
 	return nil
 }

@@ -115,9 +115,9 @@ func TestEncode(t *testing.T) {
 
 func TestPlaceholders(t *testing.T) {
 	parts := [][]byte{{0}, {1}, {2}}
-	in := `[{"_placeholder":true,"num":2},"{\"_placeholder\":true,\"num\":0}",{"x":{"num":1,"_placeholder":true}},{"_placeholder":"true","num":0}]`
+	in := `[{"_placeholder":true,"num":2},"{\"_placeholder\":true,\"num\":0}",{"x":{"num":1,"_placeholder":true}},{"_placeholder":false,"num":0}]`
 	out, used := AppendRenumbered(nil, []byte(in), parts, [][]byte{{9}})
-	if want := `[{"_placeholder":true,"num":1},"{\"_placeholder\":true,\"num\":0}",{"x":{"_placeholder":true,"num":2}},{"_placeholder":"true","num":0}]`; string(out) != want {
+	if want := `[{"_placeholder":true,"num":1},"{\"_placeholder\":true,\"num\":0}",{"x":{"_placeholder":true,"num":2}},{"_placeholder":false,"num":0}]`; string(out) != want {
 		t.Errorf("%s", out)
 	}
 	if fmt.Sprint(used) != "[[9] [2] [1]]" {
