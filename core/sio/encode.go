@@ -1,12 +1,12 @@
 package sio
 
 import (
-	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -18,10 +18,16 @@ import (
 // must end in an error, not in a stack overflow that nothing can recover.
 const maxEncodeDepth = 1000
 
-// encoder appends values as JSON and collects binary parts.
+// encoder appends values as JSON and collects binary parts. What leaves is what
+// encoding/json would write, but for the []byte, which become attachments; a
+// differential fuzz test holds it to that. Two things are checked, wherever a text
+// comes from: it is UTF-8, or browsers would close their websocket over it, and
+// beside binary it holds no placeholder but ours, or clients would fetch an
+// attachment that they do not have.
 type encoder struct {
 	buf   []byte
 	parts [][]byte
+	keys  []string // of the maps that are being written, innermost last
 	json  JSON
 }
 
@@ -29,21 +35,29 @@ var encoders = sync.Pool{New: func() any { return &encoder{buf: make([]byte, 0, 
 
 func newEncoder(j JSON) *encoder {
 	e := encoders.Get().(*encoder)
-	e.buf, e.parts, e.json = e.buf[:0], nil, j
+	e.buf, e.json = e.buf[:0], j
 	return e
 }
 
 func (e *encoder) free() {
+	e.parts, e.json = nil, nil
+	if cap(e.keys) > 0 {
+		e.keys = nil // it is rare, and must not hold anybody's strings
+	}
 	if cap(e.buf) <= 64<<10 {
 		encoders.Put(e)
 	}
 }
 
+// errPlaceholder is what an application, or the client whose arguments it passes
+// on, is told about a placeholder that is not ours.
+var errPlaceholder = &Error{Code: CodeBadArgument, Message: `an object with the key "_placeholder" cannot travel beside binary`}
+
 // array appends the array of an event (with its name) or of an ack (without).
 func (e *encoder) array(name string, named bool, args []any) error {
 	e.buf = append(e.buf, '[')
 	if named {
-		e.buf = appendString(e.buf, name)
+		e.buf = packet.AppendString(e.buf, name)
 	}
 	for i, arg := range args {
 		if err := e.argument(arg); err != nil {
@@ -51,6 +65,9 @@ func (e *encoder) array(name string, named bool, args []any) error {
 		}
 	}
 	e.buf = append(e.buf, ']')
+	if len(e.parts) > 0 && !socketio.Placed(e.buf, len(e.parts)) {
+		return fmt.Errorf("sio: arguments of %q: %w", name, errPlaceholder)
+	}
 	return nil
 }
 
@@ -65,7 +82,7 @@ func (e *encoder) argument(arg any) error {
 	switch a := arg.(type) {
 	case string: // the commonest, before the look at interfaces
 		e.comma()
-		e.buf = appendString(e.buf, a)
+		e.buf = packet.AppendString(e.buf, a)
 	case Args:
 		for _, raw := range a.raw {
 			e.comma()
@@ -89,15 +106,22 @@ func (e *encoder) argument(arg any) error {
 	return nil
 }
 
+func (e *encoder) null() error {
+	e.buf = append(e.buf, "null"...)
+	return nil
+}
+
+// value appends a value. The usual types are written by hand, those that cannot
+// hold binary by the codec, and the rest by reflection.
 func (e *encoder) value(v any, depth int) error {
 	if depth > maxEncodeDepth {
-		return fmt.Errorf("nested deeper than %d", maxEncodeDepth)
+		return errDeep
 	}
 	switch v := v.(type) {
 	case nil:
-		e.buf = append(e.buf, "null"...)
+		return e.null()
 	case string:
-		e.buf = appendString(e.buf, v)
+		e.buf = packet.AppendString(e.buf, v)
 	case bool:
 		e.buf = strconv.AppendBool(e.buf, v)
 	case int:
@@ -109,16 +133,16 @@ func (e *encoder) value(v any, depth int) error {
 	case []byte:
 		e.binary(v)
 	case json.RawMessage:
-		if !packet.Valid(v, maxEncodeDepth) {
-			return fmt.Errorf("json.RawMessage is not valid JSON")
-		}
-		e.buf = append(e.buf, v...)
+		return e.raw(v)
 	case Args:
 		e.buf = append(e.buf, '[')
 		err := e.argument(v)
 		e.buf = append(e.buf, ']')
 		return err
 	case []any:
+		if v == nil {
+			return e.null()
+		}
 		e.buf = append(e.buf, '[')
 		for _, el := range v {
 			e.comma()
@@ -128,22 +152,55 @@ func (e *encoder) value(v any, depth int) error {
 		}
 		e.buf = append(e.buf, ']')
 	case map[string]any:
-		e.buf = append(e.buf, '{')
-		for k, el := range v {
-			e.comma()
-			e.key(k)
-			if err := e.value(el, depth+1); err != nil {
-				return err
-			}
-		}
-		e.buf = append(e.buf, '}')
+		return e.object(v, depth)
 	default:
 		rv := reflect.ValueOf(v)
 		if holdsBytes(rv.Type()) {
-			return e.reflect(rv, depth)
+			return e.reflect(rv, false, depth)
 		}
 		return e.marshal(v)
 	}
+	return nil
+}
+
+var errDeep = fmt.Errorf("nested deeper than %d, or a value that contains itself", maxEncodeDepth)
+
+// object appends the commonest kind of map, with its keys in order.
+func (e *encoder) object(m map[string]any, depth int) error {
+	if m == nil {
+		return e.null()
+	}
+	from := len(e.keys)
+	for k := range m {
+		e.keys = append(e.keys, k)
+	}
+	to := len(e.keys)
+	slices.Sort(e.keys[from:])
+	e.buf = append(e.buf, '{')
+	for i := from; i < to; i++ {
+		e.comma()
+		e.key(e.keys[i])
+		if err := e.value(m[e.keys[i]], depth+1); err != nil {
+			return err
+		}
+	}
+	e.keys = e.keys[:from]
+	e.buf = append(e.buf, '}')
+	return nil
+}
+
+// raw appends JSON of the application's, which may be anybody's text.
+func (e *encoder) raw(v json.RawMessage) error {
+	if v == nil {
+		return e.null()
+	}
+	if !packet.Valid(v, maxEncodeDepth) {
+		return errors.New("json.RawMessage is not valid JSON")
+	}
+	if !utf8.Valid(v) {
+		return errors.New("json.RawMessage is not UTF-8")
+	}
+	e.buf = append(e.buf, v...)
 	return nil
 }
 
@@ -154,7 +211,7 @@ func (e *encoder) marshal(v any) error {
 }
 
 func (e *encoder) key(k string) {
-	e.buf = append(appendString(e.buf, k), ':')
+	e.buf = append(packet.AppendString(e.buf, k), ':')
 }
 
 // binary adds an attachment. The bytes are copied: they leave later, and to
@@ -168,196 +225,23 @@ func (e *encoder) binary(b []byte) {
 	e.parts = append(e.parts, append(make([]byte, 0, len(b)), b...))
 }
 
-// reflect encodes a value whose type may hold a []byte somewhere, by the rules
-// of encoding/json, but with attachments instead of base64.
-func (e *encoder) reflect(v reflect.Value, depth int) error {
-	if depth > maxEncodeDepth {
-		return fmt.Errorf("nested deeper than %d", maxEncodeDepth)
-	}
-	t := v.Type()
-	if t.Implements(marshalerType) || t.Implements(textMarshalerType) {
-		return e.marshal(v.Interface())
-	}
-	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		if v.IsNil() {
-			e.buf = append(e.buf, "null"...)
-			return nil
-		}
-		if v.Kind() == reflect.Interface {
-			return e.value(v.Elem().Interface(), depth+1)
-		}
-		return e.reflect(v.Elem(), depth+1)
-	case reflect.Slice, reflect.Array:
-		if v.Kind() == reflect.Slice {
-			if v.IsNil() {
-				e.buf = append(e.buf, "null"...)
-				return nil
-			}
-			if t.Elem().Kind() == reflect.Uint8 {
-				e.binary(v.Bytes())
-				return nil
-			}
-		}
-		e.buf = append(e.buf, '[')
-		for i := range v.Len() {
-			e.comma()
-			if err := e.reflect(v.Index(i), depth+1); err != nil {
-				return err
-			}
-		}
-		e.buf = append(e.buf, ']')
-		return nil
-	case reflect.Map:
-		if t.Key().Kind() != reflect.String || v.IsNil() {
-			return e.marshal(v.Interface())
-		}
-		e.buf = append(e.buf, '{')
-		for it := v.MapRange(); it.Next(); {
-			e.comma()
-			e.key(it.Key().String())
-			if err := e.reflect(it.Value(), depth+1); err != nil {
-				return err
-			}
-		}
-		e.buf = append(e.buf, '}')
-		return nil
-	case reflect.Struct:
-		e.buf = append(e.buf, '{')
-		err := e.fields(v, depth)
-		e.buf = append(e.buf, '}')
-		return err
-	default:
-		return e.marshal(v.Interface())
-	}
+// checkedJSON is the codec of the application, whose texts are looked at before
+// they may leave.
+type checkedJSON struct {
+	JSON
+	std bool // encoding/json: valid by itself, but for the UTF-8 of raw parts
 }
 
-func (e *encoder) fields(v reflect.Value, depth int) error {
-	t := v.Type()
-	for i := range t.NumField() {
-		f := t.Field(i)
-		tag := f.Tag.Get("json")
-		name, opts, _ := strings.Cut(tag, ",")
-		fv := v.Field(i)
-		if f.Anonymous && name == "" {
-			inner := fv
-			if inner.Kind() == reflect.Pointer {
-				if inner.IsNil() {
-					continue
-				}
-				inner = inner.Elem()
-			}
-			if inner.Kind() == reflect.Struct {
-				if err := e.fields(inner, depth+1); err != nil {
-					return err
-				}
-				continue
-			}
-		}
-		if !f.IsExported() || tag == "-" {
-			continue
-		}
-		if strings.Contains(opts, "omitempty") && empty(fv) || strings.Contains(opts, "omitzero") && fv.IsZero() {
-			continue
-		}
-		if name == "" {
-			name = f.Name
-		}
-		e.comma()
-		e.key(name)
-		if err := e.reflect(fv, depth+1); err != nil {
-			return err
-		}
+// Marshal returns an error for text that is not JSON or not UTF-8.
+func (j checkedJSON) Marshal(v any) ([]byte, error) {
+	b, err := j.JSON.Marshal(v)
+	switch {
+	case err != nil:
+		return nil, err
+	case !utf8.Valid(b):
+		return nil, fmt.Errorf("the JSON of a %T is not UTF-8", v)
+	case !j.std && !packet.Valid(b, 0):
+		return nil, fmt.Errorf("the JSON of a %T is not valid", v)
 	}
-	return nil
-}
-
-func empty(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
-		return v.Len() == 0
-	case reflect.Struct:
-		return false
-	}
-	return v.IsZero()
-}
-
-var (
-	marshalerType     = reflect.TypeFor[json.Marshaler]()
-	textMarshalerType = reflect.TypeFor[encoding.TextMarshaler]()
-	byteHolders       sync.Map // reflect.Type -> bool
-)
-
-// holdsBytes reports whether a value of type t may hold a []byte that is to
-// travel as an attachment. The answer is kept for each type.
-func holdsBytes(t reflect.Type) bool {
-	if v, ok := byteHolders.Load(t); ok {
-		return v.(bool)
-	}
-	has := findBytes(t, map[reflect.Type]bool{})
-	byteHolders.Store(t, has)
-	return has
-}
-
-func findBytes(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if seen[t] {
-		return false
-	}
-	seen[t] = true
-	if t.Implements(marshalerType) || t.Implements(textMarshalerType) {
-		return false
-	}
-	switch t.Kind() {
-	case reflect.Interface:
-		return true
-	case reflect.Slice:
-		return t.Elem().Kind() == reflect.Uint8 || findBytes(t.Elem(), seen)
-	case reflect.Pointer, reflect.Array:
-		return findBytes(t.Elem(), seen)
-	case reflect.Map:
-		return t.Key().Kind() == reflect.String && findBytes(t.Elem(), seen)
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if findBytes(t.Field(i).Type, seen) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendString appends a JSON string. Like JSON.stringify it escapes what must
-// be escaped and nothing else; bytes that are not UTF-8 become U+FFFD.
-func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\ufffd")
-	}
-	// One copy, then only what needs escaping is rewritten.
-	at := len(dst)
-	dst = append(dst, s...)
-	n := packet.PlainLen(dst[at:])
-	if n == len(s) {
-		return append(dst, '"')
-	}
-	dst = dst[:at+n]
-	for i := n; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c >= 0x20:
-			dst = append(dst, c)
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-		case c == '\r':
-			dst = append(dst, '\\', 'r')
-		case c == '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return append(dst, '"')
+	return b, nil
 }

@@ -279,7 +279,9 @@ func (o *Options) withDefaults() Options {
 		c.ErrorAck = func(e *Error) any { return errorAck{e} }
 	}
 	if c.JSON == nil {
-		c.JSON = stdJSON{}
+		c.JSON = checkedJSON{stdJSON{}, true}
+	} else {
+		c.JSON = checkedJSON{c.JSON, false}
 	}
 	if c.Path == "" {
 		c.Path = "/socket.io"
