@@ -90,9 +90,11 @@ func decodeBase64(text []byte) ([]byte, error) {
 		}
 		plain = append(plain, c)
 	}
-	plain = bytes.TrimRight(plain, "=")
+	for range 2 { // what there is of padding
+		plain = bytes.TrimSuffix(plain, []byte{'='})
+	}
 	n, err := base64.RawStdEncoding.Decode(data, plain)
-	if err != nil {
+	if err != nil || n == 0 {
 		return nil, packet.Malformed("invalid base64")
 	}
 	return data[:n], nil

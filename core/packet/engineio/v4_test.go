@@ -45,6 +45,9 @@ func TestPayload(t *testing.T) {
 		{in: "bAQ ID", bad: true},
 		{in: "bAQ!D", bad: true},
 		{in: "bAQ==ID", bad: true},
+		{in: "bAQIDBA====", bad: true},
+		{in: "b=", bad: true},
+		{in: "b", want: []string{"4 true "}},
 		{in: "4\xff", bad: true},
 	} {
 		got, err := units(row.in, 64)
