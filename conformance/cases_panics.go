@@ -175,6 +175,13 @@ func init() {
 		}, run: func(c *Context) {
 			c.Want("polling", c.Must("GET", q4, "").Status, 200)
 		}},
+		{place: "RepairTextOf", rule: "RepairText counts", opts: func(o *sio.Options) {
+			o.RepairTextOf = func(host.Exchange) sio.RepairText { panic("RepairTextOf") }
+		}, run: func(c *Context) {
+			c.needs(EIO3)
+			c.Want("polling", c.Must("GET", "EIO=3&transport=polling", "").Status, 200)
+			c.Want("websocket", c.ws3() != nil, true)
+		}},
 		{place: "OnError", rule: "the event is answered", opts: func(o *sio.Options) {
 			o.OnError = func(sio.Incident) { panic("OnError") }
 		}, talk: []says{{`421["boom"]`, "431" + internalAck}, {`42["no such event"]`, ""}}},

@@ -30,6 +30,8 @@ type Request struct {
 	Base64    bool          // the client cannot receive binary payloads
 	Script    packet.Script // how the answer of jsonp or htmlfile looks
 	End       bool          // the request ends the session, whatever its transport
+	Binary    bool          // of a handshake: every payload to this client is to be binary
+	Own       any           // of a handshake: what the dialect wants to find in Payloads
 }
 
 // Heartbeat says which side sends the heartbeats.
@@ -138,6 +140,17 @@ type Dialect interface {
 	Encode(p *packet.Packet, reuse bool) *packet.Message
 	// NewDecoder returns the packet decoder of one connection.
 	NewDecoder() packet.Decoder
+}
+
+// Guesser is a Dialect with clients that do not say which generation they are of.
+type Guesser interface {
+	Dialect
+	// Resumes returns the session id of a request that names a session and no
+	// generation, else "". Such a request is of its session's dialect.
+	Resumes(x host.Exchange) string
+	// Guess reports whether a request that no dialect recognises, and whose
+	// session nobody knows, is nevertheless of this generation.
+	Guess(x host.Exchange) bool
 }
 
 // Greeter is a Dialect whose handshake is an exchange of its own: the session

@@ -21,3 +21,11 @@ func (s *Server) namedAddress(x host.Exchange) (name string, err error) {
 	defer s.caught(inAddress, "", nil, nil, &err)
 	return s.opts.Address(x), nil
 }
+
+// repairText is what Options.RepairTextOf says about a client; RepairText when it
+// panics.
+func (s *Server) repairText(x host.Exchange) (r RepairText) {
+	r = s.opts.RepairText
+	defer s.caught(inRepairTextOf, "", nil, nil, nil)
+	return s.opts.RepairTextOf(x)
+}

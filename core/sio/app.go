@@ -32,6 +32,7 @@ const (
 	inUseExchange  place = "UseExchange" // and the host's own part of a request
 	inAllowOrigin  place = "AllowOrigin"
 	inAddress      place = "Address"
+	inRepairTextOf place = "RepairTextOf"
 	inOnError      place = "OnError"
 	inErrorAck     place = "ErrorAck"
 	inEncode       place = "encode" // Options.JSON.Marshal and MarshalJSON of values

@@ -300,8 +300,8 @@ func (c *client) packet(p *packet.Packet) Reason {
 	switch p.Type {
 	case packet.Connect:
 		if s != nil && s.state.Load() != stateDisconnected {
-			if c.rules().Lenient {
-				return 0
+			if c.rules().Lenient || c.rules().ImplicitConnect {
+				return 0 // some clients join what the server has joined for them
 			}
 			return ForcedServer
 		}

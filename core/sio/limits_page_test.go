@@ -57,6 +57,7 @@ var notLimits = map[string]string{
 	"core/packet/engineio.maxLength": "digits of a length; the payload ends before",
 	"Options.FlashPolicy.Port":       "a port",
 	"Options.RepairText":             "a choice",
+	"Options.PollFraming":            "a choice",
 }
 
 // TestLimitsPage: docs/limits.md has a row for every limit, no other rows, and the

@@ -106,6 +106,19 @@ type Options struct {
 	// RepairText is what is done about the text of clients 1.x on polling;
 	// RepairDetected.
 	RepairText RepairText
+	// RepairTextOf, when not nil, chooses for the client of each handshake in
+	// place of RepairText, by its User-Agent or a parameter of its query. x must
+	// not be kept.
+	RepairTextOf func(x host.Exchange) RepairText
+	// PollFraming is the form of the payloads to clients 1.x and 2.x that poll
+	// and can receive binary; FramingDetected. Clients 1.0 to 1.3 read the binary
+	// form alone.
+	PollFraming PollFraming
+	// AssumeEIO3 has clients that name no version of the protocol served as 1.x
+	// and 2.x, as the Node servers do. Without it they are when they ask for b64,
+	// as the client for Swift up to 15.2 does when it polls; with it also when that
+	// one is told to use websockets alone.
+	AssumeEIO3 bool
 	// CloseTimeout is how long a client of Socket.IO 0.9 that polls may stay away
 	// between two polls; 60 s. PollDuration is how long one of its polls lasts; 20 s.
 	CloseTimeout time.Duration

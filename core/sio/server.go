@@ -64,6 +64,9 @@ var (
 func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
 	s := &Server{opts: o, namespaces: make(map[string]*Namespace), notices: newNotices()}
+	if o.RepairTextOf != nil {
+		o.RepairTextOf = s.repairText
+	}
 	ho := virtsocket.Options{
 		PingInterval:   o.PingInterval,
 		PingTimeout:    o.PingTimeout,

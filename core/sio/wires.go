@@ -19,7 +19,7 @@ import (
 func dialects(o *Options) []dialect.Dialect {
 	return []dialect.Dialect{
 		eio4.New(o.Limits),
-		eio3.New(o.Limits, o.RepairText),
+		eio3.New(o.Limits, o.RepairText).With(eio3.Settings{Assume: o.AssumeEIO3, Framing: o.PollFraming, Choose: o.RepairTextOf}),
 		sio1.New(o.Limits),
 		sio06.New(o.Limits),
 	}
@@ -52,4 +52,14 @@ const (
 	RepairDetected = eio3.RepairDetected // a packet that cannot be much else is read as encoded twice
 	RepairNever    = eio3.RepairNever    // for fleets of 2.x alone
 	RepairAlways   = eio3.RepairAlways   // for fleets of 1.x alone
+)
+
+// PollFraming is the form of the payloads to clients 1.x and 2.x that poll.
+type PollFraming = eio3.Framing
+
+// The choices; the first is the default.
+const (
+	FramingDetected = eio3.FramingDetected // binary for those whose handshake has the parameter t, as that of official clients has
+	FramingText     = eio3.FramingText     // text, which clients 1.0 to 1.3 do not read
+	FramingBinary   = eio3.FramingBinary   // binary for everybody who has not asked for b64
 )

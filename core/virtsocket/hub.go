@@ -145,13 +145,13 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 	if x.Method() == http.MethodOptions && h.opts.Origins.preflight(x) {
 		return
 	}
-	d := recognise(x, h.opts.Dialects)
+	d := h.recognise(x)
 	if d == nil {
 		h.unrecognised(x)
 		return
 	}
 	if !h.opts.Origins.admit(x) {
-		h.refuse(x, d, &dialect.Refusal{Code: dialect.Forbidden, Context: "origin"})
+		h.refuse(x, d, foreign())
 		return
 	}
 	req, ref := d.Parse(x)
@@ -197,52 +197,6 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 	}
 }
 
-func recognise(x host.Exchange, among []dialect.Dialect) dialect.Dialect {
-	for _, d := range among {
-		if d.Recognise(x) {
-			return d
-		}
-	}
-	return nil
-}
-
-// unrecognised answers a request of no enabled dialect: the reference looks at
-// the transport first and at the version last.
-func (h *Hub) unrecognised(x host.Exchange) {
-	if off := recognise(x, h.opts.Off); off != nil {
-		ref := &dialect.Refusal{Code: dialect.UnsupportedVersion, Message: dialect.UnsupportedVersion.Text() +
-			": " + off.Name() + " is not among Options.Dialects"}
-		if !h.opts.Origins.admit(x) {
-			ref = &dialect.Refusal{Code: dialect.Forbidden, Context: "origin"}
-		}
-		h.refuse(x, off, ref)
-		return
-	}
-	d := h.opts.Dialects[0]
-	ref := h.transportKnown(x.Query("transport"))
-	switch {
-	case !h.opts.Origins.admit(x):
-		ref = &dialect.Refusal{Code: dialect.Forbidden, Context: "origin"}
-	case ref == nil:
-		ref = &dialect.Refusal{Code: dialect.UnsupportedVersion}
-	}
-	h.refuse(x, d, ref)
-}
-
-// transportKnown refuses transports that are not enabled. One that exists is
-// named, with what would enable it.
-func (h *Hub) transportKnown(name string) *dialect.Refusal {
-	if h.form(name) != nil || h.duplex(name) != nil {
-		return nil
-	}
-	ref := &dialect.Refusal{Code: dialect.UnknownTransport}
-	switch name {
-	case dialect.Polling, dialect.WebSocket, dialect.JSONP, dialect.HTMLFile, dialect.XHRMultipart, dialect.FlashSocket:
-		ref.Message = ref.Text() + ": " + name + " is not among Options.Transports"
-	}
-	return ref
-}
-
 func (h *Hub) duplex(name string) transport.Duplex {
 	for _, t := range h.opts.Duplex {
 		if t.Name() == name {
@@ -265,31 +219,6 @@ func (h *Hub) form(name string) transport.Form {
 func (h *Hub) visit(req dialect.Request, c transport.Codec) transport.Visit {
 	f := h.form(req.Transport)
 	return transport.Visit{Name: req.Transport, Answer: f.Answer(req.Script), Codec: c}
-}
-
-// check applies the rules that hold before any session is looked up.
-func (h *Hub) check(x host.Exchange, d dialect.Dialect, req dialect.Request) *dialect.Refusal {
-	if _, greets := d.(dialect.Greeter); req.End || greets && req.Transport == "" {
-		return nil
-	}
-	if ref := h.transportKnown(req.Transport); ref != nil {
-		return ref
-	}
-	duplex := h.duplex(req.Transport) != nil
-	upgrade := host.WantsUpgrade(x)
-	switch {
-	case (req.Transport == dialect.JSONP || req.Transport == dialect.HTMLFile) && !h.opts.Origins.embeds(x):
-		return &dialect.Refusal{Code: dialect.Forbidden, Context: "included by a foreign page"}
-	case req.SID == "" && !duplex && upgrade:
-		return &dialect.Refusal{Code: dialect.UnknownTransport, Context: "upgrade request for polling"}
-	case req.SID == "" && x.Method() != http.MethodGet:
-		return &dialect.Refusal{Code: dialect.BadHandshakeMethod}
-	case duplex && !upgrade:
-		return &dialect.Refusal{Code: dialect.BadRequest, Context: "transport handshake error: no upgrade request"}
-	case duplex != upgrade:
-		return &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch"}
-	}
-	return nil
 }
 
 func (h *Hub) refuse(x host.Exchange, d dialect.Dialect, r *dialect.Refusal) {

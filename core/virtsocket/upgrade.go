@@ -96,7 +96,10 @@ func (c *candidate) Frame(f packet.Frame) error {
 		// The client waits for its poll to end before it sends the upgrade packet.
 		c.s.poll.Hold(true)
 		return nil
-	case c.probed && u.Kind == packet.Upgrade:
+	case u.Kind == packet.Upgrade:
+		if !c.probed { // some clients do without; their poll may still wait
+			c.s.poll.Hold(true)
+		}
 		return c.complete()
 	}
 	return &transport.Error{Code: transport.ProtocolError, Text: "not an upgrade"}

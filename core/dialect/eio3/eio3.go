@@ -4,6 +4,9 @@
 package eio3
 
 import (
+	"slices"
+	"sync/atomic"
+
 	"github.com/siokit/siokit/core/dialect"
 	shared "github.com/siokit/siokit/core/dialect/engineio"
 	"github.com/siokit/siokit/core/host"
@@ -35,12 +38,13 @@ const (
 type Dialect struct {
 	limits packet.Limits
 	repair Repair
+	more   Settings
 }
 
-var _ dialect.Dialect = Dialect{}
+var _ dialect.Guesser = Dialect{}
 
 // New returns the dialect with the limits that its decoders keep.
-func New(limits packet.Limits, repair Repair) Dialect { return Dialect{limits, repair} }
+func New(limits packet.Limits, repair Repair) Dialect { return Dialect{limits: limits, repair: repair} }
 
 // Name implements dialect.Dialect.
 func (Dialect) Name() string { return "eio3" }
@@ -56,9 +60,6 @@ func (Dialect) Recognise(x host.Exchange) bool {
 	v := x.Query("EIO")
 	return v == "3" || v == "2"
 }
-
-// Parse implements dialect.Dialect.
-func (Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) { return shared.Parse(x) }
 
 // Refuse implements dialect.Dialect: a JSON object with code and message.
 func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error { return shared.Refuse(x, r) }
@@ -85,7 +86,12 @@ func (Dialect) Decode(f packet.Frame) (packet.Unit, error) { return engineio.Dec
 
 // Payloads implements dialect.Dialect.
 func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
-	return &payloads{limit: d.limits.PayloadPackets, repair: d.repair, base64: req.Base64, jsonp: req.Transport == dialect.JSONP}
+	p := &payloads{limit: d.limits.PayloadPackets, repair: d.repair, base64: req.Base64, binary: req.Binary, jsonp: req.Transport == dialect.JSONP}
+	if chosen, ok := req.Own.(Repair); ok {
+		p.repair = chosen
+	}
+	p.twice.Store(p.repair == RepairAlways)
+	return p
 }
 
 // payloads is the framing of one session. Its requests with a body come one at a time.
@@ -93,6 +99,8 @@ type payloads struct {
 	limit         int
 	repair        Repair
 	base64, jsonp bool
+	binary        bool        // every payload has the binary form
+	twice         atomic.Bool // the client decodes text twice, where a payload has the text form
 }
 
 // Unwrap implements dialect.Payloads.
@@ -118,8 +126,13 @@ func (p *payloads) Repair(text []byte) []byte {
 		return text
 	}
 	once, plain := engineio.Twice(text)
-	if plain && p.repair == RepairDetected {
+	switch {
+	case p.repair != RepairDetected:
+	case plain:
 		p.repair = RepairNever
+		p.twice.Store(false)
+	case len(once) != len(text):
+		p.twice.Store(true)
 	}
 	return once
 }
@@ -133,18 +146,20 @@ func (p *payloads) Outgoing(m *packet.Message) *packet.Message {
 }
 
 // AppendPayload implements dialect.Payloads. A batch with binary parts has the
-// binary form.
+// binary form, in which every client reads text as it is.
 func (p *payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
-	for _, m := range ms {
-		if m.Binary() || len(m.Attachments()) > 0 && !m.Texts() {
-			for _, m := range ms {
-				dst = engineio.AppendBinaryPayloadV3(dst, m)
-			}
-			return dst, engineio.BinaryV3
+	form := engineio.AppendPayloadV3
+	switch {
+	case p.binary || slices.ContainsFunc(ms, func(m *packet.Message) bool { return m.Binary() || len(m.Attachments()) > 0 && !m.Texts() }):
+		for _, m := range ms {
+			dst = engineio.AppendBinaryPayloadV3(dst, m)
 		}
+		return dst, engineio.BinaryV3
+	case p.twice.Load():
+		form = engineio.AppendTwicePayloadV3
 	}
 	for _, m := range ms {
-		dst = engineio.AppendPayloadV3(dst, m)
+		dst = form(dst, m)
 	}
 	return dst, "text/plain; charset=UTF-8"
 }

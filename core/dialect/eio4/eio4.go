@@ -18,7 +18,7 @@ type Dialect struct {
 	script *jsonp
 }
 
-var _ dialect.Dialect = Dialect{}
+var _ dialect.Guesser = Dialect{}
 
 // New returns the dialect with the limits that its decoders keep.
 func New(limits packet.Limits) Dialect {
@@ -37,8 +37,20 @@ func (Dialect) Rules() *dialect.Rules { return &rules }
 // Recognise implements dialect.Dialect: the version is in the query.
 func (Dialect) Recognise(x host.Exchange) bool { return x.Query("EIO") == "4" }
 
-// Parse implements dialect.Dialect.
-func (Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) { return shared.Parse(x) }
+// Resumes implements dialect.Guesser.
+func (Dialect) Resumes(x host.Exchange) string { return shared.Resumes(x) }
+
+// Guess implements dialect.Guesser: clients of this generation say so.
+func (Dialect) Guess(host.Exchange) bool { return false }
+
+// Parse implements dialect.Dialect. Below the paths of 0.9 there are old clients of
+// Engine.IO 3 and none of this generation.
+func (Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
+	if p := x.Path(); p != "" && p[0] >= '0' && p[0] <= '9' {
+		return dialect.Request{}, &dialect.Refusal{Code: dialect.BadRequest, Context: "the path is one of revision 1"}
+	}
+	return shared.Parse(x)
+}
 
 // Refuse implements dialect.Dialect: a JSON object with code and message.
 func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error { return shared.Refuse(x, r) }

@@ -14,11 +14,9 @@ import (
 // control are the parameters that decide about a request; doubled ones are refused.
 var control = [...]string{"EIO", "transport", "sid", "j"}
 
-// Parse reads a request from its query. With a parameter "j" a poll is one of jsonp.
+// Parse reads a request from its query, whatever its path. With a parameter "j" a poll is one of jsonp. An empty
+// sid is none.
 func Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
-	if p := x.Path(); p != "" && p[0] >= '0' && p[0] <= '9' {
-		return dialect.Request{}, &dialect.Refusal{Code: dialect.BadRequest, Context: "the path is one of revision 1"}
-	}
 	raw := x.RawQuery()
 	for _, key := range control {
 		if host.QueryCount(raw, key) > 1 {
@@ -41,10 +39,15 @@ func Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 	default:
 		return req, &dialect.Refusal{Code: dialect.UnknownTransport}
 	}
-	if req.SID == "" && host.QueryCount(raw, "sid") > 0 {
-		return req, &dialect.Refusal{Code: dialect.UnknownSID, Context: "empty sid"}
-	}
 	return req, nil
+}
+
+// Resumes implements dialect.Guesser.
+func Resumes(x host.Exchange) string {
+	if x.Query("EIO") != "" {
+		return ""
+	}
+	return x.Query("sid")
 }
 
 // Refuse answers with a JSON object of code and message.

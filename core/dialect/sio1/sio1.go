@@ -88,8 +88,10 @@ func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 			return req, &dialect.Refusal{Code: dialect.UnknownSID}
 		}
 		return req, nil
-	case sid == "":
+	case sid == "" && host.WantsUpgrade(x):
 		return req, &dialect.Refusal{Code: dialect.UnknownSID, Context: "no session in the path"}
+	case sid == "": // some clients name a transport before they have a session
+		return d.parseHandshake(x)
 	}
 	req.SID = sid
 	i := slices.IndexFunc(names[:], func(n struct{ wire, name string }) bool { return n.wire == wire })
