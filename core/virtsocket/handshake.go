@@ -104,7 +104,7 @@ func (h *Hub) closedEarly(x host.Exchange, s *Socket) {
 func (h *Hub) greet(x host.Exchange, g dialect.Greeter, s *Socket) {
 	s.mu.Lock()
 	if s.state == stateOpen {
-		h.wheel.Set(&s.hb, s, h.opts.CloseTimeout)
+		s.set(h.opts.CloseTimeout)
 	}
 	s.mu.Unlock()
 	h.enlist(s)
@@ -123,7 +123,7 @@ func (h *Hub) openDuplex(x host.Exchange, t transport.Duplex, s *Socket) {
 	// A host may find that the client has left and never run start.
 	s.mu.Lock()
 	if s.state == stateOpen {
-		h.wheel.Set(&s.hb, s, h.opts.UpgradeTimeout)
+		s.set(h.opts.UpgradeTimeout)
 	}
 	s.mu.Unlock()
 	var l transport.Link = s

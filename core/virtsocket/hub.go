@@ -310,9 +310,11 @@ func (h *Hub) Each(f func(*Socket)) {
 func (h *Hub) Shutdown() <-chan struct{} {
 	h.closed.Store(true)
 	h.Each(func(s *Socket) {
-		if s.isClosed() { // it lingers for a poll that may never come
-			h.wheel.Set(&s.hb, s, shutdownLinger)
+		s.mu.Lock()
+		if s.state != stateOpen && s.due != 0 { // it lingers for a poll that may never come
+			s.set(shutdownLinger)
 		}
+		s.mu.Unlock()
 		s.Close(ServerShutdown)
 	})
 	if h.live.Load() == 0 {

@@ -63,8 +63,11 @@ type Socket struct {
 	reason    Reason // of the first Close
 	gone      bool   // the last transport has ended: nothing is to be found in the hub
 	pongDue   bool
-	restarted bool // the pong timeout was restarted by other traffic
-	stalled   bool
+	restarted bool          // the pong timeout was restarted by other traffic
+	stalled   bool          // see Stall
+	excused   bool          // stalled at some moment since the last expiry
+	unpinged  bool          // the first ping is still to come
+	due       time.Duration // of hb
 
 	busy    atomic.Int32 // index in the watch + 1; 0: not watched
 	since   int64        // the watch's tick at which it was entered
@@ -118,7 +121,7 @@ func (s *Socket) open(first *packet.Message) {
 		s.old.opened = true
 		s.mu.Unlock()
 	}
-	s.arm()
+	s.armFirst()
 	if first != nil {
 		_ = s.Send(first)
 	}
@@ -143,6 +146,9 @@ func (s *Socket) Handle(h Handler) {
 // serve answers a request that names this session.
 func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 	h := s.hub
+	if s.late() { // the wheel has not come to it yet
+		s.Expired(&s.hb)
+	}
 	if t := h.duplex(req.Transport); t != nil {
 		switch {
 		case !s.rules().Takeover:
@@ -407,14 +413,6 @@ func (s *Socket) Detach() {
 	}
 }
 
-// Stall tells the heartbeat that the connection is not read because the
-// application does not keep up: the client is not to blame for its silence.
-func (s *Socket) Stall(on bool) {
-	s.mu.Lock()
-	s.stalled = on
-	s.mu.Unlock()
-}
-
 // Frame implements transport.Link.
 func (s *Socket) Frame(f packet.Frame) error {
 	if s.old != nil {
@@ -523,8 +521,8 @@ func (s *Socket) Lost(err error) {
 	s.Close(reason)
 	s.mu.Lock()
 	s.gone = true
+	s.unset()
 	s.mu.Unlock()
-	s.hub.wheel.Stop(&s.hb)
 	s.hub.remove(s)
 }
 
@@ -546,13 +544,19 @@ func (s *Socket) Close(r Reason) {
 	}
 	conn, poll, handler := s.conn, s.poll, s.handler
 	s.gone = s.gone || conn == nil // the handshake was never followed by anything
+	polls := conn != nil && poll != nil && conn == transport.Conn(poll)
+	lingers := polls && s.lingers(r)
+	if lingers {
+		s.set(s.lingerTime(r))
+	} else {
+		s.unset()
+	}
 	var cand transport.Conn
 	if s.candidate != nil {
 		cand = s.candidate.conn
 	}
 	s.mu.Unlock()
 
-	s.hub.wheel.Stop(&s.hb)
 	if cand != nil {
 		cand.Close(transport.NoStatus, "")
 	}
@@ -560,21 +564,37 @@ func (s *Socket) Close(r Reason) {
 	if handler != nil { // else Hub.accept tells it
 		defer handler.Closed(r)
 	}
-	if conn == nil {
+	switch {
+	case conn == nil:
 		s.hub.remove(s)
 		return
-	}
-	if poll != nil && conn == transport.Conn(poll) {
+	case polls:
 		poll.Goodbye(s.dialect.Goodbye(r.Reconnects()))
 	}
-	if poll != nil && conn == transport.Conn(poll) && r.code() != transport.NoStatus {
-		linger := lingerTime
-		if r == ServerShutdown || s.place.state.Load()&settled == 0 {
-			linger = shutdownLinger // nobody, or nobody's last messages, to wait for
-		}
-		s.hub.wheel.Set(&s.hb, s, linger)
+	if polls && !lingers {
+		conn.Close(transport.NoStatus, "")
+		return
 	}
 	conn.Close(r.code(), r.String())
+}
+
+// lingers reports whether a client that polls is told of the end by the poll that
+// comes next. One that broke the rules of the protocol or the transport has got
+// its answer already, as from the reference: its session is unknown from now on.
+// Clients that come with any request are always told.
+func (s *Socket) lingers(r Reason) bool {
+	if r.code() == transport.NoStatus {
+		return false
+	}
+	return r != ParseError && r != TransportError || s.rules().Takeover
+}
+
+// lingerTime is how long the session then waits for that poll.
+func (s *Socket) lingerTime(r Reason) time.Duration {
+	if r == ServerShutdown || s.place.state.Load()&settled == 0 {
+		return shutdownLinger // nobody, or nobody's last messages, to wait for
+	}
+	return lingerTime
 }
 
 // Drop ends the transport without a goodbye, as a broken network would. A client

@@ -40,10 +40,19 @@ func New(resolution time.Duration) *Wheel {
 	return &Wheel{resolution: resolution, start: time.Now()}
 }
 
+// Now is the wheel's time: how long ago New was called.
+func (w *Wheel) Now() time.Duration { return time.Since(w.start) }
+
+// Resolution is how late a timer may expire at most.
+func (w *Wheel) Resolution() time.Duration { return w.resolution }
+
 // Set arms t to expire after d, instead of when it was to expire before.
-func (w *Wheel) Set(t *Timer, owner Owner, d time.Duration) {
-	now := time.Since(w.start)
-	at := int64((now + d + w.resolution - 1) / w.resolution)
+func (w *Wheel) Set(t *Timer, owner Owner, d time.Duration) { w.SetAt(t, owner, w.Now()+d) }
+
+// SetAt is Set for a moment of the wheel's time. The timer never expires before it.
+func (w *Wheel) SetAt(t *Timer, owner Owner, due time.Duration) {
+	now := w.Now()
+	at := int64((due + w.resolution - 1) / w.resolution)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.unlink(t)
@@ -97,10 +106,12 @@ type expiry struct {
 }
 
 func (w *Wheel) run() {
-	ticker := time.NewTicker(w.resolution)
-	defer ticker.Stop()
+	// Ticks lie at multiples of the resolution, wherever the goroutine starts.
+	next := func() time.Duration { return w.resolution - w.Now()%w.resolution }
+	timer := time.NewTimer(next())
+	defer timer.Stop()
 	var due []expiry
-	for range ticker.C {
+	for range timer.C {
 		now := int64(time.Since(w.start) / w.resolution)
 		w.mu.Lock()
 		due = due[:0]
@@ -125,5 +136,6 @@ func (w *Wheel) run() {
 			e.owner.Expired(e.t)
 			due[i] = expiry{}
 		}
+		timer.Reset(next())
 	}
 }
