@@ -11,14 +11,6 @@ import (
 	"github.com/siokit/siokit/core/virtsocket"
 )
 
-const (
-	// maxInbox is how many packets wait for a handler before reading stops.
-	maxInbox = 64
-	// maxInboxBytes is what may wait while a handler itself waits for the
-	// client's ack: the ack lies behind those packets, so reading must go on.
-	maxInboxBytes = 1 << 20
-)
-
 // client is one connection: the sockets of its namespaces, and the order in
 // which its packets are handled.
 //
@@ -32,7 +24,11 @@ type client struct {
 	conn    *Conn // once somebody asks; guarded by mu
 	dec     packet.Decoder
 	timeout wheel.Timer // until the first namespace is joined
-	joins   allowance   // of attempts to join; for the one who handles packets
+
+	// For the one who handles packets.
+	joins    allowance          // of attempts to join
+	late     context.Context    // of the events that are handled after the end
+	stopLate context.CancelFunc // of late
 
 	mu      sync.Mutex
 	sockets []*Socket
@@ -45,14 +41,6 @@ type client struct {
 	closed  bool
 	joined  bool // some namespace, once: the connect timeout is over
 	banned  bool // refused the namespace that its protocol begins with
-}
-
-// task is one thing to do in the order of the connection.
-type task struct {
-	p      *packet.Packet
-	end    *Socket // run its OnDisconnect
-	reason Reason
-	last   bool // the connection has ended, and everything before it is done
 }
 
 func (c *client) rules() *dialect.Rules { return c.vs.Dialect().Rules() }
@@ -139,110 +127,6 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 
 var packets = sync.Pool{New: func() any { return new(packet.Packet) }}
 
-// queue puts a packet into the inbox; c.mu is held. It waits while the inbox is full.
-func (c *client) queue(p *packet.Packet) {
-	size := p.Size()
-	for c.full(size) && !c.closed {
-		if c.room == nil {
-			c.room = sync.NewCond(&c.mu)
-		}
-		if c.stalled++; c.stalled == 1 {
-			c.vs.Stall(true)
-		}
-		c.room.Wait()
-		if c.stalled--; c.stalled == 0 {
-			c.vs.Stall(false)
-		}
-	}
-	if c.closed {
-		return
-	}
-	c.bytes += size
-	c.push(task{p: p.Clone()})
-}
-
-func (c *client) full(size int) bool {
-	if len(c.inbox) == 0 {
-		return false
-	}
-	if c.calls > 0 {
-		return c.bytes+size > maxInboxBytes
-	}
-	return len(c.inbox) >= maxInbox
-}
-
-// push adds a task and sees to it that somebody does it; c.mu is held.
-func (c *client) push(t task) {
-	c.inbox = append(c.inbox, t)
-	if !c.running {
-		c.running = true
-		go func() {
-			c.vs.Begin()
-			defer c.vs.End()
-			c.vs.Busy()
-			c.drain()
-		}()
-	}
-}
-
-// schedule has a task done after those that wait.
-func (c *client) schedule(t task) {
-	c.mu.Lock()
-	c.push(t)
-	c.mu.Unlock()
-}
-
-// drain does what waits. The caller is the one that handles packets.
-func (c *client) drain() {
-	for {
-		c.mu.Lock()
-		if len(c.inbox) == 0 {
-			c.inbox = nil
-			c.running = false
-			c.mu.Unlock()
-			return
-		}
-		t := c.inbox[0]
-		c.inbox[0] = task{}
-		c.inbox = c.inbox[1:]
-		if t.p != nil {
-			c.bytes -= t.p.Size()
-		}
-		if c.room != nil {
-			c.room.Broadcast()
-		}
-		c.mu.Unlock()
-		c.do(t)
-	}
-}
-
-// waiting counts what waits for an ack of this client: somebody must read on.
-func (c *client) waiting(n int) {
-	c.mu.Lock()
-	c.calls += n
-	if c.room != nil {
-		c.room.Broadcast()
-	}
-	c.mu.Unlock()
-	if n > 0 {
-		c.vs.Detach()
-	}
-}
-
-// do handles one packet or event of the connection's life.
-func (c *client) do(t task) {
-	switch {
-	case t.last:
-		c.srv.running.done()
-	case t.end != nil:
-		c.end(t.end, t.reason)
-	default:
-		if r := c.packet(t.p); r != 0 {
-			c.vs.Close(r)
-		}
-	}
-}
-
 // socket returns the client's socket in a namespace, even one that the server
 // has just disconnected, or nil.
 func (c *client) socket(path string) *Socket {
@@ -297,6 +181,9 @@ func (c *client) send(p *packet.Packet) bool {
 // packet handles one packet in its turn; a reason other than 0 ends the connection.
 func (c *client) packet(p *packet.Packet) Reason {
 	s := c.socket(p.Namespace)
+	if s == nil && c.hasEnded() {
+		return 0
+	}
 	switch p.Type {
 	case packet.Connect:
 		if s != nil && s.state.Load() != stateDisconnected {
@@ -311,24 +198,25 @@ func (c *client) packet(p *packet.Packet) Reason {
 		return c.connect(p)
 	case packet.Disconnect:
 		if c.rules().RootEnds && p.Namespace == "/" {
+			for _, s := range c.list() {
+				c.leave(s)
+			}
 			return ClientNamespace
 		}
 		if s == nil {
 			return c.stray(p.Namespace)
 		}
-		if !s.disconnect(ClientNamespace, false) {
-			c.forget(s) // both sides have said goodbye
-		}
+		c.leave(s)
 	case packet.Event, packet.Text, packet.JSON:
 		if s == nil {
 			return c.stray(p.Namespace)
 		}
-		if s.state.Load() == stateConnected { // else: sent before the client knew
+		if ctx := c.eventContext(s); ctx != nil { // else: sent before the client knew
 			if p.Bare {
 				_ = s.ack(p.ID, nil)
 				p.HasID = false
 			}
-			c.event(s, p)
+			c.event(ctx, s, p)
 		}
 	default:
 		return c.stray(p.Namespace)
@@ -336,11 +224,29 @@ func (c *client) packet(p *packet.Packet) Reason {
 	return 0
 }
 
+// leave takes the client out of a namespace at its own wish. When the connection has
+// ended meanwhile, the wish still came first.
+func (c *client) leave(s *Socket) {
+	switch {
+	case s.disconnect(ClientNamespace, false):
+	case s.heard && !s.over:
+		c.end(s, ClientNamespace)
+	default:
+		c.forget(s) // both sides have said goodbye
+	}
+}
+
+// hasEnded reports whether the connection has.
+func (c *client) hasEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 // event finds the handler of a message or event and runs it.
-func (c *client) event(s *Socket, p *packet.Packet) {
+func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
 	t := s.ns.handlers()
 	e, kind := t.find(p)
-	ctx := s.Context()
 	if len(t.guards) > 0 {
 		a := action(e, kind, p)
 		if err := c.check(ctx, t.guards, s, a); err != nil {
@@ -414,10 +320,21 @@ func (c *client) failed(err error, where string, s *Socket) {
 	}
 }
 
-// end runs the OnDisconnect functions of a socket and frees its rooms.
+// end runs the OnDisconnect functions of a socket, once, and frees its rooms.
 func (c *client) end(s *Socket, r Reason) {
+	if s.over {
+		return
+	}
+	s.over = true
+	t := s.ns.handlers()
+	if t.loop != nil {
+		close(s.received().over)
+	}
+	if tasks := s.overlap.Load(); tasks != nil {
+		tasks.Wait()
+	}
 	ctx := s.Context()
-	for _, fn := range s.ns.handlers().disconnect {
+	for _, fn := range t.disconnect {
 		func() {
 			defer c.srv.caught(inOnDisconnect, "", c, s, nil)
 			fn(ctx, s, r)
@@ -427,30 +344,6 @@ func (c *client) end(s *Socket, r Reason) {
 	if r == ClientNamespace {
 		c.forget(s)
 	}
-}
-
-// Closed implements virtsocket.Handler. It may be called with any lock held, so
-// the work is done elsewhere.
-func (c *client) Closed(r Reason) {
-	c.srv.hub.Wheel().Stop(&c.timeout)
-	go func() {
-		c.mu.Lock()
-		c.closed = true
-		if c.conn != nil {
-			c.conn.cancel()
-		}
-		// Events that wait are not handled any more; ends are.
-		c.inbox = slices.DeleteFunc(c.inbox, func(t task) bool { return t.p != nil })
-		c.bytes = 0
-		if c.room != nil {
-			c.room.Broadcast()
-		}
-		c.mu.Unlock()
-		for _, s := range c.list() {
-			s.disconnect(r, false)
-		}
-		c.schedule(task{last: true})
-	}()
 }
 
 // Expired implements wheel.Owner: no namespace was joined in time. It may come

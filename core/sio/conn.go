@@ -21,6 +21,7 @@ type Conn struct {
 
 	mu     sync.Mutex
 	rooms  []string
+	in     map[string]struct{} // what rooms holds, each once
 	checks []func(x host.Exchange) error
 }
 
@@ -90,7 +91,16 @@ func (c *Conn) Nudge() { c.client.vs.Nudge() }
 // before their client is told.
 func (c *Conn) Join(rooms ...string) {
 	c.mu.Lock()
-	c.rooms = append(c.rooms, rooms...)
+	for _, room := range rooms {
+		if _, in := c.in[room]; in {
+			continue
+		}
+		if c.in == nil {
+			c.in = make(map[string]struct{})
+		}
+		c.in[room] = struct{}{}
+		c.rooms = append(c.rooms, room)
+	}
 	c.mu.Unlock()
 	for _, s := range c.client.list() { // also one that is just connecting
 		s.Join(rooms...)

@@ -98,30 +98,58 @@ func (f HandlerFunc) ServeEvent(ctx context.Context, ev *Event) error { return f
 type Middleware func(Handler) Handler
 
 // Concurrent is a middleware that lets up to n events of one socket overlap, in
-// goroutines of their own. Their order is lost, and so is the handler's error
-// when the event wanted no ack. Without it the events of a socket are handled
-// one at a time.
+// goroutines of their own. Their order is lost; an error is answered as any
+// handler's. Without it the events of a socket are handled one at a time.
+//
+// Each call of Concurrent is a bound of its own. It is shared by all events that
+// the middleware it returned is used for: with Use, by those of the namespace. An event
+// that passes the same one twice counts once. The handler's context ends with the
+// socket, whatever middleware outside has derived from it.
 func Concurrent(n int) Middleware {
 	if n < 1 {
 		panic("sio: Concurrent needs at least 1")
 	}
-	type key struct{}
+	key := NewKey[chan struct{}]("slots of Concurrent")
 	return func(next Handler) Handler {
 		return HandlerFunc(func(ctx context.Context, ev *Event) error {
-			slots := ev.Socket.GetOrSet(key{}, func() any { return make(chan struct{}, n) }).(chan struct{})
+			if ctx.Value(key) != nil { // it has a slot already, and would wait for itself
+				return next.ServeEvent(ctx, ev)
+			}
+			s := ev.Socket
+			slots := key.GetOrSet(s, func() chan struct{} { return make(chan struct{}, n) })
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():
 				return ErrDisconnected
 			}
 			own := ev.detach()
-			ev.Socket.Go(func(ctx context.Context) {
+			base := s.Context()
+			if s.state.Load() == stateDisconnected {
+				base = ctx // the one of the last events
+			}
+			s.concurrently(func() {
 				defer func() { <-slots }()
-				own.Socket.client.serve(ctx, next, own)
+				s.client.serve(context.WithValue(base, key, true), next, own)
 			})
 			return nil
 		})
 	}
+}
+
+// concurrently runs what OnDisconnect and Shutdown wait for.
+func (s *Socket) concurrently(fn func()) {
+	tasks := s.overlap.Load()
+	if tasks == nil {
+		s.overlap.CompareAndSwap(nil, new(sync.WaitGroup))
+		tasks = s.overlap.Load()
+	}
+	tasks.Add(1)
+	s.ns.srv.running.add()
+	go func() {
+		defer s.ns.srv.running.done()
+		defer tasks.Done()
+		fn()
+	}()
 }
 
 // detach returns a copy that stays valid and answers in the event's place.

@@ -53,7 +53,7 @@ func BenchmarkDispatch(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			*p = packet.Packet{Type: packet.Event, Namespace: "/", Name: name, Args: append(p.Args[:0], arg)}
-			s.client.event(s, p)
+			s.client.event(s.Context(), s, p)
 		}
 	}
 	b.Run("open", run)

@@ -13,7 +13,14 @@ const maxRecv = 64
 var ErrNoLoop = errors.New("sio: Recv in a namespace without Loop")
 
 // recvKey is where a socket of a Loop keeps the events that wait for Recv.
-var recvKey = NewKey[chan *Event]("events for Recv")
+var recvKey = NewKey[*received]("events for Recv")
+
+// received are the events of one socket that wait for Recv.
+type received struct {
+	events chan *Event
+	over   chan struct{} // closed when the socket has ended and no more will come
+	gone   chan struct{} // closed when the function of the Loop has returned
+}
 
 // Loop serves each socket of the namespace by a function that blocks, in a
 // goroutine of its own: it receives with Socket.Recv or Socket.Events all events
@@ -36,6 +43,7 @@ func (s *Socket) startLoop(fn func(ctx context.Context, s *Socket) error) {
 			defer s.ns.srv.caught(inLoop, "", s.client, s, &err)
 			err = settled(fn(ctx, s))
 		}()
+		close(s.received().gone)
 		if err != nil && s.Connected() {
 			s.client.failed(err, "Loop", s)
 			_ = s.Fail(s.ns.srv.public(err))
@@ -44,8 +52,10 @@ func (s *Socket) startLoop(fn func(ctx context.Context, s *Socket) error) {
 	})
 }
 
-func (s *Socket) received() chan *Event {
-	return recvKey.GetOrSet(s, func() chan *Event { return make(chan *Event, maxRecv) })
+func (s *Socket) received() *received {
+	return recvKey.GetOrSet(s, func() *received {
+		return &received{make(chan *Event, maxRecv), make(chan struct{}), make(chan struct{})}
+	})
 }
 
 // receive is the handler that hands events to Recv. It waits while those before
@@ -54,7 +64,8 @@ func receive(ctx context.Context, ev *Event) error {
 	q := ev.Socket.received()
 	own := ev.detach()
 	select {
-	case q <- own:
+	case q.events <- own:
+	case <-q.gone:
 	case <-ctx.Done():
 	}
 	return nil
@@ -70,21 +81,40 @@ func (s *Socket) Recv(ctx context.Context) (*Event, error) {
 		return nil, ErrNoLoop
 	}
 	q := s.received()
-	select {
-	case ev := <-q: // first what has come
+	if ev := q.next(); ev != nil { // first what has come
 		return ev, nil
-	default:
 	}
 	select {
-	case ev := <-q:
+	case ev := <-q.events:
 		return ev, nil
 	case <-s.Context().Done():
-		return nil, ErrDisconnected
 	case <-ctx.Done():
-		if s.state.Load() == stateDisconnected {
-			return nil, ErrDisconnected
+		if s.state.Load() != stateDisconnected {
+			return nil, ctx.Err()
 		}
-		return nil, ctx.Err()
+	}
+	// The socket has ended, and with it a context that was derived from its own.
+	// What the client had sent before is still to come, unless ctx is out of time.
+	if s.heard && ctx.Err() != context.DeadlineExceeded {
+		select {
+		case ev := <-q.events:
+			return ev, nil
+		case <-q.over:
+		}
+	}
+	if ev := q.next(); ev != nil {
+		return ev, nil
+	}
+	return nil, ErrDisconnected
+}
+
+// next is an event that waits, or nil.
+func (q *received) next() *Event {
+	select {
+	case ev := <-q.events:
+		return ev
+	default:
+		return nil
 	}
 }
 

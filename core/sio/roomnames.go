@@ -25,7 +25,7 @@ func (s *Socket) In(room string) bool {
 	}
 	s.seating.Lock()
 	defer s.seating.Unlock()
-	return s.seat(room) >= 0
+	return s.seat(room) != nil
 }
 
 // claimed refuses a client the rooms that no policy can grant: those of the

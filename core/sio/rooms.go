@@ -28,7 +28,8 @@ type room struct {
 type seat struct {
 	s     *Socket
 	room  *room
-	index int // guarded by the room's shard
+	index int // in the room; guarded by the room's shard
+	place int // in the socket's list; guarded by Socket.seating
 }
 
 func (r *rooms) shard(name string) *roomShard {

@@ -26,6 +26,11 @@ type Socket struct {
 	sent   *sent // what came with the CONNECT, nil when nothing did
 	place  int   // in the namespace's list; guarded by rooms.mu
 	state  atomic.Int32
+	// heard: the connection has ended, and what was received before is still
+	// handled. Written before state becomes stateDisconnected, read after.
+	heard   bool
+	over    bool                           // OnDisconnect has run; for the one who handles packets
+	overlap atomic.Pointer[sync.WaitGroup] // what Concurrent has started, once it has
 
 	mu     sync.Mutex // guards what follows
 	ctx    context.Context
@@ -39,7 +44,8 @@ type Socket struct {
 
 	seating sync.Mutex // guards seats; taken before a room's lock
 	seats   []*seat
-	left    bool // no seat is given any more
+	byRoom  map[string]*seat // of seats, while there are many; else nil
+	left    bool             // no seat is given any more
 }
 
 // sent is the payload of a CONNECT.
@@ -104,7 +110,9 @@ func (s *Socket) Auth(v any) error {
 	return s.ns.srv.unmarshal(s.sent.auth, v)
 }
 
-// Context ends when the socket disconnects.
+// Context ends when the socket disconnects. Events that were received before the
+// client left are handled all the same, and before OnDisconnect: their handlers get a
+// context that lives for up to five seconds more. After Disconnect and Drop they are not.
 func (s *Socket) Context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -259,71 +267,6 @@ func (s *Socket) To(rooms ...string) Target {
 // Broadcast addresses all other sockets of the namespace.
 func (s *Socket) Broadcast() Target { return Target{ns: s.ns, skip: s} }
 
-// Join puts the socket into rooms. A socket that has ended joins nothing.
-func (s *Socket) Join(names ...string) {
-	s.seating.Lock()
-	defer s.seating.Unlock()
-	for _, name := range names {
-		if s.left {
-			return
-		}
-		if s.seat(name) < 0 {
-			s.seats = append(s.seats, s.ns.rooms.join(s, name))
-		}
-	}
-}
-
-// Leave takes the socket out of rooms.
-func (s *Socket) Leave(names ...string) {
-	s.seating.Lock()
-	defer s.seating.Unlock()
-	for _, name := range names {
-		if i := s.seat(name); i >= 0 {
-			s.ns.rooms.leave(s.seats[i])
-			last := len(s.seats) - 1
-			s.seats[i] = s.seats[last]
-			s.seats[last] = nil
-			s.seats = s.seats[:last]
-		}
-	}
-}
-
-func (s *Socket) seat(name string) int {
-	for i, st := range s.seats {
-		if st.room.name == name {
-			return i
-		}
-	}
-	return -1
-}
-
-// Rooms lists the rooms that the socket has joined, in no particular order,
-// without those of the server's own (see ServerRoom) and without its id.
-func (s *Socket) Rooms() []string {
-	s.seating.Lock()
-	defer s.seating.Unlock()
-	names := make([]string, 0, len(s.seats))
-	for _, st := range s.seats {
-		if !ServerRoom(st.room.name) {
-			names = append(names, st.room.name)
-		}
-	}
-	return names
-}
-
-// leaveAll empties every seat, for good. It is called once.
-func (s *Socket) leaveAll() {
-	s.ns.rooms.remove(s)
-	s.seating.Lock()
-	defer s.seating.Unlock()
-	s.left = true
-	for _, st := range s.seats {
-		s.ns.rooms.leave(st)
-	}
-	s.seats = nil
-	s.ns.exit()
-}
-
 // Disconnect takes the client out of the namespace, or with all out of every
 // namespace and off the connection. Official clients do not come back by
 // themselves after it; see Drop. While OnConnect runs it refuses the client, as an
@@ -356,13 +299,18 @@ func (s *Socket) Drop() {
 
 // disconnect ends the socket once and has OnDisconnect run after its handlers. With
 // tell the client learns it, by a DISCONNECT or, while it is connecting, a refusal.
-func (s *Socket) disconnect(r Reason, tell bool) bool {
+func (s *Socket) disconnect(r Reason, tell bool) bool { return s.close(r, tell, false) }
+
+// close is disconnect. With heard the events that wait are handled before
+// OnDisconnect runs.
+func (s *Socket) close(r Reason, tell, heard bool) bool {
 	s.mu.Lock()
 	was := s.state.Load()
 	if was == stateDisconnected {
 		s.mu.Unlock()
 		return false
 	}
+	s.heard = heard && was == stateConnected
 	s.state.Store(stateDisconnected)
 	calls := s.calls
 	s.calls = nil

@@ -1,0 +1,216 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/wire"
+)
+
+// What a client has sent before its goodbye is handled, whatever an earlier handler
+// takes; what it had sent before it was kicked is not.
+
+// farewell is an application whose first handler lasts until the client has gone.
+type farewell struct {
+	c       *Context
+	entered chan struct{}
+
+	mu    sync.Mutex
+	saved []int
+	ended []string
+}
+
+func newFarewell(c *Context) *farewell {
+	f := &farewell{c: c, entered: make(chan struct{}, 1)}
+	n := c.server().Of("/")
+	n.On("slow", sio.Handle(func(ctx context.Context, s *sio.Socket, kick string) error {
+		f.entered <- struct{}{}
+		switch kick {
+		case "kick":
+			c.holds() // until the events behind this one have been read
+			s.Disconnect(false)
+		case "drop":
+			c.holds()
+			s.Conn().Drop()
+		}
+		<-ctx.Done()
+		return nil
+	}))
+	save := func(ctx context.Context, s *sio.Socket, i int) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if ctx.Err() == nil { // else a database would not have taken it
+			f.saved = append(f.saved, i)
+		}
+		return nil
+	}
+	n.On("save", sio.Handle(save))
+	n.On("save-beside", sio.Handle(func(ctx context.Context, s *sio.Socket, i int) error {
+		c.holds() // OnDisconnect waits for it
+		return save(ctx, s, i)
+	}), sio.Concurrent(4))
+	n.OnDisconnect(func(_ context.Context, s *sio.Socket, r sio.Reason) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.ended = append(f.ended, fmt.Sprint(f.saved, r, s.Connected(), len(s.Rooms())))
+	})
+	n.OnConnect(func(_ context.Context, s *sio.Socket) error {
+		s.Join("room")
+		return nil
+	})
+	return f
+}
+
+// want waits for the end of the one socket, and compares what was saved before it.
+func (f *farewell) want(saved []int, reasons ...sio.Reason) {
+	f.c.T.Helper()
+	f.c.Eventually("the disconnect", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.ended) > 0
+	})
+	f.c.holds()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range reasons {
+		if fmt.Sprint(f.ended) == fmt.Sprint([]string{fmt.Sprint(saved, r, false, 1)}) {
+			return
+		}
+	}
+	f.c.T.Errorf("what was saved, the reason, connected and rooms\n got  %v\n want %v %v false 1", f.ended, saved, reasons)
+}
+
+func init() {
+	three := []int{1, 2, 3}
+	events := []string{`42["slow",""]`, `42["save",1]`, `42["save",2]`, `42["save",3]`}
+	nine := []string{`5:::{"name":"slow","args":[""]}`, `5:::{"name":"save","args":[1]}`, `5:::{"name":"save","args":[2]}`, `5:::{"name":"save","args":[3]}`}
+	for _, row := range []struct {
+		name, rule string
+		need       Capability
+		run        func(c *Context, f *farewell)
+	}{
+		{"websocket", "a close frame", EIO4, func(c *Context, f *farewell) {
+			w := c.Join("")
+			w.Send(events...)
+			_ = w.Raw(wire.Frame(0x88, []byte{3, 232}))
+			f.want(three, sio.TransportClose)
+		}},
+		{"disconnect", "a disconnect packet, then a close frame", EIO4, func(c *Context, f *farewell) {
+			w := c.Join("")
+			w.Send(append(events, "41", `42["save",4]`)...)
+			_ = w.Raw(wire.Frame(0x88, []byte{3, 232}))
+			f.want(three, sio.ClientNamespace)
+		}},
+		{"polling", "a disconnect packet and the close packet", EIO4, func(c *Context, f *farewell) {
+			s := c.Polling()
+			s.Join("")
+			for _, p := range events {
+				c.Want("post", s.Post(p), "200 ok")
+			}
+			s.Post("41\x1e1")
+			f.want(three, sio.ClientNamespace)
+		}},
+		{"overlap", "events that overlap", EIO4, func(c *Context, f *farewell) {
+			w := c.Join("")
+			w.Send(events[0], `42["save-beside",1]`)
+			_ = w.Raw(wire.Frame(0x88, []byte{3, 232}))
+			f.want([]int{1}, sio.TransportClose)
+		}},
+		{"malformed", "a packet that ends the connection", EIO4, func(c *Context, f *farewell) {
+			w := c.Join("")
+			w.Send(append(events, "4nonsense")...)
+			f.want(three, sio.ForcedClose)
+		}},
+		{"shutdown", "the server is shut down", EIO4, func(c *Context, f *farewell) {
+			s := c.Polling()
+			s.Join("")
+			for _, p := range events {
+				c.Want("post", s.Post(p), "200 ok")
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), c.patience())
+			defer cancel()
+			_ = c.server().Shutdown(ctx)
+			f.want(three, sio.ServerShutdown)
+		}},
+		{"eio3", "2.x: the close packet", EIO3, func(c *Context, f *farewell) {
+			s := c.Polling3()
+			s.Next()
+			c.Want("post", s.Post(events...), "200 ok")
+			s.Post("1")
+			f.want(three, sio.TransportClose)
+		}},
+		{"sio1", "0.9: the disconnect packet", SIO1, func(c *Context, f *farewell) {
+			s := c.Polling1()
+			s.Send(nine...)
+			s.Send("0::")
+			s.Must("GET", "disconnect=1", "")
+			f.want(three, sio.ClientNamespace)
+		}},
+		{"sio1-request", "0.9: the request that ends the session", SIO1, func(c *Context, f *farewell) {
+			s := c.Polling1()
+			s.Send(nine...)
+			s.Must("GET", "disconnect=1", "")
+			f.want(three, sio.ClientNamespace)
+		}},
+		{"kicked", "not behind Disconnect", EIO4, func(c *Context, f *farewell) {
+			w := c.Join("")
+			w.Send(append([]string{`42["slow","kick"]`}, events[1:]...)...)
+			c.Want("kicked", w.Next(), "41")
+			f.want(nil, sio.ServerNamespace)
+		}},
+		{"dropped", "nor behind Drop, a logout for example", EIO4, func(c *Context, f *farewell) {
+			s := c.Polling()
+			s.Join("")
+			for _, p := range append([]string{`42["slow","drop"]`}, events[1:]...) {
+				s.Post(p)
+			}
+			f.want(nil, sio.ServerTransport)
+		}},
+	} {
+		register(Case{Name: "events/before-goodbye/" + row.name, Rule: "what was received before the end is handled before OnDisconnect, though an earlier handler still runs: " + row.rule,
+			Spec: "DESIGN 3", local: true, need: []Capability{row.need}, run: func(c *Context) { row.run(c, newFarewell(c)) }})
+	}
+	register(
+		Case{Name: "acks/behind-uploads", Rule: "a handler may wait for its own client's ack behind several of the largest messages", Spec: "DESIGN 3",
+			opts: func(o *sio.Options) { o.MaxPayload = 300_000 }, run: func(c *Context) {
+				w := c.Join("")
+				w.Send(`42["ask","x"]`)
+				id := c.question(w)
+				for range 10 {
+					w.Send(`42["echo","` + strings.Repeat("x", 290_000) + `"]`)
+				}
+				w.Send("43" + id + `["y"]`)
+				c.Want("answer", w.Next(), `42["answer","y"]`)
+			}},
+		Case{Name: "limits/inbox", Rule: "behind a handler that takes its time so many packets wait, then reading stops, and goes on behind it", Spec: "DESIGN 3", slow: true,
+			opts: func(o *sio.Options) { o.MaxInbox = 4 }, run: func(c *Context) {
+				w := c.Join("")
+				w.Send(`42["block"]`)
+				w.Next()
+				for i := range 4 {
+					w.Send(fmt.Sprintf(`42["n",%d]`, i))
+				}
+				ping := wire.Frame(0x89, []byte("p"))
+				_ = w.Raw(ping)
+				c.Want("ping within the bound", w.Next()[:10], "control 8a")
+				w.Send(`42["n",4]`)
+				_ = w.Raw(ping)
+				stopped := make(chan string, 1)
+				go func() { stopped <- w.Next() }()
+				select {
+				case got := <-stopped:
+					c.T.Errorf("beyond the bound: %s", got)
+				case <-time.After(300 * time.Millisecond):
+				}
+				close(c.own().release)
+				if got := <-stopped; !strings.HasPrefix(got, "control 8a") {
+					c.T.Errorf("after it: %s", got)
+				}
+				c.Eventually("all events", func() bool { return len(c.handled()) == 5 })
+			}},
+	)
+}
