@@ -245,9 +245,15 @@ func init() {
 				head   []string
 				status int
 			}{
-				{nil, 200},
-				{[]string{"Referer", self}, 200},
-				{[]string{"Sec-Fetch-Site", "same-origin"}, 200},
+				{nil, 200}, // a program without credentials
+				{[]string{"Cookie", "a=b"}, 403},
+				{[]string{"Authorization", "Basic YTpi"}, 403},
+				{[]string{"User-Agent", "Mozilla/4.0 (compatible; MSIE 8.0)"}, 403},
+				{[]string{"User-Agent", "Mozilla/4.0 (compatible; MSIE 8.0)", "Cookie", "a=b", "Referer", self}, 200},
+				{[]string{"Referer", self, "Cookie", "a=b"}, 200},
+				{[]string{"Sec-Fetch-Site", "same-origin", "Cookie", "a=b"}, 200},
+				{[]string{"Sec-Fetch-Site", "same-site"}, 403},
+				{[]string{"Sec-Fetch-Site", "none"}, 403},
 				{[]string{"Sec-Fetch-Site", "cross-site"}, 403},
 				{[]string{"Referer", "https://evil.example/x"}, 403},
 				{[]string{"Referer", "https://evil.example/x", "Cookie", "a=b"}, 403},

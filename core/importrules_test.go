@@ -28,7 +28,7 @@ var rules = []struct {
 	{"core/acl", nil},
 	{"core/internal/*", nil},
 	{"core/packet/*", []string{"core/packet"}},
-	{"core/host", []string{"github.com/gobwas/ws"}},
+	{"core/host", nil},
 	{"core/host/*", nil},
 	{"core/dialect", []string{"core/packet", "core/host"}},
 	{"core/dialect/*", []string{"core/dialect", "core/dialect/engineio", "core/packet", "core/packet/*", "core/host"}},

@@ -23,23 +23,31 @@ type options struct {
 }
 
 // Keep chooses what of the request's context is copied into sio.Request.Values
-// during the handshake. The default is nothing: contexts cannot be listed.
+// during the handshake. The default is nothing: contexts cannot be listed. Values
+// that hold the request, its context or chi's are left out with a line in the log:
+// chi uses its own for the next request.
 func Keep(f func(r *http.Request) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a
 // trailing slash are served.
 func Mount(r chi.Router, path string, h host.Handler, opts ...Option) {
+	host.Require("siochi.Mount", h, "router", r)
 	r.Mount("/"+strings.Trim(path, "/"), Handler(h, opts...))
 }
 
 // Handler returns h as an http.Handler, for Mount and for routes that end in "/*".
+// Outside of a chi router it serves as net/http's patterns say; see host.BelowPattern.
 func Handler(h host.Handler, opts ...Option) http.Handler {
 	o := options{keep: func(*http.Request) map[string]any { return nil }}
 	for _, opt := range opts {
 		opt(&o)
 	}
+	host.Require("siochi.Handler", h, "function of Keep", o.keep)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := chi.RouteContext(r.Context())
+		if rc == nil {
+			rc = &chi.Context{RoutePath: host.BelowPattern(r)}
+		}
 		path := rc.RoutePath // set below a Mount
 		if path == "" {
 			path = rc.URLParam("*")

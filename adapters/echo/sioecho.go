@@ -6,6 +6,7 @@
 package sioecho
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -27,12 +28,15 @@ type options struct {
 }
 
 // Keep chooses what of the echo context is copied into sio.Request.Values during
-// the handshake. The default is nothing: echo cannot list its values.
+// the handshake. The default is nothing: echo cannot list its values. Values that
+// hold echo's own objects are left out with a line in the log: echo uses them for
+// its next request.
 func Keep(f func(c echo.Context) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a
 // trailing slash are served.
 func Mount(r Router, path string, h host.Handler, opts ...Option) {
+	host.Require("sioecho.Mount", h, "router", r)
 	f := Handler(h, opts...)
 	path = strings.TrimRight(path, "/")
 	r.Any(path+"/*", f)
@@ -48,6 +52,7 @@ func Handler(h host.Handler, opts ...Option) echo.HandlerFunc {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	host.Require("sioecho.Handler", h, "function of Keep", o.keep)
 	return func(c echo.Context) error {
 		path := c.Param("*")
 		if decoded, err := url.PathUnescape(path); err == nil {
@@ -58,7 +63,9 @@ func Handler(h host.Handler, opts ...Option) echo.HandlerFunc {
 			for i, name := range c.ParamNames() {
 				params[name] = c.ParamValues()[i]
 			}
-			return host.Details{ClientIP: c.RealIP(), RoutePattern: c.Path(), Params: params, Values: o.keep(c)}
+			return host.Details{ClientIP: c.RealIP(), RoutePattern: c.Path(), Params: params, Values: o.keep(c), Believes: func() string {
+				return host.Believes("echo.Echo.IPExtractor", func(r *http.Request) string { return c.Echo().NewContext(r, nil).RealIP() })
+			}}
 		}})
 		return nil
 	}

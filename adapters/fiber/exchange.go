@@ -4,19 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"net/url"
-	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/fasthttp/websocket"
 	"github.com/gofiber/fiber/v2"
-	"github.com/valyala/fasthttp"
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/host/connwatch"
@@ -27,6 +21,7 @@ import (
 type exchange struct {
 	c     *fiber.Ctx
 	opts  *options
+	query string // copied once
 	ended atomic.Bool
 	watch *connwatch.Watch // once Gone was asked
 }
@@ -35,6 +30,8 @@ var (
 	_ host.Exchange = (*exchange)(nil)
 	_ host.Detailer = (*exchange)(nil)
 	_ host.Prober   = (*exchange)(nil)
+
+	_ host.CookieHider = (*exchange)(nil)
 )
 
 func (x *exchange) end() {
@@ -54,10 +51,30 @@ func (x *exchange) Path() string {
 	return strings.Clone(path)
 }
 
-func (x *exchange) RawQuery() string        { return string(x.c.Request().URI().QueryString()) }
+func (x *exchange) RawQuery() string {
+	if x.query == "" {
+		x.query = string(x.c.Request().URI().QueryString())
+	}
+	return x.query
+}
+
 func (x *exchange) Query(key string) string { return host.QueryValue(x.RawQuery(), key) }
 
-func (x *exchange) Header(key string) string { return string(x.c.Request().Header.Peek(key)) }
+// Header looks at every header of an app with DisableHeaderNormalizing, where
+// fasthttp finds those only that are written as asked for.
+func (x *exchange) Header(key string) string {
+	if s := x.c.App().Server(); s == nil || !s.DisableHeaderNamesNormalizing {
+		return string(x.c.Request().Header.Peek(key))
+	}
+	return host.FirstHeader(x, key)
+}
+
+// HideCookies implements host.CookieHider.
+func (x *exchange) HideCookies() {
+	h := &x.c.Request().Header
+	h.DelAllCookies() // puts them together first, however they were written
+	h.Del(fiber.HeaderCookie)
+}
 
 func (x *exchange) EachHeader(f func(key, value string)) {
 	//lint:ignore SA1019 All does not exist in the oldest fasthttp that this runs on
@@ -66,36 +83,18 @@ func (x *exchange) EachHeader(f func(key, value string)) {
 
 func (x *exchange) Body(limit int64) ([]byte, error) {
 	req := x.c.Request()
-	if int64(req.Header.ContentLength()) > limit {
-		x.c.Response().SetConnectionClose()
-		return nil, host.ErrTooLarge
-	}
 	if req.IsBodyStream() {
-		return x.streamedBody(limit)
+		body, err := host.ReadBody(x.c.Context().RequestBodyStream(), int64(req.Header.ContentLength()), limit, x.c.Context().Conn().SetReadDeadline)
+		if err != nil {
+			x.c.Response().SetConnectionClose()
+		}
+		return body, err
 	}
 	// The raw body: fiber's own accessor would inflate it without a bound.
 	if body := req.Body(); int64(len(body)) <= limit {
 		return bytes.Clone(body), nil
 	}
 	return nil, host.ErrTooLarge
-}
-
-// streamedBody reads the body of an app with StreamRequestBody.
-func (x *exchange) streamedBody(limit int64) ([]byte, error) {
-	conn := x.c.Context().Conn()
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
-	body, err := io.ReadAll(io.LimitReader(x.c.Context().RequestBodyStream(), limit+1))
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, host.ErrTimeout
-	case err != nil:
-		return nil, err
-	case int64(len(body)) > limit:
-		x.c.Response().SetConnectionClose()
-		return nil, host.ErrTooLarge
-	}
-	return body, nil
 }
 
 func (x *exchange) RemoteAddr() string        { return x.c.Context().RemoteAddr().String() }
@@ -108,7 +107,11 @@ func (x *exchange) AddHeader(key, value string) {
 	x.c.Response().Header.Add(key, value)
 }
 
-func (x *exchange) HasHeader(key string) bool { return len(x.c.Response().Header.Peek(key)) > 0 }
+func (x *exchange) HasHeader(key string) (has bool) {
+	//lint:ignore SA1019 see EachHeader
+	x.c.Response().Header.VisitAll(func(k, v []byte) { has = has || len(v) > 0 && strings.EqualFold(string(k), key) })
+	return has
+}
 
 // Reply cannot tell whether the client gets the answer: fasthttp writes it after
 // the handler has returned. A client of a held poll that has left already is
@@ -183,77 +186,26 @@ func (s stream) Write(p []byte) (n int, err error) {
 
 func (s stream) Flush() error { return s.w.Flush() }
 
-// upgrader does the opening handshake, with the headers and cookies that other
-// handlers have put on the response. Its own connection is never used: its
-// buffers are as small as they can be and go with the hijack handler.
-var upgrader = websocket.FastHTTPUpgrader{
-	CheckOrigin:     func(*fasthttp.RequestCtx) bool { return true }, // the core has checked it
-	ReadBufferSize:  1,
-	WriteBufferSize: 1,
-	WriteBufferPool: &sync.Pool{},
-}
-
+// Upgrade takes the connection before fasthttp has answered, and answers there:
+// fasthttp's own answer would announce, with DisableKeepalive or behind the last
+// of MaxRequestsPerConn, that the connection is closed, and close it.
 func (x *exchange) Upgrade(opts host.UpgradeOptions, run func(net.Conn, *bufio.Reader)) error {
 	if err := host.CheckHandshake(x); err != nil {
 		return err
 	}
-	up := upgrader
-	up.Subprotocols = opts.Protocols
-	return up.Upgrade(x.c.Context(), func(ws *websocket.Conn) { takeOver(ws.NetConn(), run) })
-}
-
-// takeOver runs in fasthttp's hijack handler. When that returns, fasthttp closes
-// the connection and gives its wrapper to another client; while it runs, its
-// deep stack and its request are kept. So the connection is duplicated and
-// served elsewhere, and where that is not possible the handler stays until the
-// connection has ended.
-func takeOver(hijacked net.Conn, run func(net.Conn, *bufio.Reader)) {
-	raw := hijacked
-	if u, ok := hijacked.(interface{ UnsafeConn() net.Conn }); ok {
-		raw = u.UnsafeConn()
+	if !x.c.Request().Header.IsHTTP11() {
+		return &host.HandshakeError{Status: fiber.StatusBadRequest, Reason: "the request is older than HTTP/1.1"}
 	}
-	early := buffered(raw, hijacked)
-	if own, err := connwatch.Duplicate(raw); err == nil {
-		go run(own, early)
-		return
-	}
-	held := &heldConn{Conn: raw, closed: make(chan struct{})}
-	run(held, early)
-	<-held.closed
-}
-
-// buffered returns what fasthttp has read beyond the handshake: a read through
-// its wrapper gives that first, and the passed deadline ends it there.
-func buffered(raw, hijacked net.Conn) *bufio.Reader {
-	_ = raw.SetReadDeadline(time.Unix(1, 0))
-	early, _ := io.ReadAll(hijacked)
-	_ = raw.SetDeadline(time.Time{})
-	if len(early) == 0 {
-		return nil
-	}
-	return bufio.NewReaderSize(bytes.NewReader(early), 16)
-}
-
-// heldConn tells when it is closed.
-type heldConn struct {
-	net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-// CloseWrite is that of the connection, where it has one.
-func (c *heldConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
+	var cookies []string
+	//lint:ignore SA1019 see EachHeader
+	x.c.Response().Header.VisitAll(func(k, v []byte) {
+		if strings.EqualFold(string(k), fiber.HeaderSetCookie) {
+			cookies = append(cookies, string(v))
+		}
+	})
+	x.c.Context().HijackSetNoResponse(true)
+	x.c.Context().Hijack(connwatch.Handover(host.SwitchingProtocols(x, opts, cookies), run))
 	return nil
-}
-
-// Close ends the hijack handler too. fasthttp's wrapper would do nothing here.
-func (c *heldConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { close(c.closed) })
-	return err
 }
 
 // Gone is closed by a sweeper: fasthttp does not watch the connection while a

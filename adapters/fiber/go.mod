@@ -3,10 +3,8 @@ module github.com/siokit/siokit/adapters/fiber
 go 1.25.0
 
 require (
-	github.com/fasthttp/websocket v1.5.12
 	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/siokit/siokit v0.0.0
-	github.com/valyala/fasthttp v1.74.0
 )
 
 require (
@@ -20,9 +18,8 @@ require (
 	github.com/mattn/go-runewidth v0.0.16 // indirect
 	github.com/molecule-man/go-brrr v1.0.1 // indirect
 	github.com/rivo/uniseg v0.2.0 // indirect
-	github.com/savsgio/gotils v0.0.0-20240704082632-aef3928b8a38 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
-	golang.org/x/net v0.58.0 // indirect
+	github.com/valyala/fasthttp v1.74.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 )
 

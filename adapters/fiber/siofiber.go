@@ -7,7 +7,8 @@
 package siofiber
 
 import (
-	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -23,22 +24,50 @@ type options struct {
 }
 
 // Keep chooses what of the fiber context is copied into sio.Request.Values
-// during the handshake. The default is every local whose key is a string. The
-// strings of fiber are recycled: f must copy what it reads from the request.
+// during the handshake. The default is every local under a string that is a
+// string, a number or a bool. Values that hold fiber's or fasthttp's own objects
+// are left out with a line in the log; behind pointers f must copy the strings
+// of the request itself, which fasthttp recycles.
 func Keep(f func(c *fiber.Ctx) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a
 // trailing slash are served. r may be an app or a group. It panics for an app
-// with Prefork: each child process would know a part of the sessions only.
+// whose settings cannot work: Prefork, GETOnly, and RequestMethods without GET
+// and POST. A BodyLimit below sio.Options.MaxPayload is logged.
 func Mount(r fiber.Router, path string, h host.Handler, opts ...Option) {
-	if app, ok := r.(*fiber.App); ok && app.Config().Prefork {
-		panic("siofiber: Prefork spreads the requests of one session over processes that do not know it; switch it off")
+	host.Require("siofiber.Mount", h, "router", r)
+	if app := appOf(r); app != nil {
+		check(app)
+		host.Announce(h, host.Mount{Host: "siofiber", BodyLimit: int64(app.Config().BodyLimit), Setting: "fiber.Config.BodyLimit"})
 	}
 	f := Handler(h, opts...)
 	path = strings.TrimRight(path, "/")
 	r.All(path+"/*", f)
 	if path != "" {
 		r.All(path, f)
+	}
+}
+
+// appOf is the app of a router; nil when it cannot be known. A group does not tell.
+func appOf(r fiber.Router) (app *fiber.App) {
+	if g, ok := r.(*fiber.Group); ok {
+		if f := reflect.ValueOf(g).Elem().FieldByName("app"); f.IsValid() && f.Type() == reflect.TypeOf(app) {
+			return (*fiber.App)(f.UnsafePointer())
+		}
+	}
+	app, _ = r.(*fiber.App)
+	return app
+}
+
+// check panics for settings under which clients cannot connect.
+func check(app *fiber.App) {
+	switch c := app.Config(); {
+	case c.Prefork:
+		panic("siofiber: fiber.Config.Prefork spreads the requests of one session over processes that do not know it; switch it off")
+	case c.GETOnly:
+		panic("siofiber: fiber.Config.GETOnly refuses the POSTs of clients that poll; switch it off")
+	case !slices.Contains(c.RequestMethods, fiber.MethodGet) || !slices.Contains(c.RequestMethods, fiber.MethodPost):
+		panic("siofiber: fiber.Config.RequestMethods must contain GET and POST")
 	}
 }
 
@@ -49,6 +78,7 @@ func Handler(h host.Handler, opts ...Option) fiber.Handler {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	host.Require("siofiber.Handler", h, "function of Keep", o.keep)
 	return func(c *fiber.Ctx) error {
 		x := &exchange{c: c, opts: &o}
 		defer x.end()
@@ -57,15 +87,11 @@ func Handler(h host.Handler, opts ...Option) fiber.Handler {
 	}
 }
 
-// locals copies the values that middleware has put into the context.
-func locals(c *fiber.Ctx) map[string]any {
-	var kept map[string]any
+// locals copies the plain values that middleware has put into the context.
+func locals(c *fiber.Ctx) (kept map[string]any) {
 	c.Context().VisitUserValuesAll(func(k, v any) {
 		if name, ok := k.(string); ok {
-			if kept == nil {
-				kept = make(map[string]any)
-			}
-			kept[strings.Clone(name)] = v
+			kept = host.PlainValues(kept, name, v)
 		}
 	})
 	return kept
@@ -88,8 +114,14 @@ func (x *exchange) details() host.Details {
 	return host.Details{
 		URL:          string(x.c.Request().RequestURI()),
 		ClientIP:     strings.Clone(x.c.IP()),
-		RoutePattern: fmt.Sprint(x.c.Route().Path),
+		RoutePattern: strings.Clone(x.c.Route().Path),
 		Params:       params,
 		Values:       x.opts.keep(x.c),
+		Believes: func() string {
+			if cfg := x.c.App().Config(); cfg.ProxyHeader != "" && !cfg.EnableTrustedProxyCheck {
+				return "fiber.Config.ProxyHeader without EnableTrustedProxyCheck"
+			}
+			return ""
+		},
 	}
 }

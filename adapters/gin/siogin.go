@@ -6,7 +6,7 @@
 package siogin
 
 import (
-	"maps"
+	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -22,12 +22,15 @@ type options struct {
 }
 
 // Keep chooses what of the gin context is copied into sio.Request.Values during
-// the handshake. The default is every key of c.Keys that is a string.
+// the handshake. The default is every string, number and bool of c.Keys under a
+// string. Values that hold gin's own objects, such as a session of gin-contrib,
+// are left out with a line in the log: gin uses them for its next request.
 func Keep(f func(c *gin.Context) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a
 // trailing slash are served. r may be an engine or a group.
 func Mount(r gin.IRoutes, path string, h host.Handler, opts ...Option) {
+	host.Require("siogin.Mount", h, "router", r)
 	f := Handler(h, opts...)
 	path = strings.TrimRight(path, "/")
 	r.Any(path+"/*siokit", f)
@@ -43,6 +46,7 @@ func Handler(h host.Handler, opts ...Option) gin.HandlerFunc {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	host.Require("siogin.Handler", h, "function of Keep", o.keep)
 	return func(c *gin.Context) {
 		_, name, _ := strings.Cut(c.FullPath(), "*")
 		host.ServeHTTP(h, c.Writer, c.Request, host.HTTPConfig{Path: c.Param(name), Native: c, Details: func() host.Details {
@@ -50,16 +54,24 @@ func Handler(h host.Handler, opts ...Option) gin.HandlerFunc {
 			for _, p := range c.Params {
 				params[p.Key] = p.Value
 			}
-			return host.Details{ClientIP: c.ClientIP(), RoutePattern: c.FullPath(), Params: params, Values: maps.Clone(o.keep(c))}
+			return host.Details{ClientIP: c.ClientIP(), RoutePattern: c.FullPath(), Params: params, Values: o.keep(c), Believes: func() string { return believes(c) }}
 		}})
 	}
 }
 
-func keys(c *gin.Context) map[string]any {
-	kept := make(map[string]any)
+// believes names the setting by which gin takes a client's word for its address.
+func believes(c *gin.Context) string {
+	return host.Believes("gin.Engine.SetTrustedProxies", func(r *http.Request) string {
+		stranger := c.Copy()
+		stranger.Request = r
+		return stranger.ClientIP()
+	})
+}
+
+func keys(c *gin.Context) (kept map[string]any) {
 	for k, v := range c.Copy().Keys { // Copy takes the context's lock
 		if name, ok := k.(string); ok {
-			kept[name] = v
+			kept = host.PlainValues(kept, name, v)
 		}
 	}
 	return kept

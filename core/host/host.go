@@ -53,8 +53,9 @@ var (
 
 // UpgradeOptions are the parts of the websocket opening handshake that the core decides.
 type UpgradeOptions struct {
-	// Protocols are the subprotocols that the server speaks, in order of
-	// preference. Empty: none is negotiated.
+	// Protocols are the subprotocols that the server speaks; the first one that
+	// the client offers among them is chosen. Nil: the first one that the client
+	// offers, whatever it is. Empty but not nil: none.
 	Protocols []string
 }
 
@@ -130,19 +131,4 @@ type Stream interface {
 type Prober interface {
 	// Present reports false when the client is known to have left.
 	Present() bool
-}
-
-// Details are what a framework knows about a request beyond HTTP. The values
-// are copies that may be kept for ever.
-type Details struct {
-	URL          string            // the request target as it was sent, path and query
-	ClientIP     string            // the client as the framework sees it, behind its trusted proxies
-	RoutePattern string            // the route that matched, "" when the host has none
-	Params       map[string]string // route parameters
-	Values       map[string]any    // what the adapter's Keep picked from the host's request values
-}
-
-// Detailer is an Exchange that knows Details. It is asked during a handshake only.
-type Detailer interface {
-	Details() Details
 }

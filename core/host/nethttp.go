@@ -7,20 +7,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/gobwas/ws"
 )
-
-// bodyTimeout bounds how long a request body may take.
-const bodyTimeout = 10 * time.Second
 
 // HTTPConfig says what a net/http framework knows about a request.
 type HTTPConfig struct {
@@ -41,8 +34,9 @@ type HTTP struct {
 }
 
 var (
-	_ Exchange = (*HTTP)(nil)
-	_ Detailer = (*HTTP)(nil)
+	_ Exchange    = (*HTTP)(nil)
+	_ Detailer    = (*HTTP)(nil)
+	_ CookieHider = (*HTTP)(nil)
 )
 
 // ServeHTTP serves one net/http request with h. The exchange is over when it
@@ -85,36 +79,26 @@ func (x *HTTP) EachHeader(f func(key, value string)) {
 	}
 }
 
+// HideCookies implements CookieHider. The request is the framework's own, whose
+// context shows no cookies either from here on.
+func (x *HTTP) HideCookies() { x.r.Header.Del("Cookie") }
+
 // Body implements Exchange.
 func (x *HTTP) Body(limit int64) ([]byte, error) {
 	if x.r.ContentLength > limit {
 		x.w.Header().Set("Connection", "close")
 		return nil, ErrTooLarge
 	}
-	rc := http.NewResponseController(x.w)
 	// Not every writer chain can set deadlines; then the server's own limits hold.
-	if rc.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
-		defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
-	}
-	var buf bytes.Buffer
-	if n := x.r.ContentLength; n > 0 {
-		buf.Grow(int(n) + bytes.MinRead)
-	}
-	_, err := buf.ReadFrom(io.LimitReader(x.r.Body, limit+1))
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, ErrTimeout
-	case err != nil:
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, ErrTooLarge
-		}
-		return nil, err
-	case int64(buf.Len()) > limit:
-		x.w.Header().Set("Connection", "close")
+	body, err := ReadBody(x.r.Body, x.r.ContentLength, limit, http.NewResponseController(x.w).SetReadDeadline)
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
 		return nil, ErrTooLarge
 	}
-	return buf.Bytes(), nil
+	if errors.Is(err, ErrTooLarge) {
+		x.w.Header().Set("Connection", "close")
+	}
+	return body, err
 }
 
 // RemoteAddr implements Exchange.
@@ -222,30 +206,21 @@ func (x *HTTP) Upgrade(opts UpgradeOptions, run func(c net.Conn, br *bufio.Reade
 	if err := CheckHandshake(x); err != nil {
 		return err
 	}
+	if !x.r.ProtoAtLeast(1, 1) {
+		return &HandshakeError{Status: http.StatusBadRequest, Reason: "the request is older than HTTP/1.1"}
+	}
+	answer := SwitchingProtocols(x, opts, x.w.Header().Values("Set-Cookie"))
 	conn, brw, err := hijack(x.w)
 	if err != nil {
 		return err
 	}
-	up := ws.HTTPUpgrader{Timeout: bodyTimeout, Header: http.Header{}}
-	if cookies := x.w.Header().Values("Set-Cookie"); len(cookies) > 0 {
-		up.Header["Set-Cookie"] = cookies
-	}
-	if len(opts.Protocols) > 0 {
-		up.Protocol = func(p string) bool {
-			for _, have := range opts.Protocols {
-				if have == p {
-					return true
-				}
-			}
-			return false
-		}
-	}
 	// The 101 is written on the taken connection, where no middleware can hold
 	// it back or answer in its place.
-	if _, _, _, err = up.Upgrade(x.r, taken{conn, brw}); err != nil {
-		_ = conn.Close()
-		return nil // the connection is gone and with it the right to answer
+	_ = conn.SetWriteDeadline(time.Now().Add(StreamTimeout))
+	if _, err := conn.Write(answer); err != nil {
+		_ = conn.Close() // run finds that out, and ends what was begun for it
 	}
+	_ = conn.SetWriteDeadline(time.Time{})
 	early := earlyBytes(brw.Reader)
 	go run(conn, early)
 	return nil
@@ -261,17 +236,6 @@ func earlyBytes(br *bufio.Reader) *bufio.Reader {
 	p, _ := br.Peek(n)
 	return bufio.NewReaderSize(bytes.NewReader(append([]byte(nil), p...)), 16)
 }
-
-// taken is a ResponseWriter whose connection has been taken over already.
-type taken struct {
-	c   net.Conn
-	brw *bufio.ReadWriter
-}
-
-func (t taken) Header() http.Header                          { return http.Header{} }
-func (t taken) Write(p []byte) (int, error)                  { return t.c.Write(p) }
-func (t taken) WriteHeader(int)                              {}
-func (t taken) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.c, t.brw, nil }
 
 // Gone implements Exchange. A context that ended for another reason than the
 // client leaving (a timeout middleware) is not Gone; Present tells them apart.

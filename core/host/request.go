@@ -2,25 +2,20 @@ package host
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 )
 
 // QueryValue returns the first value of key in a raw query, "" when it is
-// absent or its escaping is broken.
+// absent or its escaping is broken. A parameter that is not wanted costs no
+// memory, however it is written.
 func QueryValue(raw, key string) string {
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
 		k, v, _ := strings.Cut(pair, "=")
-		if k != key {
-			if !strings.ContainsAny(k, "%+") {
-				continue
-			}
-			if u, err := url.QueryUnescape(k); err != nil || u != key {
-				continue
-			}
+		if !unescapesTo(k, key) {
+			continue
 		}
 		if !strings.ContainsAny(v, "%+") {
 			return v
@@ -41,68 +36,57 @@ func QueryCount(raw, key string) (n int) {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
 		k, _, _ := strings.Cut(pair, "=")
-		if k == key {
+		if unescapesTo(k, key) {
 			n++
-		} else if strings.ContainsAny(k, "%+") {
-			if u, err := url.QueryUnescape(k); err == nil && u == key {
-				n++
-			}
 		}
 	}
 	return n
 }
 
-// HandshakeError is a request that is no valid websocket opening handshake. It
-// wraps ErrHandshake.
-type HandshakeError struct {
-	Status int    // 400, or 426 for a version other than 13
-	Reason string // which part is missing
+// unescapesTo reports whether s is key, as it is or query-escaped. It stops at
+// the first character that differs.
+func unescapesTo(s, key string) bool {
+	if s == key {
+		return true
+	}
+	i := 0
+	for n := 0; n < len(key); n++ {
+		if i >= len(s) {
+			return false
+		}
+		c := s[i]
+		switch c {
+		case '+':
+			c = ' '
+		case '%':
+			if i+2 >= len(s) {
+				return false
+			}
+			hi, lo := unhex(s[i+1]), unhex(s[i+2])
+			if hi < 0 || lo < 0 {
+				return false
+			}
+			c = byte(hi<<4 | lo)
+			i += 2
+		}
+		if c != key[n] {
+			return false
+		}
+		i++
+	}
+	return i == len(s)
 }
 
-// Error implements error.
-func (e *HandshakeError) Error() string { return fmt.Sprintf("%v: %s", ErrHandshake, e.Reason) }
-
-// Unwrap makes errors.Is(err, ErrHandshake) true.
-func (e *HandshakeError) Unwrap() error { return ErrHandshake }
-
-// CheckHandshake validates the opening handshake of RFC 6455, section 4.2.1,
-// before the connection is taken, while an HTTP answer is still possible. Hosts
-// that bring their own Exchange call it first in Upgrade.
-func CheckHandshake(x Exchange) error {
-	bad := func(reason string) error { return &HandshakeError{Status: http.StatusBadRequest, Reason: reason} }
+func unhex(c byte) int {
 	switch {
-	case x.Method() != http.MethodGet:
-		return bad("the method is not GET")
-	case !hasToken(x.Header("Connection"), "upgrade"):
-		return bad("no upgrade token in Connection")
-	case !hasToken(x.Header("Upgrade"), "websocket"):
-		return bad("no websocket token in Upgrade")
-	case x.Header("Sec-WebSocket-Version") != "13":
-		if x.Header("Sec-WebSocket-Version") == "" {
-			return bad("no Sec-WebSocket-Version")
-		}
-		return &HandshakeError{Status: http.StatusUpgradeRequired, Reason: "Sec-WebSocket-Version is not 13"}
-	case len(x.Header("Sec-WebSocket-Key")) != 24:
-		return bad("Sec-WebSocket-Key is not 24 characters")
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
 	}
-	return nil
-}
-
-// WantsUpgrade reports whether the request asks for a websocket, well-formed or not.
-func WantsUpgrade(x Exchange) bool {
-	return hasToken(x.Header("Connection"), "upgrade") && hasToken(x.Header("Upgrade"), "websocket")
-}
-
-// hasToken looks for a token in a comma-separated header, ignoring case.
-func hasToken(header, token string) bool {
-	for header != "" {
-		var t string
-		t, header, _ = strings.Cut(header, ",")
-		if strings.EqualFold(strings.Trim(t, " \t"), token) {
-			return true
-		}
-	}
-	return false
+	return -1
 }
 
 // FormField returns the one value of a field in a body of the type

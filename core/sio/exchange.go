@@ -12,7 +12,9 @@ import (
 
 // UseExchange adds middleware around every HTTP exchange of the server, before
 // it is known what the request is: for its own answers, headers, counts. The
-// first one is outermost. It panics when one of them is nil or returns nil.
+// first one is outermost. It panics when one of them is nil or returns nil. A
+// middleware that hands on an exchange of its own gives it an Unwrap; see
+// host.Wrapper.
 //
 // A panic in the middleware is logged, and the request is answered with status 500
 // if it has no answer yet.
@@ -73,10 +75,7 @@ type tracked struct {
 	answered bool
 }
 
-var (
-	_ host.Detailer = (*tracked)(nil)
-	_ host.Prober   = (*tracked)(nil)
-)
+var _ host.Wrapper = (*tracked)(nil)
 
 // Reply implements host.Exchange.
 func (t *tracked) Reply(status int, body []byte) error {
@@ -100,16 +99,5 @@ func (t *tracked) Upgrade(opts host.UpgradeOptions, run func(c net.Conn, br *buf
 	return err
 }
 
-// Details implements host.Detailer, as far as the exchange does.
-func (t *tracked) Details() (d host.Details) {
-	if more, ok := t.Exchange.(host.Detailer); ok {
-		d = more.Details()
-	}
-	return d
-}
-
-// Present implements host.Prober; an exchange that cannot tell has lost its client.
-func (t *tracked) Present() bool {
-	p, ok := t.Exchange.(host.Prober)
-	return ok && p.Present()
-}
+// Unwrap implements host.Wrapper.
+func (t *tracked) Unwrap() host.Exchange { return t.Exchange }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/siokit/siokit/core/dialect"
@@ -16,6 +15,7 @@ import (
 	"github.com/siokit/siokit/core/packet"
 	"github.com/siokit/siokit/core/transport/polling"
 	"github.com/siokit/siokit/core/transport/websocket"
+	"github.com/siokit/siokit/core/virtsocket"
 )
 
 // Options configure a [Server]. The zero value of every field means its default.
@@ -86,6 +86,16 @@ type Options struct {
 	// and 4 times the bytes.
 	MaxInbox      int
 	MaxInboxBytes int
+	// MaxQuery is the largest query of a request, in bytes; 16 KiB. A longer one
+	// is refused with status 414 before it is read. The query of the handshake is
+	// kept as long as its connection.
+	MaxQuery int
+	// MaxHeaders is the largest sum of a request's headers, in bytes: of each its
+	// name, its value and 32 more, which bounds their number; 32 KiB. A larger one
+	// is refused with status 431. The headers of the handshake are kept as long as
+	// its connection. A host may have a smaller bound of its own: fiber's
+	// ReadBufferSize is 4 KiB for both.
+	MaxHeaders int
 	// Limits bound the parts of incoming packets. A field that is 0 has its default,
 	// that of packet.DefaultLimits; AttachmentBytes is at least 4 times MaxPayload. A
 	// packet beyond one of them ends the connection.
@@ -125,11 +135,19 @@ type Options struct {
 	PollDuration time.Duration
 
 	// Origins are the web origins, beside the server's own, whose pages may
-	// connect, such as "https://app.example.com" or "https://*.example.com".
-	// The single entry "*" admits every page without credentials: browsers then
-	// send no cookies on polling.
+	// connect, such as "https://app.example.com" or "https://*.example.com". A
+	// slash at the end, upper case and the scheme's own port do not matter; an
+	// entry that no page can have, such as one with a path, panics. A client that
+	// sends wss:// or ws:// as its origin counts as https:// or http://.
+	//
+	// The single entry "*" admits every page, without cookies: those that a
+	// browser sends for a page of another origin, as it does with every websocket
+	// and script, are hidden from the handshake, from sessions and from the
+	// framework's context, and Request.Values is empty then. What middleware in
+	// front of the server has done with them is not undone.
 	Origins []string
-	// AllowOrigin decides about origins that are not in Origins. What it admits
+	// AllowOrigin decides about origins that are not in Origins; it sees them in
+	// lower case. What it admits
 	// may use credentials: never let it admit everything in production, or every
 	// page on the web can act in the name of a visitor who is logged in here.
 	AllowOrigin func(origin string) bool
@@ -256,6 +274,8 @@ func (o *Options) withDefaults() Options {
 	defaultTo("JoinRate", &c.JoinRate, 5)
 	defaultTo("MaxInbox", &c.MaxInbox, 64)
 	defaultTo("MaxInboxBytes", &c.MaxInboxBytes, int(4*c.MaxPayload))
+	defaultTo("MaxQuery", &c.MaxQuery, 16<<10)
+	defaultTo("MaxHeaders", &c.MaxHeaders, 32<<10)
 	bound(&c.MaxConnections, 100_000)
 	bound(&c.MaxConnectionsPerAddress, 0)
 	bound(&c.MaxPending, 10_000)
@@ -280,9 +300,11 @@ func (o *Options) withDefaults() Options {
 			panic(fmt.Sprintf("sio: Options.Dialects: unknown dialect %q", name))
 		}
 	}
-	for _, origin := range c.Origins {
-		if _, rest, _ := strings.Cut(origin, "://"); origin == "" || strings.ContainsAny(rest, "/?#") {
-			panic(fmt.Sprintf("sio: Options.Origins: %q is not an origin: a scheme and a host, with nothing behind them", origin))
+	c.Origins = slices.Clone(c.Origins)
+	for i, origin := range c.Origins {
+		var err error
+		if c.Origins[i], err = virtsocket.CleanOrigin(origin); err != nil {
+			panic(fmt.Sprintf("sio: Options.Origins: %q: %v", origin, err))
 		}
 		if origin == "*" && (len(c.Origins) > 1 || c.AllowOrigin != nil) {
 			panic(`sio: Options.Origins: "*" cannot be combined with other origins or AllowOrigin: it would give credentials to every page`)

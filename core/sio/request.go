@@ -13,16 +13,25 @@ import (
 // changes and may be kept for ever; the framework's own objects are recycled
 // when their handler returns. Its maps are shared: do not write to them.
 type Request struct {
-	Method       string
-	Host         string
-	RawQuery     string
-	RemoteAddr   string // the peer of the TCP connection
-	ClientIP     string // the client as the framework sees it, behind its trusted proxies
+	Method     string
+	Host       string
+	RawQuery   string
+	RemoteAddr string // the peer of the TCP connection
+	// ClientIP is the client as the framework sees it, behind its trusted proxies.
+	// gin trusts everybody's X-Forwarded-For and echo everybody's X-Real-IP too,
+	// unless they are told otherwise (gin.Engine.SetTrustedProxies,
+	// echo.Echo.IPExtractor), fiber does with ProxyHeader and without
+	// EnableTrustedProxyCheck: then it is whatever the client claims, which is
+	// logged when the first client comes. RemoteAddr is not claimed.
+	ClientIP     string
 	Header       http.Header
 	TLS          *tls.ConnectionState // nil without TLS
 	RoutePattern string               // the host's route, "" when it has none
 	Params       map[string]string    // its parameters
-	Values       map[string]any       // what the adapter's Keep picked
+	// Values are what the adapter's Keep picked of the host's request values;
+	// strings, numbers and bools where it was not told. They are copies; what
+	// holds an object of the framework is left out, and that is logged.
+	Values map[string]any
 
 	target string // path and query; RawQuery is its end
 }
@@ -30,7 +39,15 @@ type Request struct {
 // NewRequest copies the request of an exchange. It is for code that looks at
 // requests beyond the first, inside Conn.OnExchange.
 func NewRequest(x host.Exchange) *Request {
-	r := &Request{
+	r, _, _ := copyRequest(x)
+	return r
+}
+
+// copyRequest is NewRequest, with what the host knows and what of its values
+// could not be kept, by name and reason. Nothing in the request shares memory
+// with the host, whatever its adapter has copied.
+func copyRequest(x host.Exchange) (r *Request, more host.Details, refused map[string]string) {
+	r = &Request{
 		Method:     x.Method(),
 		RawQuery:   x.RawQuery(),
 		RemoteAddr: x.RemoteAddr(),
@@ -38,16 +55,22 @@ func NewRequest(x host.Exchange) *Request {
 		TLS:        x.TLS(),
 	}
 	x.EachHeader(func(k, v string) {
-		if k == "Host" {
+		if strings.EqualFold(k, "Host") {
 			r.Host = v
 			return
 		}
 		r.Header.Add(k, v)
 	})
-	if d, ok := x.(host.Detailer); ok {
-		more := d.Details()
-		r.ClientIP, r.RoutePattern, r.Params, r.Values = more.ClientIP, more.RoutePattern, more.Params, more.Values
-		r.target = more.URL
+	if d, ok := host.As[host.Detailer](x); ok {
+		more = d.Details()
+		r.ClientIP, r.RoutePattern, r.target = strings.Clone(more.ClientIP), strings.Clone(more.RoutePattern), more.URL
+		if more.Params != nil {
+			r.Params = make(map[string]string, len(more.Params))
+			for k, v := range more.Params {
+				r.Params[strings.Clone(k)] = strings.Clone(v)
+			}
+		}
+		r.Values, refused = host.CopyValues(more.Values)
 		if _, query, ok := strings.Cut(more.URL, "?"); ok && query == r.RawQuery {
 			r.RawQuery = query // one piece of memory
 		}
@@ -55,7 +78,7 @@ func NewRequest(x host.Exchange) *Request {
 	if r.ClientIP == "" {
 		r.ClientIP = hostOnly(r.RemoteAddr)
 	}
-	return r
+	return r, more, refused
 }
 
 // URL is the address that the client has used, with the scheme of the connection

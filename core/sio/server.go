@@ -31,6 +31,8 @@ type Server struct {
 
 	common common                     // hooks of all namespaces
 	entry  atomic.Pointer[entryPoint] // the outermost exchange middleware
+	asked  atomic.Bool                // whether the host believes its clients
+	unkept sync.Map                   // names of values that cannot be kept, once logged
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -76,6 +78,8 @@ func NewServer(opts *Options) *Server {
 		MaxPayload:     o.MaxPayload,
 		MaxQueueBytes:  o.MaxQueueBytes,
 		MaxQueue:       o.MaxQueue,
+		MaxQuery:       o.MaxQuery,
+		MaxHeaders:     o.MaxHeaders,
 		Origins:        virtsocket.Origins{List: o.Origins},
 		Polling:        polling.Transport{},
 		Limits: virtsocket.Limits{
@@ -217,7 +221,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host.ServeHTTP(s, w, r, host.HTTPConfig{
 		Path: s.below(r),
 		Details: func() host.Details {
-			_, pattern, _ := cutMethod(r.Pattern)
+			pattern := host.PatternPath(r.Pattern)
 			return host.Details{RoutePattern: pattern, Params: pathValues(r, pattern)}
 		},
 	})
@@ -225,28 +229,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // below is the part of the path below the mount point.
 func (s *Server) below(r *http.Request) string {
-	_, pattern, ok := cutMethod(r.Pattern)
-	if !ok {
+	if r.Pattern == "" {
 		rest, _ := strings.CutPrefix(r.URL.Path, strings.TrimRight(s.opts.Path, "/"))
 		return rest
 	}
-	_, path, _ := strings.Cut(pattern, "/") // a host may stand in front
-	rest := strings.TrimPrefix(r.URL.Path, "/")
-	for _, seg := range strings.Split(strings.TrimSuffix(path, "/"), "/") {
-		if seg == "" || strings.HasSuffix(seg, "...}") {
-			break
-		}
-		_, rest, _ = strings.Cut(rest, "/")
-	}
-	return rest
-}
-
-// cutMethod splits a ServeMux pattern.
-func cutMethod(pattern string) (method, rest string, ok bool) {
-	if m, p, found := strings.Cut(pattern, " "); found {
-		return m, strings.TrimLeft(p, " "), true
-	}
-	return "", pattern, pattern != ""
+	return host.BelowPattern(r)
 }
 
 // pathValues are the wildcards of a pattern and what they matched.
@@ -287,7 +274,7 @@ func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (virtsocket.Hand
 // admit copies the request of a new client and asks OnHandshake.
 func (s *Server) admit(c *client, x host.Exchange) (err error) {
 	defer s.caught(inOnHandshake, "", c, nil, &err)
-	c.req = NewRequest(x) // runs the adapter's Keep
+	c.req = s.request(x) // runs the adapter's Keep
 	if s.opts.OnHandshake == nil {
 		return nil
 	}

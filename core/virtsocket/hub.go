@@ -42,6 +42,9 @@ type Options struct {
 	MaxQueue      int   // messages in it; 1 024
 	Origins       Origins
 	Limits        Limits // of sessions
+	// MaxQuery and MaxHeaders are the bytes of a request's query and of its
+	// headers, each of which counts 32 more; 16 KiB and 32 KiB.
+	MaxQuery, MaxHeaders int
 
 	// Accept is asked during the handshake, before the client is answered, and
 	// returns who handles the new socket's messages. An Accept that shows the
@@ -119,6 +122,12 @@ func NewHub(opts Options) *Hub {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
+	if opts.MaxQuery <= 0 {
+		opts.MaxQuery = 16 << 10
+	}
+	if opts.MaxHeaders <= 0 {
+		opts.MaxHeaders = 32 << 10
+	}
 	if opts.Limits.Address == nil {
 		opts.Limits.Address = PeerAddress
 	}
@@ -142,26 +151,31 @@ func (h *Hub) Len() int { return int(h.live.Load()) }
 
 // ServeExchange implements host.Handler.
 func (h *Hub) ServeExchange(x host.Exchange) {
+	hd := readHead(x)
+	if h.oversized(x, hd) {
+		return
+	}
 	if x.Method() == http.MethodOptions && h.opts.Origins.preflight(x) {
 		return
 	}
 	d := h.recognise(x)
 	if d == nil {
-		h.unrecognised(x)
+		h.unrecognised(x, hd)
 		return
 	}
-	if !h.opts.Origins.admit(x) {
+	if !h.opts.Origins.admit(x, hd) {
 		h.refuse(x, d, foreign())
 		return
 	}
 	req, ref := d.Parse(x)
 	if ref == nil {
-		ref = h.check(x, d, req)
+		ref = h.check(x, hd, d, req)
 	}
 	if ref != nil {
 		h.refuse(x, d, ref)
 		return
 	}
+	x = h.opts.Origins.anonymous(x, hd, included(req))
 	if req.SID == "" {
 		h.handshake(x, d, req)
 		return

@@ -1,6 +1,7 @@
 package virtsocket
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,39 +13,88 @@ import (
 // Origins decides which web pages may talk to the server. The zero value admits
 // pages of the same origin only.
 type Origins struct {
-	// List holds origins such as "https://app.example.com"; a whole left label
-	// may be a star ("https://*.example.com"). The single entry "*" admits every
-	// page, without credentials.
+	// List holds origins such as "https://app.example.com", as CleanOrigin returns
+	// them; a whole left label may be a star ("https://*.example.com"). The single
+	// entry "*" admits every page; those of other origins are served as if they
+	// had sent no cookies.
 	List []string
-	// Allow, when not nil, is asked for origins that are not in List. What it
-	// admits may use credentials.
+	// Allow, when not nil, is asked for origins that are not in List, with http
+	// and https in place of ws and wss. What it admits may use credentials.
 	Allow func(origin string) bool
 }
 
 // Any reports whether List is the single star.
 func (o Origins) Any() bool { return len(o.List) == 1 && o.List[0] == "*" }
 
+// CleanOrigin returns an entry of Origins.List in the form in which browsers
+// send it: in lower case, without a slash at the end or the scheme's own port. It
+// fails for what no request can match.
+func CleanOrigin(entry string) (string, error) {
+	if entry == "*" || entry == "null" || entry == "file://" {
+		return entry, nil
+	}
+	scheme, rest, ok := strings.Cut(strings.ToLower(entry), "://")
+	rest = strings.TrimSuffix(rest, "/")
+	if !ok || scheme == "" || rest == "" {
+		return "", errors.New(`an origin is a scheme and a host, as in "https://app.example.com"`)
+	}
+	if strings.ContainsAny(rest, "/?#@\\") {
+		return "", errors.New("an origin ends with its host or port: it has no path, no query and no user")
+	}
+	for i := range len(rest) {
+		if rest[i] <= ' ' || rest[i] >= 0x7f {
+			return "", errors.New("browsers send host names in ASCII (punycode), without spaces")
+		}
+	}
+	if strings.Contains(strings.TrimPrefix(rest, "*."), "*") || rest == "*." {
+		return "", errors.New(`a star can only stand for the whole first label, as in "https://*.example.com"`)
+	}
+	return canonical(scheme + "://" + rest), nil
+}
+
+// canonical is an origin in lower case, without the port that its scheme has
+// anyway, and with http for ws: clients that are no browsers (Starscream,
+// SocketRocket) send the address of the websocket as their origin.
+func canonical(origin string) string {
+	scheme, rest, ok := strings.Cut(strings.ToLower(origin), "://")
+	if !ok {
+		return origin
+	}
+	switch scheme {
+	case "ws":
+		scheme = "http"
+	case "wss":
+		scheme = "https"
+	}
+	switch scheme {
+	case "http":
+		rest = strings.TrimSuffix(rest, ":80")
+	case "https":
+		rest = strings.TrimSuffix(rest, ":443")
+	}
+	return scheme + "://" + rest
+}
+
 // admit is the one check for every request, polling and websocket alike: a
 // websocket is not subject to CORS, and a simple cross-site POST has its effect
 // even if the page may not read the answer.
-func (o Origins) admit(x host.Exchange) bool {
-	n := 0
-	origin := ""
-	x.EachHeader(func(k, v string) {
-		if strings.EqualFold(k, "Origin") {
-			n++
-			origin = v
-		}
-	})
+func (o Origins) admit(x host.Exchange, hd head) bool {
 	switch {
-	case n > 1:
+	case hd.origins > 1:
 		return false
-	case n == 0:
+	case hd.origins == 0:
 		// Browsers send no Origin with a same-origin GET, other programs never.
 		// A page that gets a browser to send cookies without one gives itself away.
-		return x.Header("Sec-Fetch-Site") != "cross-site" || x.Header("Cookie") == "" || o.Any()
+		return !otherPage(x) || x.Header("Cookie") == "" || o.Any()
 	}
-	return o.allows(x, origin)
+	return o.allows(x, hd.origin)
+}
+
+// otherPage reports whether the browser says that a page of another origin made
+// the request: also one of a sibling domain.
+func otherPage(x host.Exchange) bool {
+	site := x.Header("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
 }
 
 func (o Origins) allows(x host.Exchange, origin string) bool {
@@ -53,24 +103,92 @@ func (o Origins) allows(x host.Exchange, origin string) bool {
 			return false
 		}
 	}
+	origin = canonical(origin)
 	return o.Any() || o.listed(origin) || o.Allow != nil && o.Allow(origin) || sameOrigin(x, origin)
 }
 
 // embeds is the check for answers that any page can include, as a script or a
-// frame: browsers send no Origin with those, but the page that included them.
-func (o Origins) embeds(x host.Exchange) bool {
-	page := x.Header("Referer")
-	if page == "" {
-		return x.Header("Sec-Fetch-Site") != "cross-site" || o.Any()
-	}
-	u, err := url.Parse(page)
-	return err == nil && u.Scheme != "" && u.Host != "" && o.allows(x, u.Scheme+"://"+u.Host)
+// frame. Browsers send no Origin with those: the page must show by another
+// header that it is the server's own or a listed one. Old browsers send Referer,
+// unless the page forbids it; of a browser that sends nothing, any page may have
+// made the request. A program without credentials acts in nobody's name.
+func (o Origins) embeds(x host.Exchange, hd head) bool {
+	return hd.origins == 1 || o.Any() || x.Header("Sec-Fetch-Site") == "same-origin" || o.referred(x, o.allows) || program(x)
 }
 
+// program reports whether nothing says that a browser made the request, and
+// nothing in it is what browsers send by themselves.
+func program(x host.Exchange) bool {
+	agent := x.Header("User-Agent")
+	return x.Header("Referer") == "" && x.Header("Sec-Fetch-Site") == "" && x.Header("Cookie") == "" && x.Header("Authorization") == "" &&
+		!strings.HasPrefix(agent, "Mozilla/") && !strings.HasPrefix(agent, "Opera/")
+}
+
+// referred reports whether the page that made the request is named and passes.
+func (o Origins) referred(x host.Exchange, passes func(x host.Exchange, origin string) bool) bool {
+	u, err := url.Parse(x.Header("Referer"))
+	return err == nil && u.Scheme != "" && u.Host != "" && passes(x, u.Scheme+"://"+u.Host)
+}
+
+// anonymous returns x as the one who may see it without cookies: with the star, a
+// page of another origin must not act in the name of a visitor. Browsers send
+// cookies with every websocket and script, whatever CORS says. included: the
+// answer is a script or a frame.
+func (o Origins) anonymous(x host.Exchange, hd head, included bool) host.Exchange {
+	if !o.Any() || x.Header("Cookie") == "" {
+		return x
+	}
+	switch {
+	case hd.origins == 1:
+		if sameOrigin(x, canonical(hd.origin)) {
+			return x
+		}
+	case otherPage(x):
+	case !included || x.Header("Sec-Fetch-Site") == "same-origin" || o.referred(x, sameOrigin):
+		return x
+	}
+	if c, ok := host.As[host.CookieHider](x); ok {
+		c.HideCookies()
+	}
+	return cookieless{x}
+}
+
+// cookieless is an exchange whose request shows no cookies, and no values either:
+// middleware of the host may have made them from the cookies.
+type cookieless struct{ host.Exchange }
+
+// Unwrap implements host.Wrapper.
+func (x cookieless) Unwrap() host.Exchange { return x.Exchange }
+
+// Header implements host.Exchange.
+func (x cookieless) Header(key string) string {
+	if strings.EqualFold(key, "Cookie") {
+		return ""
+	}
+	return x.Exchange.Header(key)
+}
+
+// EachHeader implements host.Exchange.
+func (x cookieless) EachHeader(f func(key, value string)) {
+	x.Exchange.EachHeader(func(k, v string) {
+		if !strings.EqualFold(k, "Cookie") {
+			f(k, v)
+		}
+	})
+}
+
+// Details implements host.Detailer.
+func (x cookieless) Details() (d host.Details) {
+	if inner, ok := host.As[host.Detailer](x.Exchange); ok {
+		d = inner.Details()
+		d.Values = nil
+	}
+	return d
+}
+
+// listed wants the canonical form.
 func (o Origins) listed(origin string) bool {
-	origin = strings.ToLower(origin)
 	for _, want := range o.List {
-		want = strings.ToLower(want)
 		if want == origin {
 			return true
 		}
@@ -127,7 +245,7 @@ func (o Origins) headers(x host.Exchange) {
 	}
 	x.AddHeader("Vary", "Origin")
 	origin := x.Header("Origin")
-	if origin == "" || !o.listed(origin) && (o.Allow == nil || !o.Allow(origin)) {
+	if page := canonical(origin); origin == "" || !o.listed(page) && (o.Allow == nil || !o.Allow(page)) {
 		return
 	}
 	x.SetHeader("Access-Control-Allow-Origin", origin)

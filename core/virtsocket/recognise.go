@@ -56,7 +56,7 @@ func guess(x host.Exchange, among []dialect.Dialect) dialect.Dialect {
 
 // unrecognised answers a request of no enabled dialect: the reference looks at
 // the transport first and at the version last.
-func (h *Hub) unrecognised(x host.Exchange) {
+func (h *Hub) unrecognised(x host.Exchange, hd head) {
 	off := recognise(x, h.opts.Off)
 	if off == nil {
 		off = guess(x, h.opts.Off)
@@ -72,7 +72,7 @@ func (h *Hub) unrecognised(x host.Exchange) {
 	if d == nil {
 		d = h.opts.Dialects[0]
 	}
-	if !h.opts.Origins.admit(x) {
+	if !h.opts.Origins.admit(x, hd) {
 		ref = foreign()
 	}
 	h.refuse(x, d, ref)
@@ -98,7 +98,7 @@ func (h *Hub) transportKnown(name string) *dialect.Refusal {
 }
 
 // check applies the rules that hold before any session is looked up.
-func (h *Hub) check(x host.Exchange, d dialect.Dialect, req dialect.Request) *dialect.Refusal {
+func (h *Hub) check(x host.Exchange, hd head, d dialect.Dialect, req dialect.Request) *dialect.Refusal {
 	if _, greets := d.(dialect.Greeter); req.End || greets && req.Transport == "" {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (h *Hub) check(x host.Exchange, d dialect.Dialect, req dialect.Request) *di
 	duplex := h.duplex(req.Transport) != nil
 	upgrade := host.WantsUpgrade(x)
 	switch {
-	case (req.Transport == dialect.JSONP || req.Transport == dialect.HTMLFile) && !h.opts.Origins.embeds(x):
+	case included(req) && !h.opts.Origins.embeds(x, hd):
 		return &dialect.Refusal{Code: dialect.Forbidden, Context: "included by a foreign page", Cause: dialect.CauseOrigin}
 	case req.SID == "" && !duplex && upgrade:
 		return &dialect.Refusal{Code: dialect.UnknownTransport, Context: "upgrade request for polling"}
@@ -120,4 +120,9 @@ func (h *Hub) check(x host.Exchange, d dialect.Dialect, req dialect.Request) *di
 		return &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch"}
 	}
 	return nil
+}
+
+// included reports whether any page can include the answer, as a script or a frame.
+func included(req dialect.Request) bool {
+	return req.Transport == dialect.JSONP || req.Transport == dialect.HTMLFile
 }

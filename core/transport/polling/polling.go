@@ -258,7 +258,7 @@ func (p *Poll) next(x watched, fresh, stays bool) (ms, last []*packet.Message, e
 			return nil, []*packet.Message{p.opts.Noop}, nil
 		case <-x.gone:
 			p.answer()
-			if pr, ok := x.x.(host.Prober); ok && pr.Present() {
+			if pr, ok := host.As[host.Prober](x.x); ok && pr.Present() {
 				// The host has run out of patience, not the client.
 				return nil, []*packet.Message{p.opts.Noop}, nil
 			}

@@ -1,0 +1,55 @@
+package host
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+)
+
+// bodyTimeout bounds how long a request body may take.
+const bodyTimeout = 10 * time.Second
+
+// firstRead is how much memory a body gets before any of it has come.
+const firstRead = 4 << 10
+
+// ReadBody reads the body of a request, for Exchange.Body of a host that reads
+// it from the connection: at most limit bytes, else ErrTooLarge; within 10 s, when
+// deadline, which sets that of the connection's reads, works, else ErrTimeout.
+//
+// What is announced (-1: nothing) is not reserved. Memory grows with what has
+// come, at most twofold, so that a client holds no more of it than it has sent.
+func ReadBody(r io.Reader, announced, limit int64, deadline func(time.Time) error) ([]byte, error) {
+	if announced > limit {
+		return nil, ErrTooLarge
+	}
+	if deadline(time.Now().Add(bodyTimeout)) == nil {
+		defer func() { _ = deadline(time.Time{}) }()
+	}
+	most := limit + 1
+	if announced >= 0 {
+		most = min(most, announced+1) // the end is seen without growing once more
+	}
+	body := make([]byte, 0, min(most, firstRead))
+	for {
+		if len(body) == cap(body) {
+			size := 2 * int64(cap(body))
+			if int64(cap(body)) < most {
+				size = min(size, most)
+			}
+			body = append(make([]byte, 0, size), body...)
+		}
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, ErrTimeout
+		case int64(len(body)) > limit:
+			return nil, ErrTooLarge
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}

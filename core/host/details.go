@@ -1,0 +1,55 @@
+package host
+
+// Wrapper is an Exchange around another one, such as those of sio.Server's
+// UseExchange. Of what an Exchange may implement beside Exchange ([Prober],
+// [Detailer], [CookieHider]), a wrapper keeps what it has an Unwrap for: [As]
+// asks the wrapper first and then what is inside of it.
+type Wrapper interface {
+	Exchange
+	// Unwrap returns the exchange inside.
+	Unwrap() Exchange
+}
+
+// As returns x, or the first one inside of it, as a T; see [Wrapper].
+func As[T any](x Exchange) (t T, ok bool) {
+	for x != nil {
+		if t, ok = x.(T); ok {
+			return t, true
+		}
+		w, wraps := x.(Wrapper)
+		if !wraps {
+			break
+		}
+		x = w.Unwrap()
+	}
+	return t, false
+}
+
+// CookieHider is an Exchange that can take the cookies off its request, so that
+// neither Header nor EachHeader nor the framework's own context shows them. The
+// exchanges of a host without it are asked for everything but cookies.
+type CookieHider interface {
+	HideCookies()
+}
+
+// Details are what a framework knows about a request beyond HTTP. The values
+// are copies that may be kept for ever.
+type Details struct {
+	URL          string            // the request target as it was sent, path and query
+	ClientIP     string            // the client as the framework sees it, behind its trusted proxies
+	RoutePattern string            // the route that matched, "" when the host has none
+	Params       map[string]string // route parameters
+	// Values are what the adapter's Keep picked from the host's request values.
+	// The core copies them with CopyValues, and leaves out what that refuses.
+	Values map[string]any
+	// Believes is asked once for each server: the setting by which the host
+	// takes ClientIP from what any client claims, such as in X-Forwarded-For, ""
+	// when it does not. Nil: unknown. It is valid until ServeExchange returns.
+	Believes func() string
+}
+
+// Detailer is an Exchange that knows Details. It is asked during a handshake,
+// and where an application makes a sio.Request of a later exchange.
+type Detailer interface {
+	Details() Details
+}

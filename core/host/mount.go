@@ -1,0 +1,92 @@
+package host
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+)
+
+// Mount says where and how a Handler was mounted; see [Mounted].
+type Mount struct {
+	// Host is the adapter, such as "siofiber".
+	Host string
+	// BodyLimit is the largest request body that the host takes, in bytes; 0:
+	// unknown, or none. Setting is the name of what sets it.
+	BodyLimit int64
+	Setting   string
+}
+
+// Mounted is a Handler that is told where it is mounted, to warn when the host's
+// limits do not fit its own.
+type Mounted interface {
+	Mounted(m Mount)
+}
+
+// Announce tells h about a mount when it is [Mounted].
+func Announce(h Handler, m Mount) {
+	if t, ok := h.(Mounted); ok {
+		t.Mounted(m)
+	}
+}
+
+// Require panics when a handler, or one of the other things that an adapter needs,
+// is nil. It names the function that was called, so that a mistake is found at
+// start-up. needs are pairs of a name and a value.
+func Require(function string, h Handler, needs ...any) {
+	for needs = append([]any{"handler", h}, needs...); len(needs) > 1; needs = needs[2:] {
+		v := reflect.ValueOf(needs[1])
+		switch v.Kind() {
+		case reflect.Invalid:
+		case reflect.Pointer, reflect.Func, reflect.Interface, reflect.Map:
+			if !v.IsNil() {
+				continue
+			}
+		default:
+			continue
+		}
+		panic(fmt.Sprintf("%s: the %v is nil", function, needs[0]))
+	}
+}
+
+// Believes returns setting when clientIP, a framework's way to find the client's
+// address, believes what a stranger's request claims; see [Details].
+func Believes(setting string, clientIP func(r *http.Request) string) string {
+	const peer, claim = "203.0.113.77", "198.51.100.77" // of no network
+	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, RemoteAddr: peer + ":7", Header: http.Header{}}
+	for _, name := range [...]string{"X-Forwarded-For", "X-Real-Ip", "Cf-Connecting-Ip", "True-Client-Ip", "X-Appengine-Remote-Addr"} {
+		r.Header.Set(name, claim)
+	}
+	if clientIP(r) == claim {
+		return setting
+	}
+	return ""
+}
+
+// BelowPattern is the part of r's path below the pattern by which http.ServeMux
+// has found its handler ("/socket.io/", or with wildcards in front). Without a
+// pattern it is the whole path.
+func BelowPattern(r *http.Request) string {
+	pattern := PatternPath(r.Pattern)
+	if pattern == "" {
+		return r.URL.Path
+	}
+	_, path, _ := strings.Cut(pattern, "/") // a host may stand in front
+	rest := strings.TrimPrefix(r.URL.Path, "/")
+	for _, seg := range strings.Split(strings.TrimSuffix(path, "/"), "/") {
+		if seg == "" || strings.HasSuffix(seg, "...}") {
+			break
+		}
+		_, rest, _ = strings.Cut(rest, "/")
+	}
+	return rest
+}
+
+// PatternPath is a pattern of http.ServeMux without its method.
+func PatternPath(pattern string) string {
+	if _, p, found := strings.Cut(pattern, " "); found {
+		return strings.TrimLeft(p, " ")
+	}
+	return pattern
+}

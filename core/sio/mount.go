@@ -1,0 +1,59 @@
+package sio
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/siokit/siokit/core/host"
+)
+
+// Mount registers the server on a ServeMux at path, such as "/socket.io", and
+// below it: the clients whose option addTrailingSlash is false ask for the bare
+// path, and a pattern "/socket.io/" alone answers them with a redirect, which no
+// websocket follows. path may have a host and wildcards in front, as in
+// "example.com/t/{tenant}/socket.io"; a method or a wildcard at the end panics.
+func (s *Server) Mount(mux *http.ServeMux, path string) {
+	host.Require("sio.Server.Mount", s, "mux", mux)
+	path = strings.TrimRight(path, "/")
+	if strings.ContainsAny(path, " \t") || strings.HasSuffix(path, "...}") || strings.HasSuffix(path, "{$}") {
+		panic(fmt.Sprintf("sio.Server.Mount: %q is not a path: it has a method in front or a wildcard for the rest", path))
+	}
+	if path != "" && !strings.Contains(path, "/") {
+		panic(fmt.Sprintf("sio.Server.Mount: %q must begin with a slash, or with a host and a slash", path))
+	}
+	if path != "" {
+		mux.Handle(path, s)
+	}
+	mux.Handle(path+"/", s)
+}
+
+// Mounted implements host.Mounted: limits of the host that do not fit the
+// server's own are logged.
+func (s *Server) Mounted(m host.Mount) {
+	if m.BodyLimit > 0 && m.BodyLimit < s.opts.MaxPayload {
+		s.opts.Logger.Warn("siokit: the host takes smaller request bodies than Options.MaxPayload: clients that poll lose their connection with a message between the two",
+			"host", m.Host, m.Setting, m.BodyLimit, "MaxPayload", s.opts.MaxPayload)
+	}
+}
+
+// Mounted implements host.Mounted, as its server does.
+func (n *Namespace) Mounted(m host.Mount) { n.srv.Mounted(m) }
+
+// request copies the request of a handshake. What the host's developer should
+// know is logged, once for each server or name.
+func (s *Server) request(x host.Exchange) *Request {
+	r, more, refused := copyRequest(x)
+	for name, why := range refused {
+		if _, again := s.unkept.LoadOrStore(name, true); !again {
+			s.opts.Logger.Warn("siokit: not kept in Request.Values", "name", name, "why", why)
+		}
+	}
+	if more.Believes != nil && !s.asked.Swap(true) {
+		if setting := more.Believes(); setting != "" {
+			s.opts.Logger.Warn("siokit: Request.ClientIP is what any client claims in a header such as X-Forwarded-For: name the proxies that may, or do not use it for limits and bans",
+				"setting", setting)
+		}
+	}
+	return r
+}

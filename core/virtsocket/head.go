@@ -1,0 +1,49 @@
+package virtsocket
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/siokit/siokit/core/dialect"
+	"github.com/siokit/siokit/core/host"
+)
+
+// headerCost is what a header line costs beside its bytes, as HTTP/2 counts it
+// (RFC 9113, 6.5.2): it bounds their number too.
+const headerCost = 32
+
+// head is what one look at all headers of a request finds.
+type head struct {
+	size    int    // bytes, with headerCost for each line
+	origins int    // how many Origin lines there are
+	origin  string // the last one
+}
+
+func readHead(x host.Exchange) (hd head) {
+	x.EachHeader(func(k, v string) {
+		hd.size += len(k) + len(v) + headerCost
+		if strings.EqualFold(k, "Origin") {
+			hd.origins++
+			hd.origin = v
+		}
+	})
+	return hd
+}
+
+// oversized refuses a request whose query or headers are larger than allowed,
+// before anything has looked at them. It reports whether it has answered.
+func (h *Hub) oversized(x host.Exchange, hd head) bool {
+	ref := &dialect.Refusal{Code: dialect.BadRequest, Cause: dialect.CauseTooLarge}
+	switch {
+	case len(x.RawQuery()) > h.opts.MaxQuery:
+		ref.Status, ref.Message = http.StatusRequestURITooLong, "Query too long"
+		ref.Context = "longer than Options.MaxQuery"
+	case hd.size > h.opts.MaxHeaders:
+		ref.Status, ref.Message = http.StatusRequestHeaderFieldsTooLarge, "Headers too large"
+		ref.Context = "larger than Options.MaxHeaders"
+	default:
+		return false
+	}
+	h.refuse(x, h.opts.Dialects[0], ref)
+	return true
+}
