@@ -30,7 +30,11 @@ func TestConformanceTLS(t *testing.T) {
 }
 
 func factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
-	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	return mounted(t, fiber.New(fiber.Config{DisableStartupMessage: true}), srv, cfg)
+}
+
+// mounted serves srv as the suite demands of a host.
+func mounted(t testing.TB, app *fiber.App, srv *sio.Server, cfg conformance.Config) *conformance.Host {
 	app.Use(func(c *fiber.Ctx) error {
 		c.Set("Set-Cookie", "host=1")
 		return c.Next()

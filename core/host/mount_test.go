@@ -1,0 +1,138 @@
+package host_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/siokit/siokit/core/host"
+)
+
+func TestRequire(t *testing.T) {
+	type server struct{ host.Handler }
+	ok := host.HandlerFunc(func(host.Exchange) {})
+	var none *server
+	for want, f := range map[string]func(){
+		"":                              func() { host.Require("x.Mount", ok, "router", http.NewServeMux()) },
+		"x.Mount: the handler is nil":   func() { host.Require("x.Mount", nil) },
+		"x.Handler: the handler is nil": func() { host.Require("x.Handler", none) },
+		"x.Mount: the router is nil":    func() { host.Require("x.Mount", ok, "router", (*http.ServeMux)(nil)) },
+		"x.Mount: the function is nil":  func() { host.Require("x.Mount", ok, "router", 1, "function", (func())(nil)) },
+	} {
+		got := ""
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					got = fmt.Sprint(p)
+				}
+			}()
+			f()
+		}()
+		if got != want {
+			t.Errorf("panics with %q, want %q", got, want)
+		}
+	}
+}
+
+func TestBelieves(t *testing.T) {
+	for want, clientIP := range map[string]func(r *http.Request) string{
+		"":        func(r *http.Request) string { h, _, _ := net.SplitHostPort(r.RemoteAddr); return h },
+		"setting": func(r *http.Request) string { return r.Header.Get("X-Forwarded-For") },
+	} {
+		if got := host.Believes("setting", clientIP); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestBelowPattern(t *testing.T) {
+	for _, row := range []struct{ pattern, path, want string }{
+		{"/socket.io/", "/socket.io/1/x", "1/x"}, {"/socket.io", "/socket.io", ""}, {"GET /socket.io/", "/socket.io/1", "1"},
+		{"example.com/t/{tenant}/socket.io/", "/t/acme/socket.io/1/", "1/"}, {"/{rest...}", "/1/x", "1/x"}, {"", "/x/1", "/x/1"},
+	} {
+		r := httptest.NewRequest("GET", row.path, nil)
+		r.Pattern = row.pattern
+		if got := host.BelowPattern(r); got != row.want {
+			t.Errorf("%+v: %q", row, got)
+		}
+	}
+}
+
+// outer and inner are exchanges around each other.
+type outerX struct{ host.Exchange }
+
+func (x outerX) Unwrap() host.Exchange { return x.Exchange }
+
+type opaqueX struct{ host.Exchange }
+
+func TestAs(t *testing.T) {
+	seen := 0
+	h := host.HandlerFunc(func(x host.Exchange) {
+		if _, ok := host.As[host.Detailer](x); !ok {
+			t.Error("the exchange itself")
+		}
+		if p, ok := host.As[host.Prober](outerX{outerX{x}}); !ok || !p.Present() {
+			t.Error("below two wrappers")
+		}
+		if _, ok := host.As[host.Prober](outerX{opaqueX{x}}); ok {
+			t.Error("below one without Unwrap")
+		}
+		if _, ok := host.As[host.Detailer](nil); ok {
+			t.Error("nil")
+		}
+		seen++
+		_ = x.Reply(200, nil)
+	})
+	host.ServeHTTP(h, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), host.HTTPConfig{})
+	if seen != 1 {
+		t.Error("not served")
+	}
+}
+
+func TestReadBody(t *testing.T) {
+	deadline := func(time.Time) error { return nil }
+	for _, size := range []int{0, 1, 4095, 4096, 4097, 100_000} {
+		text := strings.Repeat("a", size)
+		for _, announced := range []int64{-1, int64(size), int64(size) + 1} {
+			for _, limit := range []int64{0, int64(size) - 1, int64(size), int64(size) + 1, 1 << 20} {
+				body, err := host.ReadBody(iotest.HalfReader(strings.NewReader(text)), announced, max(limit, 0), deadline)
+				switch fits := int64(size) <= max(limit, 0) && announced <= max(limit, 0); {
+				case fits && (err != nil || string(body) != text):
+					t.Errorf("%d of %d announced, at most %d: %d, %v", size, announced, limit, len(body), err)
+				case !fits && err != host.ErrTooLarge:
+					t.Errorf("%d of %d announced, at most %d: %v", size, announced, limit, err)
+				case fits && cap(body) > 2*size+4096:
+					t.Errorf("%d bytes take %d", size, cap(body))
+				}
+			}
+		}
+	}
+}
+
+// FuzzQuery holds the walk over a raw query against the standard library.
+func FuzzQuery(f *testing.F) {
+	for _, s := range []string{"a=1&EIO=4", "%45IO=4", "E%49O=%34&EIO=3", "EIO", "+=x", "%", "%4", "EIO%3D=1"} {
+		f.Add(s, "EIO")
+	}
+	f.Fuzz(func(t *testing.T, raw, key string) {
+		if strings.Contains(raw, ";") {
+			return // net/url refuses it
+		}
+		want := 0
+		for pair := range strings.SplitSeq(raw, "&") {
+			k, _, _ := strings.Cut(pair, "=")
+			if got, err := url.QueryUnescape(k); err == nil && got == key && pair != "" {
+				want++
+			}
+		}
+		if got := host.QueryCount(raw, key); got != want && key != "" {
+			t.Errorf("%q in %q: %d times, want %d", key, raw, got, want)
+		}
+	})
+}

@@ -1,0 +1,121 @@
+package sio_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/hosttest"
+	"github.com/siokit/siokit/internal/wire"
+)
+
+// TestMount: clients with and without the slash are served, on polling, as a
+// websocket and of every generation, and nothing is redirected.
+func TestMount(t *testing.T) {
+	srv := sio.NewServer(nil)
+	defer func() { _ = srv.Shutdown(context.Background()) }()
+	mux := http.NewServeMux()
+	srv.Mount(mux, "/socket.io/")
+	srv.Mount(mux, "/t/{tenant}/io")
+	hs := httptest.NewServer(mux)
+	defer hs.Close()
+	for _, path := range []string{"/socket.io", "/socket.io/", "/t/acme/io", "/t/acme/io/"} {
+		c := wire.New(t, hs.URL, path)
+		c.Join("")
+		c.Polling().Join("")
+		if a := c.At(strings.TrimSuffix(path, "/")+"/1/").Must("GET", "", ""); a.Status != http.StatusOK {
+			t.Errorf("%s, 0.9: %v", path, a)
+		}
+	}
+	if a := wire.New(t, hs.URL, "/socket.iox/").Must("GET", "EIO=4&transport=polling", ""); a.Status != http.StatusNotFound {
+		t.Errorf("a sibling: %v", a)
+	}
+
+	root := http.NewServeMux()
+	srv.Mount(root, "/")
+	rs := httptest.NewServer(root)
+	defer rs.Close()
+	wire.New(t, rs.URL, "/").Join("")
+
+	for path, want := range map[string]string{"GET /x": "method", "/x/{rest...}": "wildcard", "/x/{$}": "wildcard", "example.com": "must begin with a slash"} {
+		if got := panics(func() { srv.Mount(http.NewServeMux(), path) }); !strings.Contains(got, want) {
+			t.Errorf("%s: panics with %q", path, got)
+		}
+	}
+	if got := panics(func() { srv.Mount(nil, "/x") }); !strings.Contains(got, "sio.Server.Mount: the mux is nil") {
+		t.Errorf("nil: panics with %q", got)
+	}
+}
+
+func panics(f func()) (text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			text = fmt.Sprint(p)
+		}
+	}()
+	f()
+	return ""
+}
+
+// TestOriginsCleaned: what no page can have is said at start-up; how an origin is
+// written does not matter.
+func TestOriginsCleaned(t *testing.T) {
+	for _, bad := range []string{
+		"app.example.com", "", "https://", "https://app.example.com/chat", "https://app.example.com?x", "https://a@b.example", "https://*", "https://a.*.example.com",
+		"http://localhost:*", "https://bücher.example", "https://a b.example", "*.example.com", "https://app.example.com//", "https://*.",
+	} {
+		if got := panics(func() { sio.NewServer(&sio.Options{Origins: []string{"https://fine.example", bad}}) }); !strings.Contains(got, fmt.Sprintf("Options.Origins: %q", bad)) {
+			t.Errorf("%q: panics with %q", bad, got)
+		}
+	}
+	srv := sio.NewServer(&sio.Options{Origins: []string{"HTTPS://App.Example.com/", "http://old.example:80", "https://*.Example.org", "wss://ws.example", "null", "file://", "capacitor://localhost", "https://[::1]:8443"}})
+	defer func() { _ = srv.Shutdown(context.Background()) }()
+	hs := httptest.NewServer(srv)
+	defer hs.Close()
+	c := wire.New(t, hs.URL, "/socket.io/")
+	for origin, want := range map[string]int{
+		"https://app.example.com": 200, "http://old.example": 200, "https://a.example.org": 200, "https://ws.example": 200, "null": 200, "file://": 200,
+		"capacitor://localhost": 200, "https://[::1]:8443": 200, "https://app.example.com/": 403, "https://old.example": 403, "http://app.example.com": 403,
+	} {
+		if a := c.Must("GET", "EIO=4&transport=polling", "", "Origin", origin); a.Status != want {
+			t.Errorf("%s: %v", origin, a)
+		}
+	}
+}
+
+// wrapped is an exchange as middleware makes one.
+type wrapped struct{ host.Exchange }
+
+func (w wrapped) Unwrap() host.Exchange { return w.Exchange }
+
+// TestWrappedDetails: what a host knows is not lost by middleware with an Unwrap.
+func TestWrappedDetails(t *testing.T) {
+	var log hosttest.Log
+	requests := make(chan *sio.Request, 1)
+	srv := sio.NewServer(&sio.Options{Logger: log.Logger(), OnHandshake: func(_ context.Context, r *sio.Request, _ host.Exchange) error {
+		requests <- r
+		return nil
+	}})
+	defer func() { _ = srv.Shutdown(context.Background()) }()
+	srv.UseExchange(func(next host.Handler) host.Handler {
+		return host.HandlerFunc(func(x host.Exchange) { next.ServeExchange(wrapped{x}) })
+	})
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host.ServeHTTP(srv, w, r, host.HTTPConfig{Details: func() host.Details {
+			return host.Details{ClientIP: "192.0.2.1", Params: map[string]string{"a": "b"}, Values: map[string]any{"user": "ann", "request": r}}
+		}})
+	}))
+	defer hs.Close()
+	wire.New(t, hs.URL, "/").Polling()
+	if r := <-requests; r.ClientIP != "192.0.2.1" || r.Params["a"] != "b" || fmt.Sprint(r.Values) != "map[user:ann]" {
+		t.Errorf("%v", r)
+	}
+	if !strings.Contains(log.String(), "name=request") {
+		t.Errorf("the log does not name the value: %s", log.String())
+	}
+}
