@@ -29,7 +29,7 @@ var rules = []struct {
 	{"core/internal/*", nil},
 	{"core/packet/*", []string{"core/packet"}},
 	{"core/host", nil},
-	{"core/host/*", nil},
+	{"core/host/*", []string{"core/host"}},
 	{"core/dialect", []string{"core/packet", "core/host"}},
 	{"core/dialect/*", []string{"core/dialect", "core/dialect/engineio", "core/packet", "core/packet/*", "core/host"}},
 	{"core/transport", []string{"core/host", "core/packet"}},

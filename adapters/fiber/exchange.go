@@ -129,30 +129,8 @@ func (x *exchange) Reply(status int, body []byte) error {
 	// The server has no deadline for what it writes. The one of the last piece
 	// stays with the connection, which therefore ends with this answer.
 	resp.SetConnectionClose()
-	resp.SetBodyStream(&pieces{rest: bytes.Clone(body), conn: x.c.Context().Conn()}, len(body))
+	resp.SetBodyStream(connwatch.Pieces(bytes.Clone(body), x.c.Context().Conn()), len(body))
 	return nil
-}
-
-// pieces is a body that gives the client host.StreamTimeout for each
-// host.WritePiece of it. fasthttp reads it while it writes the answer.
-type pieces struct {
-	rest []byte
-	conn net.Conn
-	left int // of the piece
-}
-
-func (b *pieces) Read(p []byte) (int, error) {
-	if len(b.rest) == 0 {
-		return 0, io.EOF
-	}
-	if b.left <= 0 {
-		b.left = host.WritePiece
-		_ = b.conn.SetWriteDeadline(time.Now().Add(host.StreamTimeout))
-	}
-	n := copy(p, b.rest)
-	b.rest = b.rest[n:]
-	b.left -= n
-	return n, nil
 }
 
 func (x *exchange) Stream(status int, run func(host.Stream)) error {
@@ -162,29 +140,11 @@ func (x *exchange) Stream(status int, run func(host.Stream)) error {
 	x.c.Response().SetConnectionClose()
 	conn := x.c.Context().Conn()
 	x.c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
-		run(stream{w, conn})
+		run(connwatch.Stream(w, conn))
 		_ = conn.SetWriteDeadline(time.Now().Add(host.StreamTimeout))
 	})
 	return nil
 }
-
-type stream struct {
-	w    *bufio.Writer
-	conn net.Conn
-}
-
-// Write gives fasthttp, which writes elsewhere, a deadline for each piece.
-func (s stream) Write(p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		_ = s.conn.SetWriteDeadline(time.Now().Add(host.StreamTimeout))
-		var m int
-		m, err = s.w.Write(p[n:min(len(p), n+host.WritePiece)])
-		n += m
-	}
-	return n, err
-}
-
-func (s stream) Flush() error { return s.w.Flush() }
 
 // Upgrade takes the connection before fasthttp has answered, and answers there:
 // fasthttp's own answer would announce, with DisableKeepalive or behind the last
