@@ -175,13 +175,13 @@ type Cause uint8
 
 // The causes. Code says all about the others.
 const (
-	CauseCode        Cause = iota
-	CauseOrigin            // the page may not talk to the server
-	CauseApplication       // application code refused
-	CauseLimit             // a bound of sessions is reached
-	CauseTooLarge          // a message over the limit
-	CauseUpgrade           // a request for a websocket without its Upgrade header
-	CauseShutdown          // the server is shutting down
+	CauseCode     Cause = iota
+	CauseOrigin         // the page may not talk to the server
+	CauseLimit          // a bound of sessions is reached
+	CauseTooLarge       // a message over the limit
+	CauseUpgrade        // a request for a websocket without its Upgrade header
+	CauseShutdown       // the server is shutting down
+	CauseReported       // application code failed, which has been reported
 )
 
 // Error implements error.

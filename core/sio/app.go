@@ -78,6 +78,7 @@ const maxReports = 256
 
 // report tells Options.OnError.
 func (s *Server) report(in Incident) {
+	s.incidents.count(in.Name)
 	fn := s.opts.OnError
 	if fn == nil {
 		return

@@ -172,8 +172,11 @@ func (s *Server) forbidden(err error) *dialect.Refusal {
 	ref := &dialect.Refusal{Code: dialect.Forbidden}
 	if err == errPanic {
 		ref.Status, ref.Message = http.StatusInternalServerError, internalError.Message
+		ref.Cause = dialect.CauseReported
 	} else if e := s.asError(err); e != nil {
 		ref.Message = e.Message
+	} else {
+		ref.Cause = dialect.CauseReported
 	}
 	return ref
 }

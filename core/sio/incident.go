@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/internal/ratelog"
+	"github.com/siokit/siokit/core/virtsocket"
 )
 
 // Incident is something that went wrong with what a client sent, or in
@@ -19,8 +20,13 @@ type Incident struct {
 	Namespace string
 	// Socket is nil when there is none, as for IncidentNoNamespace.
 	Socket *Socket
-	// Request is the client's.
+	// Request is the client's, that of its handshake; nil when it has none yet.
 	Request *Request
+	// Remote is the peer of the TCP connection, for incidents of requests.
+	Remote string
+	// Reason says in words what happened and which option is about it, for
+	// incidents of requests.
+	Reason string
 	// Stack is the stack of a panic.
 	Stack []byte
 }
@@ -34,6 +40,17 @@ const (
 	IncidentArgs        = "invalid_method_args"  // the arguments do not fit the handler
 	IncidentFailed      = "handler_failed"       // a handler or hook returned an error that clients are not shown
 	IncidentPanic       = "panic"                // application code panicked
+
+	// Requests that are not served. OnError is told of each, the log once a minute.
+	IncidentOrigin    = virtsocket.NoticeOrigin    // a page that is not among Options.Origins
+	IncidentVersion   = virtsocket.NoticeVersion   // a client of a generation that is not among Options.Dialects
+	IncidentSession   = virtsocket.NoticeSession   // a session that has ended, or is in another process
+	IncidentTransport = virtsocket.NoticeTransport // a transport that is not among Options.Transports
+	IncidentUpgrade   = virtsocket.NoticeUpgrade   // a request for a websocket that a proxy has taken the Upgrade header from
+	IncidentTooLarge  = virtsocket.NoticeTooLarge  // a message or POST over Options.MaxPayload, a query over MaxQuery, headers over MaxHeaders
+	IncidentLimit     = virtsocket.NoticeLimit     // a handshake beyond MaxConnections, MaxPending or the bounds per address
+	IncidentRefused   = virtsocket.NoticeRefused   // refused by OnHandshake or Conn.OnExchange with an *Error
+	IncidentRequest   = virtsocket.NoticeRequest   // any other request that is malformed or out of place
 
 	IncidentTooManyJoins      = "too_many_joins"      // more attempts to join than Options.JoinBurst and JoinRate allow
 	IncidentTooManyNamespaces = "too_many_namespaces" // more than Options.MaxNamespaces or MaxDynamicNamespaces

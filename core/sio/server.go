@@ -21,13 +21,14 @@ import (
 // Server is a Socket.IO server. It is a host.Handler for the adapters and an
 // http.Handler. All methods are safe for concurrent use.
 type Server struct {
-	opts    Options
-	hub     *virtsocket.Hub
-	running tracker      // clients and tasks that have not ended
-	encodes atomic.Int64 // messages encoded for broadcasts
-	reports atomic.Int32 // calls of OnError that run
-	notices *ratelog.Limiter
-	policy  *flashpolicy.Server
+	opts      Options
+	hub       *virtsocket.Hub
+	running   tracker      // clients and tasks that have not ended
+	encodes   atomic.Int64 // messages encoded for broadcasts
+	reports   atomic.Int32 // calls of OnError that run
+	notices   *ratelog.Limiter
+	incidents incidents
+	policy    *flashpolicy.Server
 
 	common common                     // hooks of all namespaces
 	entry  atomic.Pointer[entryPoint] // the outermost exchange middleware
@@ -65,7 +66,7 @@ var (
 // contradict each other. End it with Shutdown.
 func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
-	s := &Server{opts: o, namespaces: make(map[string]*Namespace), notices: newNotices()}
+	s := &Server{opts: o, namespaces: make(map[string]*Namespace), notices: newNotices(), incidents: newIncidents()}
 	if o.RepairTextOf != nil {
 		o.RepairTextOf = s.repairText
 	}
@@ -89,6 +90,7 @@ func NewServer(opts *Options) *Server {
 		},
 		Accept: s.accept,
 		Logger: o.Logger,
+		Report: s.noticed,
 	}
 	if o.AllowOrigin != nil {
 		ho.Origins.Allow = s.allowOrigin
@@ -293,11 +295,13 @@ type Stats struct {
 	Sessions int // connections, with those that are saying goodbye
 	Pending  int // those of them that Options.MaxPending is about
 	Sockets  int // connected sockets of all namespaces
+	// Incidents counts what happened since the start, by Incident.Name.
+	Incidents map[string]int64
 }
 
 // Stats counts what is there now.
 func (s *Server) Stats() Stats {
-	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending()}
+	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending(), Incidents: s.incidents.all()}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, n := range s.namespaces {

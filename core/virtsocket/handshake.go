@@ -60,7 +60,7 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 // unavailable refuses a handshake that may succeed a little later.
 func (h *Hub) unavailable(x host.Exchange, d dialect.Dialect, text string) {
 	x.SetHeader("Retry-After", "1")
-	h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: text})
+	h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: text, Cause: dialect.CauseShutdown})
 }
 
 // accept asks Options.Accept. When it reports false, the request has been refused

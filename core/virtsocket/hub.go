@@ -51,6 +51,9 @@ type Options struct {
 	// socket to application code calls Socket.Handle first.
 	Accept func(s *Socket, x host.Exchange) (Handler, *dialect.Refusal)
 	Logger *slog.Logger
+	// Report, when not nil, is told what is counted by Hub.Notices, whether it is
+	// logged or not. It must not block.
+	Report func(n Notice)
 }
 
 // Handler handles what one virtual socket receives.
@@ -85,6 +88,7 @@ type Hub struct {
 	corkCount int
 	live      atomic.Int64
 	doors     doors
+	notices   notices
 	empty     chan struct{} // closed when a closed hub has no live sockets
 	once      sync.Once
 }
@@ -131,7 +135,7 @@ func NewHub(opts Options) *Hub {
 	if opts.Limits.Address == nil {
 		opts.Limits.Address = PeerAddress
 	}
-	h := &Hub{opts: opts, empty: make(chan struct{}), corkCount: max(1, min(corkCount, opts.MaxQueue/2))}
+	h := &Hub{opts: opts, notices: newNotices(), empty: make(chan struct{}), corkCount: max(1, min(corkCount, opts.MaxQueue/2))}
 	// Fine enough for the shortest of the timers, coarse enough to cost nothing.
 	res := min(opts.PingInterval, opts.PingTimeout, opts.UpgradeTimeout) / 20
 	h.wheel = wheel.New(max(5*time.Millisecond, min(res, 100*time.Millisecond)))
@@ -155,7 +159,7 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 	if h.oversized(x, hd) {
 		return
 	}
-	if x.Method() == http.MethodOptions && h.opts.Origins.preflight(x) {
+	if x.Method() == http.MethodOptions && h.preflight(x, hd) {
 		return
 	}
 	d := h.recognise(x)
@@ -233,12 +237,6 @@ func (h *Hub) form(name string) transport.Form {
 func (h *Hub) visit(req dialect.Request, c transport.Codec) transport.Visit {
 	f := h.form(req.Transport)
 	return transport.Visit{Name: req.Transport, Answer: f.Answer(req.Script), Codec: c}
-}
-
-func (h *Hub) refuse(x host.Exchange, d dialect.Dialect, r *dialect.Refusal) {
-	h.opts.Logger.Debug("siokit: request refused", "error", r.Error(), "remote", x.RemoteAddr())
-	h.opts.Origins.headers(x)
-	_ = d.Refuse(x, r)
 }
 
 // accepted answers a request whose body was handed on.

@@ -225,7 +225,7 @@ func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Visi
 		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
 		return
 	case errors.Is(err, host.ErrTooLarge):
-		ref.Status, ref.Message = http.StatusRequestEntityTooLarge, "Payload too large"
+		ref.Status, ref.Message, ref.Cause = http.StatusRequestEntityTooLarge, "Payload too large", dialect.CauseTooLarge
 	case errors.Is(err, host.ErrTimeout):
 		ref.Status, ref.Message = http.StatusRequestTimeout, "Request timeout"
 	case errors.Is(err, transport.ErrEncoding):
@@ -517,6 +517,8 @@ func (s *Socket) Lost(err error) {
 		reason = TransportClose
 	case errors.Is(err, transport.ErrSlow):
 		reason = SlowClient
+	default:
+		s.ended(err)
 	}
 	s.Close(reason)
 	s.mu.Lock()

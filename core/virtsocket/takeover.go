@@ -206,6 +206,7 @@ var _, _ transport.Link = (*carrier)(nil), (*turnedAway)(nil)
 
 // stranger answers a request of a session that does not exist in the form of its transport.
 func (h *Hub) stranger(x host.Exchange, d dialect.Dialect, req dialect.Request) {
+	h.refused(x, &dialect.Refusal{Code: dialect.UnknownSID})
 	h.opts.Origins.headers(x)
 	if t := h.duplex(req.Transport); t != nil {
 		err := t.Serve(x, &turnedAway{d.Stranger()}, func(c transport.Conn) { c.Close(transport.Normal, "unknown session") })

@@ -1,0 +1,49 @@
+package sio
+
+import (
+	"sync/atomic"
+
+	"github.com/siokit/siokit/core/virtsocket"
+)
+
+// noticed reports what the layers below say about requests. They have logged it.
+func (s *Server) noticed(n virtsocket.Notice) {
+	in := Incident{Name: n.Name, Err: n.Err, Reason: n.Text, Remote: n.Remote}
+	if c, ok := n.Handler.(*client); ok {
+		in.Request = c.req
+	}
+	s.report(in)
+}
+
+// RemoteAddr is where the handshake came from, for notices about the connection.
+func (c *client) RemoteAddr() string { return c.req.RemoteAddr }
+
+// incidents counts by Incident.Name. The map never changes.
+type incidents map[string]*atomic.Int64
+
+func newIncidents() incidents {
+	is := make(incidents)
+	for _, name := range []string{
+		IncidentPacket, IncidentNoNamespace, IncidentNoMethod, IncidentDenied, IncidentArgs, IncidentFailed, IncidentPanic,
+		IncidentTooManyJoins, IncidentTooManyNamespaces,
+		IncidentOrigin, IncidentVersion, IncidentSession, IncidentTransport, IncidentUpgrade, IncidentTooLarge, IncidentLimit,
+		IncidentRefused, IncidentRequest,
+	} {
+		is[name] = new(atomic.Int64)
+	}
+	return is
+}
+
+func (is incidents) count(name string) {
+	if n := is[name]; n != nil {
+		n.Add(1)
+	}
+}
+
+func (is incidents) all() map[string]int64 {
+	m := make(map[string]int64, len(is))
+	for name, n := range is {
+		m[name] = n.Load()
+	}
+	return m
+}
