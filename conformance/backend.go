@@ -23,10 +23,16 @@ type BackendUnderTest struct {
 	Read func(t testing.TB, h http.Header) sessionbridge.Values
 	// Destroy logs out.
 	Destroy func(t testing.TB, h http.Header)
+	// Slow has the store call at once in its next write, before that is done: a
+	// logout comes between the backend's look and its save. nil: nothing can come
+	// between them, because the store compares and swaps.
+	Slow func(t testing.TB, at func())
 }
 
 // RunBackend verifies a backend of the session bridge: what it loads and saves is
-// what the library's HTTP handlers see, and nothing that was destroyed comes back.
+// what the library's HTTP handlers see, and nothing that was destroyed comes back, not
+// even with a logout between the look and the save (BackendUnderTest.Slow) or beside a
+// handshake.
 // make is called for each test.
 func RunBackend(t *testing.T, mk func(t testing.TB) BackendUnderTest) {
 	ctx := context.Background()
@@ -170,6 +176,9 @@ func RunBackend(t *testing.T, mk func(t testing.TB) BackendUnderTest) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, mk(t)) })
+	}
+	for _, test := range bridgeTests {
+		t.Run(test.name, func(t *testing.T) { runBridge(t, mk(t), test.opts, test.run) })
 	}
 }
 

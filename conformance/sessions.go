@@ -99,6 +99,7 @@ type sessionContext struct {
 	browsers  []*browser
 	// An Update says that it is inside, and waits until it may proceed.
 	inside, proceed chan struct{}
+	loaded          hook // runs when the bridge has loaded a session
 }
 
 // handshake is that of the bridge, which the factory makes after the server.
@@ -107,7 +108,7 @@ func (c *sessionContext) handshake(ctx context.Context, r *sio.Request, x host.E
 }
 
 func (c *sessionContext) newBridge(be sessionbridge.Backend) *sessionbridge.Bridge {
-	c.bridge = sessionbridge.New(be, &sessionbridge.Options{Every: -1})
+	c.bridge = sessionbridge.New(withHook(be, &c.loaded), &sessionbridge.Options{Every: -1})
 	return c.bridge
 }
 

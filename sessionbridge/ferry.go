@@ -18,10 +18,10 @@ import (
 // that nothing that an HTTP handler has written or ended is overwritten, and
 // whose answer carries the change; and the next, which shows that it has arrived.
 type ferry struct {
-	s    *Session
-	conn *sio.Conn
-	dec  CookieBackend
-	enc  CookieEncoder
+	s       *Session
+	conn    *sio.Conn
+	enc     CookieEncoder
+	visitor *visitor
 
 	mu   sync.Mutex
 	jobs []*job
@@ -123,7 +123,7 @@ func (y *ferry) visit(x host.Exchange) error {
 // step takes a job as far as this poll takes it. It reports whether the poll's
 // answer carries a cookie now; else the job is over.
 func (y *ferry) step(x host.Exchange, r *sio.Request, j *job) (sent bool, err error) {
-	now, err := y.dec.Decode(r)
+	now, err := y.visitor.dec.Decode(r)
 	if err != nil {
 		return false, ErrDestroyed // logged out meanwhile
 	}
@@ -147,6 +147,9 @@ func (y *ferry) step(x host.Exchange, r *sio.Request, j *job) (sent bool, err er
 	}
 	c, err := y.enc.Encode(r, after)
 	if err != nil {
+		return false, err
+	}
+	if err := y.visitor.changes(r, now, after); err != nil {
 		return false, err
 	}
 	x.AddHeader("Set-Cookie", c.String())

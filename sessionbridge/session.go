@@ -3,8 +3,10 @@ package sessionbridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -21,12 +23,16 @@ type Session struct {
 	ferry  *ferry // for those: how they change; nil: not at all
 	done   chan struct{}
 
-	mu      sync.Mutex
-	values  Values // as they were last loaded; never changed in place
-	loaded  bool
-	ended   bool
-	touched time.Time
-	conns   map[*sio.Conn]struct{} // guarded by Bridge.mu
+	// Bridge.mu guards these; it is taken before mu.
+	conns   map[*sio.Conn]struct{}
+	opening int // handshakes that load it
+
+	mu        sync.Mutex
+	values    Values // as they were last loaded; never changed in place
+	loaded    bool   // it was seen alive
+	ended     bool
+	destroyed bool // and the store must not have it any more
+	touched   time.Time
 }
 
 // ID is the session's id. It is a secret: whoever has it is the visitor. A session
@@ -49,11 +55,35 @@ func (s *Session) snapshot() Values {
 	values, loaded, ended := s.values, s.loaded, s.ended
 	s.mu.Unlock()
 	if !loaded && !ended {
-		ctx, cancel := context.WithTimeout(context.Background(), s.b.opts.LoadTimeout)
-		defer cancel()
-		values, _ = s.load(ctx)
+		values, _ = s.loadInTime()
 	}
 	return values
+}
+
+// loadInTime is load where there is no context of the caller's.
+func (s *Session) loadInTime() (Values, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.b.opts.LoadTimeout)
+	defer cancel()
+	return s.load(ctx)
+}
+
+// exists reports whether the session is there, as far as is known. The store is asked
+// only when it could not be asked at the handshake.
+func (s *Session) exists() bool {
+	s.mu.Lock()
+	loaded, ended := s.loaded, s.ended
+	s.mu.Unlock()
+	if !loaded && !ended {
+		_, err := s.loadInTime()
+		return err == nil
+	}
+	return !ended
+}
+
+func (s *Session) hasEnded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
 }
 
 // Reload loads the values again, or returns ErrDestroyed, which also ends the
@@ -61,6 +91,16 @@ func (s *Session) snapshot() Values {
 func (s *Session) Reload(ctx context.Context) error {
 	_, err := s.load(ctx)
 	return err
+}
+
+// reloadSafely is Reload where nobody else recovers.
+func (s *Session) reloadSafely(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("sessionbridge: panic: %v\n\n%s", p, debug.Stack())
+		}
+	}()
+	return s.Reload(ctx)
 }
 
 // load asks the store and keeps the answer.
@@ -78,20 +118,43 @@ func (s *Session) load(ctx context.Context) (Values, error) {
 	if err != nil {
 		return nil, s.gone(err)
 	}
-	s.keep(v)
-	return v, nil
+	return v, s.seen(v)
 }
 
-func (s *Session) keep(v Values) {
+// keep keeps what was loaded, unless the session has ended meanwhile. It reports
+// whether the session is another user's than before.
+func (s *Session) keep(v Values) (other bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	user := s.b.opts.User
+	other = user != "" && s.loaded && !s.cookie && !reflect.DeepEqual(s.values[user], v[user])
 	s.values, s.loaded = v, true
-	s.mu.Unlock()
+	return other
+}
+
+// errChanged is ErrDestroyed for those who knew the session as another user's.
+var errChanged = fmt.Errorf("%w: it belongs to another user now", ErrDestroyed)
+
+// seen keeps what the store has. A session that belongs to another user now is over
+// for its connections.
+func (s *Session) seen(v Values) error {
+	switch {
+	case s.keep(v):
+		s.b.end(s, changed)
+		return errChanged
+	case s.hasEnded():
+		return ErrDestroyed
+	}
+	return nil
 }
 
 // gone ends the session when err says that it is gone.
 func (s *Session) gone(err error) error {
 	if errors.Is(err, ErrDestroyed) {
-		s.b.end(s)
+		s.b.end(s, vanished)
 	}
 	return err
 }
@@ -101,7 +164,9 @@ func (s *Session) gone(err error) error {
 // the session was changed elsewhere meanwhile, f runs again with the new values, up
 // to Options.Retries times: then the error is ErrConflict. It is ErrDestroyed when
 // the session is gone, and ErrReadOnly for sessions in cookies. f's own error is
-// returned, and nothing saved.
+// returned, and nothing saved. A change that is saved while the session is destroyed
+// is deleted again, and the error is ErrDestroyed, when the bridge is told of it
+// (Logout, Rotated, Destroy).
 //
 // Updates of one session run one after the other in this process. f must not
 // update the same session, and what the values point to must not be changed in place.
@@ -112,19 +177,16 @@ func (s *Session) Update(ctx context.Context, f func(v Values) error) error {
 	case s.cookie:
 		return ErrReadOnly
 	}
-	unlock, err := s.b.Lock(ctx, s.id)
+	l, unlock, err := s.b.lock(ctx, s.id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	for range s.b.opts.Retries {
-		s.mu.Lock()
-		ended := s.ended
-		s.mu.Unlock()
-		if ended {
+		if s.hasEnded() || s.b.over(l) {
 			return ErrDestroyed
 		}
-		err := s.try(ctx, f)
+		err := s.try(ctx, l, f)
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}
@@ -133,18 +195,13 @@ func (s *Session) Update(ctx context.Context, f func(v Values) error) error {
 }
 
 // try is one attempt of Update.
-func (s *Session) try(ctx context.Context, f func(v Values) error) error {
-	cas, can := s.b.be.(CompareAndSwapper)
-	var before Values
-	var version string
-	var err error
-	if can {
-		before, version, err = cas.LoadVersion(ctx, s.id)
-	} else {
-		before, err = s.b.be.Load(ctx, s.id)
-	}
+func (s *Session) try(ctx context.Context, l *lock, f func(v Values) error) error {
+	before, version, err := s.read(ctx)
 	if err != nil {
 		return s.gone(err)
+	}
+	if err := s.seen(before); err != nil {
+		return err
 	}
 	after := maps.Clone(before)
 	if after == nil {
@@ -154,19 +211,47 @@ func (s *Session) try(ctx context.Context, f func(v Values) error) error {
 		return err
 	}
 	if reflect.DeepEqual(before, after) {
-		s.keep(after)
 		return nil
 	}
-	if can {
+	if cas, can := s.b.be.(CompareAndSwapper); can {
 		err = cas.SaveIf(ctx, s.id, version, after)
 	} else {
 		err = s.saveUnchanged(ctx, before, after)
 	}
+	if undone := s.undo(ctx, l); undone != nil {
+		return undone
+	}
 	if err != nil {
 		return s.gone(err)
 	}
-	s.keep(maps.Clone(after))
+	if s.keep(maps.Clone(after)) {
+		s.b.end(s, changed) // f has logged somebody in, or out
+	}
 	return nil
+}
+
+// read loads for a change.
+func (s *Session) read(ctx context.Context) (v Values, version string, err error) {
+	if cas, can := s.b.be.(CompareAndSwapper); can {
+		return cas.LoadVersion(ctx, s.id)
+	}
+	v, err = s.b.be.Load(ctx, s.id)
+	return v, "", err
+}
+
+// undo looks again after a save, which a store that cannot compare may have done
+// after the session was destroyed: then what was saved must not stay. It runs before
+// the lock is given back, and Logout marks the lock before it deletes, so that one of
+// the two deletes last.
+func (s *Session) undo(ctx context.Context, l *lock) error {
+	s.mu.Lock()
+	destroyed := s.destroyed
+	s.mu.Unlock()
+	if !destroyed && !s.b.over(l) {
+		return nil
+	}
+	s.b.Logout(ctx, s.id) // also whoever came back with it meanwhile
+	return ErrDestroyed
 }
 
 // saveUnchanged saves in a store that cannot compare. What it cannot see is a
@@ -210,4 +295,11 @@ func (s *Session) touch(ctx context.Context, every time.Duration) {
 	if due {
 		_ = s.gone(t.Touch(ctx, s.id))
 	}
+}
+
+// known reports whether the session was seen alive.
+func (s *Session) known() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loaded
 }

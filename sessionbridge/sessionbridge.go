@@ -21,7 +21,11 @@
 //
 // Every HTTP request of a connection is compared with its handshake: with another
 // session, or none, it is refused and the connection is dropped, so that the client
-// comes back with what it has now.
+// comes back with what it has now. Sessions in cookies have no id, so what they hold is
+// compared: with Options.User the user, else everything that was there at the handshake.
+//
+// A cookie whose session is no more, after an expiry or a restart, is a stranger's.
+// A session that ends while its sockets are connected ends them.
 //
 // # What it cannot do
 //
@@ -89,8 +93,9 @@ type CompareAndSwapper interface {
 	SaveIf(ctx context.Context, id, version string, v Values) error
 }
 
-// CookieBackend is a Backend whose values live in the cookie. Its Identify
-// returns a value that is the same as long as the cookie means the same visitor;
+// CookieBackend is a Backend whose values live in the cookie. What its Identify
+// returns must be the same as long as the cookie means the same visitor, and may be
+// the same for all of them: the bridge compares what the sessions hold (see Visitors).
 // Load, Save and Delete are not called.
 type CookieBackend interface {
 	// Decode returns the values in a request's cookie, or ErrNoSession.
@@ -134,5 +139,14 @@ func UserRoom(user any) string { return fmt.Sprintf("\x00user:%v", user) }
 var key = sio.NewKey[*Session]("sessionbridge")
 
 // From returns the session behind a socket; ok is false when its handshake
-// carried none.
-func From(s *sio.Socket) (sess *Session, ok bool) { return key.Get(s.Conn()) }
+// carried none, one that was no more, or one that has ended since.
+//
+// It costs no load: the handshake has loaded the session. Only when the store failed
+// then does From ask it, for at most Options.LoadTimeout, until there is an answer.
+func From(s *sio.Socket) (sess *Session, ok bool) {
+	sess, ok = key.Get(s.Conn())
+	if !ok || !sess.exists() {
+		return nil, false
+	}
+	return sess, true
+}

@@ -30,6 +30,8 @@ type plain struct {
 	loads atomic.Int64
 	touch atomic.Int64
 	fail  atomic.Pointer[error]
+
+	explode atomic.Bool
 }
 
 // what the interface has, without what memory can do beyond it
@@ -37,6 +39,9 @@ type only struct{ sessionbridge.Backend }
 
 func (p *plain) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
 	p.loads.Add(1)
+	if p.explode.Load() {
+		panic("the store")
+	}
 	if err := p.fail.Load(); err != nil {
 		return nil, *err
 	}
@@ -204,18 +209,46 @@ func TestNothingChanged(t *testing.T) {
 	}
 }
 
-// TestLazy: the store is asked when somebody wants to know.
-func TestLazy(t *testing.T) {
-	s := start(t, never(), false)
-	c, id := s.visitor(sessionbridge.Values{"user": "ann"})
-	c.Join("")
-	if n := s.store.loads.Load(); n != 0 {
-		t.Errorf("%d loads at the handshake", n)
-	}
-	sess := s.bridge.Session(id)
-	for range 2 {
-		if user := sess.Get("user"); user != "ann" || s.store.loads.Load() != 1 {
-			t.Errorf("%v after %d loads", user, s.store.loads.Load())
+// TestLoads: the store is asked once, at the handshake, and again when somebody
+// wants to know, also when it could not answer then.
+func TestLoads(t *testing.T) {
+	for _, required := range []bool{false, true} {
+		s := start(t, &sessionbridge.Options{Every: -1, Require: required}, false)
+		s.io.Of("/").On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
+			if sess, ok := sessionbridge.From(so); ok {
+				return sess.Get("user"), nil
+			}
+			return "nobody", nil
+		}))
+		c, id := s.visitor(sessionbridge.Values{"user": "ann"})
+		w := c.Join("")
+		for range 2 {
+			w.Send(`421["who"]`)
+			if m := w.Next(); m != `431["ann"]` {
+				t.Error(m)
+			}
+			if user := s.bridge.Session(id).Get("user"); user != "ann" || s.store.loads.Load() != 1 {
+				t.Errorf("%v after %d loads", user, s.store.loads.Load())
+			}
+		}
+		broken := errors.New("store is down")
+		s.store.fail.Store(&broken)
+		d, _ := s.visitor(sessionbridge.Values{"user": "bob"})
+		if required {
+			if a := d.Must("GET", "EIO=4&transport=polling", ""); a.Status != 403 {
+				t.Errorf("the store is down: %v", a)
+			}
+			continue
+		}
+		w = d.Join("")
+		for i, want := range []string{"nobody", "bob"} {
+			if i > 0 {
+				s.store.fail.Store(nil)
+			}
+			w.Send(`421["who"]`)
+			if m := w.Next(); m != `431["`+want+`"]` {
+				t.Error(m)
+			}
 		}
 	}
 }

@@ -182,7 +182,7 @@ func sessionBreakers() []sessionBreaker {
 	memories := map[string]sessionbridge.Values{}
 	var mu sync.Mutex
 	return []sessionBreaker{
-		{"takes everybody for the first visitor", false, []string{"logout-disconnects-all-tabs", "poll-with-foreign-session-refused", "concurrent-updates-two-tabs"},
+		{"takes everybody for the first visitor", false, []string{"logout-disconnects-all-tabs", "poll-with-foreign-session-refused", "concurrent-updates-two-tabs", "change-of-session-refused"},
 			sessionFault{identify: everybody, lost: true}},
 		{"gives those without a session one", false, []string{"none-at-handshake"}, sessionFault{identify: func(s *store, _ *sio.Request) (string, error) {
 			return s.Create(sessionbridge.Values{"user": "mallory"}).Value, nil
@@ -198,15 +198,16 @@ func sessionBreakers() []sessionBreaker {
 		}}},
 		{"saves nothing", false, []string{"socket-write-seen-by-http", "concurrent-updates-two-tabs", "http-write-during-update-survives", "logout-not-resurrected-by-update"}, sessionFault{lost: true, revives: true}},
 		{"saves without looking", false, []string{"http-write-during-update-survives"}, sessionFault{blind: true}},
-		{"brings back what is gone", false, []string{"update-after-logout-fails", "logout-not-resurrected-by-update", "revalidate-notices-silent-expiry"}, sessionFault{revives: true, silent: true}},
+		{"brings back what is gone", false, []string{"update-after-logout-fails", "logout-not-resurrected-by-update", "revalidate-notices-silent-expiry", "cookie-of-before-is-a-strangers", "cookie-made-up"}, sessionFault{revives: true, silent: true}},
 		{"logs nobody out", false, []string{"update-after-logout-fails", "logout-not-resurrected-by-update", "logout-not-resurrected-by-socket-end", "logout-not-resurrected-by-held-poll", "logout-disconnects-all-tabs", "revalidate-notices-silent-expiry"}, sessionFault{keeps: true}},
-		{"keeps the logout to itself", false, []string{"logout-disconnects-all-tabs"}, sessionFault{silent: true}},
+		{"keeps the logout to itself", false, []string{"logout-disconnects-all-tabs", "logout-beside-handshake"}, sessionFault{silent: true}},
 		{"keeps its ids", false, []string{"rotation-disconnects-old-id"}, sessionFault{still: true}},
 		{"loses what HTTP writes", false, []string{"http-write-during-held-poll-survives", "http-write-seen-after-reload"}, sessionFault{deaf: true}},
 		{"hands out the cookies of others", false, []string{"other-users-response-never-carries-cookie"}, sessionFault{chatty: true}},
 		{"forgets sessions too soon", false, []string{"update-in-long-handler-with-short-cookie-age"}, sessionFault{life: time.Second}},
 		{"has no cookies but ids", true, []string{"cookie-store-readonly-error"}, sessionFault{}},
-		{"takes all visitors for one", true, []string{"cookie-store-visitors-apart"}, sessionFault{identify: everybody}},
+		{"takes all visitors for one", true, []string{"cookie-store-visitors-apart", "cookie-store-foreign-refused", "cookie-store-change-of-user", "cookie-store-made-up"}, sessionFault{identify: everybody}},
+		{"loses what visitors change", true, []string{"cookie-store-own-changes"}, sessionFault{deaf: true}},
 		{"goes on after the logout", true, []string{"cookie-store-logout-refuses-polls"}, sessionFault{keeps: true, identify: everybody}},
 	}
 }

@@ -1,10 +1,15 @@
 package fiberbridge_test
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/session"
@@ -15,11 +20,46 @@ import (
 	fiberbridge "github.com/siokit/siokit/sessionbridge/fiber"
 )
 
+// slow is a storage that calls a function in its next write.
+type slow struct {
+	at atomic.Pointer[func()]
+	mu sync.Mutex
+	m  map[string][]byte
+}
+
+func (s *slow) Get(key string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Clone(s.m[key]), nil
+}
+
+func (s *slow) Set(key string, val []byte, _ time.Duration) error {
+	if at := s.at.Swap(nil); at != nil {
+		(*at)()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.m[strings.Clone(key)] = bytes.Clone(val)
+	return nil
+}
+
+func (s *slow) Delete(key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.m, key)
+	return nil
+}
+
+func (s *slow) Reset() error { return nil }
+func (s *slow) Close() error { return nil }
+
 func TestBackend(t *testing.T) {
 	conformance.RunBackend(t, func(testing.TB) conformance.BackendUnderTest {
-		store := session.New()
+		storage := &slow{m: map[string][]byte{}}
+		store := session.New(session.Config{Storage: storage})
 		return conformance.BackendUnderTest{
 			Backend: fiberbridge.New(store),
+			Slow:    func(_ testing.TB, at func()) { storage.at.Store(&at) },
 			Create: func(t testing.TB, v sessionbridge.Values) http.Header {
 				return handle(t, store, http.Header{}, func(s *session.Session) error {
 					for k, value := range v {

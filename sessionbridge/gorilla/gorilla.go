@@ -180,7 +180,11 @@ func (b *backend) Delete(ctx context.Context, id string) error {
 	}
 	opts.MaxAge = -1
 	sess.Options = &opts
-	return b.store.Save(r, nowhere{h: http.Header{}}, sess)
+	err = b.store.Save(r, nowhere{h: http.Header{}}, sess)
+	if errors.Is(err, fs.ErrNotExist) { // somebody else was faster
+		return nil
+	}
+	return err
 }
 
 // nowhere is where the store's cookie goes.
@@ -190,11 +194,18 @@ func (w nowhere) Header() http.Header       { return w.h }
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 func (nowhere) WriteHeader(int)             {}
 
+var _ interface {
+	sessionbridge.Backend
+	sessionbridge.CookieEncoder
+	sessionbridge.CookieBackend
+	sessionbridge.Visitors
+} = (*cookieBackend)(nil)
+
 // cookieBackend is for stores whose values are the cookie.
 type cookieBackend struct{ *backend }
 
-// Identify implements sessionbridge.Backend: there is no id, so all that can be
-// told is whether there is a session.
+// Identify implements sessionbridge.Backend: there is no id, so all that it tells is
+// whether there is a session. The bridge tells visitors apart by what Visitor returns.
 func (b *cookieBackend) Identify(r *sio.Request) (string, error) {
 	if _, err := b.Decode(r); err != nil {
 		return "", err
@@ -202,22 +213,47 @@ func (b *cookieBackend) Identify(r *sio.Request) (string, error) {
 	return "cookie", nil
 }
 
-// Decode implements sessionbridge.CookieBackend.
-func (b *cookieBackend) Decode(r *sio.Request) (sessionbridge.Values, error) {
+// decode reads the session of a request. The request is made anew, because a store keeps
+// what it decodes in the request's context.
+func (b *cookieBackend) decode(r *sio.Request) (*http.Request, *sessions.Session, error) {
 	hr := &http.Request{Method: r.Method, Header: r.Header}
 	sess, err := b.store.New(hr, b.name)
 	if err != nil || sess.IsNew {
-		return nil, sessionbridge.ErrNoSession
+		return nil, nil, sessionbridge.ErrNoSession
+	}
+	return hr, sess, nil
+}
+
+// Decode implements sessionbridge.CookieBackend.
+func (b *cookieBackend) Decode(r *sio.Request) (sessionbridge.Values, error) {
+	_, sess, err := b.decode(r)
+	if err != nil {
+		return nil, err
 	}
 	return values(sess), nil
 }
 
+// Visitor implements sessionbridge.Visitors: also what is under keys that are not
+// strings tells visitors apart.
+func (b *cookieBackend) Visitor(r *sio.Request) (sessionbridge.Values, error) {
+	_, sess, err := b.decode(r)
+	if err != nil {
+		return nil, err
+	}
+	v := values(sess)
+	for k, value := range sess.Values {
+		if _, ok := k.(string); !ok {
+			v[fmt.Sprintf("\x00%T %v", k, k)] = value
+		}
+	}
+	return v, nil
+}
+
 // Encode implements sessionbridge.CookieEncoder.
 func (b *cookieBackend) Encode(r *sio.Request, v sessionbridge.Values) (*http.Cookie, error) {
-	hr := &http.Request{Method: r.Method, Header: r.Header}
-	sess, err := b.store.New(hr, b.name)
-	if err != nil || sess.IsNew {
-		return nil, sessionbridge.ErrNoSession
+	hr, sess, err := b.decode(r)
+	if err != nil {
+		return nil, err
 	}
 	replace(sess, v)
 	w := nowhere{h: http.Header{}}

@@ -3,10 +3,14 @@ package gorillabridge_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gorilla/securecookie"
@@ -22,19 +26,95 @@ const name = "session"
 
 var secret = bytes.Repeat([]byte("k"), 32)
 
-// wrapped is a store around another one, as gin-contrib has them.
-type wrapped struct{ *sessions.FilesystemStore }
+// wrapped is a store around another one, as gin-contrib has them. It calls a
+// function in its next write.
+type wrapped struct {
+	*sessions.FilesystemStore
+	at atomic.Pointer[func()]
+}
+
+func (s *wrapped) Save(r *http.Request, w http.ResponseWriter, sess *sessions.Session) error {
+	if at := s.at.Swap(nil); at != nil {
+		(*at)()
+	}
+	return s.FilesystemStore.Save(r, w, sess)
+}
+
+// held is a store like those over a network: a session is read and written as one
+// value under its id, and one that is not there is no error.
+type held struct {
+	Codecs  []securecookie.Codec
+	Options *sessions.Options
+	at      atomic.Pointer[func()]
+	mu      sync.Mutex
+	m       map[string]map[any]any
+}
+
+func (s *held) Get(r *http.Request, name string) (*sessions.Session, error) {
+	return sessions.GetRegistry(r).Get(s, name)
+}
+
+func (s *held) New(r *http.Request, name string) (*sessions.Session, error) {
+	sess := sessions.NewSession(s, name)
+	opts := *s.Options
+	sess.Options, sess.IsNew = &opts, true
+	if c, err := r.Cookie(name); err == nil && securecookie.DecodeMulti(name, c.Value, &sess.ID, s.Codecs...) == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if v, ok := s.m[sess.ID]; ok {
+			sess.Values, sess.IsNew = maps.Clone(v), false
+		}
+	}
+	return sess, nil
+}
+
+func (s *held) Save(_ *http.Request, w http.ResponseWriter, sess *sessions.Session) error {
+	if at := s.at.Swap(nil); at != nil {
+		(*at)()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sess.Options.MaxAge < 0 {
+		delete(s.m, sess.ID)
+		http.SetCookie(w, sessions.NewCookie(sess.Name(), "", sess.Options))
+		return nil
+	}
+	if sess.ID == "" {
+		sess.ID = rand.Text()
+	}
+	s.m[sess.ID] = maps.Clone(sess.Values)
+	value, err := securecookie.EncodeMulti(sess.Name(), sess.ID, s.Codecs...)
+	http.SetCookie(w, sessions.NewCookie(sess.Name(), value, sess.Options))
+	return err
+}
+
+// slow has a store call a function in its next write.
+func slow(store sessions.Store) func(t testing.TB, at func()) {
+	return func(_ testing.TB, at func()) {
+		switch s := store.(type) {
+		case *wrapped:
+			s.at.Store(&at)
+		case *held:
+			s.at.Store(&at)
+		}
+	}
+}
 
 func TestBackend(t *testing.T) {
 	for what, mk := range map[string]func(t testing.TB) sessions.Store{
-		"filesystem": func(t testing.TB) sessions.Store { return sessions.NewFilesystemStore(t.TempDir(), secret) },
-		"wrapped":    func(t testing.TB) sessions.Store { return &wrapped{sessions.NewFilesystemStore(t.TempDir(), secret)} },
+		"filesystem": func(t testing.TB) sessions.Store {
+			return &wrapped{FilesystemStore: sessions.NewFilesystemStore(t.TempDir(), secret)}
+		},
+		"network": func(testing.TB) sessions.Store {
+			return &held{Codecs: securecookie.CodecsFromPairs(secret), Options: &sessions.Options{MaxAge: 3600}, m: map[string]map[any]any{}}
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			conformance.RunBackend(t, func(t testing.TB) conformance.BackendUnderTest {
 				store := mk(t)
 				return conformance.BackendUnderTest{
 					Backend: gorillabridge.New(store, name),
+					Slow:    slow(store),
 					Create: func(t testing.TB, v sessionbridge.Values) http.Header {
 						return handle(t, store, http.Header{}, func(s *sessions.Session) {
 							for k, value := range v {

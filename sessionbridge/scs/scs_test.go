@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/alexedwards/scs/v2/memstore"
 
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/host"
@@ -16,6 +18,19 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 	scsbridge "github.com/siokit/siokit/sessionbridge/scs"
 )
+
+// slow is a store that calls a function in its next write.
+type slow struct {
+	*memstore.MemStore
+	at atomic.Pointer[func()]
+}
+
+func (s *slow) Commit(token string, b []byte, expiry time.Time) error {
+	if at := s.at.Swap(nil); at != nil {
+		(*at)()
+	}
+	return s.MemStore.Commit(token, b, expiry)
+}
 
 func TestBackend(t *testing.T) {
 	for what, configure := range map[string]func(sm *scs.SessionManager){
@@ -27,7 +42,10 @@ func TestBackend(t *testing.T) {
 			conformance.RunBackend(t, func(testing.TB) conformance.BackendUnderTest {
 				sm := scs.New()
 				configure(sm)
+				store := &slow{MemStore: memstore.NewWithCleanupInterval(0)}
+				sm.Store = store
 				return conformance.BackendUnderTest{
+					Slow:    func(_ testing.TB, at func()) { store.at.Store(&at) },
 					Backend: scsbridge.New(sm),
 					Create: func(t testing.TB, v sessionbridge.Values) http.Header {
 						return handle(t, sm, http.Header{}, func(ctx context.Context) {
