@@ -15,11 +15,13 @@ import (
 type Code uint16
 
 // The codes that the library sends. NoStatus ends the connection without a
-// closing handshake.
+// closing handshake. The code 1005 never stands in a frame: it is what a peer is
+// told that got none.
 const (
 	NoStatus      Code = 0
 	Normal        Code = 1000
 	GoingAway     Code = 1001
+	NoCode        Code = 1005 // a close frame without a code and a reason
 	ProtocolError Code = 1002
 	InvalidData   Code = 1007
 	Policy        Code = 1008

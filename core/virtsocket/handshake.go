@@ -25,6 +25,9 @@ func (h *Hub) newSocket(d dialect.Dialect) *Socket {
 	if r := d.Rules(); r.Takeover || r.Repairs {
 		s.old = new(old)
 	}
+	if d.Rules().Takeover {
+		s.old.moving = make(chan struct{}, 1)
+	}
 	return s
 }
 

@@ -80,8 +80,8 @@ type old struct {
 	codec dialect.Repairer // with Repairs
 
 	// With Takeover.
-	moving  sync.Mutex // held while the transport is replaced; taken before Socket.mu
-	carrier *carrier   // the duplex transport in use; like the rest guarded by Socket.mu
+	moving  chan struct{} // full while the transport is replaced; see Socket.move
+	carrier *carrier      // the duplex transport in use; like the rest guarded by Socket.mu
 	opened  bool
 	quiet   bool // Socket.hb is the close timeout
 	polls   int  // requests that wait
@@ -160,7 +160,14 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 		}
 		return
 	}
-	first := s.rules().Takeover && s.attach(req, x.Method())
+	first := false
+	if s.rules().Takeover {
+		var ok bool
+		if first, ok = s.attach(x, req); !ok {
+			h.unavailable(x, s.dialect, "Another transport is taking over")
+			return
+		}
+	}
 	s.mu.Lock()
 	conn, poll, ended := s.conn, s.poll, s.state != stateOpen
 	s.mu.Unlock()
@@ -385,8 +392,15 @@ func (s *Socket) Enter() {
 	s.Busy()
 	s.mu.Lock()
 	conn := s.conn
+	var c *carrier
+	if s.old != nil {
+		c = s.old.carrier
+	}
 	s.mu.Unlock()
 	conn.Enter()
+	if c != nil {
+		c.place(0)
+	}
 }
 
 // Flush writes what is queued and keeps nothing back until the current batch ends.

@@ -2,7 +2,9 @@ package virtsocket
 
 import (
 	"net/http"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/host"
@@ -15,17 +17,69 @@ import (
 
 // carrier is a duplex connection of such a session. Once another transport has
 // taken over it is cut off, and its end ends nothing.
+//
+// Its reader may be inside a message at that time, and may wait there for room in
+// the inbox. The next transport is read only when that message has got its place
+// (leave): otherwise it would lose it, and two readers would decode at once.
 type carrier struct {
 	s    *Socket
-	gone atomic.Bool
+	gone atomic.Bool // set with mu held
+
+	mu     sync.Mutex    // taken by nobody who waits for anything else with it
+	frames uint64        // that have begun
+	inside uint64        // the number of the one that has no place yet; 0: none
+	placed chan struct{} // closed when inside becomes 0, if somebody waits
 }
 
 // Frame implements transport.Link.
 func (c *carrier) Frame(f packet.Frame) error {
+	c.mu.Lock()
 	if c.gone.Load() {
+		c.mu.Unlock()
 		return transport.ErrClosed
 	}
+	c.frames++
+	n := c.frames
+	c.inside = n
+	c.mu.Unlock()
+	defer c.place(n)
 	return c.s.Frame(f)
+}
+
+// place notes that frame n has its place in the order of the session: it has been
+// handled or queued, or (Socket.Enter) is the one that is being handled, and the
+// next one may be inside already.
+func (c *carrier) place(n uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n == 0 {
+		n = c.inside // only the reader of this one can be asking
+	}
+	if c.inside != n {
+		return
+	}
+	c.inside = 0
+	if c.placed != nil {
+		close(c.placed)
+		c.placed = nil
+	}
+}
+
+// leave cuts the connection off and waits until no message of it is on its way to
+// its place.
+func (c *carrier) leave(conn transport.Conn) {
+	c.mu.Lock()
+	c.gone.Store(true)
+	var wait chan struct{}
+	if c.inside != 0 {
+		c.placed = make(chan struct{})
+		wait = c.placed
+	}
+	c.mu.Unlock()
+	conn.Close(transport.NoStatus, "")
+	if wait != nil {
+		<-wait
+	}
 }
 
 // Unit implements transport.Link; a duplex transport brings frames.
@@ -62,12 +116,16 @@ func (c *carrier) Lost(err error) {
 func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 	c := &carrier{s: s}
 	err := t.Serve(x, c, func(conn transport.Conn) {
-		s.old.moving.Lock()
-		defer s.old.moving.Unlock()
+		if !s.move(nil) {
+			conn.Close(transport.NoStatus, "")
+			return
+		}
+		defer s.moved()
 		s.leaveTransport()
 		first := false
 		ok := s.install(conn, func() {
 			s.old.carrier, s.poll, s.old.quiet = c, nil, false
+			s.pongDue = false // the ping went to the transport before
 			first = !s.old.opened
 		})
 		if !ok {
@@ -96,26 +154,55 @@ func (s *Socket) leaveTransport() {
 		poll.Retire()
 	}
 	if c != nil {
-		c.gone.Store(true)
-		conn.Close(transport.NoStatus, "")
+		c.leave(conn)
 	}
 }
 
+// move takes the right to replace the session's transport, and moved gives it
+// back. The holder waits for what the old transport still brings, which may be
+// long when the application does not keep up, so nobody else waits longer than an
+// upgrade may take, or for a client that has left.
+func (s *Socket) move(gone func() <-chan struct{}) bool {
+	select {
+	case s.old.moving <- struct{}{}:
+		return true
+	default:
+	}
+	var left <-chan struct{}
+	if gone != nil {
+		left = gone()
+	}
+	late := time.NewTimer(s.hub.opts.UpgradeTimeout)
+	defer late.Stop()
+	select {
+	case s.old.moving <- struct{}{}:
+		return true
+	case <-left:
+	case <-late.C:
+	}
+	return false
+}
+
+func (s *Socket) moved() { <-s.old.moving }
+
 // attach sees to it that the session polls. A request that merely brings
 // something does not take the session from a duplex transport. It reports
-// whether this is the session's first transport.
-func (s *Socket) attach(req dialect.Request, method string) (first bool) {
-	s.old.moving.Lock()
-	defer s.old.moving.Unlock()
+// whether this is the session's first transport, and not ok when another request
+// has been replacing the transport for too long.
+func (s *Socket) attach(x host.Exchange, req dialect.Request) (first, ok bool) {
+	if !s.move(x.Gone) {
+		return false, false
+	}
+	defer s.moved()
 	s.mu.Lock()
-	stays := s.poll != nil || s.state != stateOpen || s.conn != nil && method != http.MethodGet
+	stays := s.poll != nil || s.state != stateOpen || s.conn != nil && x.Method() != http.MethodGet
 	s.mu.Unlock()
 	if stays {
-		return false
+		return false, true
 	}
 	s.leaveTransport()
 	if !s.startPolling(req.Transport) {
-		return false
+		return false, true
 	}
 	s.mu.Lock()
 	first = !s.old.opened
@@ -123,7 +210,7 @@ func (s *Socket) attach(req dialect.Request, method string) (first bool) {
 	if first {
 		s.open(s.first())
 	}
-	return first
+	return first, true
 }
 
 // startPolling makes polling the session's transport. It reports false when the

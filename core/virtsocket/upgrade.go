@@ -18,9 +18,14 @@ type candidate struct {
 	conn    transport.Conn
 	timeout wheel.Timer
 	probed  bool // the reader's own
-	done    atomic.Bool
-	pong    *packet.Message // the answer to the probe
-	out     atomic.Bool     // pong is to be sent
+	// These change with Socket.mu held. A candidate becomes completing when the
+	// client has sent its upgrade packet, and done when the requests under way have
+	// ended, unless it is lost by then: its connection or its time has ended.
+	completing bool
+	lost       bool
+	done       atomic.Bool
+	pong       *packet.Message // the answer to the probe
+	out        atomic.Bool     // pong is to be sent
 }
 
 // upgrade serves a request for a duplex connection that names this session.
@@ -34,7 +39,7 @@ func (s *Socket) upgrade(x host.Exchange, t transport.Duplex) {
 		return
 	case s.candidate != nil || s.poll == nil || s.conn != transport.Conn(s.poll):
 		s.mu.Unlock()
-		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch: upgraded already, or being upgraded"})
+		s.hub.second(x, s, t)
 		return
 	}
 	s.candidate = c
@@ -45,38 +50,56 @@ func (s *Socket) upgrade(x host.Exchange, t transport.Duplex) {
 	err := t.Serve(x, c, func(conn transport.Conn) {
 		s.mu.Lock()
 		c.conn = conn
-		gone := s.state != stateOpen
+		gone := s.state != stateOpen || c.lost
 		s.mu.Unlock()
 		if gone {
 			conn.Close(transport.NoStatus, "")
 		}
 	})
 	if err != nil {
-		c.forget()
+		c.end()
 		s.hub.refuseUpgrade(x, s.dialect, err)
 	}
 }
 
-// forget makes room for another candidate.
-func (c *candidate) forget() {
-	c.s.hub.wheel.Stop(&c.timeout)
-	c.s.mu.Lock()
-	if c.s.candidate == c {
-		c.s.candidate = nil
+// second serves a request for a websocket of a session that has one, or is about
+// to have one. As with the reference it is opened and closed without a code, and
+// means nothing for the session: old clients and intermediaries repeat requests.
+func (h *Hub) second(x host.Exchange, s *Socket, t transport.Duplex) {
+	err := t.Serve(x, &turnedAway{}, func(c transport.Conn) { c.Close(transport.NoCode, "") })
+	if err != nil {
+		h.refuseUpgrade(x, s.dialect, err)
 	}
-	c.s.mu.Unlock()
 }
 
-// Expired implements wheel.Owner: the upgrade took too long. The session goes on polling.
+// end makes room for another candidate, unless complete has begun, which then
+// finds out. It reports whether that is so.
+func (c *candidate) end() (completing bool) {
+	c.s.hub.wheel.Stop(&c.timeout)
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.lost = true
+	if c.s.candidate == c && !c.completing {
+		c.s.candidate = nil
+	}
+	return c.completing
+}
+
+// Expired implements wheel.Owner: the upgrade took too long. The session goes on
+// polling. A client that has sent its upgrade packet was in time.
 func (c *candidate) Expired(*wheel.Timer) {
 	c.s.mu.Lock()
-	conn := c.conn
-	c.s.mu.Unlock()
-	if conn == nil {
-		c.forget()
+	if c.completing {
+		c.s.mu.Unlock()
 		return
 	}
-	conn.Close(transport.NoStatus, "")
+	c.lost = true // from here on complete comes too late
+	conn := c.conn
+	c.s.mu.Unlock()
+	c.end()
+	if conn != nil {
+		conn.Close(transport.NoStatus, "")
+	}
 }
 
 // Frame implements transport.Link.
@@ -105,19 +128,27 @@ func (c *candidate) Frame(f packet.Frame) error {
 	return &transport.Error{Code: transport.ProtocolError, Text: "not an upgrade"}
 }
 
+var errUpgradeLate = &transport.Error{Code: transport.GoingAway, Text: "the session has ended, or the time for the upgrade"}
+
 // complete makes the candidate the socket's transport. Requests that are still
 // under way end first: what they carry precedes what the new transport brings.
 func (c *candidate) complete() error {
 	s := c.s
+	s.mu.Lock()
+	if c.lost || s.state != stateOpen {
+		s.mu.Unlock()
+		return errUpgradeLate
+	}
+	c.completing = true
+	s.mu.Unlock()
 	s.hub.wheel.Stop(&c.timeout)
 	s.poll.Retire()
 	s.mu.Lock()
-	if s.candidate == c {
-		s.candidate = nil
-	}
-	if s.state != stateOpen {
+	s.candidate = nil
+	if c.lost || s.state != stateOpen {
 		s.mu.Unlock()
-		return &transport.Error{Code: transport.GoingAway, Text: "the session has ended"}
+		s.Lost(transport.ErrClosed) // polling has ended too: nothing else will
+		return errUpgradeLate
 	}
 	c.done.Store(true)
 	s.conn = c.conn
@@ -167,12 +198,18 @@ func (c *candidate) Sent(ms []*packet.Message) {
 // Unsent implements transport.Link; only polls give messages back.
 func (c *candidate) Unsent(ms []*packet.Message) { c.s.Unsent(ms) }
 
-// Lost implements transport.Link.
+// Lost implements transport.Link. While complete waits, it is complete that ends
+// the session.
 func (c *candidate) Lost(err error) {
+	completing := c.end()
 	if c.done.Load() {
 		c.s.Lost(err)
 		return
 	}
-	c.forget()
-	c.s.poll.Hold(false)
+	c.s.mu.Lock()
+	free := c.s.candidate == nil
+	c.s.mu.Unlock()
+	if !completing && free {
+		c.s.poll.Hold(false)
+	}
 }

@@ -50,8 +50,12 @@ func Resumes(x host.Exchange) string {
 	return x.Query("sid")
 }
 
-// Refuse answers with a JSON object of code and message.
+// Refuse answers with a JSON object of code and message, to a message over the
+// limit with nothing, as the reference does: clients show the text as a detail.
 func Refuse(x host.Exchange, r *dialect.Refusal) error {
+	if r.Cause == dialect.CauseTooLarge {
+		return x.Reply(r.HTTPStatus(), nil)
+	}
 	x.SetHeader("Content-Type", "application/json")
 	body, _ := json.Marshal(struct {
 		Code    dialect.Code `json:"code"`

@@ -66,6 +66,9 @@ func parseHeader(b []byte) (h header, ok bool, err error) {
 
 // closeFrame builds an unmasked close frame. The reason is cut to what fits.
 func closeFrame(code transport.Code, reason string) []byte {
+	if code == transport.NoCode {
+		return packet.AppendHeader(nil, 0x88, 0)
+	}
 	for len(reason) > ws.MaxControlFramePayloadSize-2 {
 		_, n := utf8.DecodeLastRuneInString(reason)
 		reason = reason[:len(reason)-n]

@@ -52,7 +52,11 @@ func (c *Conn) loop(rd *reader) {
 	}
 	var te *transport.Error
 	if errors.As(err, &te) {
-		c.Close(te.Code, te.Text)
+		text := te.Text
+		if te.Code == transport.TooBig {
+			text = "" // as from the reference: clients show the reason as a detail
+		}
+		c.Close(te.Code, text)
 	}
 	if te != nil || errors.Is(err, transport.ErrClosed) {
 		// Give the client time to read why: closing with unread bytes in the

@@ -1,0 +1,119 @@
+package conformance
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/siokit/siokit/core/sio"
+)
+
+// second asks for a websocket of a session that needs none: it is opened, as the
+// reference does, and closed without a code.
+func (c *Context) second(query string) {
+	c.T.Helper()
+	w, a := c.Upgrade(query, "")
+	if w == nil {
+		c.T.Fatalf("a second websocket: %v", a)
+	}
+	c.Closed(w, 1005)
+	_ = w.Conn.Close()
+}
+
+// How long sessions live, and what clients see of their end.
+func init() {
+	register(
+		Case{Name: "upgrade/second-of-websocket", Rule: "a second websocket of a session that began with one is opened and closed without a code, and means nothing", Spec: "reliability E10", run: func(c *Context) {
+			w, open := c.WebSocket()
+			c.second(w4 + "&sid=" + open.SID)
+			w.Send("40")
+			w.Next()
+			w.Send(`42["echo",1]`)
+			c.Want("still served", w.Next(), `42["echo",1]`)
+		}},
+		Case{Name: "polling/bad-payload-ends", Rule: "after a payload that is no packet, or is too large, the session is unknown at once: the next poll is 400 without leftovers", Spec: "reliability P13, (g) malformed", run: func(c *Context) {
+			for _, body := range []string{"abc", "4" + string(make([]byte, 2<<20))} {
+				s := c.Polling()
+				s.Join("")
+				_ = c.server().Of("/").Emit("left", "over")
+				if a := s.Post(body); a.Status != 400 && a.Status != 413 {
+					c.T.Errorf("POST: %v", a)
+				}
+				c.Want("later", s.Get(), `400 {"code":1,"message":"Session ID unknown"}`)
+			}
+		}},
+		Case{Name: "polling/too-large-plain", Rule: "the answer to a message over the limit has no body, and the close frame of a websocket no reason", Spec: "protocol 2.6", run: func(c *Context) {
+			s := c.Polling()
+			s.Join("")
+			c.Want("polling", s.Post("4"+string(make([]byte, 2<<20))), "413 ")
+			w := c.Join("")
+			w.Send("4" + string(make([]byte, 2<<20)))
+			if end := w.End(); c.run.lacks[CloseCodes] == "" {
+				c.Want("websocket", end.Error(), "closed 1009 ")
+			}
+		}},
+		Case{Name: "heartbeat/timeout-to-the-tick", slow: true, Rule: "a session that polls ends an interval and a timeout after its handshake: the poll of that moment is 400", Spec: "protocol 9, suite of Engine.IO",
+			opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 300*time.Millisecond, 200*time.Millisecond }, run: func(c *Context) {
+				s := c.Polling()
+				time.Sleep(500 * time.Millisecond)
+				c.Want("the next poll", s.Get().Status, 400)
+			}},
+	)
+	for _, row := range []struct {
+		name string
+		join func(c *Context) (send func(events ...string), next func() string)
+		hear string
+	}{
+		{"eio4", func(c *Context) (func(...string), func() string) {
+			w := c.Join("")
+			w.NoPong = true
+			return func(events ...string) {
+				for _, e := range events {
+					w.Send("42" + e)
+				}
+			}, w.Next
+		}, "2"},
+		{"eio3", func(c *Context) (func(...string), func() string) {
+			w := c.ws3()
+			w.NoPong = true
+			return func(events ...string) {
+				for _, e := range events {
+					w.Send("42" + e)
+				}
+			}, w.Next
+		}, "6"},
+		{"sio1", func(c *Context) (func(...string), func() string) {
+			w := c.ws1(c.Handshake1(""))
+			return func(events ...string) {
+				for _, e := range events {
+					name, args, _ := strings.Cut(strings.Trim(e, "[]"), ",")
+					w.Send(fmt.Sprintf(`5:::{"name":%s,"args":[%s]}`, name, args))
+				}
+			}, w.Next
+		}, "2::"},
+	} {
+		register(Case{Name: "heartbeat/full-inbox/" + row.name, need: []Capability{Capability(row.name)}, slow: true,
+			Rule: "a client whose events wait behind a blocked handler goes on hearing from the server, in time, and is not given up", Spec: "reliability F07",
+			opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 200*time.Millisecond, 200*time.Millisecond }, run: func(c *Context) {
+				send, next := row.join(c)
+				send(`["block"]`)
+				if got := next(); !strings.Contains(got, `"blocked"`) {
+					c.T.Fatalf("instead of blocked: %s", got)
+				}
+				for i := range 200 {
+					send(fmt.Sprintf(`["n",%d]`, i))
+				}
+				last := time.Now()
+				for range 4 {
+					c.Want("heard", next(), row.hear)
+					if d := time.Since(last); d > 400*time.Millisecond {
+						c.T.Errorf("nothing for %v: clients close after 400 ms", d)
+					}
+					last = time.Now()
+				}
+				close(c.own().release)
+				c.Eventually("all events", func() bool { return len(c.handled()) == 200 })
+				c.Want("nobody disconnected", len(c.own().ended()), 0)
+			}})
+	}
+}

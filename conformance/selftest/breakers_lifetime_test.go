@@ -1,0 +1,31 @@
+package selftest
+
+import "net/http"
+
+func init() {
+	more = append(more,
+		breaker{"answers the polls of sessions that are no more", []string{"heartbeat/timeout-to-the-tick", "polling/bad-payload-ends"}, fault{around: answers(func(r *http.Request, a *answer) {
+			if r.Method == http.MethodGet && a.status == http.StatusBadRequest {
+				a.status = http.StatusOK
+			}
+		})}},
+		breaker{"explains what is too large", []string{"polling/too-large-plain"}, fault{around: answers(func(_ *http.Request, a *answer) {
+			if a.status == http.StatusRequestEntityTooLarge {
+				a.body.WriteString("Request Entity Too Large")
+			}
+		})}},
+		breaker{"keeps heartbeats back", []string{"heartbeat/full-inbox"}, fault{frames: out(func(f frame) []frame {
+			if f.is("2") || f.is("6") || f.is("2::") {
+				return nil
+			}
+			return []frame{f}
+		})}},
+		breaker{"refuses websockets of sessions", []string{"upgrade/second", "upgrade/second-of-websocket"}, fault{around: requests(func(w http.ResponseWriter, r *http.Request) bool {
+			if !upgrade(r) || r.URL.Query().Get("sid") == "" {
+				return false
+			}
+			w.WriteHeader(http.StatusBadRequest)
+			return true
+		})}},
+	)
+}
