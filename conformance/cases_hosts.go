@@ -262,8 +262,11 @@ func longQuery(c *Context) {
 		c.Want("more than 1 KiB of "+filler, c.Line().Do("GET", query, "").Status, 414)
 	}
 	at := q4 + "&token="
-	at += strings.Repeat("a", 1<<10-len(at))
+	at += strings.Repeat("a", 1<<10-len(at)-len(c.Path)-1) // with the path and the question mark
 	c.Want("1 KiB", c.Line().Do("GET", at, "").Status, 200)
+	long := c.Line()
+	long.Begin("GET", c.Path+strings.Repeat("a", 1<<10)+"?"+q4)
+	c.Want("a path of 1 KiB", long.Answer().Status, 414)
 	c.Want("one byte more", c.Line().Do("GET", at+"a", "").Status, 414)
 	c.Alive()
 }

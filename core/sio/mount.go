@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/virtsocket"
 )
 
 // Mount registers the server on a ServeMux at path, such as "/socket.io", and
@@ -41,12 +42,17 @@ func (s *Server) Mounted(m host.Mount) {
 func (n *Namespace) Mounted(m host.Mount) { n.srv.Mounted(m) }
 
 // request copies the request of a handshake. What the host's developer should
-// know is logged, once for each server or name.
+// know is logged, now and then for each name.
 func (s *Server) request(x host.Exchange) *Request {
 	r, more, refused := copyRequest(x)
 	for name, why := range refused {
-		if _, again := s.unkept.LoadOrStore(name, true); !again {
+		if _, ok := s.notices.Allow("not kept", name); ok {
 			s.opts.Logger.Warn("siokit: not kept in Request.Values", "name", name, "why", why)
+		}
+	}
+	if a, ok := host.As[virtsocket.Anonymous](x); ok {
+		if suppressed, ok := s.notices.Allow("hidden cookies", a.HiddenFrom()); ok {
+			s.opts.Logger.Info("siokit: the cookies of a page of another origin are hidden", "origin", a.HiddenFrom(), "option", "Origins: list the origins that may use them", "suppressed", suppressed)
 		}
 	}
 	if more.Believes != nil && !s.asked.Swap(true) {

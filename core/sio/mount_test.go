@@ -119,3 +119,39 @@ func TestWrappedDetails(t *testing.T) {
 		t.Errorf("the log does not name the value: %s", log.String())
 	}
 }
+
+// TestSubprotocols: the application says what it speaks, or that it speaks nothing.
+func TestSubprotocols(t *testing.T) {
+	for _, row := range []struct {
+		speaks []string
+		want   string
+	}{{nil, "a"}, {[]string{"c", "b"}, "b"}, {[]string{"x"}, ""}, {[]string{}, ""}} {
+		srv := sio.NewServer(&sio.Options{Subprotocols: row.speaks})
+		hs := httptest.NewServer(srv)
+		w, a := wire.New(t, hs.URL, "/socket.io/").Upgrade("EIO=4&transport=websocket", "", "Sec-WebSocket-Protocol", "a, b, c")
+		if w == nil || a.Header.Get("Sec-WebSocket-Protocol") != row.want {
+			t.Errorf("%v: %v %v", row.speaks, a, a.Header)
+		}
+		_ = srv.Shutdown(context.Background())
+		hs.Close()
+	}
+}
+
+// TestLongTarget: a part of the path that only the host looks at is not kept
+// beyond the bound.
+func TestLongTarget(t *testing.T) {
+	srv := sio.NewServer(nil)
+	defer func() { _ = srv.Shutdown(context.Background()) }()
+	mux := http.NewServeMux()
+	srv.Mount(mux, "/t/{tenant}/io")
+	hs := httptest.NewServer(mux)
+	defer hs.Close()
+	for n, want := range map[int]int{16 << 10: 414, 15 << 10: 200} {
+		if a := wire.New(t, hs.URL, "/t/"+strings.Repeat("a", n)+"/io/").Must("GET", "EIO=4&transport=polling", ""); a.Status != want {
+			t.Errorf("%d bytes: %v", n, a)
+		}
+	}
+	if n := srv.Stats().Sessions; n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+}

@@ -86,9 +86,9 @@ type Options struct {
 	// and 4 times the bytes.
 	MaxInbox      int
 	MaxInboxBytes int
-	// MaxQuery is the largest query of a request, in bytes; 16 KiB. A longer one
-	// is refused with status 414 before it is read. The query of the handshake is
-	// kept as long as its connection.
+	// MaxQuery is the largest query of a request, in bytes, together with its
+	// path; 16 KiB. A longer one is refused with status 414 before it is read. The
+	// query of the handshake is kept as long as its connection.
 	MaxQuery int
 	// MaxHeaders is the largest sum of a request's headers, in bytes: of each its
 	// name, its value and 32 more, which bounds their number; 32 KiB. A larger one
@@ -106,6 +106,11 @@ type Options struct {
 	// server does better without: "jsonp", "htmlfile", "xhr-multipart" and
 	// "flashsocket". What an enabled one opens is logged at start-up.
 	Transports []string
+	// Subprotocols are those of RFC 6455 that a websocket may have: the first one
+	// that the client offers among them is chosen. Nil: the first one that the
+	// client offers, whatever it is, since clients that offer one fail without an
+	// answer; what Socket.IO sends is the same with any. Empty but not nil: none.
+	Subprotocols []string
 	// FlashPolicy starts the policy server that the plug-in behind a flashsocket
 	// asks first; nil: none.
 	FlashPolicy *FlashPolicy

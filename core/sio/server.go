@@ -2,6 +2,7 @@ package sio
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -33,7 +34,6 @@ type Server struct {
 	common common                     // hooks of all namespaces
 	entry  atomic.Pointer[entryPoint] // the outermost exchange middleware
 	asked  atomic.Bool                // whether the host believes its clients
-	unkept sync.Map                   // names of values that cannot be kept, once logged
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -108,7 +108,7 @@ func NewServer(opts *Options) *Server {
 			ho.Forms = append(ho.Forms, t.form)
 		}
 		if t.duplex {
-			ho.Duplex = append(ho.Duplex, websocket.Transport{MaxPayload: o.MaxPayload, Flash: name == websocket.FlashName})
+			ho.Duplex = append(ho.Duplex, websocket.Transport{MaxPayload: o.MaxPayload, Flash: name == websocket.FlashName, Protocols: o.Subprotocols})
 		}
 		if t.opens != "" {
 			o.Logger.Warn("siokit: transport "+name+" is on", "opens", t.opens)
@@ -264,6 +264,9 @@ func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (virtsocket.Hand
 	vs.Handle(c)
 	if err := s.admit(c, x); err != nil {
 		c.refusedHandshake()
+		if err == errTooLong {
+			return nil, virtsocket.TooLong()
+		}
 		return nil, s.forbidden(err)
 	}
 	s.hub.Wheel().Set(&c.timeout, c, s.opts.ConnectTimeout)
@@ -273,10 +276,16 @@ func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (virtsocket.Hand
 	return c, nil
 }
 
+// errTooLong: the address of a request is longer than Options.MaxQuery.
+var errTooLong = errors.New("sio: longer than Options.MaxQuery")
+
 // admit copies the request of a new client and asks OnHandshake.
 func (s *Server) admit(c *client, x host.Exchange) (err error) {
 	defer s.caught(inOnHandshake, "", c, nil, &err)
 	c.req = s.request(x) // runs the adapter's Keep
+	if len(c.req.target) > s.opts.MaxQuery {
+		return errTooLong // in front of the mount point, where only the host looks
+	}
 	if s.opts.OnHandshake == nil {
 		return nil
 	}

@@ -35,9 +35,8 @@ func readHead(x host.Exchange) (hd head) {
 func (h *Hub) oversized(x host.Exchange, hd head) bool {
 	ref := &dialect.Refusal{Code: dialect.BadRequest, Cause: dialect.CauseTooLarge}
 	switch {
-	case len(x.RawQuery()) > h.opts.MaxQuery:
-		ref.Status, ref.Message = http.StatusRequestURITooLong, "Query too long"
-		ref.Context = "longer than Options.MaxQuery"
+	case len(x.RawQuery())+len(x.Path()) > h.opts.MaxQuery:
+		ref = TooLong()
 	case hd.size > h.opts.MaxHeaders:
 		ref.Status, ref.Message = http.StatusRequestHeaderFieldsTooLarge, "Headers too large"
 		ref.Context = "larger than Options.MaxHeaders"
@@ -46,4 +45,12 @@ func (h *Hub) oversized(x host.Exchange, hd head) bool {
 	}
 	h.refuse(x, h.opts.Dialects[0], ref)
 	return true
+}
+
+// TooLong is the refusal of a request whose address is longer than MaxQuery.
+func TooLong() *dialect.Refusal {
+	return &dialect.Refusal{
+		Code: dialect.BadRequest, Status: http.StatusRequestURITooLong, Message: "Query too long",
+		Context: "longer than Options.MaxQuery", Cause: dialect.CauseTooLarge,
+	}
 }

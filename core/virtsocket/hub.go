@@ -42,8 +42,9 @@ type Options struct {
 	MaxQueue      int   // messages in it; 1 024
 	Origins       Origins
 	Limits        Limits // of sessions
-	// MaxQuery and MaxHeaders are the bytes of a request's query and of its
-	// headers, each of which counts 32 more; 16 KiB and 32 KiB.
+	// MaxQuery and MaxHeaders are the bytes of a request's query, with the path
+	// below the mount point, and of its headers, each of which counts 32 more;
+	// 16 KiB and 32 KiB.
 	MaxQuery, MaxHeaders int
 
 	// Accept is asked during the handshake, before the client is answered, and

@@ -150,12 +150,25 @@ func (o Origins) anonymous(x host.Exchange, hd head, included bool) host.Exchang
 	if c, ok := host.As[host.CookieHider](x); ok {
 		c.HideCookies()
 	}
-	return cookieless{x}
+	return cookieless{x, hd.origin}
+}
+
+// Anonymous is an exchange whose cookies are hidden.
+type Anonymous interface {
+	// HiddenFrom is the origin of the page that they are hidden from, "" when the
+	// browser does not say it.
+	HiddenFrom() string
 }
 
 // cookieless is an exchange whose request shows no cookies, and no values either:
 // middleware of the host may have made them from the cookies.
-type cookieless struct{ host.Exchange }
+type cookieless struct {
+	host.Exchange
+	page string
+}
+
+// HiddenFrom implements Anonymous.
+func (x cookieless) HiddenFrom() string { return x.page }
 
 // Unwrap implements host.Wrapper.
 func (x cookieless) Unwrap() host.Exchange { return x.Exchange }

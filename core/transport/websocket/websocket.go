@@ -47,6 +47,8 @@ type Transport struct {
 	// Flash: the transport is a flashsocket, a websocket that a plug-in has
 	// opened, which differs by its name alone.
 	Flash bool
+	// Protocols are host.UpgradeOptions.Protocols.
+	Protocols []string
 }
 
 var _ transport.Duplex = Transport{}
@@ -63,7 +65,7 @@ func name(flash bool) string {
 
 // Serve implements transport.Duplex.
 func (t Transport) Serve(x host.Exchange, l transport.Link, start func(c transport.Conn)) error {
-	return x.Upgrade(host.UpgradeOptions{}, func(nc net.Conn, br *bufio.Reader) {
+	return x.Upgrade(host.UpgradeOptions{Protocols: t.Protocols}, func(nc net.Conn, br *bufio.Reader) {
 		c := newConn(nc, l, t.MaxPayload)
 		c.flash = t.Flash
 		rd := &reader{c: c}
