@@ -28,7 +28,7 @@ func init() {
 	register(
 		Case{Name: "eio3/handshake", Rule: "Engine.IO 3: the connect of the default namespace follows the open packet without request", Spec: "protocol 2.7, 4.2", run: func(c *Context) {
 			s := c.Polling3()
-			c.Want("upgrades", s.Open.Upgrades, "[websocket]")
+			c.Want("upgrades", s.Open.Upgrades, []string{"websocket"})
 			c.Want("connect", s.Next(), "40")
 			w := c.ws3()
 			w.Send(`42["echo",1]`)

@@ -321,7 +321,7 @@ func openPacket(c *Context) {
 	c.Want("status", a.Status, 200)
 	c.Want("content type", strings.ToLower(a.Header.Get("Content-Type")), "text/plain; charset=utf-8")
 	c.Want("cache", a.Header.Get("Cache-Control"), "no-store")
-	c.Want("length", a.Header.Get("Content-Length"), len(a.Body))
+	c.Want("length", a.Header.Get("Content-Length"), fmt.Sprint(len(a.Body)))
 	c.Want("cors", a.Header.Get("Access-Control-Allow-Origin"), "")
 }
 

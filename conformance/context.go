@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -141,12 +142,48 @@ func (c *Context) abandon() {
 	}()
 }
 
-// Want compares what came with what the rule demands.
+// Want compares what came with what the rule demands: values of one type, numbers
+// with numbers, and what has a text of its own, such as an answer, with that text.
 func (c *Context) Want(what string, got, want any) {
 	c.T.Helper()
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		c.T.Errorf("%s\n got  %v\n want %v", what, got, want)
+	if !same(got, want) {
+		c.T.Errorf("%s\n got  %v\n want %v%s", what, got, want, types(got, want))
 	}
+}
+
+func same(got, want any) bool {
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		return false
+	}
+	if speaks(got) && isText(want) || speaks(want) && isText(got) || isNumber(got) && isNumber(want) {
+		return true
+	}
+	// %q tells 1 from "1" inside of other values too, but not nil from empty.
+	return reflect.TypeOf(got) == reflect.TypeOf(want) && fmt.Sprintf("%q", got) == fmt.Sprintf("%q", want)
+}
+
+// speaks reports whether v has a text of its own.
+func speaks(v any) bool {
+	switch v.(type) {
+	case fmt.Stringer, error:
+		return true
+	}
+	return false
+}
+
+func isText(v any) bool { return reflect.ValueOf(v).Kind() == reflect.String }
+
+func isNumber(v any) bool {
+	k := reflect.ValueOf(v).Kind()
+	return reflect.Int <= k && k <= reflect.Float64
+}
+
+// types tells apart what looks alike.
+func types(got, want any) string {
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		return ""
+	}
+	return fmt.Sprintf("\n the types are %T and %T", got, want)
 }
 
 // Eventually waits until f holds.

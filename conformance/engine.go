@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
@@ -286,6 +288,59 @@ func (p *probe) Context() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.Cleanup(cancel)
 	return ctx
+}
+
+// TempDir implements testing.TB.
+func (p *probe) TempDir() string {
+	dir, err := os.MkdirTemp("", "conformance")
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// ArtifactDir implements testing.TB, of Go 1.26 and newer. Nothing of it is kept.
+func (p *probe) ArtifactDir() string { return p.TempDir() }
+
+// Setenv implements testing.TB. Cases run one after the other.
+func (p *probe) Setenv(key, value string) {
+	before, was := os.LookupEnv(key)
+	if err := os.Setenv(key, value); err != nil {
+		p.Fatal(err)
+	}
+	p.Cleanup(func() {
+		if was {
+			_ = os.Setenv(key, before)
+		} else {
+			_ = os.Unsetenv(key)
+		}
+	})
+}
+
+// Chdir implements testing.TB.
+func (p *probe) Chdir(dir string) {
+	before, err := os.Getwd()
+	if err == nil {
+		err = os.Chdir(dir)
+	}
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.Cleanup(func() { _ = os.Chdir(before) })
+}
+
+// Attr implements testing.TB.
+func (p *probe) Attr(key, value string) { p.note("attribute " + key + " " + value) }
+
+// Output implements testing.TB.
+func (p *probe) Output() io.Writer { return output{p} }
+
+type output struct{ p *probe }
+
+func (o output) Write(b []byte) (int, error) {
+	o.p.say(string(b))
+	return len(b), nil
 }
 
 // leaked returns the stacks of the project's goroutines that the case has left
