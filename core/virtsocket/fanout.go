@@ -38,7 +38,6 @@ func (f *flusher) run() {
 		f.mu.Lock()
 		n := copy(chunk[:], f.list[f.next:])
 		if n == 0 {
-			clear(f.list)
 			f.list = f.list[:0]
 			if cap(f.list) > 4096 {
 				f.list = nil
@@ -48,7 +47,9 @@ func (f *flusher) run() {
 			f.mu.Unlock()
 			return
 		}
+		clear(f.list[f.next : f.next+n]) // a socket that ends is not kept by its place here
 		f.next += n
+		f.compact()
 		f.mu.Unlock()
 		for i, s := range chunk[:n] {
 			s.mu.Lock()
@@ -98,4 +99,16 @@ func (f *Fanout) Send(s *Socket, m *packet.Message, volatile bool) {
 func (f *Fanout) Done() {
 	f.hub.flush.add(f.batch[:f.n])
 	f.n = 0
+}
+
+// compact gives back the part of the list that has been taken, once that is the
+// larger one: under steady broadcasts the list is never empty. f.mu is held.
+func (f *flusher) compact() {
+	if f.next < 16*flushChunk || f.next < len(f.list)/2 {
+		return
+	}
+	n := copy(f.list, f.list[f.next:])
+	clear(f.list[n:])
+	f.list = f.list[:n]
+	f.next = 0
 }

@@ -19,6 +19,10 @@ const (
 // watch looks after sockets inside application code. It is one goroutine that
 // exists while there is something to look at, so that a batch costs two short
 // critical sections and no timer.
+//
+// A socket is on the list from Busy to the end of its batch. Readers of Socket.busy
+// without the shard's lock (Busy, End) may be a moment behind: what they decide is
+// decided again with the lock. leave takes Socket.mu inside, nobody the reverse.
 type watch struct {
 	tick   atomic.Int64
 	shards [8]watchShard
@@ -55,26 +59,60 @@ func (w *watch) enter(s *Socket) {
 	}
 }
 
+// leave takes s off the list at the end of a batch, unless another batch has begun
+// meanwhile: its Busy may have found s on the list and relies on it.
 func (w *watch) leave(s *Socket) {
 	sh := w.shard(s)
 	sh.mu.Lock()
-	if i := s.busy.Load(); i != 0 {
-		last := len(sh.list) - 1
-		moved := sh.list[last]
-		sh.list[i-1] = moved
-		moved.busy.Store(i)
-		sh.list[last] = nil
-		sh.list = sh.list[:last]
-		s.busy.Store(0)
+	defer sh.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.corks == 0 {
+		sh.remove(s)
 	}
-	sh.mu.Unlock()
+}
+
+// dismiss takes s off the list if it is there for the batch that entered then and
+// nothing of it is kept back: a batch that has begun since the list was looked at
+// stays, whether it has entered itself or has found s on the list.
+func (w *watch) dismiss(s *Socket, since int64) {
+	sh := w.shard(s)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.since == since && (s.corks == 0 || s.uncorked) {
+		sh.remove(s)
+	}
+}
+
+// remove takes s off the list; sh.mu is held.
+func (sh *watchShard) remove(s *Socket) {
+	i := s.busy.Load()
+	if i == 0 {
+		return
+	}
+	last := len(sh.list) - 1
+	moved := sh.list[last]
+	sh.list[i-1] = moved
+	moved.busy.Store(i)
+	sh.list[last] = nil
+	sh.list = sh.list[:last]
+	s.busy.Store(0)
+}
+
+// watched is a socket and when it entered.
+type watched struct {
+	s     *Socket
+	since int64
 }
 
 func (w *watch) run() {
 	t := time.NewTicker(watchTick)
 	defer t.Stop()
 	quiet := 0
-	var flush, detach []*Socket
+	var flush []*Socket
+	var detach []watched
 	for range t.C {
 		now := w.tick.Add(1)
 		flush, detach = flush[:0], detach[:0]
@@ -86,7 +124,7 @@ func (w *watch) run() {
 				seen = true
 				switch age := now - s.since; {
 				case age >= detachTicks:
-					detach = append(detach, s)
+					detach = append(detach, watched{s, s.since})
 				case age >= 2:
 					flush = append(flush, s)
 				}
@@ -97,12 +135,12 @@ func (w *watch) run() {
 			s.release()
 			flush[i] = nil
 		}
-		for i, s := range detach {
+		for i, d := range detach {
 			// From now on nothing it sends is kept back and somebody else reads:
 			// however long its handler takes, it needs no more looking after.
-			s.Detach()
-			w.leave(s)
-			detach[i] = nil
+			d.s.Detach()
+			w.dismiss(d.s, d.since)
+			detach[i] = watched{}
 		}
 		if seen {
 			quiet = 0
