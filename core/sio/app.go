@@ -1,6 +1,7 @@
 package sio
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -153,10 +154,14 @@ func (s *Server) marshal(v any) (data []byte, err error) {
 	return s.opts.JSON.Marshal(v)
 }
 
-// unmarshal decodes one value.
-func (s *Server) unmarshal(data []byte, v any) (err error) {
+// auth decodes the payload of a CONNECT, by the rules of Args.Bind.
+func (s *Server) auth(data []byte, v any) (err error) {
 	defer s.caught(inDecode, "", nil, nil, &err)
-	return s.opts.JSON.Unmarshal(data, v)
+	a := Args{raw: []json.RawMessage{data}, json: s.opts.JSON}
+	if err := a.decode(0, v); err != nil {
+		return fmt.Errorf("sio: the auth payload does not fit: %w", err)
+	}
+	return nil
 }
 
 // decoded decodes what a client has answered.

@@ -3,6 +3,7 @@ package sio
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/siokit/siokit/core/packet/socketio"
 )
@@ -17,6 +18,9 @@ type Args struct {
 	raw         []json.RawMessage
 	attachments [][]byte
 	json        JSON
+	// alone: nobody but the decoder of a typed handler sees these Args, so they
+	// cannot be passed on.
+	alone bool
 }
 
 // Len is the number of arguments.
@@ -46,8 +50,17 @@ func (a Args) From(i int) Args {
 }
 
 // Bind decodes the arguments into the pointers, in order. Too few arguments are
-// an error, extra ones are ignored. A *[]byte takes a binary argument; in an
-// *any binary parts become []byte at any depth.
+// an error, extra ones are ignored. A *[]byte takes a binary argument. Binary
+// parts become []byte at any depth, also where the type is any; in a
+// json.RawMessage, and for a type that has its own UnmarshalJSON, they are base64
+// strings.
+//
+// Fields are found without regard to case, as by encoding/json. An object whose
+// keys name one field twice ("Text" and "TEXT") is an error: what was checked in
+// the decoded value must be what other clients see when the Args are passed on.
+//
+// The error is an *Error that names the argument and the key. It tells nothing of
+// Go types; its cause does, for the log.
 func (a Args) Bind(dst ...any) error {
 	if len(a.raw) < len(dst) {
 		return tooFew(len(a.raw), len(dst))
@@ -73,7 +86,7 @@ func (a Args) Clone() Args {
 		buf = append(buf, r...)
 		raw[i] = buf[at:len(buf):len(buf)]
 	}
-	a.raw = raw
+	a.raw, a.alone = raw, false
 	return a
 }
 
@@ -82,69 +95,12 @@ func tooFew(have, want int) *Error {
 }
 
 func badArgument(i int, err error) *Error {
-	return Errorf(CodeBadArgument, "argument %d: %v", i+1, err)
+	return &Error{Code: CodeBadArgument, Message: "argument " + strconv.Itoa(i+1) + ": " + misfit(err), cause: err}
 }
 
-// decode decodes argument i into a pointer.
-func (a Args) decode(i int, dst any) (err error) {
-	raw := a.raw[i]
-	switch d := dst.(type) {
-	case *string:
-		*d, err = decodeString(raw)
-		return err
-	case *bool:
-		*d, err = decodeBool(raw)
-		return err
-	case *int:
-		*d, err = decodeInt(raw)
-		return err
-	case *json.RawMessage:
-		*d = append(json.RawMessage(nil), socketio.Inline(raw, a.attachments)...)
-		return nil
-	case *[]byte:
-		if b, ok := a.Bytes(i); ok {
-			*d = b
-			return nil
-		}
-	case *any:
-		*d, err = a.decodeAny(raw)
-		return err
-	}
-	return a.json.Unmarshal(socketio.Inline(raw, a.attachments), dst)
-}
-
-// decodeAny decodes into any and puts the attachments in their places.
-func (a Args) decodeAny(raw json.RawMessage) (any, error) {
-	var v any
-	if err := a.json.Unmarshal(raw, &v); err != nil {
-		return nil, err
-	}
-	if len(a.attachments) == 0 {
-		return v, nil
-	}
-	return a.restore(v), nil
-}
-
-func (a Args) restore(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		if v["_placeholder"] == true {
-			if n, ok := v["num"].(float64); ok && int(n) >= 0 && int(n) < len(a.attachments) {
-				return a.attachments[int(n)]
-			}
-		}
-		for k, e := range v {
-			v[k] = a.restore(e)
-		}
-	case []any:
-		for i, e := range v {
-			v[i] = a.restore(e)
-		}
-	}
-	return v
-}
-
-// ArgsUnmarshaler is an argument type of a handler that takes the whole list.
+// ArgsUnmarshaler is an argument type of a handler that takes the whole list. Of
+// its error a client sees an *Error, such as Bind returns, and of any other one
+// that the arguments do not fit.
 type ArgsUnmarshaler interface {
 	UnmarshalArgs(a Args) error
 }
@@ -200,6 +156,7 @@ func (t Args4[A, B, C, D]) list() []any { return []any{t.A, t.B, t.C, t.D} }
 
 // UnmarshalArgs implements ArgsUnmarshaler: a handler may take Args themselves.
 func (a *Args) UnmarshalArgs(all Args) error {
+	all.alone = false
 	*a = all
 	return nil
 }

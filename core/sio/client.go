@@ -260,6 +260,7 @@ func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
 	}
 	ev := events.Get().(*Event)
 	ev.fill(s, p, c.srv.opts.JSON)
+	ev.Args.alone = e != nil && !e.keeps && len(t.incoming) == 0
 	if e != nil && e.name != "" {
 		ev.Name = e.name
 	} else {
@@ -316,7 +317,7 @@ func (c *client) failed(err error, where string, s *Socket) {
 		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err)
 		c.report(Incident{Name: IncidentFailed, Err: err, Where: where, Socket: s})
 	case e.Code == CodeBadArgument:
-		c.notice(Incident{Name: IncidentArgs, Err: err, Where: where, Socket: s}, where)
+		c.notice(Incident{Name: IncidentArgs, Err: detailed(err, e), Where: where, Socket: s}, where)
 	}
 }
 

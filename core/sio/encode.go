@@ -226,15 +226,17 @@ func (e *encoder) binary(b []byte) {
 }
 
 // checkedJSON is the codec of the application, whose texts are looked at before
-// they may leave.
+// they may leave. Like the codec itself it is called below Server.caught.
 type checkedJSON struct {
-	JSON
-	std bool // encoding/json: valid by itself, but for the UTF-8 of raw parts
+	codec JSON
+	std   bool // encoding/json: valid by itself, but for the UTF-8 of raw parts
 }
+
+func (j checkedJSON) Unmarshal(data []byte, v any) error { return j.codec.Unmarshal(data, v) }
 
 // Marshal returns an error for text that is not JSON or not UTF-8.
 func (j checkedJSON) Marshal(v any) ([]byte, error) {
-	b, err := j.JSON.Marshal(v)
+	b, err := j.codec.Marshal(v)
 	switch {
 	case err != nil:
 		return nil, err

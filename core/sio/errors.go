@@ -33,6 +33,17 @@ type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Data    any    `json:"data,omitempty"`
+
+	cause error // for the log alone
+}
+
+// Unwrap returns what has caused an Error that Bind, Auth or Call returned. It is
+// for the log: it may name Go types, and no client sees it.
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.cause
 }
 
 // Error implements error. A nil Error has a text too.

@@ -123,7 +123,7 @@ func TestDecode(t *testing.T) {
 		{"two, second wrong", decode[Args2[string, int]](args(nil, `"x"`, `"y"`)), "error bad_argument: argument 2: wrong JSON type"},
 		{"four", decode[Args4[int, int, int, int]](args(nil, `1`, `2`, `3`, `4`)), "{1 2 3 4}"},
 		{"whole list", decode[whole](args(nil, `1`, `2`)), "{2}"},
-		{"whole list refuses", decode[whole](args(nil)), "error bad_argument: nothing"},
+		{"whole list refuses", decode[whole](args(nil)), "error bad_argument: the arguments do not fit"},
 		{"raw", decode[json.RawMessage](args(nil, `{"a": 1}`)), fmt.Sprint(json.RawMessage(`{"a": 1}`))},
 		{"binary", decode[[]byte](args(bin, ph)), "[7]"},
 		{"binary in a struct", decode[struct{ B []byte }](args(bin, `{"b":`+ph+`}`)), "{[7]}"},

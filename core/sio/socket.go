@@ -102,12 +102,14 @@ func (s *Socket) Connected() bool { return s.state.Load() == stateConnected }
 
 // Auth decodes the payload that the client sent with its CONNECT: an object, or
 // from clients before 3.0 the parameters of Query as an object of strings.
-// Without one, v is left alone.
+// Without one, v is left alone. Keys are looked at as by Args.Bind. The error for a
+// payload that does not fit names Go types and fields: it is for the log, and a
+// client whose OnConnect returns it sees "internal error".
 func (s *Socket) Auth(v any) error {
 	if s.sent == nil {
 		return nil
 	}
-	return s.ns.srv.unmarshal(s.sent.auth, v)
+	return s.ns.srv.auth(s.sent.auth, v)
 }
 
 // Context ends when the socket disconnects. Events that were received before the

@@ -73,7 +73,10 @@ func decoderOf[T any]() func(Args) (T, error) {
 	case None:
 		return func(Args) (T, error) { return *new(T), nil }
 	case Args:
-		by = func(a Args) (Args, error) { return a, nil }
+		by = func(a Args) (Args, error) {
+			a.alone = false
+			return a, nil
+		}
 	case string:
 		by = first(decodeString)
 	case bool:
@@ -84,6 +87,9 @@ func decoderOf[T any]() func(Args) (T, error) {
 		if _, whole := any(&zero).(ArgsUnmarshaler); whole {
 			return func(a Args) (T, error) {
 				var t T
+				if _, ours := any(t).(list); !ours {
+					a.alone = false
+				}
 				err := any(&t).(ArgsUnmarshaler).UnmarshalArgs(a)
 				return t, asArgument(err)
 			}
@@ -113,10 +119,10 @@ func first[T any](dec func(json.RawMessage) (T, error)) func(Args) (T, error) {
 // asArgument makes an error of a user's UnmarshalArgs one that the client may see.
 func asArgument(err error) error {
 	var e *Error
-	if err = settled(err); err == nil || errors.As(err, &e) {
+	if err == nil || errors.As(err, &e) {
 		return err
 	}
-	return &Error{Code: CodeBadArgument, Message: err.Error()}
+	return &Error{Code: CodeBadArgument, Message: "the arguments do not fit", cause: err}
 }
 
 var errType = errors.New("wrong JSON type")

@@ -3,6 +3,7 @@ package socketio
 import (
 	"bytes"
 	"encoding/base64"
+	"slices"
 	"strconv"
 
 	"github.com/siokit/siokit/core/packet"
@@ -27,15 +28,24 @@ func AppendPlaceholder(dst []byte, num int) []byte {
 	return append(strconv.AppendInt(dst, int64(num), 10), '}')
 }
 
-// place is a placeholder in a text.
-type place struct{ from, to, num int }
+// Place is a placeholder in a text: the bytes from From to To, and its num.
+type Place struct{ From, To, Num int }
+
+// Places returns the placeholders of an argument with these attachments, in order.
+func Places(data []byte, attachments [][]byte) []Place {
+	if len(attachments) == 0 {
+		return nil
+	}
+	list, _ := placeholders(data)
+	return slices.DeleteFunc(list, func(p Place) bool { return p.Num >= len(attachments) })
+}
 
 // placeholders returns the placeholders in valid JSON, in order, and false when
 // there is an object that may be one to some client and is not in order: its
 // _placeholder is neither true nor one of the values that no client takes for
 // true, its num is no plain number, or one of the two keys occurs twice. What lies
 // inside a placeholder is part of it.
-func placeholders(data []byte) (list []place, ok bool) {
+func placeholders(data []byte) (list []Place, ok bool) {
 	if !mentions(data) {
 		return nil, true
 	}
@@ -51,7 +61,7 @@ func mentions(data []byte) bool {
 
 type finder struct {
 	c    packet.Cursor
-	list []place
+	list []Place
 	bad  bool
 }
 
@@ -103,7 +113,7 @@ func (f *finder) object() {
 		f.bad = true
 		return
 	}
-	f.list = append(f.list[:inside], place{from, f.c.At, int(n)})
+	f.list = append(f.list[:inside], Place{from, f.c.At, int(n)})
 }
 
 // checkPlaceholders demands that each of count attachments is used exactly once,
@@ -115,10 +125,10 @@ func checkPlaceholders(data []byte, count int) error {
 	}
 	seen := make([]bool, count)
 	for _, p := range list {
-		if p.num >= count || seen[p.num] {
+		if p.Num >= count || seen[p.Num] {
 			return packet.Malformed("illegal attachments")
 		}
-		seen[p.num] = true
+		seen[p.Num] = true
 	}
 	return nil
 }
@@ -138,7 +148,7 @@ func Placed(data []byte, count int) bool {
 		return false
 	}
 	for i, p := range list {
-		if p.num != i { // they are numbered as they are written
+		if p.Num != i { // they are numbered as they are written
 			return false
 		}
 	}
@@ -149,15 +159,11 @@ func Placed(data []byte, count int) bool {
 // next on, and appends the attachments they meant to parts.
 func AppendRenumbered(dst, data []byte, attachments [][]byte, parts [][]byte) ([]byte, [][]byte) {
 	at := 0
-	list, _ := placeholders(data)
-	for _, p := range list {
-		if p.num >= len(attachments) {
-			continue
-		}
-		dst = append(dst, data[at:p.from]...)
+	for _, p := range Places(data, attachments) {
+		dst = append(dst, data[at:p.From]...)
 		dst = AppendPlaceholder(dst, len(parts))
-		parts = append(parts, attachments[p.num])
-		at = p.to
+		parts = append(parts, attachments[p.Num])
+		at = p.To
 	}
 	return append(dst, data[at:]...), parts
 }
@@ -165,41 +171,33 @@ func AppendRenumbered(dst, data []byte, attachments [][]byte, parts [][]byte) ([
 // Inline replaces placeholders by base64 strings, the form in which
 // encoding/json reads a []byte.
 func Inline(data []byte, attachments [][]byte) []byte {
-	if len(attachments) == 0 {
-		return data
-	}
-	list, _ := placeholders(data)
+	list := Places(data, attachments)
 	if len(list) == 0 {
 		return data
 	}
 	size := len(data)
 	for _, p := range list {
-		if p.num < len(attachments) {
-			size += 2 + base64.StdEncoding.EncodedLen(len(attachments[p.num]))
-		}
+		size += 2 + base64.StdEncoding.EncodedLen(len(attachments[p.Num]))
 	}
 	dst := make([]byte, 0, size)
 	at := 0
 	for _, p := range list {
-		if p.num >= len(attachments) {
-			continue
-		}
-		dst = append(append(dst, data[at:p.from]...), '"')
-		dst = base64.StdEncoding.AppendEncode(dst, attachments[p.num])
+		dst = append(append(dst, data[at:p.From]...), '"')
+		dst = base64.StdEncoding.AppendEncode(dst, attachments[p.Num])
 		dst = append(dst, '"')
-		at = p.to
+		at = p.To
 	}
 	return append(dst, data[at:]...)
 }
 
 // Attachment returns the attachment that data, one argument, consists of.
 func Attachment(data []byte, attachments [][]byte) ([]byte, bool) {
-	if len(attachments) == 0 || len(data) == 0 || data[0] != '{' {
+	if len(data) == 0 || data[0] != '{' {
 		return nil, false
 	}
-	list, _ := placeholders(data)
-	if len(list) == 1 && list[0].from == 0 && list[0].num < len(attachments) {
-		return attachments[list[0].num], true
+	list := Places(data, attachments)
+	if len(list) == 1 && list[0].From == 0 {
+		return attachments[list[0].Num], true
 	}
 	return nil, false
 }
