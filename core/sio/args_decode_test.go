@@ -13,7 +13,7 @@ import (
 	"github.com/siokit/siokit/core/packet"
 )
 
-func received(attachments [][]byte, raw ...string) Args {
+func argsOf(attachments [][]byte, raw ...string) Args {
 	a := Args{json: checkedJSON{stdJSON{}, true}, attachments: attachments}
 	for _, r := range raw {
 		a.raw = append(a.raw, json.RawMessage(r))
@@ -57,7 +57,7 @@ func TestNestedBinary(t *testing.T) {
 	parts := [][]byte{{1, 2, 3}, {}}
 	one := func(dst any, raw string) {
 		t.Helper()
-		if err := received(parts, raw).Bind(dst); err != nil {
+		if err := argsOf(parts, raw).Bind(dst); err != nil {
 			t.Errorf("%s: %v", raw, err)
 		}
 	}
@@ -99,7 +99,7 @@ func TestNestedBinary(t *testing.T) {
 	} {
 		raw := fmt.Sprintf(row.raw, ph0)
 		var x tree
-		err := received(parts[:1], raw).Bind(&x)
+		err := argsOf(parts[:1], raw).Bind(&x)
 		if row.get == nil {
 			if err == nil {
 				t.Errorf("%s: no error", raw)
@@ -116,7 +116,7 @@ func TestNestedBinary(t *testing.T) {
 	one(&x, `{"Raw":`+ph0+`,"Own":{"a":`+ph1+`}}`)
 	same("raw", string(x.Raw), `"AQID"`)
 	same("own", x.Own.text, `{"a":""}`)
-	two, err := decodeAs[Args2[map[string]any, tree]](received(parts, `{"a":`+ph0+`}`, `{"M":{"b":`+ph1+`}}`))
+	two, err := decodeAs[Args2[map[string]any, tree]](argsOf(parts, `{"a":`+ph0+`}`, `{"M":{"b":`+ph1+`}}`))
 	same("two", []any{two.A, two.B.M, err}, []any{map[string]any{"a": parts[0]}, map[string]any{"b": parts[1]}, nil})
 }
 
@@ -151,16 +151,16 @@ func TestOneMeaning(t *testing.T) {
 		`null`:                                            true,
 	} {
 		var m message
-		err := received(nil, raw).Bind(&m)
+		err := argsOf(nil, raw).Bind(&m)
 		if (err == nil) != good {
 			t.Errorf("%s: %v", raw, err)
 		}
-		alone := received(nil, raw)
+		alone := argsOf(nil, raw)
 		alone.alone = true
 		if err := alone.Bind(&m); err != nil {
 			t.Errorf("%s, when nobody can pass it on: %v", raw, err)
 		}
-		if _, err := decoderOf[message]()(received(nil, raw)); (err == nil) != good {
+		if _, err := decoderOf[message]()(argsOf(nil, raw)); (err == nil) != good {
 			t.Errorf("%s: a typed handler's %v", raw, err)
 		}
 	}
@@ -210,7 +210,7 @@ func TestMisfit(t *testing.T) {
 		`{"limit":1,"Limit":2}`:         `"Limit" is there twice`,
 	} {
 		var r internalRecord
-		err := received(nil, "0", raw).From(1).Bind(&r)
+		err := argsOf(nil, "0", raw).From(1).Bind(&r)
 		var e *Error
 		if !errors.As(err, &e) || e.Code != CodeBadArgument || e.Message != "argument 1: "+want {
 			t.Errorf("%.60s\n got  %v\n want %s", raw, err, want)
@@ -221,7 +221,7 @@ func TestMisfit(t *testing.T) {
 		}
 	}
 	var r internalRecord
-	err := received(nil, `{"limit":"x"}`).Bind(&r)
+	err := argsOf(nil, `{"limit":"x"}`).Bind(&r)
 	var e *Error
 	if !errors.As(err, &e) || !strings.Contains(detailed(err, e).Error(), "internalRecord") {
 		t.Errorf("the log is told %v", err)
