@@ -33,6 +33,12 @@ type ferried struct {
 
 func startFerry(t *testing.T, o *sessionbridge.Options) *ferried {
 	t.Helper()
+	return startFerryAs(t, o, func(s *sessions.Session) { s.Values["user"] = "ann" })
+}
+
+// startFerryAs starts with what login puts into the session.
+func startFerryAs(t *testing.T, o *sessionbridge.Options, login func(s *sessions.Session)) *ferried {
+	t.Helper()
 	b := &ferried{t: t, store: sessions.NewCookieStore(secret)}
 	bridge := sessionbridge.New(gorillabridge.New(b.store, name), o)
 	b.io = sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
@@ -49,7 +55,7 @@ func startFerry(t *testing.T, o *sessionbridge.Options) *ferried {
 		_ = b.io.Shutdown(context.Background())
 		hs.Close()
 	})
-	b.c.Head = handle(t, b.store, http.Header{}, func(s *sessions.Session) { s.Values["user"] = "ann" })
+	b.c.Head = handle(t, b.store, http.Header{}, login)
 	b.poll = b.c.Polling()
 	b.poll.Join("")
 	b.sess = <-found
