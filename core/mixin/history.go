@@ -1,9 +1,10 @@
 package mixin
 
 import (
-	"container/list"
 	"context"
+	"runtime"
 	"sync"
+	"time"
 
 	"github.com/siokit/siokit/core/sio"
 )
@@ -12,39 +13,43 @@ import (
 // is to be kept is emitted with Emit; a socket that enters with Join gets it in
 // order, and everything after it, nothing twice. Join fits Rooms.Enter.
 //
-// Memory is bounded: by Last events a room, and by MaxRooms rooms, of which the one
-// that was quiet for longest is forgotten first. The rooms of a namespace are forgotten
-// with it.
+// Memory is bounded: in each room by Last events and by Bytes; in all by MaxRooms rooms
+// of a namespace, and by MaxBytes, of which the room that was quiet for longest is
+// forgotten first. The rooms of a namespace are forgotten with it. A History must not be
+// copied once it is used.
 type History struct {
 	// Events are what clients may say themselves: with the room's name and any
 	// further arguments, which those in the room get as they are, the sender too.
-	// Whoever is not in the room is refused.
+	// Whoever is not in the room is refused, and so are the server's own rooms.
 	Events   []string
 	Last     int // events kept for each room; 50
 	MaxRooms int // rooms kept for each namespace; 1 000
+	// Bytes is how much is kept for each room; 256 KiB. An event that is larger is
+	// emitted and not kept. Attachments count, and some bytes for each event.
+	Bytes int
+	// MaxBytes is how much is kept in all rooms of all namespaces; 64 MiB.
+	MaxBytes int
 
 	mine sio.Key[*past]
+	all  ledger
 }
 
 // past is what was said in one namespace.
 type past struct {
-	mu    sync.Mutex
-	rooms map[string]*list.Element // of *spoken
-	order *list.List               // the last one to speak in front
-}
-
-type spoken struct {
-	room   string
-	events []said
-}
-
-type said struct {
-	event string
-	args  []any
+	mu    sync.Mutex // held while something is sent; taken before that of the ledger
+	shelf *shelf
 }
 
 func (h *History) of(n *sio.Namespace) *past {
-	return h.mine.GetOrSet(n, func() *past { return &past{rooms: map[string]*list.Element{}, order: list.New()} })
+	return h.mine.GetOrSet(n, func() *past {
+		p := &past{shelf: &shelf{rooms: map[string]*spoken{}}}
+		runtime.AddCleanup(p, h.all.drop, p.shelf) // with the namespace
+		return p
+	})
+}
+
+func (h *History) bounds() bounds {
+	return bounds{or(h.Last, 50), or(h.MaxRooms, 1000), or(h.Bytes, 256<<10), or(h.MaxBytes, 64<<20)}
 }
 
 // Mix implements sio.Mixin.
@@ -79,21 +84,7 @@ func (h *History) Emit(n *sio.Namespace, room, event string, args ...any) error 
 	if err := n.To(room).Emit(event, kept...); err != nil {
 		return err
 	}
-	el := p.rooms[room]
-	if el == nil {
-		el = p.order.PushFront(&spoken{room: room})
-		p.rooms[room] = el
-	}
-	p.order.MoveToFront(el)
-	sp := el.Value.(*spoken)
-	sp.events = append(sp.events, said{event, kept})
-	if n := len(sp.events) - or(h.Last, 50); n > 0 {
-		sp.events = append([]said(nil), sp.events[n:]...)
-	}
-	for p.order.Len() > or(h.MaxRooms, 1000) {
-		old := p.order.Remove(p.order.Back()).(*spoken)
-		delete(p.rooms, old.room)
-	}
+	h.all.keep(p.shelf, room, said{event, kept, sizeOf(event, kept)}, h.bounds())
 	return nil
 }
 
@@ -106,11 +97,7 @@ func (h *History) Join(s *sio.Socket, room string) error {
 		return nil
 	}
 	s.Join(room)
-	el := p.rooms[room]
-	if el == nil {
-		return nil
-	}
-	for _, e := range el.Value.(*spoken).events {
+	for _, e := range h.all.said(p.shelf, room) {
 		if err := s.Emit(e.event, e.args...); err != nil {
 			return err
 		}
@@ -118,7 +105,8 @@ func (h *History) Join(s *sio.Socket, room string) error {
 	return nil
 }
 
-func or(n, def int) int {
+// or is n, or def when n is not set.
+func or[T int | time.Duration](n, def T) T {
 	if n > 0 {
 		return n
 	}

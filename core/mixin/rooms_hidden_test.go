@@ -104,6 +104,8 @@ func TestServerRooms(t *testing.T) {
 		t.Run(generation, func(t *testing.T) {
 			eve := open()
 			own := <-ids
+			for !strings.Contains(eve.Next(), `"presence"`) { // in the room of those who are told
+			}
 			if got := eve.ask("join", `"blue"`); got != `["blue"]` { // Max is 1: the server's do not count
 				t.Errorf("join: %s", got)
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/sio"
 )
 
@@ -58,10 +59,13 @@ func (c *chat) Mix(n *sio.Namespace) {
 }
 
 // join is asked with a room and a nickname.
-func (c *chat) join(_ context.Context, s *sio.Socket, in sio.Args2[string, string]) (Joined, error) {
+func (c *chat) join(ctx context.Context, s *sio.Socket, in sio.Args2[string, string]) (Joined, error) {
 	name, nick := strings.TrimSpace(in.A), strings.TrimSpace(in.B)
 	if name == "" || nick == "" || utf8.RuneCountInString(name) > maxName || utf8.RuneCountInString(nick) > maxName {
 		return Joined{}, sio.Errorf("bad_name", "room and nickname take 1 to %d characters", maxName)
+	}
+	if s.Check(ctx, acl.Action{Kind: acl.Join, Name: name}) != nil { // the server's own, or a socket's
+		return Joined{}, sio.Errorf("bad_name", "this is no name for a room")
 	}
 	c.leave(s)
 	c.mu.Lock()

@@ -154,13 +154,22 @@ func echoes(n *sio.Namespace) {
 	}))
 }
 
+// errServerRoom refuses the rooms that are not for clients.
+var errServerRoom = sio.Errorf("refused", "this room is the server's own")
+
 // relays are the events that reach others.
 func relays(n *sio.Namespace) {
 	n.On("join", sio.Reply(func(_ context.Context, s *sio.Socket, room string) (string, error) {
+		if sio.ServerRoom(room) {
+			return "", errServerRoom
+		}
 		s.Join(room)
 		return room, nil
 	}))
 	n.On("leave", sio.Reply(func(_ context.Context, s *sio.Socket, room string) (string, error) {
+		if sio.ServerRoom(room) {
+			return "", errServerRoom
+		}
 		s.Leave(room)
 		return room, nil
 	}))
@@ -169,6 +178,9 @@ func relays(n *sio.Namespace) {
 			var room string
 			if err := a.Bind(&room); err != nil {
 				return err
+			}
+			if sio.ServerRoom(room) {
+				return errServerRoom
 			}
 			return to(s, room).Emit("said", room, a.From(1))
 		})
