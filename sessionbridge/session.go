@@ -14,8 +14,9 @@ import (
 )
 
 // Session is one web session behind one or more connections: the tabs of a
-// browser share it. All methods are safe for concurrent use. It must not be kept
-// beyond its sockets.
+// browser share it. All methods are safe for concurrent use, and for a nil *Session,
+// which is that of a stranger: it holds nothing, and changing it fails with
+// ErrNoSession. It must not be kept beyond its sockets.
 type Session struct {
 	b      *Bridge
 	id     string
@@ -37,10 +38,27 @@ type Session struct {
 
 // ID is the session's id. It is a secret: whoever has it is the visitor. A session
 // in a cookie has none: "".
-func (s *Session) ID() string { return s.id }
+func (s *Session) ID() string {
+	if s == nil {
+		return ""
+	}
+	return s.id
+}
 
 // Done is closed when the session is known to be gone.
-func (s *Session) Done() <-chan struct{} { return s.done }
+func (s *Session) Done() <-chan struct{} {
+	if s == nil {
+		return over
+	}
+	return s.done
+}
+
+// over is Done of a session that never was.
+var over = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // Get returns a value as it was last loaded, without asking the store again; the
 // first Get loads. It is nil when there is none, and when loading fails: Reload
@@ -51,6 +69,9 @@ func (s *Session) Get(key string) any { return s.snapshot()[key] }
 func (s *Session) Snapshot() Values { return maps.Clone(s.snapshot()) }
 
 func (s *Session) snapshot() Values {
+	if s == nil {
+		return nil
+	}
 	s.mu.Lock()
 	values, loaded, ended := s.values, s.loaded, s.ended
 	s.mu.Unlock()
@@ -89,6 +110,9 @@ func (s *Session) hasEnded() bool {
 // Reload loads the values again, or returns ErrDestroyed, which also ends the
 // session's connections. Values in a cookie stay as they are.
 func (s *Session) Reload(ctx context.Context) error {
+	if s == nil {
+		return ErrNoSession
+	}
 	_, err := s.load(ctx)
 	return err
 }
@@ -172,6 +196,8 @@ func (s *Session) gone(err error) error {
 // update the same session, and what the values point to must not be changed in place.
 func (s *Session) Update(ctx context.Context, f func(v Values) error) error {
 	switch {
+	case s == nil:
+		return ErrNoSession
 	case s.ferry != nil:
 		return s.ferry.update(ctx, f)
 	case s.cookie:
@@ -269,6 +295,9 @@ func (s *Session) saveUnchanged(ctx context.Context, before, after Values) error
 
 // Destroy destroys the session in the store and ends its connections.
 func (s *Session) Destroy(ctx context.Context) error {
+	if s == nil {
+		return ErrNoSession
+	}
 	if s.cookie {
 		return ErrReadOnly
 	}

@@ -1,8 +1,9 @@
 // Package sessionbridge shows the web session of the host framework to the
 // namespaces, live: read, change, log out, rotate.
 //
-//	bridge := sessionbridge.New(backend, nil)
+//	bridge := sessionbridge.New(backend, &sessionbridge.Options{Require: true})
 //	io := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
+//	io.Of("/").Guard(sessionbridge.Authenticated("user"))
 //	...
 //	bridge.Logout(ctx, id)                     // in the host's logout handler
 //
@@ -139,14 +140,12 @@ func UserRoom(user any) string { return fmt.Sprintf("\x00user:%v", user) }
 var key = sio.NewKey[*Session]("sessionbridge")
 
 // From returns the session behind a socket; ok is false when its handshake
-// carried none, one that was no more, or one that has ended since.
+// carried none, one that was no more, or one that has ended since. A *Session that
+// comes with false, also nil, holds nothing and cannot be changed.
 //
 // It costs no load: the handshake has loaded the session. Only when the store failed
 // then does From ask it, for at most Options.LoadTimeout, until there is an answer.
 func From(s *sio.Socket) (sess *Session, ok bool) {
 	sess, ok = key.Get(s.Conn())
-	if !ok || !sess.exists() {
-		return nil, false
-	}
-	return sess, true
+	return sess, ok && sess.exists()
 }

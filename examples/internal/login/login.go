@@ -44,7 +44,11 @@ func NewServer(bridge *sessionbridge.Bridge) *sio.Server {
 	chat.Guard(sessionbridge.Authenticated("user"))
 	chat.OnConnect(func(_ context.Context, s *sio.Socket) error { return s.Emit("welcome", user(s)) })
 	chat.On("say", sio.Handle(func(_ context.Context, s *sio.Socket, text string) error {
-		return chat.Emit("said", user(s), text)
+		who := user(s)
+		if who == nil { // logged out while the event was on its way
+			return sio.Errorf("login", "you are not logged in")
+		}
+		return chat.Emit("said", who, text)
 	}))
 
 	admin := io.Of("/admin")
@@ -61,7 +65,8 @@ func NewServer(bridge *sessionbridge.Bridge) *sio.Server {
 	return io
 }
 
-// user is who is logged in behind a socket of the chat: its guard has looked.
+// user is who is logged in behind a socket of the chat: its guard has looked, and
+// the session may have ended since.
 func user(s *sio.Socket) any {
 	sess, _ := sessionbridge.From(s)
 	return sess.Get("user")
