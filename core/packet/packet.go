@@ -65,18 +65,20 @@ type Packet struct {
 }
 
 // Clone returns a copy that shares no memory with p but the attachments, which
-// decoders never reuse. The copy of a packet with Args has no Data: that would
-// be the same text once more.
+// decoders never reuse. The copy of an event has no Data: that would be the same
+// text once more.
 func (p *Packet) Clone() *Packet {
 	c := *p
 	c.Args = nil // not even an empty one: whoever gets the copy may append to it
 	n := len(p.Name)
 	if len(p.Args) > 0 {
-		c.Data = nil
 		c.Args = make([]json.RawMessage, len(p.Args))
 		for _, a := range p.Args {
 			n += len(a)
 		}
+	}
+	if p.repeats() {
+		c.Data = nil
 	} else {
 		n += len(p.Data)
 	}
@@ -93,11 +95,16 @@ func (p *Packet) Clone() *Packet {
 	for i, a := range p.Args {
 		c.Args[i] = keep(a)
 	}
-	if c.Args == nil {
+	if !p.repeats() {
 		c.Data = keep(p.Data)
 	}
 	c.Attachments = append([][]byte(nil), p.Attachments...)
 	return &c
+}
+
+// repeats reports whether Data holds nothing that Name and Args do not.
+func (p *Packet) repeats() bool {
+	return len(p.Args) > 0 || p.Type == Event || p.Type == Text || p.Type == JSON
 }
 
 // packetBytes is what a packet costs beside what it holds, partBytes what each of
@@ -111,7 +118,7 @@ const (
 // nothing costs memory too. A Clone has the size of its original.
 func (p *Packet) Size() int {
 	n := packetBytes + len(p.Name)
-	if len(p.Args) == 0 {
+	if !p.repeats() {
 		n += len(p.Data)
 	}
 	for _, a := range p.Args {

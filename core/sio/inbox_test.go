@@ -40,7 +40,7 @@ func TestInboxBounds(t *testing.T) {
 		{"bytes", Options{MaxInboxBytes: 100_000}, false, `42["x","` + strings.Repeat("y", 30_000) + `"]`, 3},
 		{"arguments", Options{MaxInboxBytes: 330_000}, false, many, 3},
 		{"number, asking", Options{MaxInbox: 2}, true, `42["x"]`, 512},
-		{"nothing, asking", Options{MaxInboxBytes: 30_000}, true, `42["x"]`, 4 * 30_000 / cost(&packet.Packet{Name: []byte("x")})},
+		{"nothing, asking", Options{MaxInboxBytes: 30_000}, true, `42["x"]`, 4 * 30_000 / (&packet.Packet{Name: []byte("x")}).Size()},
 	} {
 		t.Run(row.what, func(t *testing.T) {
 			row.opts.Logger = slog.New(slog.DiscardHandler)
@@ -101,12 +101,12 @@ func TestLasting(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &packet.Packet{Type: packet.Event, Data: data, Name: data[2:6], Args: args[1:]}
-	q := lasting(p)
+	q := p.Clone()
 	clear(data)
 	if q.Data != nil || string(q.Name) != "name" || fmt.Sprintf("%s", q.Args) != `["argument" [1]]` {
 		t.Errorf("%+v", q)
 	}
-	if auth := lasting(&packet.Packet{Type: packet.Connect, Data: []byte("{}")}); string(auth.Data) != "{}" {
+	if auth := (&packet.Packet{Type: packet.Connect, Data: []byte("{}")}).Clone(); string(auth.Data) != "{}" {
 		t.Errorf("%+v", auth)
 	}
 }
