@@ -28,7 +28,7 @@ func init() {
 			}
 			return false
 		})}},
-		breaker{"ends polls with the wrong packet", []string{"clients/no-probe"}, fault{around: answers(func(r *http.Request, a *answer) {
+		breaker{"ends polls with the wrong packet", []string{"clients/no-probe", "clients/goodbye-crosses-poll"}, fault{around: answers(func(r *http.Request, a *answer) {
 			if r.Method == http.MethodGet && a.body.String() == "6" {
 				a.body.Reset()
 				a.body.WriteString("1")

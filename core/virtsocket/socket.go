@@ -31,6 +31,10 @@ const (
 	shutdownLinger = 500 * time.Millisecond
 )
 
+// crossing is how long a request that says goodbye waits for a poll that was sent
+// before it: over two connections the second request may be served first.
+const crossing = 100 * time.Millisecond
+
 type state uint8
 
 const (
@@ -474,6 +478,9 @@ func (s *Socket) Unit(u packet.Unit) bool {
 		s.mu.Unlock()
 		if poll != nil { // a waiting request ends with noop: the client said goodbye first
 			poll.Hold(true)
+			if p, ok := poll.(interface{ Await(d time.Duration) }); ok {
+				p.Await(crossing)
+			}
 		}
 		s.Close(TransportClose)
 		return false

@@ -63,6 +63,7 @@ type Poll struct {
 	waiting  bool // a GET waits for something to say
 	replaced bool // by a newer one
 	replies  int  // GETs whose answer is on its way
+	gets     int  // GETs that have begun to wait
 	posting  bool
 	held     bool // an upgrade is under way
 	retired  bool
@@ -112,6 +113,23 @@ func (p *Poll) Hold(on bool) {
 	p.held = on
 	p.signal()
 	p.mu.Unlock()
+}
+
+// Await waits until a GET waits, or another one has come, at most for d.
+func (p *Poll) Await(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	late := false
+	t := time.AfterFunc(d, func() {
+		p.mu.Lock()
+		late = true
+		p.idle.Broadcast()
+		p.mu.Unlock()
+	})
+	defer t.Stop()
+	for seen := p.gets; !late && !p.waiting && p.replies == 0 && p.gets == seen && p.phase == open && !p.retired; {
+		p.idle.Wait()
+	}
 }
 
 // Retire implements transport.Poll.
@@ -175,6 +193,8 @@ func (p *Poll) Get(x host.Exchange, v transport.Visit) error {
 		return transport.ErrOverlap
 	}
 	p.waiting, p.replaced = true, false
+	p.gets++
+	p.idle.Broadcast()
 	p.name = v.Name
 	if p.wake == nil {
 		p.wake = make(chan struct{}, 1)
