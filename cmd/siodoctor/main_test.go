@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 // TestRun: what the command prints, and how it ends.
 func TestRun(t *testing.T) {
-	io := sio.NewServer(&sio.Options{PingInterval: 500 * time.Millisecond, ConnectTimeout: 400 * time.Millisecond, PingTimeout: 5 * time.Second, Logger: slog.New(slog.DiscardHandler)})
+	io := sio.NewServer(&sio.Options{PingInterval: time.Second, ConnectTimeout: 800 * time.Millisecond, PingTimeout: 5 * time.Second, Logger: slog.New(slog.DiscardHandler)})
 	defer func() { _ = io.Shutdown(context.Background()) }()
 	io.Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
 		if s.Request().Header.Get("Cookie") != "user=ann" {
