@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
@@ -54,6 +55,8 @@ type Bridge struct {
 	sessions map[string]*Session // that have connections
 	locks    map[string]*lock
 	looking  chan struct{} // closed to stop looking; nil when nobody looks
+
+	stuck atomic.Int32 // loads that were given up and have not come back
 }
 
 // New returns a bridge; nil options mean defaults. There is nothing to close.

@@ -138,7 +138,7 @@ func (s *Session) load(ctx context.Context) (Values, error) {
 	case s.cookie:
 		return values, nil
 	}
-	v, err := s.b.be.Load(ctx, s.id)
+	v, err := s.b.loadUntil(ctx, s.id)
 	if err != nil {
 		return nil, s.gone(err)
 	}

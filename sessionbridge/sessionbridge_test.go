@@ -32,6 +32,7 @@ type plain struct {
 	fail  atomic.Pointer[error]
 
 	explode atomic.Bool
+	hang    atomic.Pointer[chan struct{}]
 }
 
 // what the interface has, without what memory can do beyond it
@@ -39,6 +40,9 @@ type only struct{ sessionbridge.Backend }
 
 func (p *plain) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
 	p.loads.Add(1)
+	if hang := p.hang.Load(); hang != nil {
+		<-*hang
+	}
 	if p.explode.Load() {
 		panic("the store")
 	}

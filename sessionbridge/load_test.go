@@ -1,0 +1,52 @@
+package sessionbridge_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/wire"
+	"github.com/siokit/siokit/sessionbridge"
+)
+
+// TestStoreThatHangs, and does not look at its context: handshakes and handlers wait
+// for LoadTimeout and no longer, and no more than so many loads are left behind.
+func TestStoreThatHangs(t *testing.T) {
+	s := start(t, &sessionbridge.Options{Every: -1, LoadTimeout: 2 * time.Millisecond}, false)
+	s.io.Of("/").On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
+		sess, ok := sessionbridge.From(so)
+		return []any{ok, sess.Get("user")}, nil
+	}))
+	ann, _ := s.visitor(sessionbridge.Values{"user": "ann"})
+	release := make(chan struct{})
+	s.store.hang.Store(&release)
+	w := ann.Join("")
+	ask := func(w *wire.WS, want string) {
+		t.Helper()
+		w.Send(`421["who"]`)
+		if m := w.Next(); m != `431`+want {
+			t.Errorf("%s instead of %s", m, want)
+		}
+	}
+	ask(w, `[[false,null]]`)
+	for range 140 { // two loads each, From's and Get's
+		w.Send(`42["who"]`)
+	}
+	ask(w, `[[false,null]]`)
+	before := s.store.loads.Load()
+	ask(w, `[[false,null]]`)
+	if n := s.store.loads.Load(); n != before {
+		t.Errorf("a store that has stopped answering was asked %d times more", n-before)
+	}
+	s.store.hang.Store(nil)
+	close(release)
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) { // until they are back
+		w.Send(`421["who"]`)
+		if m := w.Next(); m == `431[[true,"ann"]]` {
+			break
+		} else if time.Now().After(end) {
+			t.Fatal(m)
+		}
+	}
+}
