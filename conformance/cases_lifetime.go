@@ -1,11 +1,13 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/wire"
 )
 
 // second asks for a websocket of a session that needs none: it is opened, as the
@@ -59,6 +61,8 @@ func init() {
 				c.Want("the next poll", s.Get().Status, 400)
 			}},
 	)
+	register(Case{Name: "limits/unread-answer", slow: true, need: []Capability{SIO1},
+		Rule: "a client that takes nothing of a poll's answer for ten seconds loses it, and in 0.9 keeps no other transport of its session waiting", Spec: "reliability R01, (g) slow readers", run: unreadAnswer})
 	for _, row := range []struct {
 		name string
 		join func(c *Context) (send func(events ...string), next func() string)
@@ -115,5 +119,35 @@ func init() {
 				c.Eventually("all events", func() bool { return len(c.handled()) == 200 })
 				c.Want("nobody disconnected", len(c.own().ended()), 0)
 			}})
+	}
+}
+
+// unreadAnswer leaves the answers of two polls in the network.
+func unreadAnswer(c *Context) {
+	const size = 12 << 20 // more than the buffers of both sides hold
+	s := c.Polling()
+	s.Join("")
+	nine := c.Polling1()
+	unread := []*wire.Unread{s.Unread(s.Query()), nine.Unread("")}
+	c.holds()
+	if err := c.server().Of("/").Emit("big", strings.Repeat("x", size)); err != nil {
+		c.T.Fatal(err)
+	}
+	next, a := c.At(mount+"/1/websocket/"+nine.SID).Upgrade("", "")
+	if next == nil {
+		c.T.Fatalf("the next transport: %v", a)
+	}
+	c.Alive()
+	time.Sleep(11 * time.Second)
+	for i, u := range unread {
+		if !u.Cut() {
+			c.T.Errorf("answer %d is kept for a client that does not read", i)
+		}
+	}
+	// The session of 0.9 has ended with what was lost, where the host can tell, or
+	// goes on with the next transport.
+	var end *wire.CloseError
+	if _, err := next.Read(); err != nil && !errors.As(err, &end) {
+		c.T.Errorf("the next transport waits for the answer: %v", err)
 	}
 }

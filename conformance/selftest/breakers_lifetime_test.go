@@ -1,6 +1,15 @@
 package selftest
 
-import "net/http"
+import (
+	"net"
+	"net/http"
+	"time"
+)
+
+// patient is a connection that waits for its client however long that takes.
+type patient struct{ net.Conn }
+
+func (patient) SetWriteDeadline(time.Time) error { return nil }
 
 func init() {
 	more = append(more,
@@ -14,6 +23,7 @@ func init() {
 				a.body.WriteString("Request Entity Too Large")
 			}
 		})}},
+		breaker{"waits for clients that do not read", []string{"limits/unread-answer"}, fault{wrap: func(c net.Conn) net.Conn { return patient{c} }}},
 		breaker{"keeps heartbeats back", []string{"heartbeat/full-inbox"}, fault{frames: out(func(f frame) []frame {
 			if f.is("2") || f.is("6") || f.is("2::") {
 				return nil
