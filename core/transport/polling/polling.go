@@ -65,6 +65,8 @@ type Poll struct {
 	replies  int  // GETs whose answer is on its way
 	gets     int  // GETs that have begun to wait
 	posting  bool
+	tickets  int  // with Newest: POSTs that have come
+	turn     int  // the one whose turn it is
 	held     bool // an upgrade is under way
 	retired  bool
 	phase    phase
@@ -441,11 +443,23 @@ func appendAnswer(dst []byte, v transport.Visit, ms []*packet.Message) []byte {
 	return v.Answer.Wrap(dst, payload)
 }
 
+// maxWaitingPosts bounds the POSTs of one session that wait for an earlier one,
+// with Newest: it may wait for a slow handler, and each of them keeps a goroutine.
+const maxWaitingPosts = 64
+
 // Post implements transport.Poll.
 func (p *Poll) Post(x host.Exchange, v transport.Visit, limit int64) error {
 	p.mu.Lock()
-	for p.opts.Newest && p.posting && p.phase == open && !p.retired {
-		p.idle.Wait() // the order of such clients' requests is that of their arrival
+	if p.opts.Newest { // the order of such clients' requests is that of their arrival
+		if p.tickets-p.turn > maxWaitingPosts {
+			p.mu.Unlock()
+			return transport.ErrOverlap
+		}
+		mine := p.tickets
+		p.tickets++
+		for p.turn != mine && p.phase == open && !p.retired {
+			p.idle.Wait()
+		}
 	}
 	switch {
 	case p.phase != open || p.retired:
@@ -462,6 +476,7 @@ func (p *Poll) Post(x host.Exchange, v transport.Visit, limit int64) error {
 
 	p.mu.Lock()
 	p.posting = false
+	p.turn++
 	p.idle.Broadcast()
 	p.mu.Unlock()
 	return err
