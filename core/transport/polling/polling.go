@@ -129,7 +129,7 @@ func (p *Poll) Await(d time.Duration) {
 		p.mu.Unlock()
 	})
 	defer t.Stop()
-	for seen := p.gets; !late && !p.waiting && p.replies == 0 && p.gets == seen && p.phase == open && !p.retired; {
+	for seen := p.gets; !late && !p.waiting && p.gets == seen && p.phase == open && !p.retired; {
 		p.idle.Wait()
 	}
 }
