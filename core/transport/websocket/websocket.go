@@ -186,8 +186,10 @@ func (c *Conn) Close(code transport.Code, reason string) {
 	if code == transport.GoingAway {
 		patience = shutdownTimeout
 	}
+	// Not aside, and so before anything that the caller does next: a reader that
+	// has heard the client's own goodbye waits for less.
+	_ = c.nc.SetReadDeadline(time.Now().Add(patience))
 	c.aside(func() {
-		_ = c.nc.SetReadDeadline(time.Now().Add(patience))
 		c.Flush()
 		// A handler that keeps the reader must not keep the connection.
 		c.Detach()
