@@ -17,8 +17,25 @@ import (
 //
 // Out is filled from the ack's arguments by the rules of Handle.
 func Call[Out any](ctx context.Context, s *Socket, event string, args ...any) (Out, error) {
+	return ask[Out](ctx, s, packet.Event, event, args)
+}
+
+// CallMessage is Call for a message without an event name: it sends data as
+// Socket.Send does, to a client of Socket.IO 0.9 as a message or json packet that
+// asks for an ack, to newer ones as the event "message".
+func CallMessage[Out any](ctx context.Context, s *Socket, data any) (Out, error) {
+	return ask[Out](ctx, s, messageType(data), "message", []any{data})
+}
+
+// CallJSON is CallMessage, but clients of Socket.IO 0.9 get a json packet for
+// strings too, as of Socket.SendJSON.
+func CallJSON[Out any](ctx context.Context, s *Socket, data any) (Out, error) {
+	return ask[Out](ctx, s, packet.JSON, "message", []any{data})
+}
+
+func ask[Out any](ctx context.Context, s *Socket, kind packet.Type, event string, args []any) (Out, error) {
 	var zero Out
-	a, err := s.call(ctx, event, args)
+	a, err := s.call(ctx, kind, event, args)
 	if err != nil {
 		return zero, err
 	}
@@ -128,8 +145,8 @@ type one chan reply
 
 func (w one) answered(s *Socket, a Args, err error) { w <- reply{s, a, err} }
 
-// call emits an event that asks for an ack and waits for it.
-func (s *Socket) call(ctx context.Context, event string, args []any) (Args, error) {
+// call sends an event or message that asks for an ack and waits for it.
+func (s *Socket) call(ctx context.Context, kind packet.Type, event string, args []any) (Args, error) {
 	w := make(one, 1) // it is answered once
 	id := s.ns.nextID.Add(1) - 1
 	if err := s.expect(id, w, false); err == errEarly {
@@ -138,7 +155,7 @@ func (s *Socket) call(ctx context.Context, event string, args []any) (Args, erro
 		return Args{}, err
 	}
 	defer s.forgetCall(id)
-	if err := s.emit(packet.Packet{Type: packet.Event, ID: id, HasID: true}, event, args); err != nil {
+	if err := s.emit(packet.Packet{Type: kind, ID: id, HasID: true}, event, args); err != nil {
 		return Args{}, err
 	}
 	s.client.waiting(1)

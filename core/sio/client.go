@@ -24,6 +24,7 @@ type client struct {
 	conn    *Conn // once somebody asks; guarded by mu
 	dec     packet.Decoder
 	timeout wheel.Timer // until the first namespace is joined
+	due     *awaited    // nil unless attachments are still to come
 
 	// For the one who handles packets.
 	joins    allowance          // of attempts to join
@@ -73,6 +74,9 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	} else {
 		p, err = c.dec.Text(data)
 	}
+	if c.due != nil && (p != nil || err != nil) {
+		c.complete()
+	}
 	if p != nil {
 		// In every generation "chat" is "/chat": the pattern of a dynamic namespace
 		// must not match under two names.
@@ -89,8 +93,10 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 				return ForcedServer
 			}
 		}
+		c.await()
 		return 0
 	case p.Type == packet.Ack:
+		defer p.Forget() // the decoder keeps nothing of it
 		s := c.socket(p.Namespace)
 		if s == nil {
 			return c.stray(p.Namespace)
@@ -109,6 +115,7 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	if c.running || !inline || c.calls > 0 {
 		c.queue(p)
 		c.mu.Unlock()
+		p.Forget()
 		return 0
 	}
 	c.running = true
@@ -118,8 +125,7 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	*own, *p = *p, packet.Packet{Args: own.Args[:0]}
 	c.vs.Enter()
 	c.do(task{p: own})
-	clear(own.Args)
-	*own = packet.Packet{Args: own.Args[:0]}
+	own.Forget()
 	packets.Put(own)
 	c.drain()
 	return 0

@@ -173,8 +173,12 @@ func (ev *Event) fill(s *Socket, p *packet.Packet, j JSON) {
 }
 
 func (ev *Event) release() {
-	clear(ev.Args.raw)
-	ev.Args = Args{raw: ev.Args.raw[:0]}
+	raw := ev.Args.raw
+	if cap(raw) > packet.MaxKept {
+		raw = nil
+	}
+	clear(raw)
+	ev.Args = Args{raw: raw[:0]}
 	ev.Socket, ev.Name = nil, ""
 	events.Put(ev)
 }

@@ -182,6 +182,9 @@ func (c *client) Closed(r Reason) {
 	go func() {
 		c.mu.Lock()
 		c.closed = true
+		if c.due != nil {
+			c.srv.hub.Wheel().Stop(&c.due.timer)
+		}
 		if c.conn != nil {
 			c.conn.cancel()
 		}

@@ -33,6 +33,11 @@ type Options struct {
 	// AckTimeout is how long Call waits for a client whose context has no
 	// deadline of its own; 10 s.
 	AckTimeout time.Duration
+	// AttachmentTimeout is how long a client may take for the next attachment of a
+	// binary packet that it has begun; PingInterval and PingTimeout together, 45 s. A
+	// client that takes longer is disconnected with ForcedClose: what it has sent
+	// would be held for ever.
+	AttachmentTimeout time.Duration
 
 	// MaxPayload is the largest message or POST that a client may send, in bytes;
 	// 1 000 000. The client is told. A larger one ends its connection.
@@ -268,6 +273,7 @@ func (o *Options) withDefaults() Options {
 	defaultTo("UpgradeTimeout", &c.UpgradeTimeout, 10*time.Second)
 	defaultTo("ConnectTimeout", &c.ConnectTimeout, 20*time.Second)
 	defaultTo("AckTimeout", &c.AckTimeout, 10*time.Second)
+	defaultTo("AttachmentTimeout", &c.AttachmentTimeout, c.PingInterval+c.PingTimeout)
 	defaultTo("CloseTimeout", &c.CloseTimeout, 60*time.Second)
 	defaultTo("PollDuration", &c.PollDuration, 20*time.Second)
 	defaultTo("MaxPayload", &c.MaxPayload, 1_000_000)

@@ -198,6 +198,9 @@ func (d *Rev5Decoder) attachmentCount(b []byte) (int, []byte, error) {
 	return n, b[i+1:], nil
 }
 
+// maxKeptName bounds the name that a decoder keeps for the next packet.
+const maxKeptName = 512
+
 func (d *Rev5Decoder) namespace(p *packet.Packet, b []byte) ([]byte, error) {
 	if len(b) == 0 || b[0] != '/' {
 		return b, nil
@@ -216,10 +219,15 @@ func (d *Rev5Decoder) namespace(p *packet.Packet, b []byte) ([]byte, error) {
 	if d.limits.Namespace > 0 && name > d.limits.Namespace {
 		return nil, packet.Malformed("namespace of %d bytes", name)
 	}
-	if d.lastNS != string(b[:end]) {
+	switch {
+	case end > maxKeptName:
+		p.Namespace = string(b[:end]) // with a query as long as an auth payload
+	case d.lastNS != string(b[:end]):
 		d.lastNS = string(b[:end])
+		fallthrough
+	default:
+		p.Namespace = d.lastNS
 	}
-	p.Namespace = d.lastNS
 	if end == len(b) {
 		return nil, nil
 	}
