@@ -98,7 +98,7 @@ var sessionCases = []sessionCase{
 		_ = c.server().Of("/").Emit("x")
 		a := <-held
 		c.Want("poll", a, `200 42["x"]`)
-		c.Want("no cookie on the poll", a.Header.Values("Set-Cookie"), "[]")
+		c.Want("cookies on the poll", len(a.Header.Values("Set-Cookie")), 0)
 		b.use(old)
 		c.Want("the old cookie", b.get("/who", ""), "200 anonymous")
 	}},
