@@ -335,7 +335,7 @@ func (rd *reader) control(op ws.OpCode, payload []byte) error {
 
 // discard reads until the peer has closed or the goodbye took too long.
 func (rd *reader) discard() {
-	_ = rd.c.nc.SetReadDeadline(time.Now().Add(time.Second))
+	rd.c.waitFor(time.Second, true)
 	var b [512]byte
 	for {
 		if _, err := rd.c.nc.Read(b[:]); err != nil {

@@ -101,6 +101,9 @@ type Conn struct {
 	out      outcome
 	budget   int // bytes that whoever flushes may still write itself; the holder's own
 
+	patience sync.Mutex // held while a read deadline is set; guards discards
+	discards bool       // the reader waits for the end alone
+
 	mu      sync.Mutex // guards what follows
 	pong    []byte     // the answer to the latest ping, if it is still to be sent
 	closing bool
@@ -186,14 +189,24 @@ func (c *Conn) Close(code transport.Code, reason string) {
 	if code == transport.GoingAway {
 		patience = shutdownTimeout
 	}
-	// Not aside, and so before anything that the caller does next: a reader that
-	// has heard the client's own goodbye waits for less.
-	_ = c.nc.SetReadDeadline(time.Now().Add(patience))
 	c.aside(func() {
+		c.waitFor(patience, false)
 		c.Flush()
 		// A handler that keeps the reader must not keep the connection.
 		c.Detach()
 	})
+}
+
+// waitFor sets how long the client may take for its goodbye. The reader has the
+// last word: once it only discards what comes, a Close that was put aside before
+// must not give the client more time.
+func (c *Conn) waitFor(d time.Duration, last bool) {
+	c.patience.Lock()
+	defer c.patience.Unlock()
+	if last || !c.discards {
+		_ = c.nc.SetReadDeadline(time.Now().Add(d))
+	}
+	c.discards = c.discards || last
 }
 
 // aside runs f, which may wait for the connection, so that the caller does not:
