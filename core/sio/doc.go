@@ -45,7 +45,11 @@
 // connections run concurrently. Acks never wait, so a handler may Call its own
 // client. [Concurrent] lets a handler overlap with itself. OnDisconnect runs
 // once, last, with the rooms still there. While a handler does not return, up to
-// 64 packets of its connection wait and then reading stops.
+// Options.MaxInbox packets of its connection wait and then reading stops.
+//
+// What was received before the client left is handled, although the socket is
+// disconnected then, with a context that lives five seconds longer than the
+// socket's. After Disconnect and Drop nothing more of the socket is handled.
 //
 // What a handler emits leaves together with the other answers to what the
 // client has sent in one go, at the latest a millisecond or two later.

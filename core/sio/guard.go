@@ -68,6 +68,8 @@ func (in *Incident) public() *Error {
 		IncidentDenied:      "you may not use it: ",
 		IncidentNoNamespace: "there is no such namespace: ",
 		IncidentNoMethod:    "there is no such event: ",
+
+		IncidentTooManyNamespaces: "there are too many namespaces: ",
 	}
 	return Errorf(in.Name, "%s%s", text[in.Name], in.Where)
 }

@@ -280,3 +280,43 @@ func (brokenHandler) Enabled(context.Context, slog.Level) bool  { return true }
 func (brokenHandler) Handle(context.Context, slog.Record) error { panic("Handle") }
 func (brokenHandler) WithAttrs([]slog.Attr) slog.Handler        { panic("WithAttrs") }
 func (h brokenHandler) WithGroup(string) slog.Handler           { panic("WithGroup") }
+
+// TestNotices: what a client causes is logged at warn, the same once a minute, with
+// the option to set, and OnError is told each time.
+func TestNotices(t *testing.T) {
+	lines, told := &record{}, &record{}
+	srv := NewServer(&Options{
+		Logger:               slog.New(slog.NewTextHandler(writerFunc(func(b []byte) { lines.add("%s", b) }), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		OnError:              func(in Incident) { told.add("%s %s %s", in.Name, in.Where, in.Namespace) },
+		MaxDynamicNamespaces: 1, MaxNamespaces: 3,
+	})
+	srv.OfPattern("/room/{id}")
+	srv.Of("/").On("number", Handle(func(context.Context, *Socket, int) error { return nil }))
+	w := serve(t, srv).Join("")
+	for _, row := range []struct{ send, answer, line, incident string }{
+		{`421["nobody"]`, "431", `msg="siokit: event without a handler" in=nobody namespace=/`, "no_such_method nobody /"},
+		{`421["nobody"]`, "431", "", "no_such_method nobody /"},
+		{`421["number","x"]`, "431", `msg="siokit: arguments do not fit the handler" in=number`, "invalid_method_args number /"},
+		{"40/none", "44", `msg="siokit: no such namespace" in=/none`, "no_such_namespace /none /none"},
+		{"40/room/1", "40", "", ""},
+		{"40/room/2", "44", "MaxDynamicNamespaces", "too_many_namespaces /room/2 /room/2"},
+	} {
+		w.Send(row.send)
+		if m := w.Next(); !strings.HasPrefix(m, row.answer) {
+			t.Errorf("%s: %s", row.send, m)
+		}
+		if got := lines.take(); !strings.Contains(got, row.line) || row.line == "" && got != "" {
+			t.Errorf("%s is logged as %q", row.send, got)
+		}
+		if got := told.take(); got != row.incident {
+			t.Errorf("OnError is told of %q, want %q", got, row.incident)
+		}
+	}
+}
+
+type writerFunc func(b []byte)
+
+func (f writerFunc) Write(b []byte) (int, error) {
+	f(b)
+	return len(b), nil
+}

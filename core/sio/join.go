@@ -46,15 +46,14 @@ func (c *client) connect(p *packet.Packet) Reason {
 		return 0
 	}
 	ns, err := c.enter(p.Namespace)
-	if err == errTooManyDynamic {
-		c.notice(Incident{Name: IncidentTooManyNamespaces, Namespace: p.Namespace, Where: p.Namespace, Err: err}, "MaxDynamicNamespaces")
-		err = nil // the client is answered as for a namespace that does not exist
-	}
-	if err != nil {
+	switch {
+	case err == errTooManyDynamic:
+		c.turnAway(p.Namespace, Incident{Name: IncidentTooManyNamespaces, Where: p.Namespace, Err: err})
+		return 0
+	case err != nil:
 		c.refuse(p.Namespace, internalError)
 		return 0
-	}
-	if ns == nil {
+	case ns == nil:
 		c.turnAway(p.Namespace, Incident{Name: IncidentNoNamespace, Where: p.Namespace})
 		return 0
 	}
