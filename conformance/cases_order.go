@@ -58,8 +58,11 @@ func newFarewell(c *Context) *farewell {
 		defer f.mu.Unlock()
 		f.ended = append(f.ended, fmt.Sprint(f.saved, r, s.Connected(), len(s.Rooms())))
 	})
-	n.OnConnect(func(_ context.Context, s *sio.Socket) error {
+	n.OnConnect(func(ctx context.Context, s *sio.Socket) error {
 		s.Join("room")
+		if s.Request().Header.Get("X-Slow") != "" {
+			<-ctx.Done()
+		}
 		return nil
 	})
 	return f
@@ -151,6 +154,13 @@ func init() {
 			f.want(three, sio.ClientNamespace)
 		}},
 		{"sio1-request", "0.9: the request that ends the session", SIO1, func(c *Context, f *farewell) {
+			s := c.Polling1()
+			s.Send(nine...)
+			s.Must("GET", "disconnect=1", "")
+			f.want(three, sio.ClientNamespace)
+		}},
+		{"sio1-connecting", "0.9: while OnConnect runs, which its clients do not know of", SIO1, func(c *Context, f *farewell) {
+			c.Head.Set("X-Slow", "1")
 			s := c.Polling1()
 			s.Send(nine...)
 			s.Must("GET", "disconnect=1", "")

@@ -24,7 +24,7 @@ func init() {
 		})}},
 		breaker{"loses what came before a goodbye on polling", []string{
 			"events/before-goodbye/polling", "events/before-goodbye/shutdown", "events/before-goodbye/eio3", "events/before-goodbye/sio1",
-			"events/before-goodbye/sio1-request", "events/before-goodbye/dropped",
+			"events/before-goodbye/sio1-request", "events/before-goodbye/sio1-connecting", "events/before-goodbye/dropped",
 		}, fault{around: bodies(func(b string) string { return forgetful.Replace(b) })}},
 	)
 }

@@ -40,8 +40,9 @@ type client struct {
 	stalled int  // readers that wait for room in the inbox
 	room    *sync.Cond
 	closed  bool
-	joined  bool // some namespace, once: the connect timeout is over
-	banned  bool // refused the namespace that its protocol begins with
+	why     Reason // of closed
+	joined  bool   // some namespace, once: the connect timeout is over
+	banned  bool   // refused the namespace that its protocol begins with
 }
 
 func (c *client) rules() *dialect.Rules { return c.vs.Dialect().Rules() }
@@ -187,7 +188,7 @@ func (c *client) send(p *packet.Packet) bool {
 // packet handles one packet in its turn; a reason other than 0 ends the connection.
 func (c *client) packet(p *packet.Packet) Reason {
 	s := c.socket(p.Namespace)
-	if s == nil && c.hasEnded() {
+	if s == nil && p.Type != packet.Connect && c.hasEnded() {
 		return 0
 	}
 	switch p.Type {
@@ -241,6 +242,11 @@ func (c *client) leave(s *Socket) {
 		c.forget(s) // both sides have said goodbye
 	}
 }
+
+// greeted reports whether the client takes itself for connected to a namespace that
+// it has not joined yet: in the protocols in which the first message of the
+// connection says so. It may have sent events, and have gone, while OnConnect runs.
+func (c *client) greeted(path string) bool { return path == "/" && c.rules().RootEnds }
 
 // hasEnded reports whether the connection has.
 func (c *client) hasEnded() bool {

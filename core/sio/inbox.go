@@ -36,7 +36,7 @@ const (
 // task is one thing to do in the order of the connection.
 type task struct {
 	p      *packet.Packet
-	size   int     // of p
+	size   int     // of p, bookkeeping included
 	end    *Socket // run its OnDisconnect
 	reason Reason
 	last   bool // the connection has ended, and everything before it is done
@@ -136,6 +136,11 @@ func (c *client) waiting(n int) {
 func (c *client) do(t task) {
 	switch {
 	case t.last:
+		for _, s := range c.list() { // those that were connecting when it ended
+			if s.heard {
+				c.end(s, c.why)
+			}
+		}
 		if c.stopLate != nil {
 			c.stopLate()
 		}
@@ -169,6 +174,10 @@ func (c *client) eventContext(s *Socket) context.Context {
 	return nil
 }
 
+// heard reports whether what was received before the end is handled: always but when
+// the application has ended the connection.
+func heard(r Reason) bool { return r != ServerNamespace && r != ServerTransport }
+
 // Closed implements virtsocket.Handler. It may be called with any lock held, so
 // the work is done elsewhere.
 //
@@ -181,7 +190,7 @@ func (c *client) Closed(r Reason) {
 	c.srv.hub.Wheel().Stop(&c.timeout)
 	go func() {
 		c.mu.Lock()
-		c.closed = true
+		c.closed, c.why = true, r
 		if c.due != nil {
 			c.srv.hub.Wheel().Stop(&c.due.timer)
 		}
@@ -196,7 +205,7 @@ func (c *client) Closed(r Reason) {
 		}
 		c.mu.Unlock()
 		for _, s := range c.list() {
-			s.close(r, false, r != ServerNamespace && r != ServerTransport)
+			s.close(r, false, heard(r))
 		}
 		c.schedule(task{last: true})
 	}()

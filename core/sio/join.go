@@ -34,6 +34,9 @@ func (a *allowance) take(burst int, perSecond float64) bool {
 // does not count as joining for the connect timeout.
 func (c *client) connect(p *packet.Packet) Reason {
 	o := &c.srv.opts
+	if c.hasEnded() && !c.greeted(p.Namespace) {
+		return 0
+	}
 	if !c.joins.take(o.JoinBurst, o.JoinRate) {
 		c.turnBack(p.Namespace, Incident{Name: IncidentTooManyJoins}, "Too many joins")
 		return 0
@@ -63,15 +66,19 @@ func (c *client) connect(p *packet.Packet) Reason {
 	}
 	c.mu.Lock()
 	if c.closed {
-		c.mu.Unlock()
-		ns.exit()
-		return 0
+		if !heard(c.why) || !c.greeted(ns.path) {
+			c.mu.Unlock()
+			ns.exit()
+			return 0
+		}
+		s.heard = true
+		s.state.Store(stateDisconnected)
 	}
 	c.sockets = append(c.sockets, s)
 	c.mu.Unlock()
 
 	t := ns.handlers()
-	if c.refusedBy(t, s) || !c.welcome(s) {
+	if c.refusedBy(t, s) || !c.welcome(s) && !s.heard {
 		s.leaveAll()
 		c.forget(s)
 		return 0

@@ -312,7 +312,7 @@ func (s *Socket) close(r Reason, tell, heard bool) bool {
 		s.mu.Unlock()
 		return false
 	}
-	s.heard = heard && was == stateConnected
+	s.heard = heard && (was == stateConnected || s.client.greeted(s.ns.path))
 	s.state.Store(stateDisconnected)
 	calls := s.calls
 	s.calls = nil
