@@ -68,6 +68,16 @@ func newFarewell(c *Context) *farewell {
 	return f
 }
 
+// runs waits until the first handler runs.
+func (f *farewell) runs() {
+	f.c.T.Helper()
+	select {
+	case <-f.entered:
+	case <-time.After(f.c.patience()):
+		f.c.T.Fatal("the first handler does not run")
+	}
+}
+
 // want waits for the end of the one socket, and compares what was saved before it.
 func (f *farewell) want(saved []int, reasons ...sio.Reason) {
 	f.c.T.Helper()
@@ -149,6 +159,7 @@ func init() {
 		{"sio1", "0.9: the disconnect packet", SIO1, func(c *Context, f *farewell) {
 			s := c.Polling1()
 			s.Send(nine...)
+			f.runs() // its "1::" comes before OnConnect has returned
 			s.Send("0::")
 			s.Must("GET", "disconnect=1", "")
 			f.want(three, sio.ClientNamespace)
@@ -156,13 +167,14 @@ func init() {
 		{"sio1-request", "0.9: the request that ends the session", SIO1, func(c *Context, f *farewell) {
 			s := c.Polling1()
 			s.Send(nine...)
+			f.runs() // its "1::" comes before OnConnect has returned
 			s.Must("GET", "disconnect=1", "")
 			f.want(three, sio.ClientNamespace)
 		}},
 		{"sio1-connecting", "0.9: while OnConnect runs, which its clients do not know of", SIO1, func(c *Context, f *farewell) {
 			c.Head.Set("X-Slow", "1")
 			s := c.Polling1()
-			s.Send(nine...)
+			s.Send(nine[1:]...) // the handler that lasts is OnConnect
 			s.Must("GET", "disconnect=1", "")
 			f.want(three, sio.ClientNamespace)
 		}},
