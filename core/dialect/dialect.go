@@ -6,6 +6,7 @@ package dialect
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/siokit/siokit/core/host"
@@ -193,10 +194,10 @@ func (r *Refusal) Error() string {
 	return s
 }
 
-// Text is Message or the code's usual text.
+// Text is Message or the code's usual text. It is UTF-8.
 func (r *Refusal) Text() string {
 	if r.Message != "" {
-		return r.Message
+		return strings.ToValidUTF8(r.Message, "\ufffd")
 	}
 	return r.Code.Text()
 }

@@ -1,8 +1,10 @@
 package packet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"sync"
+	"unicode/utf8"
 )
 
 // Headroom is the space that a text Message reserves in front of its text for
@@ -51,6 +53,15 @@ func NewMessage(size int, reuse bool, fill func(dst []byte) []byte) *Message {
 // TextMessage returns a message of one text part.
 func TextMessage(text string) *Message {
 	return NewMessage(len(text), false, func(b []byte) []byte { return append(b, text...) })
+}
+
+// ApplicationText returns text of an application as it may leave in a text: bytes
+// that are not UTF-8 become U+FFFD, or browsers would close their websocket.
+func ApplicationText(text []byte) []byte {
+	if utf8.Valid(text) {
+		return text
+	}
+	return bytes.ToValidUTF8(text, []byte("\ufffd"))
 }
 
 // BinaryMessage returns a message of one binary part, which it copies.

@@ -77,8 +77,8 @@
 //
 // Clients of Socket.IO 0.7 to 4.x share namespaces and rooms. What an
 // application says reaches each in its own form: [Socket.Send] is a message or
-// json packet for 0.9 and the event "message" for the others, a []byte is base64
-// for 0.9, a failed event without an ack is the event "error" or an error packet.
+// json packet for 0.9 and the event "message" for the others ([CallMessage] asks for
+// its ack), a []byte is base64 for 0.9, a failed event without an ack is the event "error" or an error packet.
 // [Options].Dialects switches generations, [Options].Transports the transports of
 // old browsers.
 //

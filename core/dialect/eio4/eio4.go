@@ -115,8 +115,9 @@ func (Dialect) Control(u packet.Unit) *packet.Message {
 	if u.Binary {
 		return packet.BinaryMessage(u.Data)
 	}
-	return packet.NewMessage(1+len(u.Data), false, func(b []byte) []byte {
-		return append(append(b, '0'+byte(u.Kind)), u.Data...)
+	text := packet.ApplicationText(u.Data)
+	return packet.NewMessage(1+len(text), false, func(b []byte) []byte {
+		return append(append(b, '0'+byte(u.Kind)), text...)
 	})
 }
 

@@ -158,7 +158,7 @@ func (Dialect) Control(u packet.Unit) *packet.Message {
 	case packet.Ping, packet.Pong:
 		return frame(socketio.Heartbeat06)
 	case packet.MessageUnit:
-		return frame(string(u.Data))
+		return frame(string(packet.ApplicationText(u.Data)))
 	}
 	return packet.TextMessage("")
 }

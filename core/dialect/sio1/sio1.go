@@ -281,7 +281,7 @@ func (Dialect) Control(u packet.Unit) *packet.Message {
 	case packet.Close:
 		return packet.TextMessage(booted)
 	}
-	return packet.TextMessage(string(u.Data))
+	return packet.TextMessage(string(packet.ApplicationText(u.Data)))
 }
 
 // Encode implements dialect.Dialect.
