@@ -33,6 +33,22 @@ func init() {
 			w.Send(`42["echo",1]`)
 			c.Want("still served", w.Next(), `42["echo",1]`)
 		}},
+		Case{Name: "upgrade/polls-again", Rule: "when a candidate that has probed is gone, polls wait for messages again", Spec: "reliability E11, E12", run: func(c *Context) {
+			s := c.Polling()
+			s.Join("")
+			w := c.probe(s)
+			w.Send("2probe")
+			c.Want("pong", w.Next(), "3probe")
+			_ = w.Conn.Close()
+			var held <-chan wire.Answer
+			c.Eventually("a poll that waits", func() bool { // those before the server knows do not
+				held = s.Hold()
+				c.holds()
+				return len(held) == 0
+			})
+			s.Post(`42["echo",1]`)
+			c.Want("the poll", <-held, `200 42["echo",1]`)
+		}},
 		Case{Name: "polling/bad-payload-ends", Rule: "after a payload that is no packet, or is too large, the session is unknown at once: the next poll is 400 without leftovers", Spec: "reliability P13, (g) malformed", run: func(c *Context) {
 			for _, body := range []string{"abc", "4" + string(make([]byte, 2<<20))} {
 				s := c.Polling()

@@ -30,7 +30,7 @@ func init() {
 			}
 			return []frame{f}
 		})}},
-		breaker{"refuses websockets of sessions", []string{"upgrade/second", "upgrade/second-of-websocket"}, fault{around: requests(func(w http.ResponseWriter, r *http.Request) bool {
+		breaker{"refuses websockets of sessions", []string{"upgrade/second", "upgrade/second-of-websocket", "upgrade/polls-again"}, fault{around: requests(func(w http.ResponseWriter, r *http.Request) bool {
 			if !upgrade(r) || r.URL.Query().Get("sid") == "" {
 				return false
 			}
