@@ -351,6 +351,7 @@ func origins(c *Context) {
 		c.T.Errorf("own origin: %v", a)
 	}
 	c.Want("cross-site with cookies and without Origin", c.Must("GET", q4, "", "Cookie", "a=b", "Sec-Fetch-Site", "cross-site").Status, 403)
+	c.Want("a sibling's page with cookies and without Origin", c.Must("GET", q4, "", "Cookie", "a=b", "Sec-Fetch-Site", "same-site").Status, 403)
 	c.Want("nothing handled", len(c.handled()), 0)
 }
 

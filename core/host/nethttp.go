@@ -85,10 +85,6 @@ func (x *HTTP) HideCookies() { x.r.Header.Del("Cookie") }
 
 // Body implements Exchange.
 func (x *HTTP) Body(limit int64) ([]byte, error) {
-	if x.r.ContentLength > limit {
-		x.w.Header().Set("Connection", "close")
-		return nil, ErrTooLarge
-	}
 	// Not every writer chain can set deadlines; then the server's own limits hold.
 	body, err := ReadBody(x.r.Body, x.r.ContentLength, limit, http.NewResponseController(x.w).SetReadDeadline)
 	var tooLarge *http.MaxBytesError
