@@ -116,10 +116,6 @@ func (b *Bridge) attach(ctx context.Context, conn *sio.Conn, id string) error {
 	for {
 		s := b.open(id)
 		values, err := b.first(ctx, s)
-		if errors.Is(err, errChanged) {
-			b.close(s)
-			continue // as a session of its own: the other tabs are on their way
-		}
 		if err == nil || !gone(err) && !b.opts.Require && b.opts.User == "" {
 			if err != nil {
 				b.opts.Logger.Error("siokit: a session could not be loaded at the handshake", "error", err)
@@ -133,6 +129,8 @@ func (b *Bridge) attach(ctx context.Context, conn *sio.Conn, id string) error {
 			b.close(s)
 		}
 		switch {
+		case s.passedOn():
+			continue // the other tabs are on their way, and this one is the new user's
 		case !gone(err):
 			return err
 		case b.opts.Require:

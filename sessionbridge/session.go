@@ -107,6 +107,14 @@ func (s *Session) hasEnded() bool {
 	return s.ended
 }
 
+// passedOn reports whether the session is over because it has another user now: the
+// store still has it.
+func (s *Session) passedOn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended && !s.destroyed
+}
+
 // Reload loads the values again, or returns ErrDestroyed, which also ends the
 // session's connections. Values in a cookie stay as they are.
 func (s *Session) Reload(ctx context.Context) error {
@@ -159,17 +167,13 @@ func (s *Session) keep(v Values) (other bool) {
 	return other
 }
 
-// errChanged is ErrDestroyed for those who knew the session as another user's.
-var errChanged = fmt.Errorf("%w: it belongs to another user now", ErrDestroyed)
-
 // seen keeps what the store has. A session that belongs to another user now is over
 // for its connections.
 func (s *Session) seen(v Values) error {
-	switch {
-	case s.keep(v):
+	if s.keep(v) {
 		s.b.end(s, changed)
-		return errChanged
-	case s.hasEnded():
+	}
+	if s.hasEnded() {
 		return ErrDestroyed
 	}
 	return nil
