@@ -33,7 +33,7 @@ const (
 
 // crossing is how long a request that says goodbye waits for a poll that was sent
 // before it: over two connections the second request may be served first.
-const crossing = 100 * time.Millisecond
+const crossing = 200 * time.Millisecond
 
 type state uint8
 
