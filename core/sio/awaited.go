@@ -1,8 +1,6 @@
 package sio
 
-import (
-	"github.com/siokit/siokit/core/internal/wheel"
-)
+import "github.com/siokit/siokit/core/internal/wheel"
 
 // awaited is the deadline of a packet whose attachments are still to come. It
 // exists only meanwhile: a connection that awaits nothing has a nil pointer.
@@ -22,7 +20,16 @@ func (a *awaited) Expired(*wheel.Timer) {
 	a.c.mu.Unlock()
 	if late {
 		a.c.vs.Close(ForcedClose)
+		// Its connection may take seconds to end, and a session that polls lingers: what
+		// has come is not held so long.
+		a.c.newDecoder()
 	}
+}
+
+// newDecoder gives the client a decoder that holds nothing.
+func (c *client) newDecoder() {
+	dec := c.vs.Dialect().NewDecoder()
+	c.dec.Store(&dec)
 }
 
 // await gives the client Options.AttachmentTimeout for its next attachment.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/internal/wheel"
@@ -21,10 +22,10 @@ type client struct {
 	srv     *Server
 	vs      *virtsocket.Socket
 	req     *Request
-	conn    *Conn // once somebody asks; guarded by mu
-	dec     packet.Decoder
-	timeout wheel.Timer // until the first namespace is joined
-	due     *awaited    // nil unless attachments are still to come
+	conn    *Conn                          // once somebody asks; guarded by mu
+	dec     atomic.Pointer[packet.Decoder] // replaced when the connection ends over what it holds
+	timeout wheel.Timer                    // until the first namespace is joined
+	due     *awaited                       // nil unless attachments are still to come
 
 	// For the one who handles packets.
 	joins    allowance          // of attempts to join
@@ -70,10 +71,11 @@ func (c *client) Opened() {
 func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	var p *packet.Packet
 	var err error
+	dec := *c.dec.Load()
 	if binary {
-		p, err = c.dec.Binary(data)
+		p, err = dec.Binary(data)
 	} else {
-		p, err = c.dec.Text(data)
+		p, err = dec.Text(data)
 	}
 	if c.due != nil && (p != nil || err != nil) {
 		c.complete()
@@ -89,7 +91,7 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 		return ForcedClose
 	case p == nil:
 		// Attachments follow. They must not be held for a stranger.
-		if w, ok := c.dec.(interface{ Awaiting() (string, bool) }); ok {
+		if w, ok := dec.(interface{ Awaiting() (string, bool) }); ok {
 			if ns, _ := w.Awaiting(); c.socket(ns) == nil {
 				return ForcedServer
 			}

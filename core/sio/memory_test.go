@@ -18,13 +18,14 @@ func TestArgumentsAreFreed(t *testing.T) {
 	srv.Of("/").On("handled", Handle(func(context.Context, *Socket, int) error { return nil }))
 	w := serve(t, srv).Join("")
 	s := <-sockets
-	dec := &kept{Decoder: s.client.dec}
+	dec := &kept{Decoder: *s.client.dec.Load()}
+	own := packet.Decoder(dec)
 	for _, in := range []string{
 		`3999["x"` + many + `]`, // an ack that nobody waits for
 		`2["handled"` + many + `]`,
 		`2["unknown"` + many + `]`,
 	} {
-		s.client.dec = dec
+		s.client.dec.Store(&own)
 		if r := s.client.Message(false, []byte(in), false); r != 0 {
 			t.Fatal(r)
 		}
