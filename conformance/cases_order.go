@@ -124,6 +124,7 @@ func init() {
 			for _, p := range events {
 				c.Want("post", s.Post(p), "200 ok")
 			}
+			f.runs()
 			s.Post("41\x1e1")
 			f.want(three, sio.ClientNamespace)
 		}},
@@ -144,6 +145,7 @@ func init() {
 			for _, p := range events {
 				c.Want("post", s.Post(p), "200 ok")
 			}
+			f.runs()
 			ctx, cancel := context.WithTimeout(context.Background(), c.patience())
 			defer cancel()
 			_ = c.server().Shutdown(ctx)
@@ -153,6 +155,7 @@ func init() {
 			s := c.Polling3()
 			s.Next()
 			c.Want("post", s.Post(events...), "200 ok")
+			f.runs()
 			s.Post("1")
 			f.want(three, sio.TransportClose)
 		}},
