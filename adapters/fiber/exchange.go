@@ -19,11 +19,12 @@ import (
 // exchange is the host.Exchange over fasthttp. Every string is copied: fasthttp
 // reuses the memory for the next request on the connection.
 type exchange struct {
-	c     *fiber.Ctx
-	opts  *options
-	query string // copied once
-	ended atomic.Bool
-	watch *connwatch.Watch // once Gone was asked
+	c       *fiber.Ctx
+	opts    *options
+	query   string      // copied once
+	headers [][2]string // likewise
+	ended   atomic.Bool
+	watch   *connwatch.Watch // once Gone was asked
 }
 
 var (
@@ -74,11 +75,21 @@ func (x *exchange) HideCookies() {
 	h := &x.c.Request().Header
 	h.DelAllCookies() // puts them together first, however they were written
 	h.Del(fiber.HeaderCookie)
+	x.headers = nil
 }
 
+// EachHeader copies the headers once: several look at them, and what a socket keeps
+// must not lie between copies that nobody keeps.
 func (x *exchange) EachHeader(f func(key, value string)) {
-	//lint:ignore SA1019 All does not exist in the oldest fasthttp that this runs on
-	x.c.Request().Header.VisitAll(func(k, v []byte) { f(string(k), string(v)) })
+	if x.headers == nil {
+		h := &x.c.Request().Header
+		x.headers = make([][2]string, 0, h.Len())
+		//lint:ignore SA1019 All does not exist in the oldest fasthttp that this runs on
+		h.VisitAll(func(k, v []byte) { x.headers = append(x.headers, [2]string{string(k), string(v)}) })
+	}
+	for _, h := range x.headers {
+		f(h[0], h[1])
+	}
 }
 
 func (x *exchange) Body(limit int64) ([]byte, error) {

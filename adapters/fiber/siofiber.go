@@ -105,17 +105,13 @@ func Context(x host.Exchange) *fiber.Ctx {
 	return c
 }
 
-// details are what fiber knows of a request, copied.
+// details are what fiber knows of a request, most of it in memory of the request.
 func (x *exchange) details() host.Details {
-	params := make(map[string]string)
-	for k, v := range x.c.AllParams() {
-		params[strings.Clone(k)] = strings.Clone(v)
-	}
 	return host.Details{
 		URL:          string(x.c.Request().RequestURI()),
-		ClientIP:     strings.Clone(x.c.IP()),
-		RoutePattern: strings.Clone(x.c.Route().Path),
-		Params:       params,
+		ClientIP:     x.c.IP(),
+		RoutePattern: x.c.Route().Path,
+		Params:       x.c.AllParams(),
 		Values:       x.opts.keep(x.c),
 		Believes: func() string {
 			if cfg := x.c.App().Config(); cfg.ProxyHeader != "" && !cfg.EnableTrustedProxyCheck {

@@ -32,8 +32,9 @@ type CookieHider interface {
 	HideCookies()
 }
 
-// Details are what a framework knows about a request beyond HTTP. The values
-// are copies that may be kept for ever.
+// Details are what a framework knows about a request beyond HTTP. They may lie in
+// memory of the request: whoever keeps them beyond ServeExchange copies them, as
+// sio.Request does.
 type Details struct {
 	URL          string            // the request target as it was sent, path and query
 	ClientIP     string            // the client as the framework sees it, behind its trusted proxies
