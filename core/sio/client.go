@@ -28,18 +28,17 @@ type client struct {
 	due     *awaited                       // nil unless attachments are still to come
 
 	// For the one who handles packets.
-	joins    allowance          // of attempts to join
-	late     context.Context    // of the events that are handled after the end
-	stopLate context.CancelFunc // of late
+	joins allowance    // of attempts to join
+	late  *lateContext // of the events that are handled after the end, once there is one
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
 	sockets []*Socket
 	inbox   []task
-	bytes   int  // of the packets in inbox
-	running bool // somebody handles packets
-	calls   int  // handlers and tasks that wait for an ack
-	stalled int  // readers that wait for room in the inbox
 	room    *sync.Cond
+	bytes   int   // of the packets in inbox
+	calls   int32 // handlers and tasks that wait for an ack
+	stalled int32 // readers that wait for room in the inbox
+	running bool  // somebody handles packets
 	closed  bool
 	why     Reason // of closed
 	joined  bool   // some namespace, once: the connect timeout is over

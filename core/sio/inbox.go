@@ -120,7 +120,7 @@ func (c *client) drain() {
 }
 
 // waiting counts what waits for an ack of this client: somebody must read on.
-func (c *client) waiting(n int) {
+func (c *client) waiting(n int32) {
 	c.mu.Lock()
 	c.calls += n
 	if c.room != nil {
@@ -141,8 +141,8 @@ func (c *client) do(t task) {
 				c.end(s, c.why)
 			}
 		}
-		if c.stopLate != nil {
-			c.stopLate()
+		if c.late != nil {
+			c.late.cancel()
 		}
 		c.srv.running.done()
 	case t.end != nil:
@@ -152,6 +152,13 @@ func (c *client) do(t task) {
 			c.vs.Close(r)
 		}
 	}
+}
+
+// lateContext is the context of events that are handled when their connection has
+// ended, and what ends it.
+type lateContext struct {
+	ctx    context.Context
+	cancel context.CancelFunc
 }
 
 // eventContext is the context for an event of s, nil when it is not handled any
@@ -167,9 +174,10 @@ func (c *client) eventContext(s *Socket) context.Context {
 		// The socket's own context is over. A handler that begins only now has not
 		// been told to stop: what it does with a database must not fail for that.
 		if c.late == nil {
-			c.late, c.stopLate = context.WithTimeout(context.Background(), lastEventsTime)
+			c.late = new(lateContext)
+			c.late.ctx, c.late.cancel = context.WithTimeout(context.Background(), lastEventsTime)
 		}
-		return c.late
+		return c.late.ctx
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func TestInboxBounds(t *testing.T) {
 			look := func() (waiting, stalled int) {
 				s.client.mu.Lock()
 				defer s.client.mu.Unlock()
-				return len(s.client.inbox), s.client.stalled
+				return len(s.client.inbox), int(s.client.stalled)
 			}
 			until(t, "a reader that waits", func() bool { _, stalled := look(); return stalled > 0 })
 			if n, _ := look(); n != row.want {

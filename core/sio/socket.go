@@ -30,6 +30,7 @@ type Socket struct {
 	// handled. Written before state becomes stateDisconnected, read after.
 	heard   bool
 	over    bool                           // OnDisconnect has run; for the one who handles packets
+	left    bool                           // no seat is given any more; guarded by seating
 	overlap atomic.Pointer[sync.WaitGroup] // what Concurrent has started, once it has
 
 	mu     sync.Mutex // guards what follows
@@ -45,7 +46,6 @@ type Socket struct {
 	seating sync.Mutex // guards seats; taken before a room's lock
 	seats   []*seat
 	byRoom  map[string]*seat // of seats, while there are many; else nil
-	left    bool             // no seat is given any more
 }
 
 // sent is the payload of a CONNECT.
