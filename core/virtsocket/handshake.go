@@ -146,8 +146,7 @@ func (h *Hub) openDuplex(x host.Exchange, t transport.Duplex, s *Socket) {
 		}
 		// From here on the answer is out: the session may be found.
 		h.enlist(s)
-		s.open(s.first())
-		s.handler.Opened()
+		s.begins()
 	})
 	if err != nil {
 		s.Close(TransportError)
@@ -162,8 +161,7 @@ func (h *Hub) openPolling(x host.Exchange, req dialect.Request, s *Socket) {
 		return
 	}
 	h.enlist(s)
-	s.open(s.first())
-	s.handler.Opened()
+	s.begins()
 	s.serve(x, req)
 }
 
@@ -184,6 +182,16 @@ func (s *Socket) install(conn transport.Conn, set func()) bool {
 	}
 	s.mu.Unlock()
 	return true
+}
+
+// begins sends the first message of a session and tells the handler. Nothing leaves
+// before both have had their turn: where the first message is what connects a client
+// (0.9), a client that has it must not miss what its namespace is sent next.
+func (s *Socket) begins() {
+	s.Begin()
+	defer s.End()
+	s.open(s.first())
+	s.handler.Opened()
 }
 
 // first is the first message of a session.

@@ -217,3 +217,41 @@ func TestEndsWhileEnlisted(t *testing.T) {
 	}
 	h.Abort()
 }
+
+// TestFirstMessageWaits: a client that has the first message of its session does not
+// miss what is sent next. In 0.9 that message is what connects it.
+func TestFirstMessageWaits(t *testing.T) {
+	for _, hs := range handshakes {
+		t.Run(hs.name, func(t *testing.T) {
+			d := fakeDuplex{make(chan *fakeConn, 1)}
+			queued := -1
+			o := every(d)
+			o.Accept = func(s *Socket, _ host.Exchange) (Handler, *dialect.Refusal) {
+				r := &recorder{s: s, from: time.Now()}
+				r.opened = func() {
+					s.mu.Lock()
+					queued = len(s.queue)
+					s.mu.Unlock()
+					_ = s.Send(s.Dialect().Encode(&packet.Packet{Type: packet.Event, Namespace: "/", Data: []byte(`["x"]`)}, true))
+				}
+				return r, nil
+			}
+			h := NewHub(o)
+			w := request(h, http.MethodGet, hs.path, hs.query, hs.upgrade)
+			if hs.name == "sio1" {
+				sid, _, _ := strings.Cut(w.Body.String(), ":")
+				w = request(h, http.MethodGet, "1/xhr-polling/"+sid, "", false)
+				if got := w.Body.String(); got != "1::" {
+					t.Errorf("the first poll: %q", got)
+				}
+				if got := request(h, http.MethodGet, "1/xhr-polling/"+sid, "", false).Body.String(); got != `5:::{"name":"x"}` {
+					t.Errorf("the second poll: %q", got)
+				}
+			}
+			if queued != 1 {
+				t.Errorf("%d messages waited while the handler was told", queued)
+			}
+			h.Abort()
+		})
+	}
+}

@@ -89,6 +89,7 @@ type old struct {
 	opened  bool
 	quiet   bool // Socket.hb is the close timeout
 	polls   int  // requests that wait
+	alone   bool // the first message is the whole answer of a poll
 }
 
 // payloads is the framing for a request of the session.
@@ -184,9 +185,12 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 		return
 	}
 	visit := h.visit(req, s.payloads(req))
-	if first && (x.Method() != http.MethodGet || visit.Answer.Stream) {
+	if first {
+		// Before the first message leaves, as in begins.
+		s.mu.Lock()
+		s.old.alone = x.Method() == http.MethodGet && !visit.Answer.Stream
+		s.mu.Unlock()
 		s.handler.Opened()
-		first = false
 	}
 	switch x.Method() {
 	case http.MethodGet:
@@ -194,9 +198,6 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 		s.arrived(visit)
 		err := poll.Get(x, visit)
 		s.departed(visit)
-		if first { // the first message is an answer of its own
-			s.handler.Opened()
-		}
 		switch {
 		case errors.Is(err, transport.ErrClosed):
 			if s.dialect.Stranger() != nil {
@@ -322,6 +323,11 @@ func (s *Socket) Next() []*packet.Message {
 		return nil
 	}
 	ms := s.queue
+	if s.old != nil && s.old.alone {
+		s.old.alone = false
+		s.queue = append([]*packet.Message(nil), ms[1:]...)
+		return ms[:1:1]
+	}
 	s.queue, s.spare = s.spare[:0], nil
 	return ms
 }

@@ -132,8 +132,7 @@ func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 			return
 		}
 		if first {
-			s.open(s.first())
-			s.handler.Opened()
+			s.begins()
 			return
 		}
 		s.arm()

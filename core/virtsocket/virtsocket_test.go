@@ -91,9 +91,14 @@ type recorder struct {
 	after  time.Duration
 	from   time.Time
 	handle func(data string)
+	opened func()
 }
 
-func (*recorder) Opened() {}
+func (r *recorder) Opened() {
+	if r.opened != nil {
+		r.opened()
+	}
+}
 
 func (*recorder) Visit(host.Exchange) *dialect.Refusal { return nil }
 
