@@ -196,7 +196,7 @@ func init() {
 			f.want(nil, sio.ServerTransport)
 		}},
 	} {
-		register(Case{Name: "events/before-goodbye/" + row.name, Rule: "what was received before the end is handled before OnDisconnect, though an earlier handler still runs: " + row.rule,
+		register(Case{Name: "goodbye/" + row.name, Rule: "what was received before the end is handled before OnDisconnect, though an earlier handler still runs: " + row.rule,
 			Spec: "DESIGN 3", local: true, need: []Capability{row.need}, run: func(c *Context) { row.run(c, newFarewell(c)) }})
 	}
 	register(

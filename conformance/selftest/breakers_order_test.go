@@ -9,8 +9,8 @@ func init() {
 	forgetful := strings.NewReplacer(`"save"`, `"forget"`, `"drop"`, `""`)
 	more = append(more,
 		breaker{"loses what came before a goodbye on a websocket", []string{
-			"events/before-goodbye/websocket", "events/before-goodbye/disconnect", "events/before-goodbye/overlap", "events/before-goodbye/malformed",
-			"events/before-goodbye/kicked", "acks/behind-uploads", "limits/inbox",
+			"goodbye/websocket", "goodbye/disconnect", "goodbye/overlap", "goodbye/malformed",
+			"goodbye/kicked", "acks/behind-uploads", "limits/inbox",
 		}, fault{frames: in(func(f frame) []frame {
 			if f.b0 == 0x89 || len(f.data) > 200_000 {
 				return nil
@@ -23,8 +23,8 @@ func init() {
 			return []frame{f}
 		})}},
 		breaker{"loses what came before a goodbye on polling", []string{
-			"events/before-goodbye/polling", "events/before-goodbye/shutdown", "events/before-goodbye/eio3", "events/before-goodbye/sio1",
-			"events/before-goodbye/sio1-request", "events/before-goodbye/sio1-connecting", "events/before-goodbye/dropped",
+			"goodbye/polling", "goodbye/shutdown", "goodbye/eio3", "goodbye/sio1",
+			"goodbye/sio1-request", "goodbye/sio1-connecting", "goodbye/dropped",
 		}, fault{around: bodies(func(b string) string { return forgetful.Replace(b) })}},
 	)
 }
