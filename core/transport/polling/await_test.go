@@ -20,6 +20,18 @@ func TestAwait(t *testing.T) {
 		if d := time.Since(start); d != time.Second {
 			t.Errorf("without a GET: %v", d)
 		}
+		post := func(p *Poll) {
+			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) { _ = p.Post(x, transport.Visit{Name: Name, Codec: plain{}}, 100) }),
+				httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil), host.HTTPConfig{})
+		}
+		apart := Transport{}.New(quiet{}, transport.PollOptions{Name: Name}).(*Poll)
+		post(apart)
+		post(apart)
+		start = time.Now()
+		apart.Await(time.Second)
+		if d := time.Since(start); d != 0 {
+			t.Errorf("a client that polls and posts in turn: %v", d)
+		}
 		get := func() {
 			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) { _ = p.Get(x, transport.Visit{Name: Name, Codec: plain{}}) }),
 				httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), host.HTTPConfig{})
@@ -39,6 +51,11 @@ func TestAwait(t *testing.T) {
 		p.Await(time.Second)
 		if d := time.Since(start); d != 0 {
 			t.Errorf("with a GET that waits: %v", d)
+		}
+		post(p)
+		post(p)
+		if p.apart != 0 || !p.beside {
+			t.Errorf("POSTs beside a GET: %d apart", p.apart)
 		}
 		p.Goodbye(packet.TextMessage("1"))
 		p.Close(transport.NoStatus, "")

@@ -65,6 +65,8 @@ type Poll struct {
 	replies  int  // GETs whose answer is on its way
 	gets     int  // GETs that have begun to wait
 	posting  bool
+	beside   bool // a POST has come while a GET waited
+	apart    int  // POSTs that came while none did
 	tickets  int  // with Newest: POSTs that have come
 	turn     int  // the one whose turn it is
 	held     bool // an upgrade is under way
@@ -117,10 +119,15 @@ func (p *Poll) Hold(on bool) {
 	p.mu.Unlock()
 }
 
-// Await waits until a GET waits, or another one has come, at most for d.
+// Await waits until a GET waits, or another one has come, at most for d. It is for
+// the POST that says goodbye. A client that has sent more than one POST and none
+// beside a GET does one thing after the other: there is no GET to wait for.
 func (p *Poll) Await(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.apart > 1 && !p.beside {
+		return
+	}
 	late := false
 	t := time.AfterFunc(d, func() {
 		p.mu.Lock()
@@ -470,6 +477,11 @@ func (p *Poll) Post(x host.Exchange, v transport.Visit, limit int64) error {
 		return transport.ErrOverlap
 	}
 	p.posting = true
+	if p.waiting {
+		p.beside = true
+	} else {
+		p.apart++
+	}
 	p.mu.Unlock()
 
 	err := p.receive(x, v, limit)
