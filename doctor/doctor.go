@@ -69,10 +69,11 @@ type exam struct {
 	client   *http.Client
 	findings []Finding
 
-	open   opened // the session that is looked at, up to post-while-polling
-	posts  bool   // a POST reached the socket
-	csrf   string // the name of a cookie that a CSRF middleware sets, or ""
-	joined bool   // the namespace let the doctor in
+	open    opened // the session that is looked at, up to post-while-polling
+	limited bool   // the host limits how many requests may run at a time
+	posts   bool   // a POST reached the socket
+	csrf    string // the name of a cookie that a CSRF middleware sets, or ""
+	joined  bool   // the namespace let the doctor in
 }
 
 // opened is what the server tells in a handshake.

@@ -245,6 +245,7 @@ func (e *exam) both(ctx context.Context) outcome {
 	}
 	if a.status != http.StatusOK {
 		e.find("Requests of one client are limited: exclude the route from the rate or concurrency limit.", "a POST while a poll is held: %s", a.short())
+		e.limited = true
 		return goOn
 	}
 	select {
