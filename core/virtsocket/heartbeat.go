@@ -157,8 +157,9 @@ func (s *Socket) alive(quiet bool) packet.Kind {
 		s.set(o.CloseTimeout)
 	case s.rules().Heartbeat == dialect.ServerPings:
 		// The session ends PingInterval and PingTimeout after its last sign of
-		// life, not later because the wheel is a little late.
-		due := max(s.due, s.hub.wheel.Now()-s.hub.wheel.Resolution()) + o.PingTimeout
+		// life, not later because the wheel is late: unless it is so late, as after
+		// a pause of the process, that the client had no time left to answer.
+		due := max(s.due, s.hub.wheel.Now()-o.PingTimeout/2) + o.PingTimeout
 		if s.unpinged {
 			due += s.early()
 		}

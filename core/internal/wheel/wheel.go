@@ -43,9 +43,6 @@ func New(resolution time.Duration) *Wheel {
 // Now is the wheel's time: how long ago New was called.
 func (w *Wheel) Now() time.Duration { return time.Since(w.start) }
 
-// Resolution is how late a timer may expire at most.
-func (w *Wheel) Resolution() time.Duration { return w.resolution }
-
 // Set arms t to expire after d, instead of when it was to expire before.
 func (w *Wheel) Set(t *Timer, owner Owner, d time.Duration) { w.SetAt(t, owner, w.Now()+d) }
 
