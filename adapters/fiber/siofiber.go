@@ -81,8 +81,20 @@ func Handler(h host.Handler, opts ...Option) fiber.Handler {
 	host.Require("siofiber.Handler", h, "function of Keep", o.keep)
 	return func(c *fiber.Ctx) error {
 		x := &exchange{c: c, opts: &o}
-		defer x.end()
+		returned := false
+		defer func() {
+			x.end()
+			if p := recover(); p != nil {
+				panic(p) // the host's business
+			}
+			if !returned {
+				// Application code has ended this goroutine (runtime.Goexit): fasthttp
+				// would neither answer nor close, and the client would wait.
+				_ = c.Context().Conn().Close()
+			}
+		}()
 		h.ServeExchange(x)
+		returned = true
 		return nil
 	}
 }

@@ -18,14 +18,14 @@ func (s *Server) address(x host.Exchange) string {
 }
 
 func (s *Server) namedAddress(x host.Exchange) (name string, err error) {
-	defer s.caught(inAddress, "", nil, nil, &err)
-	return s.opts.Address(x), nil
+	err = s.apart(inAddress, nil, nil, func() error { name = s.opts.Address(x); return nil })
+	return name, err
 }
 
 // repairText is what Options.RepairTextOf says about a client; RepairText when it
 // panics.
 func (s *Server) repairText(x host.Exchange) (r RepairText) {
 	r = s.opts.RepairText
-	defer s.caught(inRepairTextOf, "", nil, nil, nil)
-	return s.opts.RepairTextOf(x)
+	_ = s.apart(inRepairTextOf, nil, nil, func() error { r = s.opts.RepairTextOf(x); return nil })
+	return r
 }

@@ -45,13 +45,28 @@ const (
 // logged and reported.
 var errPanic = errors.New("sio: application code panicked")
 
+// errExit is the error of a call into the application that has not returned: *err
+// holds it while the call runs. Code that ends its goroutine (runtime.Goexit, which
+// testing's FailNow is) runs deferred functions, but there is nothing to recover.
+var errExit = errors.New("sio: application code has ended its goroutine")
+
 // caught is deferred around every call into the application. It turns a panic into
-// a line in the log, an incident, and errPanic in *err. event is the event that was
+// a line in the log, an incident, and errPanic in *err; so it does the end of the
+// goroutine, if *err was errExit before the call. event is the event that was
 // handled, c and sock the client that it is about; what is unknown is zero.
+//
+// After the end of the goroutine no caller goes on. Calls that are made once for a
+// client or a request are therefore made by Server.apart. The frequent ones are
+// made by the goroutine that handles the event: what has to follow them follows in
+// deferred functions (client.event, client.serve), and another goroutine handles
+// what waits (client.work).
 func (s *Server) caught(at place, event string, c *client, sock *Socket, err *error) {
 	p := recover()
 	if p == nil {
-		return
+		if err == nil || *err != errExit {
+			return
+		}
+		p = errExit
 	}
 	if err != nil {
 		*err = errPanic
@@ -73,6 +88,19 @@ func (s *Server) caught(at place, event string, c *client, sock *Socket, err *er
 	s.report(in)
 }
 
+// apart calls application code in a goroutine of its own and waits for it: code that
+// ends its goroutine does not end the caller's. at, c and sock are as for caught.
+func (s *Server) apart(at place, c *client, sock *Socket, fn func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		err := errExit
+		defer func() { done <- err }()
+		defer s.caught(at, "", c, sock, &err)
+		err = fn()
+	}()
+	return <-done
+}
+
 // maxReports is how many calls of OnError run at once. More are an OnError that
 // causes the incident it is told of: what it does there is logged only.
 const maxReports = 256
@@ -92,8 +120,7 @@ func (s *Server) report(in Incident) {
 	if in.Socket != nil {
 		in.Namespace = in.Socket.ns.path
 	}
-	defer s.caught(inOnError, "", nil, nil, nil)
-	fn(in)
+	_ = s.apart(inOnError, nil, nil, func() error { fn(in); return nil })
 }
 
 // settled is err, or nil for a nil *Error: a function that returns *Error itself
@@ -110,18 +137,23 @@ func (s *Server) asError(err error) (e *Error) {
 	if e, ok := err.(*Error); ok { // the commonest, which needs no look inside
 		return e
 	}
-	defer s.caught(inError, "", nil, nil, nil)
+	ended := errExit
+	defer s.caught(inError, "", nil, nil, &ended)
 	var found *Error
 	if errors.As(err, &found) {
-		return found
+		e = found
 	}
-	return nil
+	ended = nil
+	return e
 }
 
 // errorIs is errors.Is, for an error that may be the application's.
 func (s *Server) errorIs(err, target error) (is bool) {
-	defer s.caught(inError, "", nil, nil, nil)
-	return errors.Is(err, target)
+	ended := errExit
+	defer s.caught(inError, "", nil, nil, &ended)
+	is = errors.Is(err, target)
+	ended = nil
+	return is
 }
 
 // public is what a client may see of err.
@@ -144,18 +176,21 @@ const (
 
 // encode encodes the array of an event or ack.
 func (s *Server) encode(e *encoder, event string, named bool, args []any) (err error) {
+	err = errExit
 	defer s.caught(inEncode, "", nil, nil, &err)
 	return e.array(event, named, args)
 }
 
 // marshal encodes one value.
 func (s *Server) marshal(v any) (data []byte, err error) {
+	err = errExit
 	defer s.caught(inEncode, "", nil, nil, &err)
 	return s.opts.JSON.Marshal(v)
 }
 
 // auth decodes the payload of a CONNECT, by the rules of Args.Bind.
 func (s *Server) auth(data []byte, v any) (err error) {
+	err = errExit
 	defer s.caught(inDecode, "", nil, nil, &err)
 	a := Args{raw: []json.RawMessage{data}, json: s.opts.JSON}
 	if err := a.decode(0, v); err != nil {
@@ -166,6 +201,7 @@ func (s *Server) auth(data []byte, v any) (err error) {
 
 // decoded decodes what a client has answered.
 func decoded[Out any](s *Socket, dec func(Args) (Out, error), a Args) (out Out, err error) {
+	err = errExit
 	defer s.ns.srv.caught(inDecode, "", s.client, s, &err)
 	out, err = dec(a)
 	return out, settled(err)
@@ -173,12 +209,12 @@ func decoded[Out any](s *Socket, dec func(Args) (Out, error), a Args) (out Out, 
 
 // errorAck is what Options.ErrorAck makes of an error.
 func (s *Server) errorAck(e *Error) (v any, err error) {
-	defer s.caught(inErrorAck, "", nil, nil, &err)
-	return s.opts.ErrorAck(e), nil
+	err = s.apart(inErrorAck, nil, nil, func() error { v = s.opts.ErrorAck(e); return nil })
+	return v, err
 }
 
 // allowOrigin is Options.AllowOrigin; one that panics admits nobody.
 func (s *Server) allowOrigin(origin string) (ok bool) {
-	defer s.caught(inAllowOrigin, "", nil, nil, nil)
-	return s.opts.AllowOrigin(origin)
+	_ = s.apart(inAllowOrigin, nil, nil, func() error { ok = s.opts.AllowOrigin(origin); return nil })
+	return ok
 }

@@ -42,6 +42,7 @@ type client struct {
 	closed  bool
 	why     Reason // of closed
 	joined  bool   // some namespace, once: the connect timeout is over
+	expired bool   // the connect timeout came first: no namespace is joined any more
 	banned  bool   // refused the namespace that its protocol begins with
 }
 
@@ -62,8 +63,7 @@ func (c *client) Opened() {
 	}
 	c.running = true
 	c.mu.Unlock()
-	c.do(t)
-	c.drain()
+	c.work(t)
 }
 
 // Message implements virtsocket.Handler.
@@ -126,10 +126,9 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	own := packets.Get().(*packet.Packet)
 	*own, *p = *p, packet.Packet{Args: own.Args[:0]}
 	c.vs.Enter()
-	c.do(task{p: own})
+	c.work(task{p: own})
 	own.Forget()
 	packets.Put(own)
-	c.drain()
 	return 0
 }
 
@@ -258,16 +257,24 @@ func (c *client) hasEnded() bool {
 
 // event finds the handler of a message or event and runs it.
 func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
+	id, asks, ended := p.ID, p.HasID, false
+	defer func() {
+		if !ended && asks { // a policy or OnIncoming has ended the goroutine
+			s.ackError(id, internalError)
+		}
+	}()
 	t := s.ns.handlers()
 	e, kind := t.find(p)
 	if len(t.guards) > 0 {
 		a := action(e, kind, p)
 		if err := c.check(ctx, t.guards, s, a); err != nil {
+			ended = true
 			c.refused(s, p, Incident{Name: IncidentDenied, Err: err, Where: a.Name})
 			return
 		}
 	}
 	if e == nil && len(t.incoming) == 0 {
+		ended = true
 		c.refused(s, p, Incident{Name: IncidentNoMethod, Where: string(p.Name)})
 		return
 	}
@@ -281,10 +288,13 @@ func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
 	}
 	for _, fn := range t.incoming {
 		func() {
-			defer c.srv.caught(inOnIncoming, "", c, s, nil)
+			ended := errExit
+			defer c.srv.caught(inOnIncoming, "", c, s, &ended)
 			fn(ctx, ev)
+			ended = nil
 		}()
 	}
+	ended = true
 	if e == nil {
 		c.refused(s, p, Incident{Name: IncidentNoMethod, Where: ev.Name})
 		return
@@ -297,10 +307,21 @@ func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
 
 // serve runs a handler and sees to its error.
 func (c *client) serve(ctx context.Context, h Handler, ev *Event) {
+	ended := false
+	defer func() {
+		if !ended { // the handler has ended the goroutine
+			c.answer(errPanic, ev)
+		}
+	}()
 	err := c.call(ctx, h, ev)
-	if err == nil {
-		return
+	ended = true
+	if err != nil {
+		c.answer(err, ev)
 	}
+}
+
+// answer answers an event whose handler has returned an error.
+func (c *client) answer(err error, ev *Event) {
 	c.failed(err, ev.Name, ev.Socket)
 	e := c.srv.public(err)
 	if !ev.hasID {
@@ -315,6 +336,7 @@ func (c *client) serve(ctx context.Context, h Handler, ev *Event) {
 }
 
 func (c *client) call(ctx context.Context, h Handler, ev *Event) (err error) {
+	err = errExit
 	defer c.srv.caught(inHandler, ev.Name, c, ev.Socket, &err)
 	return settled(h.ServeEvent(ctx, ev))
 }
@@ -349,10 +371,7 @@ func (c *client) end(s *Socket, r Reason) {
 	}
 	ctx := s.Context()
 	for _, fn := range t.disconnect {
-		func() {
-			defer c.srv.caught(inOnDisconnect, "", c, s, nil)
-			fn(ctx, s, r)
-		}()
+		_ = c.srv.apart(inOnDisconnect, c, s, func() error { fn(ctx, s, r); return nil })
 	}
 	s.leaveAll()
 	if r == ClientNamespace {
@@ -365,6 +384,7 @@ func (c *client) end(s *Socket, r Reason) {
 func (c *client) Expired(*wheel.Timer) {
 	c.mu.Lock()
 	joined, banned := c.joined, c.banned
+	c.expired = !joined
 	c.mu.Unlock()
 	switch {
 	case joined:

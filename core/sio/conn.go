@@ -162,9 +162,8 @@ func (c *client) Visit(x host.Exchange) *dialect.Refusal {
 	return nil
 }
 
-func (c *client) visit(check func(x host.Exchange) error, x host.Exchange) (err error) {
-	defer c.srv.caught(inOnExchange, "", c, nil, &err)
-	return settled(check(x))
+func (c *client) visit(check func(x host.Exchange) error, x host.Exchange) error {
+	return c.srv.apart(inOnExchange, c, nil, func() error { return settled(check(x)) })
 }
 
 // forbidden is the answer to a request that application code refuses.

@@ -72,7 +72,8 @@ func (s *Server) Lookup(path string) *Namespace {
 
 // enter returns the namespace that a client asks for, or nil. It is counted until
 // exit, so that it does not go away meanwhile.
-func (s *Server) enter(path string, r *Request) (*Namespace, error) {
+// match asks one of the patterns and functions.
+func (s *Server) enter(path string, match func(p *Namespace) (params map[string]string, ok bool, err error)) (*Namespace, error) {
 	s.mu.Lock()
 	n, patterns := s.namespaces[path], s.patterns
 	if n != nil && n.parent != nil {
@@ -83,7 +84,11 @@ func (s *Server) enter(path string, r *Request) (*Namespace, error) {
 		return n, nil
 	}
 	for _, p := range patterns { // application code: not under the lock
-		if params, ok := p.many.match(path, r); ok {
+		params, ok, err := match(p)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.namespaces[path] == nil && s.dynamics >= s.opts.MaxDynamicNamespaces {

@@ -39,7 +39,14 @@ func (ev *Event) Ack(args ...any) error {
 	if !ev.answer() {
 		return ErrAcked
 	}
+	returned := false
+	defer func() {
+		if !returned { // encoding has ended the goroutine
+			ev.Socket.ackError(ev.id, internalError)
+		}
+	}()
 	err := ev.Socket.ack(ev.id, args)
+	returned = true
 	if err != nil && err != ErrDisconnected {
 		ev.Socket.ackError(ev.id, internalError)
 	}

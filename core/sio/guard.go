@@ -26,9 +26,15 @@ func (s *Socket) Check(ctx context.Context, a acl.Action) error {
 	return s.client.check(ctx, s.ns.handlers().guards, s, a)
 }
 
-// check is the one place where policies are asked.
+// check asks policies about an action.
 func (c *client) check(ctx context.Context, guards []acl.Policy, s *Socket, a acl.Action) (err error) {
+	err = errExit
 	defer c.srv.caught(inGuard, "", c, s, &err)
+	return asked(ctx, guards, s, a)
+}
+
+// asked is the one place where policies are asked.
+func asked(ctx context.Context, guards []acl.Policy, s *Socket, a acl.Action) error {
 	if len(guards) > 0 && a.Kind == acl.Event && acl.Reserved(a.Name) {
 		return acl.ErrDenied // no policy must take the event for the packet of that name
 	}

@@ -81,13 +81,30 @@ func (c *client) push(t task) {
 	c.inbox = append(c.inbox, t)
 	if !c.running {
 		c.running = true
-		go func() {
-			c.vs.Begin()
-			defer c.vs.End()
-			c.vs.Busy()
-			c.drain()
-		}()
+		go c.carryOn()
 	}
+}
+
+// carryOn handles packets in a goroutine of its own.
+func (c *client) carryOn() {
+	c.vs.Begin()
+	defer c.vs.End()
+	c.vs.Busy()
+	c.work(task{})
+}
+
+// work does t, which may be nothing, and then what waits. When application code ends
+// the goroutine meanwhile, another one goes on with what waits.
+func (c *client) work(t task) {
+	ended := false
+	defer func() {
+		if !ended {
+			go c.carryOn()
+		}
+	}()
+	c.do(t)
+	c.drain()
+	ended = true
 }
 
 // schedule has a task done after those that wait.
@@ -147,7 +164,7 @@ func (c *client) do(t task) {
 		c.srv.running.done()
 	case t.end != nil:
 		c.end(t.end, t.reason)
-	default:
+	case t.p != nil:
 		if r := c.packet(t.p); r != 0 {
 			c.vs.Close(r)
 		}

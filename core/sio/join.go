@@ -79,15 +79,13 @@ func (c *client) connect(p *packet.Packet) Reason {
 
 	t := ns.handlers()
 	if c.refusedBy(t, s) || !c.welcome(s) && !s.heard {
+		s.disconnect(ServerNamespace, false) // it may be the connect timeout that came first
 		s.leaveAll()
 		c.forget(s)
 		return 0
 	}
 	for _, fn := range t.connected {
-		func() {
-			defer c.srv.caught(inOnConnected, "", c, s, nil)
-			fn(s.Context(), s)
-		}()
+		_ = c.srv.apart(inOnConnected, c, s, func() error { fn(s.Context(), s); return nil })
 	}
 	if t.loop != nil {
 		s.startLoop(t.loop)
@@ -101,7 +99,9 @@ func (c *client) connect(p *packet.Packet) Reason {
 func (c *client) refusedBy(t *table, s *Socket) bool {
 	var denied error
 	if len(t.guards) > 0 { // no context for those who need none
-		denied = c.check(s.Context(), t.guards, s, acl.Action{Kind: acl.Connect, Name: acl.RecvConnect})
+		denied = c.srv.apart(inGuard, c, s, func() error {
+			return asked(s.Context(), t.guards, s, acl.Action{Kind: acl.Connect, Name: acl.RecvConnect})
+		})
 	}
 	err := denied
 	if err == nil {
@@ -122,7 +122,7 @@ func (c *client) refusedBy(t *table, s *Socket) bool {
 
 // welcome makes a socket a connected one and tells the client. It reports false when
 // the socket was disconnected meanwhile, by OnConnect itself, by somebody else, or
-// with the connection.
+// with the connection, and when the connect timeout came first.
 func (c *client) welcome(s *Socket) bool {
 	c.joinRooms(s)
 	// Before the answer: a client that has it must not miss the next broadcast.
@@ -135,8 +135,12 @@ func (c *client) welcome(s *Socket) bool {
 		return false
 	}
 	c.mu.Lock()
-	c.joined = true
+	c.joined = !c.expired
+	late := c.expired
 	c.mu.Unlock()
+	if late {
+		return false
+	}
 	c.srv.hub.Wheel().Stop(&c.timeout)
 	c.vs.Settle()
 	c.send(&packet.Packet{Type: packet.Connect, Namespace: s.ns.path, Data: json.RawMessage(`{"sid":"` + s.id + `"}`)})
@@ -153,9 +157,15 @@ func (c *client) welcome(s *Socket) bool {
 }
 
 // enter finds a namespace for this client.
-func (c *client) enter(path string) (n *Namespace, err error) {
-	defer c.srv.caught(inOfFunc, "", c, nil, &err)
-	return c.srv.enter(path, c.req)
+func (c *client) enter(path string) (*Namespace, error) {
+	return c.srv.enter(path, func(p *Namespace) (params map[string]string, ok bool, err error) {
+		if p.many.byName != nil { // a pattern: no application code
+			params, ok = p.many.match(path, c.req)
+			return params, ok, nil
+		}
+		err = c.srv.apart(inOfFunc, c, nil, func() error { params, ok = p.many.match(path, c.req); return nil })
+		return params, ok, err
+	})
 }
 
 // slow reports whether joining takes application code.
@@ -168,15 +178,19 @@ func (c *client) admit(t *table, s *Socket) (err error) {
 	if len(t.connect) == 0 {
 		return nil
 	}
-	defer c.srv.caught(inOnConnect, "", c, s, &err)
-	ctx := s.Context()
-	for _, fn := range t.connect {
-		if err := settled(fn(ctx, s)); err != nil {
-			c.failed(err, string(inOnConnect), s)
-			return err
+	err = c.srv.apart(inOnConnect, c, s, func() error {
+		ctx := s.Context()
+		for _, fn := range t.connect {
+			if err := settled(fn(ctx, s)); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		c.failed(err, string(inOnConnect), s)
 	}
-	return nil
+	return err
 }
 
 // refuse sends a CONNECT_ERROR.

@@ -38,17 +38,17 @@ func (n *Namespace) Loop(fn func(ctx context.Context, s *Socket) error) {
 
 func (s *Socket) startLoop(fn func(ctx context.Context, s *Socket) error) {
 	s.Go(func(ctx context.Context) {
-		var err error
-		func() {
-			defer s.ns.srv.caught(inLoop, "", s.client, s, &err)
-			err = settled(fn(ctx, s))
+		err := errExit
+		defer func() { // also when fn has ended the goroutine
+			close(s.received().gone)
+			if err != nil && s.Connected() {
+				s.client.failed(err, "Loop", s)
+				_ = s.Fail(s.ns.srv.public(err))
+			}
+			s.Disconnect(false)
 		}()
-		close(s.received().gone)
-		if err != nil && s.Connected() {
-			s.client.failed(err, "Loop", s)
-			_ = s.Fail(s.ns.srv.public(err))
-		}
-		s.Disconnect(false)
+		defer s.ns.srv.caught(inLoop, "", s.client, s, &err)
+		err = settled(fn(ctx, s))
 	})
 }
 

@@ -281,19 +281,20 @@ func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (virtsocket.Hand
 var errTooLong = errors.New("sio: longer than Options.MaxQuery")
 
 // admit copies the request of a new client and asks OnHandshake.
-func (s *Server) admit(c *client, x host.Exchange) (err error) {
-	defer s.caught(inOnHandshake, "", c, nil, &err)
-	c.req = s.request(x) // runs the adapter's Keep
-	if len(c.req.target) > s.opts.MaxQuery {
-		return errTooLong // in front of the mount point, where only the host looks
-	}
-	if s.opts.OnHandshake == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), openingKey{}, c), s.opts.ConnectTimeout)
-	defer cancel()
-	err = settled(s.opts.OnHandshake(ctx, c.req, x))
-	if err != nil && s.asError(err) == nil {
+func (s *Server) admit(c *client, x host.Exchange) error {
+	err := s.apart(inOnHandshake, c, nil, func() error {
+		c.req = s.request(x) // runs the adapter's Keep
+		if len(c.req.target) > s.opts.MaxQuery {
+			return errTooLong // in front of the mount point, where only the host looks
+		}
+		if s.opts.OnHandshake == nil {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), openingKey{}, c), s.opts.ConnectTimeout)
+		defer cancel()
+		return settled(s.opts.OnHandshake(ctx, c.req, x))
+	})
+	if err != nil && err != errTooLong && err != errPanic && s.asError(err) == nil {
 		s.opts.Logger.Error("siokit: OnHandshake failed", "error", err)
 		s.report(Incident{Name: IncidentFailed, Err: err, Where: "OnHandshake", Request: c.req})
 	}

@@ -138,8 +138,10 @@ func (s *Socket) Go(fn func(ctx context.Context)) {
 	s.ns.srv.running.add()
 	go func() {
 		defer s.ns.srv.running.done()
-		defer s.ns.srv.caught(inGo, "", s.client, s, nil)
+		ended := errExit
+		defer s.ns.srv.caught(inGo, "", s.client, s, &ended)
 		fn(ctx)
+		ended = nil
 	}()
 }
 

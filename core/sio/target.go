@@ -180,8 +180,10 @@ func (t Target) send(p packet.Packet, event string, args []any, each func(func(*
 func (s *Server) show(fns []func(out Outgoing), out Outgoing) {
 	for _, fn := range fns {
 		func() {
-			defer s.caught(inOnOutgoing, "", nil, out.Socket, nil)
+			ended := errExit
+			defer s.caught(inOnOutgoing, "", nil, out.Socket, &ended)
 			fn(out)
+			ended = nil
 		}()
 	}
 }

@@ -195,9 +195,7 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 	switch x.Method() {
 	case http.MethodGet:
 		h.opts.Origins.headers(x)
-		s.arrived(visit)
-		err := poll.Get(x, visit)
-		s.departed(visit)
+		err := s.get(x, poll, visit)
 		switch {
 		case errors.Is(err, transport.ErrClosed):
 			if s.dialect.Stranger() != nil {
@@ -217,6 +215,13 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 		x.SetHeader("Allow", "GET, POST")
 		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusMethodNotAllowed, Context: x.Method()})
 	}
+}
+
+// get serves a request that waits.
+func (s *Socket) get(x host.Exchange, poll transport.Poll, v transport.Visit) error {
+	s.arrived(v)
+	defer s.departed(v)
+	return poll.Get(x, v)
 }
 
 // post serves a polling request with a body, and answers it.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/siokit/siokit/core/host"
@@ -213,9 +214,16 @@ func (p *Poll) Get(x host.Exchange, v transport.Visit) error {
 	if v.Answer.Stream {
 		return p.stream(x, v)
 	}
-	p.done(p.serve(x, v))
+	err := errUnfinished
+	defer func() { p.done(err) }() // an exchange of the application's own may panic
+	err = p.serve(x, v)
 	return nil
 }
+
+// errUnfinished: the exchange has panicked, or has ended its goroutine. What counts
+// requests under way must learn of their end all the same: the transport that comes
+// next waits for it.
+var errUnfinished = fmt.Errorf("%w: the exchange has not returned", transport.ErrAborted)
 
 // done notes the end of a GET, and of the session with it.
 func (p *Poll) done(err error) {
@@ -312,7 +320,14 @@ func (p *Poll) serve(x host.Exchange, v transport.Visit) error {
 		defer t.Stop()
 		w.late = t.C
 	}
+	answered := false
+	defer func() {
+		if !answered {
+			p.answer()
+		}
+	}()
 	ms, last, err := p.next(w, true, false)
+	answered = true
 	switch {
 	case errors.Is(err, errOver):
 		return x.Reply(http.StatusServiceUnavailable, nil)
@@ -336,63 +351,76 @@ func (p *Poll) serve(x host.Exchange, v transport.Visit) error {
 // stream answers with one payload after the other, until the session ends,
 // another request takes its place, or the client leaves.
 func (p *Poll) stream(x host.Exchange, v transport.Visit) error {
-	setType(x, v.Answer.ContentType)
-	x.SetHeader("X-Accel-Buffering", "no") // proxies would keep a stream for themselves
-	w := watched{gone: x.Gone()}
-	err := x.Stream(http.StatusOK, func(s host.Stream) {
-		if _, err := io.WriteString(s, v.Answer.Head); err != nil {
-			p.answer()
-			p.done(err)
+	var started atomic.Bool
+	err := errUnfinished
+	defer func() {
+		if err == nil || started.Load() {
 			return
 		}
-		var buf []byte
-		put := func(ms []*packet.Message) error {
-			buf = buf[:0]
-			for i := range ms {
-				buf = appendAnswer(buf, v, ms[i:i+1])
-			}
-			if _, err := s.Write(buf); err != nil {
-				return err
-			}
-			return s.Flush()
-		}
-		err := s.Flush()
-		if err != nil {
-			p.answer()
-		}
-		for err == nil {
-			var ms, last []*packet.Message
-			if ms, last, err = p.next(w, true, true); err != nil {
-				break
-			}
-			if last != nil {
-				p.done(put(last))
-				return
-			}
-			err = put(ms)
-			p.link.Sent(ms)
-			if err != nil {
-				p.answer()
-			}
-			if cap(buf) > 64<<10 {
-				buf = nil
-			}
-		}
-		switch {
-		case errors.Is(err, errOver):
-			err = nil
-		case errors.Is(err, errGivenUp):
-			err = transport.ErrAborted // a stream that ends takes what was on its way with it
-		}
-		p.done(err)
-	})
-	if err != nil { // the host cannot stream: the request has not been answered
+		// The host cannot stream, or has panicked: the request has not been answered.
 		p.mu.Lock()
 		p.waiting = false
 		p.idle.Broadcast()
 		p.mu.Unlock()
-	}
+	}()
+	setType(x, v.Answer.ContentType)
+	x.SetHeader("X-Accel-Buffering", "no") // proxies would keep a stream for themselves
+	w := watched{gone: x.Gone()}
+	err = x.Stream(http.StatusOK, func(s host.Stream) {
+		started.Store(true)
+		answered := false
+		err := errUnfinished
+		defer func() {
+			if !answered {
+				p.answer()
+			}
+			p.done(err)
+		}()
+		err = p.pour(s, v, w, &answered)
+	})
 	return err
+}
+
+// pour writes to a stream what there is to say, until its end. It notes when the
+// waiting of the request has ended.
+func (p *Poll) pour(s host.Stream, v transport.Visit, w watched, answered *bool) error {
+	if _, err := io.WriteString(s, v.Answer.Head); err != nil {
+		return err
+	}
+	var buf []byte
+	put := func(ms []*packet.Message) error {
+		buf = buf[:0]
+		for i := range ms {
+			buf = appendAnswer(buf, v, ms[i:i+1])
+		}
+		if _, err := s.Write(buf); err != nil {
+			return err
+		}
+		return s.Flush()
+	}
+	if err := s.Flush(); err != nil {
+		return err
+	}
+	for {
+		ms, last, err := p.next(w, true, true)
+		*answered = err != nil || last != nil
+		switch {
+		case errors.Is(err, errOver):
+			return nil
+		case err != nil:
+			return transport.ErrAborted // a stream that ends takes what was on its way with it
+		case last != nil:
+			return put(last)
+		}
+		err = put(ms)
+		p.link.Sent(ms)
+		if err != nil {
+			return err
+		}
+		if cap(buf) > 64<<10 {
+			buf = nil
+		}
+	}
 }
 
 // answer ends the waiting of a GET before its answer leaves: the client may have
@@ -483,15 +511,14 @@ func (p *Poll) Post(x host.Exchange, v transport.Visit, limit int64) error {
 		p.apart++
 	}
 	p.mu.Unlock()
-
-	err := p.receive(x, v, limit)
-
-	p.mu.Lock()
-	p.posting = false
-	p.turn++
-	p.idle.Broadcast()
-	p.mu.Unlock()
-	return err
+	defer func() { // also when an exchange of the application's own panics
+		p.mu.Lock()
+		p.posting = false
+		p.turn++
+		p.idle.Broadcast()
+		p.mu.Unlock()
+	}()
+	return p.receive(x, v, limit)
 }
 
 // escapedFactor is how much larger the escaping of a form can make a body.

@@ -291,7 +291,14 @@ func (rd *reader) deliver(op ws.OpCode, data []byte) error {
 		rd.rest = append(append([]byte(nil), rd.rest...), rd.early...)
 	}
 	v := c.role.Load()
+	returned := false
+	defer func() {
+		if !returned {
+			rd.deserted(v)
+		}
+	}()
 	err := c.link.Frame(packet.Frame{Binary: op == ws.OpBinary, Data: data})
+	returned = true
 	if c.role.Load() != v && !c.role.CompareAndSwap(v|1, v) {
 		c.moving.Lock() // whoever moved the role may still be copying what is unread
 		rd.rest = nil
@@ -300,6 +307,20 @@ func (rd *reader) deliver(op ws.OpCode, data []byte) error {
 	}
 	rd.rest = nil
 	return err
+}
+
+// deserted is called when what handles a message does not return: application code has
+// panicked, where nobody recovers, or has ended the goroutine. v is the role from before.
+// Where another goroutine may read on, it does; else the connection ends.
+func (rd *reader) deserted(v uint32) {
+	c := rd.c
+	switch c.role.Load() {
+	case v:
+		c.end(fail(transport.Internal, "a message was not handled"))
+	case v | 1:
+		c.Detach()
+	}
+	c.link.End() // of the batch that the message was in
 }
 
 // control answers a control frame.
