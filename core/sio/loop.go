@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 )
 
 // maxRecv is how many events wait for Recv before the connection's next ones do.
+// Options.MaxInboxBytes bounds their size as well.
 const maxRecv = 64
+
+// recvCost is what an event that waits for Recv costs beside its arguments, in bytes.
+const recvCost = 256
 
 // ErrNoLoop is returned by Recv in a namespace without a Loop.
 var ErrNoLoop = errors.New("sio: Recv in a namespace without Loop")
@@ -20,6 +25,10 @@ type received struct {
 	events chan *Event
 	over   chan struct{} // closed when the socket has ended and no more will come
 	gone   chan struct{} // closed when the function of the Loop has returned
+
+	mu    sync.Mutex    // guards what follows; nothing is locked or waited for under it
+	bytes int           // of events, and of those that have a place in it
+	freed chan struct{} // closed when bytes has become smaller; nil when nobody waits
 }
 
 // Loop serves each socket of the namespace by a function that blocks, in a
@@ -54,7 +63,7 @@ func (s *Socket) startLoop(fn func(ctx context.Context, s *Socket) error) {
 
 func (s *Socket) received() *received {
 	return recvKey.GetOrSet(s, func() *received {
-		return &received{make(chan *Event, maxRecv), make(chan struct{}), make(chan struct{})}
+		return &received{events: make(chan *Event, maxRecv), over: make(chan struct{}), gone: make(chan struct{})}
 	})
 }
 
@@ -63,12 +72,63 @@ func (s *Socket) received() *received {
 func receive(ctx context.Context, ev *Event) error {
 	q := ev.Socket.received()
 	own := ev.detach()
+	size := own.size()
+	if !q.reserve(ctx, size, ev.Socket.ns.srv.opts.MaxInboxBytes) {
+		return nil
+	}
 	select {
 	case q.events <- own:
+		return nil
 	case <-q.gone:
 	case <-ctx.Done():
 	}
+	q.free(size)
 	return nil
+}
+
+// size is what an event holds while it waits for Recv.
+func (ev *Event) size() int { return recvCost + len(ev.Name) + ev.Args.Size() }
+
+// reserve waits for room for size bytes among most. One event always fits. It reports
+// false when nobody will receive, or ctx has ended.
+func (q *received) reserve(ctx context.Context, size, most int) bool {
+	for {
+		q.mu.Lock()
+		if q.bytes == 0 || q.bytes+size <= most {
+			q.bytes += size
+			q.mu.Unlock()
+			return true
+		}
+		if q.freed == nil {
+			q.freed = make(chan struct{})
+		}
+		freed := q.freed
+		q.mu.Unlock()
+		select {
+		case <-freed:
+		case <-q.gone:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// free gives back what reserve has taken.
+func (q *received) free(size int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.bytes -= size
+	if q.freed != nil {
+		close(q.freed)
+		q.freed = nil
+	}
+}
+
+// taken is ev, which waits no longer.
+func (q *received) taken(ev *Event) *Event {
+	q.free(ev.size())
+	return ev
 }
 
 // Recv returns the next event of the socket that has no handler, and waits for
@@ -86,7 +146,7 @@ func (s *Socket) Recv(ctx context.Context) (*Event, error) {
 	}
 	select {
 	case ev := <-q.events:
-		return ev, nil
+		return q.taken(ev), nil
 	case <-s.Context().Done():
 	case <-ctx.Done():
 		if s.state.Load() != stateDisconnected {
@@ -98,7 +158,7 @@ func (s *Socket) Recv(ctx context.Context) (*Event, error) {
 	if s.heard && ctx.Err() != context.DeadlineExceeded {
 		select {
 		case ev := <-q.events:
-			return ev, nil
+			return q.taken(ev), nil
 		case <-q.over:
 		}
 	}
@@ -112,7 +172,7 @@ func (s *Socket) Recv(ctx context.Context) (*Event, error) {
 func (q *received) next() *Event {
 	select {
 	case ev := <-q.events:
-		return ev
+		return q.taken(ev)
 	default:
 		return nil
 	}
