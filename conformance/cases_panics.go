@@ -24,7 +24,7 @@ const (
 )
 
 // bomb is a value that cannot be encoded, decoded or looked into.
-type bomb struct{ p *int }
+type bomb struct{ _ *int }
 
 func (b bomb) MarshalJSON() ([]byte, error)  { panic("MarshalJSON") }
 func (b *bomb) UnmarshalJSON([]byte) error   { panic("UnmarshalJSON") }

@@ -29,7 +29,7 @@ type (
 	}
 	wrapper struct{ r *http.Request }
 	carries struct{ Any any }
-	node    struct{ next *node }
+	node    struct{ Next *node }
 )
 
 func TestPlain(t *testing.T) {

@@ -1,3 +1,6 @@
+//lint:file-ignore SA5008 Tags that encoding/json has to make sense of are the matter here.
+//lint:file-ignore U1000 So are fields that nobody sees.
+
 package sio
 
 import (
