@@ -175,9 +175,15 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 	}
 	s.mu.Lock()
 	conn, poll, ended := s.conn, s.poll, s.state != stateOpen
+	lingers := s.due != 0
 	s.mu.Unlock()
-	if poll == nil && ended && s.dialect.Stranger() != nil {
+	switch {
+	case !ended:
+	case poll == nil && s.dialect.Stranger() != nil:
 		h.stranger(x, s.dialect, req)
+		return
+	case !lingers && s.dialect.Stranger() == nil: // Close is about to make the id unknown
+		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
 		return
 	}
 	if poll == nil || conn != transport.Conn(poll) || !s.rules().Takeover && poll.Name() != req.Transport {
