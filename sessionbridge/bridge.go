@@ -177,10 +177,19 @@ func (b *Bridge) Logout(ctx context.Context, id string) int {
 			b.opts.Logger.Error("siokit: a session that was logged out could not be deleted", "error", err)
 		}
 	}
-	if s == nil {
-		return 0
+	n := 0
+	if s != nil {
+		n = b.end(s, loggedOut)
 	}
-	return b.end(s, loggedOut)
+	// A handshake that came between the look into the list and the deletion has found
+	// the session in the store.
+	b.mu.Lock()
+	late := b.sessions[id]
+	b.mu.Unlock()
+	if late != nil && late != s {
+		n += b.end(late, loggedOut)
+	}
+	return n
 }
 
 // remove deletes a session, though the request that wants it may have ended.

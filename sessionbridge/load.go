@@ -14,6 +14,10 @@ const maxStuck = 256
 // errStuck says that maxStuck is reached.
 var errStuck = errors.New("sessionbridge: the session store does not answer")
 
+// errUnfinished: the store has ended the goroutine (runtime.Goexit). That is no answer,
+// least of all one that says that the session exists.
+var errUnfinished = errors.New("sessionbridge: the session store has not returned")
+
 // loadUntil is Backend.Load, given up when ctx ends: many stores do not look at their
 // context. Without a deadline the caller waits for as long as the store takes. A load
 // that was given up goes on in its goroutine. Panics of the store are errors.
@@ -30,7 +34,7 @@ func (b *Bridge) loadUntil(ctx context.Context, id string) (Values, error) {
 	}
 	answered, given := make(chan answer), make(chan struct{})
 	go func() {
-		var a answer
+		a := answer{err: errUnfinished}
 		defer func() {
 			if p := recover(); p != nil {
 				a = answer{err: fmt.Errorf("sessionbridge: panic: %v\n\n%s", p, debug.Stack())}

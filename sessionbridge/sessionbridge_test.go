@@ -33,6 +33,16 @@ type plain struct {
 
 	explode atomic.Bool
 	hang    atomic.Pointer[chan struct{}]
+
+	deleting func()                    // runs before Delete
+	loading  func(ctx context.Context) // runs before Load
+}
+
+func (p *plain) Delete(ctx context.Context, id string) error {
+	if p.deleting != nil {
+		p.deleting()
+	}
+	return p.Store.Delete(ctx, id)
 }
 
 // what the interface has, without what memory can do beyond it
@@ -40,6 +50,9 @@ type only struct{ sessionbridge.Backend }
 
 func (p *plain) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
 	p.loads.Add(1)
+	if p.loading != nil {
+		p.loading(ctx)
+	}
 	if hang := p.hang.Load(); hang != nil {
 		<-*hang
 	}
