@@ -16,15 +16,15 @@ const firstRead = 4 << 10
 // ReadBody reads the body of a request, for Exchange.Body of a host that reads
 // it from the connection: at most limit bytes, else ErrTooLarge; within 10 s, when
 // deadline, which sets that of the connection's reads, works, else ErrTimeout.
+// After an error the deadline stays: hosts read what is left of a body, to use the
+// connection again, and a client must not keep them at that either.
 //
 // What is announced (-1: nothing) is not reserved. Memory grows with what has
 // come, at most twofold, so that a client holds no more of it than it has sent.
 func ReadBody(r io.Reader, announced, limit int64, deadline func(time.Time) error) ([]byte, error) {
+	timed := deadline(time.Now().Add(bodyTimeout)) == nil
 	if announced > limit {
 		return nil, ErrTooLarge
-	}
-	if deadline(time.Now().Add(bodyTimeout)) == nil {
-		defer func() { _ = deadline(time.Time{}) }()
 	}
 	most := limit + 1
 	if announced >= 0 {
@@ -47,6 +47,9 @@ func ReadBody(r io.Reader, announced, limit int64, deadline func(time.Time) erro
 		case int64(len(body)) > limit:
 			return nil, ErrTooLarge
 		case err == io.EOF:
+			if timed {
+				_ = deadline(time.Time{})
+			}
 			return body, nil
 		case err != nil:
 			return nil, err

@@ -43,6 +43,16 @@ func (x *HTTP) ends() bool {
 	return true
 }
 
+// leaveBody bounds how long the server reads a body that nobody has asked for: it
+// does so with an answer, to use the connection again. net/http sets the deadline of
+// reads anew for the next request. The answer, which waits for that, needs a part of
+// the time for itself.
+func (x *HTTP) leaveBody() {
+	if !x.read && x.r.ContentLength != 0 {
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.patience() / 2))
+	}
+}
+
 // write writes p in pieces, each with a deadline of its own.
 func write(w http.ResponseWriter, p []byte, patience time.Duration) (n int, err error) {
 	rc := http.NewResponseController(w)

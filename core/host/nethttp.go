@@ -30,6 +30,8 @@ type HTTP struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	cfg   HTTPConfig
+	read  bool // Body was called
+	slow  bool // and the body has not come in time
 	ended atomic.Bool
 }
 
@@ -85,12 +87,14 @@ func (x *HTTP) HideCookies() { x.r.Header.Del("Cookie") }
 
 // Body implements Exchange.
 func (x *HTTP) Body(limit int64) ([]byte, error) {
+	x.read = true
 	// Not every writer chain can set deadlines; then the server's own limits hold.
 	body, err := ReadBody(x.r.Body, x.r.ContentLength, limit, http.NewResponseController(x.w).SetReadDeadline)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, ErrTooLarge
 	}
+	x.slow = errors.Is(err, ErrTimeout)
 	if errors.Is(err, ErrTooLarge) {
 		x.w.Header().Set("Connection", "close")
 	}
@@ -118,10 +122,12 @@ func (x *HTTP) HasHeader(key string) bool { return x.w.Header().Get(key) != "" }
 // that is shorter.
 func (x *HTTP) Reply(status int, body []byte) error {
 	// Asked before the answer leaves: a client that has all of it may close its
-	// connection before the write returns here.
-	if errors.Is(x.r.Context().Err(), context.Canceled) {
+	// connection before the write returns here. A read that has run into its deadline
+	// ends the context of the request too, though the client is there.
+	if !x.slow && errors.Is(x.r.Context().Err(), context.Canceled) {
 		return ErrGone
 	}
+	x.leaveBody()
 	h := x.w.Header()
 	if h.Get("Content-Length") == "" {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -153,6 +159,7 @@ func (x *HTTP) Stream(status int, run func(Stream)) error {
 	ends := x.ends() // nobody needs the connection for more, and its end is written too
 	x.w.WriteHeader(status)
 	run(&httpStream{x.w, x.patience(), writers(x.w)})
+	x.leaveBody()
 	x.rest(0, ends)
 	return nil
 }
