@@ -5,6 +5,8 @@
 //	go run ./mutation                 all mutants, the report on standard output
 //	go run ./mutation -only fiber     those whose name or file contains a word
 //	go run ./mutation -report docs/mutation-report.md
+//	go run ./mutation -new -report docs/mutation-report.md
+//	                          those that the report does not have yet; its other rows stay
 //
 // mutants.txt lists the faults: a line "=== NAME | FILE | SUITE [| REASON]", lines
 // to find, each behind a minus sign, and lines to put there, each behind a plus
@@ -31,7 +33,7 @@ import (
 var list string
 
 // suites are the parts of the suite that a mutant is shown to: a module, and the
-// arguments of go test. Each ends at the first failure.
+// arguments of go test (-run, a pattern, a package). Each ends at the first failure.
 var suites = map[string][]string{
 	"nethttp":  {".", "-run", "^TestConformance$", "./core/sio"},
 	"tls":      {".", "-run", "^TestConformanceTLS$", "./core/sio"},
@@ -50,6 +52,7 @@ var suites = map[string][]string{
 type mutant struct {
 	name, file, suite, reason string
 	from, to                  string
+	known                     bool // killed and by are those of an earlier report
 	killed                    bool
 	by                        string // the first case that failed
 	took                      time.Duration
@@ -59,10 +62,16 @@ type mutant struct {
 func main() {
 	only := flag.String("only", "", "run mutants whose name or file contains this")
 	report := flag.String("report", "", "write the report to this file too")
+	fresh := flag.Bool("new", false, "run the mutants that the report does not have, and keep its other rows")
 	jobs := flag.Int("jobs", 2, "how many mutants are tried at a time")
 	timeout := flag.Duration("timeout", 4*time.Minute, "how long the suite may take; running out of it counts as killed")
 	flag.Parse()
 	mutants, err := parse(list)
+	if err == nil && *fresh {
+		var text []byte
+		text, err = os.ReadFile(*report)
+		carry(mutants, string(text))
+	}
 	if err == nil {
 		err = run(mutants, *only, *jobs, *timeout)
 	}
@@ -108,11 +117,31 @@ func parse(text string) (mutants []*mutant, err error) {
 	return mutants, nil
 }
 
+// carry takes over the results of an earlier report.
+func carry(mutants []*mutant, report string) {
+	for _, line := range strings.Split(report, "\n") {
+		cells := strings.SplitN(line, " | ", 4)
+		if len(cells) < 4 {
+			continue
+		}
+		for _, m := range mutants {
+			if cells[0] != "| "+m.name {
+				continue
+			}
+			by, killed := strings.CutPrefix(cells[3], "killed by `")
+			by, _, _ = strings.Cut(by, "`")
+			if m.known, m.killed = true, killed; killed {
+				m.by = by
+			}
+		}
+	}
+}
+
 // run tries the mutants, each job in a copy of the tree of its own.
 func run(mutants []*mutant, only string, jobs int, timeout time.Duration) error {
 	var todo []*mutant
 	for _, m := range mutants {
-		if strings.Contains(m.name+" "+m.file, only) {
+		if strings.Contains(m.name+" "+m.file, only) && !m.known {
 			todo = append(todo, m)
 		}
 	}
@@ -178,16 +207,17 @@ func (m *mutant) try(dir string, timeout time.Duration) {
 		return
 	}
 	suite := suites[m.suite]
-	module := filepath.Join(dir, suite[0])
-	build := exec.Command("go", "test", "-c", "-o", os.DevNull, suite[len(suite)-1])
-	build.Dir = module
+	pkg := filepath.Join(dir, suite[0], suite[len(suite)-1])
+	binary := filepath.Join(dir, "mutant.test")
+	build := exec.Command("go", "test", "-c", "-o", binary, ".")
+	build.Dir = pkg
 	if out, err := build.CombinedOutput(); err != nil {
 		m.err = fmt.Errorf("does not compile: %w\n%s", err, out)
 		return
 	}
 	from := time.Now()
-	test := exec.Command("go", append([]string{"test", "-count=1", "-failfast", "-timeout", timeout.String()}, suite[1:]...)...)
-	test.Dir = module
+	test := exec.Command(binary, "-test.run", suite[2], "-test.failfast", "-test.timeout", timeout.String())
+	test.Dir = pkg
 	out, err := test.CombinedOutput()
 	m.took = time.Since(from)
 	if m.killed = err != nil; !m.killed {
@@ -215,7 +245,7 @@ func summary(mutants []*mutant, only string) (text string, ok bool) {
 		}
 	}
 	b.WriteString("# Mutation report\n\nWhat the conformance suite notices: each fault of `mutation/mutants.txt` was planted alone, and the part of the suite named in the table was run.\n")
-	b.WriteString("Made by `go run ./mutation -report docs/mutation-report.md`.\n\n")
+	b.WriteString("Made by `go run ./mutation -report docs/mutation-report.md`; with `-new` a row stays as it is once it is there.\n\n")
 	fmt.Fprintf(&b, "killed %d of %d\n\n", killed, tried)
 	b.WriteString("| fault | file | suite | |\n| --- | --- | --- | --- |\n")
 	for _, m := range mutants {

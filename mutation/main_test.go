@@ -52,4 +52,9 @@ func TestParse(t *testing.T) {
 	if ok || !strings.Contains(text, "killed 1 of 2\n") || !strings.Contains(text, "**survived**: why") {
 		t.Errorf("%t %s", ok, text)
 	}
+	again := []*mutant{{name: "one"}, {name: "two", reason: "why"}, {name: "three"}}
+	carry(again, text)
+	if one, two := again[0], again[1]; !one.known || !one.killed || one.by != "case" || !two.known || two.killed || again[2].known {
+		t.Errorf("carried over: %+v %+v %+v", one, two, again[2])
+	}
 }
