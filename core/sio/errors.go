@@ -80,3 +80,8 @@ const (
 	ClientNamespace = virtsocket.ClientNamespace // the client left the namespace
 	ServerNamespace = virtsocket.ServerNamespace // Socket.Disconnect
 )
+
+// errReserved is the error of sending an event that no client may be sent.
+func errReserved(event string) error {
+	return fmt.Errorf("sio: the event name %q is reserved", event)
+}

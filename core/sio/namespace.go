@@ -56,9 +56,14 @@ func (n *Namespace) Server() *Server { return n.srv }
 // ServeExchange implements host.Handler: a namespace serves its whole server.
 func (n *Namespace) ServeExchange(x host.Exchange) { n.srv.ServeExchange(x) }
 
-// reservedEvents never come from a client.
-var reservedEvents = map[string]bool{
-	"connect": true, "connect_error": true, "disconnect": true, "disconnecting": true, "newListener": true, "removeListener": true,
+// reservedEvent reports whether an event never comes from a client, and never goes to
+// one: official clients take it for their own, or end the connection.
+func reservedEvent(name string) bool {
+	switch name {
+	case "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener":
+		return true
+	}
+	return false
 }
 
 // change registers something. what is for the panics.
@@ -94,7 +99,7 @@ func put(what string, n *Namespace, to *registration, h Handler, mw []Middleware
 // The event "message" is also what clients before 1.0 send without an event
 // name; see OnMessage and OnJSON.
 func (n *Namespace) On(event string, h Handler, mw ...Middleware) {
-	if reservedEvents[event] {
+	if reservedEvent(event) {
 		panic(fmt.Sprintf("sio: event name %q of namespace %s is reserved; see OnConnect and OnDisconnect", event, n.path))
 	}
 	what := fmt.Sprintf("event %q", event)

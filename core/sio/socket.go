@@ -169,12 +169,16 @@ func (s *Socket) GetOrSet(key any, mk func() any) any { return s.values.getOrSet
 // the client has sent, at the latest a millisecond or two later; elsewhere at
 // once. A []byte anywhere in the arguments travels as binary. It does not wait
 // for the client: the error is ErrDisconnected, or says which argument cannot be
-// encoded.
+// encoded, or that the event's name is one that clients keep for themselves: connect,
+// connect_error, disconnect, disconnecting, newListener, removeListener.
 func (s *Socket) Emit(event string, args ...any) error {
 	return s.emit(packet.Packet{Type: packet.Event}, event, args)
 }
 
 func (s *Socket) emit(p packet.Packet, event string, args []any) error {
+	if p.Type == packet.Event && reservedEvent(event) {
+		return errReserved(event)
+	}
 	if fns := s.ns.handlers().outgoing; len(fns) > 0 && p.Type != packet.Ack {
 		s.ns.srv.show(fns, Outgoing{Event: event, Args: slices.Clone(args), Socket: s})
 	}

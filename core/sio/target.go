@@ -160,6 +160,9 @@ func (t Target) emit(p packet.Packet, event string, args []any) error {
 // send encodes a packet for the target's namespace and sends it to the sockets
 // that each goes through.
 func (t Target) send(p packet.Packet, event string, args []any, each func(func(*Socket))) error {
+	if p.Type == packet.Event && reservedEvent(event) {
+		return errReserved(event)
+	}
 	if fns := t.ns.handlers().outgoing; len(fns) > 0 {
 		t.ns.srv.show(fns, Outgoing{Event: event, Args: slices.Clone(args), Rooms: t.rooms})
 	}
