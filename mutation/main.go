@@ -53,6 +53,7 @@ type mutant struct {
 	name, file, suite, reason string
 	from, to                  string
 	known                     bool // killed and by are those of an earlier report
+	ran                       bool
 	killed                    bool
 	by                        string // the first case that failed
 	took                      time.Duration
@@ -78,6 +79,9 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutation:", err)
 		os.Exit(1)
+	}
+	if *fresh {
+		*only = "" // the report has all of them
 	}
 	text, ok := summary(mutants, *only)
 	fmt.Print(text)
@@ -117,11 +121,14 @@ func parse(text string) (mutants []*mutant, err error) {
 	return mutants, nil
 }
 
+// untried is the result of a mutant that no run has come to.
+const untried = "not tried yet"
+
 // carry takes over the results of an earlier report.
 func carry(mutants []*mutant, report string) {
 	for _, line := range strings.Split(report, "\n") {
 		cells := strings.SplitN(line, " | ", 4)
-		if len(cells) < 4 {
+		if len(cells) < 4 || strings.HasPrefix(cells[3], untried) {
 			continue
 		}
 		for _, m := range mutants {
@@ -155,6 +162,7 @@ func run(mutants []*mutant, only string, jobs int, timeout time.Duration) error 
 		defer func() { _ = os.RemoveAll(dir) }()
 		wg.Go(func() {
 			for m := range next {
+				m.ran = true
 				m.try(dir, timeout)
 				switch {
 				case m.err != nil:
@@ -235,7 +243,7 @@ func summary(mutants []*mutant, only string) (text string, ok bool) {
 	var b strings.Builder
 	killed, tried, unexplained := 0, 0, 0
 	for _, m := range mutants {
-		if strings.Contains(m.name+" "+m.file, only) {
+		if m.ran || m.known {
 			tried++
 			if m.killed {
 				killed++
@@ -249,11 +257,14 @@ func summary(mutants []*mutant, only string) (text string, ok bool) {
 	fmt.Fprintf(&b, "killed %d of %d\n\n", killed, tried)
 	b.WriteString("| fault | file | suite | |\n| --- | --- | --- | --- |\n")
 	for _, m := range mutants {
-		if !strings.Contains(m.name+" "+m.file, only) {
+		if !strings.Contains(m.name+" "+m.file, only) && !m.known {
 			continue
 		}
-		result := "killed by `" + m.by + "`"
-		if !m.killed {
+		result := untried
+		switch {
+		case m.killed:
+			result = "killed by `" + m.by + "`"
+		case m.ran || m.known:
 			result = "**survived**: " + m.reason
 		}
 		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", m.name, m.file, m.suite, result)

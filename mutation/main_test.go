@@ -48,8 +48,8 @@ func TestParse(t *testing.T) {
 	if err != nil || len(ms) != 1 || ms[0].name != "a b" || ms[0].file != "x.go" || ms[0].reason != "because" || ms[0].from != "\tone\n\ttwo\n" || ms[0].to != "\tthree\n" {
 		t.Errorf("%+v %v", ms, err)
 	}
-	text, ok := summary([]*mutant{{name: "one", killed: true, by: "case"}, {name: "two", reason: "why"}}, "")
-	if ok || !strings.Contains(text, "killed 1 of 2\n") || !strings.Contains(text, "**survived**: why") {
+	text, ok := summary([]*mutant{{name: "one", ran: true, killed: true, by: "case"}, {name: "two", ran: true, reason: "why"}, {name: "three"}}, "")
+	if ok || !strings.Contains(text, "killed 1 of 2\n") || !strings.Contains(text, "**survived**: why") || !strings.Contains(text, "not tried yet") {
 		t.Errorf("%t %s", ok, text)
 	}
 	again := []*mutant{{name: "one"}, {name: "two", reason: "why"}, {name: "three"}}
