@@ -17,10 +17,26 @@ import (
 type Args struct {
 	raw         []json.RawMessage
 	attachments [][]byte
-	json        JSON
-	// alone: nobody but the decoder of a typed handler sees these Args, so they
-	// cannot be passed on.
-	alone bool
+	json        JSON // an unshared when nobody but a decoder sees these Args
+}
+
+// unshared is the codec of Args that only the decoder of a typed handler sees, so
+// that they cannot be passed on. A field of Args would make each event that is
+// passed on larger.
+type unshared struct{ JSON }
+
+// alone reports whether nobody but a decoder sees these Args.
+func (a Args) alone() bool {
+	_, alone := a.json.(unshared)
+	return alone
+}
+
+// shared returns Args for others to see.
+func (a Args) shared() Args {
+	if u, alone := a.json.(unshared); alone {
+		a.json = u.JSON
+	}
+	return a
 }
 
 // Len is the number of arguments.
@@ -86,8 +102,8 @@ func (a Args) Clone() Args {
 		buf = append(buf, r...)
 		raw[i] = buf[at:len(buf):len(buf)]
 	}
-	a.raw, a.alone = raw, false
-	return a
+	a.raw = raw
+	return a.shared()
 }
 
 func tooFew(have, want int) *Error {
@@ -156,8 +172,7 @@ func (t Args4[A, B, C, D]) list() []any { return []any{t.A, t.B, t.C, t.D} }
 
 // UnmarshalArgs implements ArgsUnmarshaler: a handler may take Args themselves.
 func (a *Args) UnmarshalArgs(all Args) error {
-	all.alone = false
-	*a = all
+	*a = all.shared()
 	return nil
 }
 

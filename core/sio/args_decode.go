@@ -41,7 +41,7 @@ func (a Args) decode(i int, dst any) (err error) {
 	}
 	t = t.Elem()
 	binary := len(a.attachments) > 0
-	if (!a.alone || binary) && traitsOf(t)&(hasStruct|hasMap) != 0 {
+	if (!a.alone() || binary) && traitsOf(t)&(hasStruct|hasMap) != 0 {
 		k := keyChecker{c: packet.Cursor{Data: raw}, maps: binary}
 		if k.value(t); k.twice != "" {
 			return errTwice(k.twice)

@@ -156,7 +156,7 @@ func TestOneMeaning(t *testing.T) {
 			t.Errorf("%s: %v", raw, err)
 		}
 		alone := argsOf(nil, raw)
-		alone.alone = true
+		alone.json = unshared{alone.json}
 		if err := alone.Bind(&m); err != nil {
 			t.Errorf("%s, when nobody can pass it on: %v", raw, err)
 		}
@@ -164,10 +164,11 @@ func TestOneMeaning(t *testing.T) {
 			t.Errorf("%s: a typed handler's %v", raw, err)
 		}
 	}
-	whole, _ := decodeAs[Args](Args{alone: true})
-	own, _ := decodeAs[handsOn](Args{alone: true})
-	for _, a := range []Args{whole, own.a, Args{alone: true}.Clone()} {
-		if a.alone {
+	alone := Args{json: unshared{stdJSON{}}}
+	whole, _ := decodeAs[Args](alone)
+	own, _ := decodeAs[handsOn](alone)
+	for _, a := range []Args{whole, own.a, alone.Clone()} {
+		if a.alone() {
 			t.Error("Args that the application has are taken for its decoder's own")
 		}
 	}

@@ -279,8 +279,11 @@ func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
 		return
 	}
 	ev := events.Get().(*Event)
-	ev.fill(s, p, c.srv.opts.JSON)
-	ev.Args.alone = e != nil && !e.keeps && len(t.incoming) == 0
+	codec := c.srv.opts.JSON
+	if e != nil && !e.keeps && len(t.incoming) == 0 {
+		codec = c.srv.unshared
+	}
+	ev.fill(s, p, codec)
 	if e != nil && e.name != "" {
 		ev.Name = e.name
 	} else {

@@ -23,6 +23,7 @@ import (
 // http.Handler. All methods are safe for concurrent use.
 type Server struct {
 	opts      Options
+	unshared  JSON // Options.JSON, for Args that only a decoder sees
 	hub       *virtsocket.Hub
 	running   tracker      // clients and tasks that have not ended
 	encodes   atomic.Int64 // messages encoded for broadcasts
@@ -66,7 +67,7 @@ var (
 // contradict each other. End it with Shutdown.
 func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
-	s := &Server{opts: o, namespaces: make(map[string]*Namespace), notices: newNotices(), incidents: newIncidents()}
+	s := &Server{opts: o, unshared: unshared{o.JSON}, namespaces: make(map[string]*Namespace), notices: newNotices(), incidents: newIncidents()}
 	if o.RepairTextOf != nil {
 		o.RepairTextOf = s.repairText
 	}

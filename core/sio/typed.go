@@ -73,10 +73,7 @@ func decoderOf[T any]() func(Args) (T, error) {
 	case None:
 		return func(Args) (T, error) { return *new(T), nil }
 	case Args:
-		by = func(a Args) (Args, error) {
-			a.alone = false
-			return a, nil
-		}
+		by = func(a Args) (Args, error) { return a.shared(), nil }
 	case string:
 		by = first(decodeString)
 	case bool:
@@ -88,7 +85,7 @@ func decoderOf[T any]() func(Args) (T, error) {
 			return func(a Args) (T, error) {
 				var t T
 				if _, ours := any(t).(list); !ours {
-					a.alone = false
+					a = a.shared()
 				}
 				err := any(&t).(ArgsUnmarshaler).UnmarshalArgs(a)
 				return t, asArgument(err)
