@@ -3,7 +3,6 @@ package packet
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -37,7 +36,7 @@ func Split(data []byte, dst []json.RawMessage, depth int) ([]json.RawMessage, er
 		if len(dst) == cap(dst) && len(dst) >= 64 {
 			// Each element left has a comma in front of it: growing once more is
 			// enough, where doubling would cost many times what it keeps.
-			dst = slices.Grow(dst, 1+bytes.Count(data[s.i:], []byte{','}))
+			dst = append(make([]json.RawMessage, 0, len(dst)+1+bytes.Count(data[s.i:], []byte{','})), dst...)
 		}
 		dst = append(dst, data[from:s.i:s.i])
 		s.space()
