@@ -225,7 +225,7 @@ func init() {
 			c.reason(sio.TransportError)
 			c.Alive()
 		}},
-		Case{Name: "polling/announced-too-large", need: []Capability{PartialBody}, Rule: "a body that is announced too large is refused before it comes", Spec: "reliability P10, P11", run: func(c *Context) {
+		Case{Name: "polling/announced-too-large", slow: true, need: []Capability{PartialBody}, Rule: "a body that is announced too large is refused before it comes", Spec: "reliability P10, P11", run: func(c *Context) {
 			s := c.Polling()
 			s.Join("")
 			pr, pw := io.Pipe()

@@ -54,7 +54,7 @@ func init() {
 			run:  largeHeaders,
 		},
 		Case{
-			Name: "limits/announced-body", Spec: "reliability P20", need: []Capability{PartialBody},
+			Name: "limits/announced-body", slow: true, Spec: "reliability P20", need: []Capability{PartialBody},
 			Rule: "a body takes memory as it comes, not as it is announced",
 			run:  announcedBody,
 		},

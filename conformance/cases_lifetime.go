@@ -49,7 +49,7 @@ func init() {
 			s.Post(`42["echo",1]`)
 			c.Want("the poll", <-held, `200 42["echo",1]`)
 		}},
-		Case{Name: "polling/bad-payload-ends", Rule: "after a payload that is no packet, or is too large, the session is unknown at once: the next poll is 400 without leftovers", Spec: "reliability P13, (g) malformed", run: func(c *Context) {
+		Case{Name: "polling/bad-payload-ends", slow: true, Rule: "after a payload that is no packet, or is too large, the session is unknown at once: the next poll is 400 without leftovers", Spec: "reliability P13, (g) malformed", run: func(c *Context) {
 			for _, body := range []string{"abc", "4" + string(make([]byte, 2<<20))} {
 				s := c.Polling()
 				s.Join("")
@@ -60,7 +60,7 @@ func init() {
 				c.Want("later", s.Get(), `400 {"code":1,"message":"Session ID unknown"}`)
 			}
 		}},
-		Case{Name: "polling/too-large-plain", Rule: "the answer to a message over the limit has no body, and the close frame of a websocket no reason", Spec: "protocol 2.6", run: func(c *Context) {
+		Case{Name: "polling/too-large-plain", slow: true, Rule: "the answer to a message over the limit has no body, and the close frame of a websocket no reason", Spec: "protocol 2.6", run: func(c *Context) {
 			s := c.Polling()
 			s.Join("")
 			c.Want("polling", s.Post("4"+string(make([]byte, 2<<20))), "413 ")

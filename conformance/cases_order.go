@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -196,7 +197,7 @@ func init() {
 			f.want(nil, sio.ServerTransport)
 		}},
 	} {
-		register(Case{Name: "goodbye/" + row.name, Rule: "what was received before the end is handled before OnDisconnect, though an earlier handler still runs: " + row.rule,
+		register(Case{Name: "goodbye/" + row.name, slow: slices.Contains([]string{"overlap", "websocket", "disconnect", "shutdown"}, row.name), Rule: "what was received before the end is handled before OnDisconnect, though an earlier handler still runs: " + row.rule,
 			Spec: "DESIGN 3", local: true, need: []Capability{row.need}, run: func(c *Context) { row.run(c, newFarewell(c)) }})
 	}
 	register(

@@ -71,7 +71,7 @@ func init() {
 			c.Want("one", s.Next(), "1::/chat")
 			c.Want("two", s.Next(), `6:::1+["a+b😀"]`)
 		}},
-		Case{Name: "sio1/too-large", Rule: "0.9: a body over the limit is refused, and nobody else notices", Spec: "reliability V04, P10", run: func(c *Context) {
+		Case{Name: "sio1/too-large", slow: true, Rule: "0.9: a body over the limit is refused, and nobody else notices", Spec: "reliability V04, P10", run: func(c *Context) {
 			s := c.Polling1()
 			c.Want("too large", s.Must("POST", "", strings.Repeat("x", 3<<20)).Status, 413)
 			other := c.Polling1()
