@@ -232,7 +232,9 @@ func (p *Poll) done(err error) {
 	if errors.Is(err, errGivenUp) && p.opts.Newest {
 		err = nil // nothing is lost: the client may come back
 	}
-	if err != nil {
+	// Close counts on the GET that waits to end the session. One that had its answer
+	// already, and was about to say so, has not seen that.
+	if err != nil || p.phase == saying && !p.waiting {
 		p.phase = ended
 	}
 	finished := p.phase == ended && p.lose()
