@@ -313,7 +313,17 @@ func (e *exam) large(ctx context.Context) outcome {
 // reopen opens another session: the one before may have been ended by what was
 // found. As clients do, it goes around caches.
 func (e *exam) reopen(ctx context.Context) (opened, bool) {
-	a, err := e.do(ctx, e.Patience, "GET", eio4+"polling&t="+rand.Text(), "")
+	var a answer
+	var err error
+	// Where requests are limited, the host counts the poll before until its handler
+	// has returned: a refusal may be over in a moment.
+	for patience := time.Now().Add(e.Patience); ; {
+		a, err = e.do(ctx, e.Patience, "GET", eio4+"polling&t="+rand.Text(), "")
+		if !e.limited || err != nil || a.status != http.StatusTooManyRequests && a.status != http.StatusServiceUnavailable || time.Now().After(patience) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	o, cure := opening(a.body)
 	if o.sid == e.open.sid && o.sid != "" {
 		return o, false // a cache that cannot be gone around, and it is told
