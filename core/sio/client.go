@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/internal/wheel"
 	"github.com/siokit/siokit/core/packet"
@@ -257,30 +258,19 @@ func (c *client) hasEnded() bool {
 
 // event finds the handler of a message or event and runs it.
 func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
-	id, asks, ended := p.ID, p.HasID, false
-	defer func() {
-		if !ended && asks { // a policy or OnIncoming has ended the goroutine
-			s.ackError(id, internalError)
-		}
-	}()
 	t := s.ns.handlers()
 	e, kind := t.find(p)
-	if len(t.guards) > 0 {
-		a := action(e, kind, p)
-		if err := c.check(ctx, t.guards, s, a); err != nil {
-			ended = true
-			c.refused(s, p, Incident{Name: IncidentDenied, Err: err, Where: a.Name})
-			return
-		}
+	if len(t.guards) > 0 && !c.admitted(ctx, t.guards, s, e, kind, p) {
+		return
 	}
+	shared := e == nil || e.keeps || len(t.incoming) > 0 // somebody else sees the event
 	if e == nil && len(t.incoming) == 0 {
-		ended = true
 		c.refused(s, p, Incident{Name: IncidentNoMethod, Where: string(p.Name)})
 		return
 	}
 	ev := events.Get().(*Event)
 	codec := c.srv.opts.JSON
-	if e != nil && !e.keeps && len(t.incoming) == 0 {
+	if !shared {
 		codec = c.srv.unshared
 	}
 	ev.fill(s, p, codec)
@@ -289,37 +279,68 @@ func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
 	} else {
 		ev.Name = string(p.Name)
 	}
-	for _, fn := range t.incoming {
-		func() {
-			ended := errExit
-			defer c.srv.caught(inOnIncoming, "", c, s, &ended)
-			fn(ctx, ev)
-			ended = nil
-		}()
+	if len(t.incoming) > 0 {
+		c.incoming(ctx, t.incoming, ev)
 	}
-	ended = true
 	if e == nil {
 		c.refused(s, p, Incident{Name: IncidentNoMethod, Where: ev.Name})
 		return
 	}
 	c.serve(ctx, e.h, ev)
-	if !e.keeps && len(t.incoming) == 0 {
+	if !shared {
 		ev.release()
 	}
 }
 
-// serve runs a handler and sees to its error.
-func (c *client) serve(ctx context.Context, h Handler, ev *Event) {
-	ended := false
+// admitted asks the policies, and sees to the answer when one of them refuses.
+func (c *client) admitted(ctx context.Context, guards []acl.Policy, s *Socket, e *entry, kind acl.Kind, p *packet.Packet) bool {
+	id, asks, returned := p.ID, p.HasID, false
 	defer func() {
-		if !ended { // the handler has ended the goroutine
-			c.answer(errPanic, ev)
+		if !returned && asks { // a policy has ended the goroutine
+			s.ackError(id, internalError)
 		}
 	}()
-	err := c.call(ctx, h, ev)
-	ended = true
+	a := action(e, kind, p)
+	err := c.check(ctx, guards, s, a)
+	returned = true
 	if err != nil {
-		c.answer(err, ev)
+		c.refused(s, p, Incident{Name: IncidentDenied, Err: err, Where: a.Name})
+	}
+	return err == nil
+}
+
+// incoming runs the OnIncoming functions.
+func (c *client) incoming(ctx context.Context, fns []func(context.Context, *Event), ev *Event) {
+	returned := false
+	defer func() {
+		if !returned && ev.hasID && ev.answer() { // one of them has ended the goroutine
+			ev.Socket.ackError(ev.id, internalError)
+		}
+	}()
+	for _, fn := range fns {
+		func() {
+			ended := errExit
+			defer c.srv.caught(inOnIncoming, "", c, ev.Socket, &ended)
+			fn(ctx, ev)
+			ended = nil
+		}()
+	}
+	returned = true
+}
+
+// serve runs a handler and sees to its error.
+func (c *client) serve(ctx context.Context, h Handler, ev *Event) {
+	err := errExit
+	defer func() {
+		if err != nil { // from caught, which runs first: the goroutine may be ending
+			c.answer(err, ev)
+		}
+	}()
+	defer c.srv.caught(inHandler, ev.Name, c, ev.Socket, &err)
+	failure := settled(h.ServeEvent(ctx, ev))
+	err = nil
+	if failure != nil {
+		c.answer(failure, ev)
 	}
 }
 
@@ -336,12 +357,6 @@ func (c *client) answer(err error, ev *Event) {
 	if ev.answer() {
 		ev.Socket.ackError(ev.id, e)
 	}
-}
-
-func (c *client) call(ctx context.Context, h Handler, ev *Event) (err error) {
-	err = errExit
-	defer c.srv.caught(inHandler, ev.Name, c, ev.Socket, &err)
-	return settled(h.ServeEvent(ctx, ev))
 }
 
 // failed reports an error that the client is not shown, or that says that its

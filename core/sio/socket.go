@@ -187,9 +187,18 @@ func (s *Socket) emit(p packet.Packet, event string, args []any) error {
 	if err := s.ns.srv.encode(e, event, p.Type != packet.Ack, args); err != nil {
 		return err
 	}
-	p.Data, p.Attachments = e.buf, e.parts
-	return s.sendPacket(&p)
+	out := outgoing.Get().(*packet.Packet)
+	*out = p
+	out.Data, out.Attachments = e.buf, e.parts
+	err := s.sendPacket(out)
+	*out = packet.Packet{}
+	outgoing.Put(out)
+	return err
 }
+
+// outgoing are the packets that are encoded: the dialect, behind an interface, gets
+// a pointer, which would be memory for each event.
+var outgoing = sync.Pool{New: func() any { return new(packet.Packet) }}
 
 // ack answers an event. A namespace that is left may still be answered for.
 func (s *Socket) ack(id uint64, args []any) error {
