@@ -28,21 +28,21 @@ modules:
 FUZZTIME ?= 1000000x
 FUZZ = go test -run '^$$' -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
 fuzz:
-	$(FUZZ) -fuzz FuzzSplit ./core/packet
-	$(FUZZ) -fuzz FuzzScript ./core/packet
-	$(FUZZ) -fuzz 'FuzzPayload$$' ./core/packet/engineio
-	$(FUZZ) -fuzz FuzzPayloadV3 ./core/packet/engineio
-	$(FUZZ) -fuzz FuzzTwice ./core/packet/engineio
-	$(FUZZ) -fuzz FuzzRev5 ./core/packet/socketio
-	$(FUZZ) -fuzz FuzzRev4 ./core/packet/socketio
-	$(FUZZ) -fuzz 'FuzzRev1$$' ./core/packet/socketio
-	$(FUZZ) -fuzz FuzzRev1Payload ./core/packet/socketio
-	$(FUZZ) -fuzz Fuzz06 ./core/packet/socketio
-	$(FUZZ) -fuzz FuzzUnwrap ./core/dialect/engineio
-	$(FUZZ) -fuzz FuzzAnswer ./core/transport/jsonp
-	$(FUZZ) -fuzz FuzzAnswer ./core/transport/htmlfile
-	$(FUZZ) -fuzz FuzzAnswer ./core/transport/multipart
-	$(FUZZ) -fuzz FuzzHeader ./core/transport/websocket
+	$(FUZZ) -fuzz FuzzSplit ./core/internal/packet
+	$(FUZZ) -fuzz FuzzScript ./core/internal/packet
+	$(FUZZ) -fuzz 'FuzzPayload$$' ./core/internal/codec/engineio
+	$(FUZZ) -fuzz FuzzPayloadV3 ./core/internal/codec/engineio
+	$(FUZZ) -fuzz FuzzTwice ./core/internal/codec/engineio
+	$(FUZZ) -fuzz FuzzRev5 ./core/internal/codec/socketio
+	$(FUZZ) -fuzz FuzzRev4 ./core/internal/codec/socketio
+	$(FUZZ) -fuzz 'FuzzRev1$$' ./core/internal/codec/socketio
+	$(FUZZ) -fuzz FuzzRev1Payload ./core/internal/codec/socketio
+	$(FUZZ) -fuzz Fuzz06 ./core/internal/codec/socketio
+	$(FUZZ) -fuzz FuzzUnwrap ./core/internal/dialect/eio
+	$(FUZZ) -fuzz FuzzAnswer ./core/internal/transport/jsonp
+	$(FUZZ) -fuzz FuzzAnswer ./core/internal/transport/htmlfile
+	$(FUZZ) -fuzz FuzzAnswer ./core/internal/transport/multipart
+	$(FUZZ) -fuzz FuzzHeader ./core/internal/transport/websocket
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./core/...

@@ -11,9 +11,8 @@
 //
 // What a host cannot do is declared with Lacks and a reason; silence means "test
 // me". RunURL is for servers that are not written in Go, RunSessions and
-// RunBackend for session libraries, RunCodec and RunTransport for those who add a
-// client generation or a transport to the core. README.md beside this file says how
-// to begin and how to read a failure.
+// RunBackend for session libraries. README.md beside this file says how to begin and
+// how to read a failure.
 package conformance
 
 import (

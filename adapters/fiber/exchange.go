@@ -13,7 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/siokit/siokit/core/host"
-	"github.com/siokit/siokit/core/host/connwatch"
+	"github.com/siokit/siokit/internal/connwatch"
 )
 
 // exchange is the host.Exchange over fasthttp. Every string is copied: fasthttp

@@ -2,7 +2,7 @@ package sio
 
 import (
 	"github.com/siokit/siokit/core/host"
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // address is who a handshake comes from, for the bounds per address. When

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/siokit/siokit/core/packet/socketio"
+	"github.com/siokit/siokit/core/internal/codec/socketio"
 )
 
 // Args are the arguments of an event or ack, not yet decoded, with their binary

@@ -5,8 +5,8 @@ import (
 	"reflect"
 	"sync"
 
-	"github.com/siokit/siokit/core/packet"
-	"github.com/siokit/siokit/core/packet/socketio"
+	"github.com/siokit/siokit/core/internal/codec/socketio"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // decode decodes argument i into a pointer. Errors of the codec come back with the

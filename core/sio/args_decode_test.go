@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 func argsOf(attachments [][]byte, raw ...string) Args {

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // Call emits an event to the client and waits for its ack. It returns

@@ -7,10 +7,10 @@ import (
 	"sync/atomic"
 
 	"github.com/siokit/siokit/core/acl"
-	"github.com/siokit/siokit/core/dialect"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 	"github.com/siokit/siokit/core/internal/wheel"
-	"github.com/siokit/siokit/core/packet"
-	"github.com/siokit/siokit/core/virtsocket"
 )
 
 // client is one connection: the sockets of its namespaces, and the order in

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/dialect"
 )
 
 // Conn is a client's connection: what its sockets, one in each namespace, share.

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"github.com/siokit/siokit/core/packet"
-	"github.com/siokit/siokit/core/packet/socketio"
+	"github.com/siokit/siokit/core/internal/codec/socketio"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // maxEncodeDepth bounds the nesting of what an application emits: cyclic values

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 var (

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/siokit/siokit/core/packet/socketio"
+	"github.com/siokit/siokit/core/internal/codec/socketio"
 )
 
 // The types below are those that an encoder of one's own gets wrong.

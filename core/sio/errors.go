@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // Errors that sends and calls return.

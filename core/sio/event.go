@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"sync"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // Event is one event from a client. It is valid until its handler returns;
@@ -151,9 +151,9 @@ func (s *Socket) concurrently(fn func()) {
 		tasks = s.overlap.Load()
 	}
 	tasks.Add(1)
-	s.ns.srv.running.add()
+	s.ns.srv.running.Add()
 	go func() {
-		defer s.ns.srv.running.done()
+		defer s.ns.srv.running.Done()
 		defer tasks.Done()
 		fn()
 	}()

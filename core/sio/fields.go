@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // structField is a field of a struct as encoding/json sees it: those of embedded

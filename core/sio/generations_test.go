@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/siokit/siokit/core/dialect"
-	"github.com/siokit/siokit/core/transport/flashpolicy"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/transport/flashpolicy"
 	"github.com/siokit/siokit/internal/wire"
 )
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/siokit/siokit/core/acl"
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 var _ acl.Connected = (*Socket)(nil)

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/siokit/siokit/core/acl"
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // BenchmarkEcho is an event to the server and back over a websocket, with and

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // The inbox is the order in which the packets of one client are handled, and what
@@ -161,7 +161,7 @@ func (c *client) do(t task) {
 		if c.late != nil {
 			c.late.cancel()
 		}
-		c.srv.running.done()
+		c.srv.running.Done()
 	case t.end != nil:
 		c.end(t.end, t.reason)
 	case t.p != nil:

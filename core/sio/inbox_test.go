@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/internal/wire"
 )
 

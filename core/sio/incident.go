@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/internal/ratelog"
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // Incident is something that went wrong with what a client sent, or in

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/acl"
-	"github.com/siokit/siokit/core/packet"
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // allowance is a token bucket: so many at once, and then as many as come back with

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/sio"
 )
 
@@ -31,19 +31,19 @@ var limitDirs = []struct {
 	{"core/mixin", []string{"Rooms", "Presence", "History", "Broadcast"}},
 	{"core/acl", []string{}},
 	{"core/sio", []string{}}, // Options are looked at by reflection
-	{"core/packet", []string{}},
-	{"core/packet/engineio", []string{}},
-	{"core/packet/socketio", []string{}},
+	{"core/internal/packet", []string{}},
+	{"core/internal/codec/engineio", []string{}},
+	{"core/internal/codec/socketio", []string{}},
 	{"core/host", []string{}},
-	{"core/host/connwatch", []string{}},
-	{"core/dialect", []string{}},
-	{"core/dialect/sio1", []string{}},
-	{"core/dialect/engineio", []string{}},
-	{"core/transport", []string{}},
-	{"core/transport/polling", []string{}},
-	{"core/transport/websocket", []string{}},
-	{"core/transport/flashpolicy", []string{}},
-	{"core/virtsocket", []string{}},
+	{"internal/connwatch", []string{}},
+	{"core/internal/dialect", []string{}},
+	{"core/internal/dialect/sio1", []string{}},
+	{"core/internal/dialect/eio", []string{}},
+	{"core/internal/transport", []string{}},
+	{"core/internal/transport/polling", []string{}},
+	{"core/internal/transport/websocket", []string{}},
+	{"core/internal/transport/flashpolicy", []string{}},
+	{"core/internal/virtsocket", []string{}},
 	{"core/internal/ratelog", []string{}},
 }
 
@@ -53,11 +53,11 @@ var limitName = regexp.MustCompile(`^(max|min|Max)[A-Z]|(Timeout|Time|Linger|Pat
 // notLimits are constants and fields with such a name that bound nothing a client
 // could reach.
 var notLimits = map[string]string{
-	"core/packet.maxPooled":          "which buffers are kept for reuse",
-	"core/packet/engineio.maxLength": "digits of a length; the payload ends before",
-	"Options.FlashPolicy.Port":       "a port",
-	"Options.RepairText":             "a choice",
-	"Options.PollFraming":            "a choice",
+	"core/internal/packet.maxPooled":         "which buffers are kept for reuse",
+	"core/internal/codec/engineio.maxLength": "digits of a length; the payload ends before",
+	"Options.FlashPolicy.Port":               "a port",
+	"Options.RepairText":                     "a choice",
+	"Options.PollFraming":                    "a choice",
 }
 
 // TestLimitsPage: docs/limits.md has a row for every limit, no other rows, and the

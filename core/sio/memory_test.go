@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // TestArgumentsAreFreed: neither a decoder nor a pool keeps the list of a packet with

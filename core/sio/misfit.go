@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // decodeError is an error of the codec and the text that it is about.

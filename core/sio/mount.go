@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/siokit/siokit/core/host"
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // Mount registers the server on a ServeMux at path, such as "/socket.io", and

@@ -3,7 +3,7 @@ package sio
 import (
 	"sync/atomic"
 
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // noticed reports what the layers below say about requests. They have logged it.

@@ -10,12 +10,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/host"
-	"github.com/siokit/siokit/core/packet"
-	"github.com/siokit/siokit/core/transport/polling"
-	"github.com/siokit/siokit/core/transport/websocket"
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/transport/polling"
+	"github.com/siokit/siokit/core/internal/transport/websocket"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // Options configure a [Server]. The zero value of every field means its default.

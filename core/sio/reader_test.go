@@ -7,12 +7,12 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/siokit/siokit/core/dialect"
-	"github.com/siokit/siokit/core/dialect/eio4"
 	"github.com/siokit/siokit/core/host"
-	"github.com/siokit/siokit/core/packet"
-	"github.com/siokit/siokit/core/transport"
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/dialect/eio4"
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/transport"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // eager is a connection on which another goroutine reads on as soon as it may.

@@ -10,13 +10,14 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/siokit/siokit/core/dialect"
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/ratelog"
-	"github.com/siokit/siokit/core/transport/flashpolicy"
-	"github.com/siokit/siokit/core/transport/polling"
-	"github.com/siokit/siokit/core/transport/websocket"
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/tracker"
+	"github.com/siokit/siokit/core/internal/transport/flashpolicy"
+	"github.com/siokit/siokit/core/internal/transport/polling"
+	"github.com/siokit/siokit/core/internal/transport/websocket"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // Server is a Socket.IO server. It is a host.Handler for the adapters and an
@@ -25,9 +26,9 @@ type Server struct {
 	opts      Options
 	unshared  JSON // Options.JSON, for Args that only a decoder sees
 	hub       *virtsocket.Hub
-	running   tracker      // clients and tasks that have not ended
-	encodes   atomic.Int64 // messages encoded for broadcasts
-	reports   atomic.Int32 // calls of OnError that run
+	running   tracker.Tracker // clients and tasks that have not ended
+	encodes   atomic.Int64    // messages encoded for broadcasts
+	reports   atomic.Int32    // calls of OnError that run
 	notices   *ratelog.Limiter
 	incidents incidents
 	policy    *flashpolicy.Server
@@ -262,7 +263,7 @@ func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (virtsocket.Hand
 	c.newDecoder()
 	// Whoever learns of the connection in OnHandshake may close it from then on.
 	// Closed is called in every case: by a refusal too.
-	s.running.add()
+	s.running.Add()
 	vs.Handle(c)
 	if err := s.admit(c, x); err != nil {
 		c.refusedHandshake()
@@ -349,46 +350,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return ctx.Err()
 	}
 	select {
-	case <-s.running.idle():
+	case <-s.running.Idle():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// tracker counts what Shutdown waits for.
-type tracker struct {
-	mu   sync.Mutex
-	n    int
-	wait []chan struct{}
-}
-
-func (t *tracker) add() {
-	t.mu.Lock()
-	t.n++
-	t.mu.Unlock()
-}
-
-func (t *tracker) done() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.n--; t.n == 0 {
-		for _, ch := range t.wait {
-			close(ch)
-		}
-		t.wait = nil
-	}
-}
-
-// idle returns a channel that is closed when nothing is left.
-func (t *tracker) idle() <-chan struct{} {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	ch := make(chan struct{})
-	if t.n == 0 {
-		close(ch)
-	} else {
-		t.wait = append(t.wait, ch)
-	}
-	return ch
 }

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/siokit/siokit/core/packet"
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 const (
@@ -135,9 +135,9 @@ func (s *Socket) context() context.Context {
 // for it. A panic in fn is recovered and logged.
 func (s *Socket) Go(fn func(ctx context.Context)) {
 	ctx := s.Context()
-	s.ns.srv.running.add()
+	s.ns.srv.running.Add()
 	go func() {
-		defer s.ns.srv.running.done()
+		defer s.ns.srv.running.Done()
 		ended := errExit
 		defer s.ns.srv.caught(inGo, "", s.client, s, &ended)
 		fn(ctx)

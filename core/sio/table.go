@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/siokit/siokit/core/acl"
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 type registration struct {

@@ -5,8 +5,8 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/siokit/siokit/core/packet"
-	"github.com/siokit/siokit/core/virtsocket"
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // Target is a choice of sockets. It is a value: a chain never changes the

@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"strconv"
 
-	"github.com/siokit/siokit/core/packet"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // Handle returns the handler of an event whose arguments are an In. If *In is an

@@ -1,17 +1,17 @@
 package sio
 
 import (
-	"github.com/siokit/siokit/core/dialect"
-	"github.com/siokit/siokit/core/dialect/eio3"
-	"github.com/siokit/siokit/core/dialect/eio4"
-	"github.com/siokit/siokit/core/dialect/sio06"
-	"github.com/siokit/siokit/core/dialect/sio1"
-	"github.com/siokit/siokit/core/transport"
-	"github.com/siokit/siokit/core/transport/htmlfile"
-	"github.com/siokit/siokit/core/transport/jsonp"
-	"github.com/siokit/siokit/core/transport/multipart"
-	"github.com/siokit/siokit/core/transport/polling"
-	"github.com/siokit/siokit/core/transport/websocket"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/dialect/eio3"
+	"github.com/siokit/siokit/core/internal/dialect/eio4"
+	"github.com/siokit/siokit/core/internal/dialect/sio06"
+	"github.com/siokit/siokit/core/internal/dialect/sio1"
+	"github.com/siokit/siokit/core/internal/transport"
+	"github.com/siokit/siokit/core/internal/transport/htmlfile"
+	"github.com/siokit/siokit/core/internal/transport/jsonp"
+	"github.com/siokit/siokit/core/internal/transport/multipart"
+	"github.com/siokit/siokit/core/internal/transport/polling"
+	"github.com/siokit/siokit/core/internal/transport/websocket"
 )
 
 // dialects are the client generations that the library knows, in the order in

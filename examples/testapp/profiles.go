@@ -7,32 +7,23 @@ import (
 	"strings"
 	"time"
 
-	"github.com/siokit/siokit/core/dialect"
-	"github.com/siokit/siokit/core/dialect/eio3"
-	"github.com/siokit/siokit/core/dialect/eio4"
+	"github.com/siokit/siokit/core/eio"
 	"github.com/siokit/siokit/core/host"
-	"github.com/siokit/siokit/core/packet"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/core/transport"
-	"github.com/siokit/siokit/core/transport/jsonp"
-	"github.com/siokit/siokit/core/transport/polling"
-	"github.com/siokit/siokit/core/transport/websocket"
-	"github.com/siokit/siokit/core/virtsocket"
 	"github.com/siokit/siokit/sessionbridge"
 )
 
 // app is one profile: what is mounted where.
 type app struct {
 	io     *sio.Server
-	engine *virtsocket.Hub
+	engine *eio.Server
 	mounts map[string]host.Handler
 }
 
 func (a *app) shutdown(ctx context.Context) error {
 	if a.engine != nil {
-		select {
-		case <-a.engine.Shutdown():
-		case <-ctx.Done():
+		if err := a.engine.Shutdown(ctx); err != nil {
+			return err
 		}
 	}
 	return a.io.Shutdown(ctx)
@@ -150,32 +141,21 @@ func protocol(o *sio.Options) *sio.Server {
 }
 
 // engine serves bare Engine.IO: every message comes back as it is.
-func engine(o *sio.Options) *virtsocket.Hub {
-	const limit = 1_000_000
-	return virtsocket.NewHub(virtsocket.Options{
-		Dialects:     []dialect.Dialect{eio4.New(packet.DefaultLimits), eio3.New(packet.DefaultLimits, eio3.RepairDetected)},
-		Duplex:       []transport.Duplex{websocket.Transport{MaxPayload: limit}},
-		Forms:        []transport.Form{polling.Transport{}, jsonp.Form{}},
-		Polling:      polling.Transport{},
+func engine(o *sio.Options) *eio.Server {
+	return eio.NewServer(&eio.Options{
+		Transports:   []string{"polling", "websocket", "jsonp"},
 		PingInterval: suiteInterval,
 		PingTimeout:  suiteTimeout,
-		MaxPayload:   limit,
-		Origins:      virtsocket.Origins{List: o.Origins, Allow: o.AllowOrigin},
-		Accept: func(s *virtsocket.Socket, _ host.Exchange) (virtsocket.Handler, *dialect.Refusal) {
-			return echo{s}, nil
+		Origins:      o.Origins,
+		AllowOrigin:  o.AllowOrigin,
+		OnConnection: func(s *eio.Socket) {
+			s.OnMessage(func(m eio.Message) {
+				if m.Binary {
+					_ = s.SendBinary(m.Data)
+				} else {
+					_ = s.Send(string(m.Data))
+				}
+			})
 		},
 	})
 }
-
-type echo struct{ s *virtsocket.Socket }
-
-func (e echo) Message(binary bool, data []byte, _ bool) virtsocket.Reason {
-	_ = e.s.Send(e.s.Dialect().Control(packet.Unit{Kind: packet.MessageUnit, Binary: binary, Data: data}))
-	return 0
-}
-
-func (echo) Opened() {}
-
-func (echo) Visit(host.Exchange) *dialect.Refusal { return nil }
-
-func (echo) Closed(virtsocket.Reason) {}

@@ -1,0 +1,32 @@
+// Package eio is a bare Engine.IO server: messages in order over long polling and
+// websockets, with heartbeats and the upgrade between the two, and nothing of
+// Socket.IO on top. It is what the package engine.io is for Node. Use it for a
+// protocol of your own; applications that want events, acks, rooms and namespaces
+// use package sio.
+//
+//	server := eio.NewServer(&eio.Options{
+//		OnConnection: func(s *eio.Socket) {
+//			s.OnMessage(func(m eio.Message) { _ = s.Send(string(m.Data)) })
+//			s.OnClose(func(r eio.Reason) { log.Print("gone: ", r) })
+//		},
+//	})
+//	mux.Handle("/engine.io/", server)
+//
+// Clients of both protocols, 3 and 4, are served by one Server: engine.io-client 1.x
+// to 3.x speaks protocol 3, 4.x and later protocol 4. A Server is a host.Handler, so
+// that the adapters mount it in every framework, and an http.Handler.
+//
+// # Order
+//
+// The functions of one Socket run one at a time: OnConnection, then OnMessage for
+// each message in the order in which the client has sent them, then OnClose, once.
+// Different sockets run concurrently. A function that takes long keeps the messages
+// behind it waiting; beyond 64 of them, or four times Options.MaxPayload bytes, the
+// connection is not read on, and the client has to wait.
+//
+// # Bounds
+//
+// What waits for a client that does not keep up is bounded by
+// Options.MaxQueueMessages and MaxQueueBytes; a client that reaches the bound is
+// disconnected with SlowClient. Connections are bounded as in package sio.
+package eio

@@ -1,0 +1,178 @@
+package eio
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/dialect/eio3"
+	"github.com/siokit/siokit/core/internal/dialect/eio4"
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/transport/jsonp"
+	"github.com/siokit/siokit/core/internal/transport/polling"
+	"github.com/siokit/siokit/core/internal/transport/websocket"
+	"github.com/siokit/siokit/core/internal/virtsocket"
+)
+
+// Options configure a [Server]. The zero value of every field means its default.
+type Options struct {
+	// OnConnection is called for every new connection, before its first message is
+	// handled. It registers the functions of the Socket; required.
+	OnConnection func(s *Socket)
+	// AllowRequest is asked before a handshake is answered. An error refuses the
+	// client with status 403 and is logged; the client is not told its text. data is
+	// what Socket.Data returns. x must not be kept.
+	AllowRequest func(x host.Exchange) (data any, err error)
+
+	// Protocols are the revisions of Engine.IO that are served; 4 and 3.
+	Protocols []int
+	// Transports are those that are served, by name; "polling" and "websocket".
+	// "jsonp" is off because any web page can include its answers as a script.
+	Transports []string
+	// Origins are the web origins, beside the server's own, whose pages may connect,
+	// such as "https://app.example.com". The single entry "*" admits every page,
+	// without cookies. An entry that no page can have panics.
+	Origins []string
+	// AllowOrigin decides about origins that are not in Origins. What it admits may
+	// use credentials.
+	AllowOrigin func(origin string) bool
+
+	// PingInterval is how often the server, or with protocol 3 the client, asks
+	// whether the other side is there; 25 s. PingTimeout is how long the answer may
+	// take; 20 s. UpgradeTimeout is how long an upgrade from polling may take; 10 s.
+	PingInterval   time.Duration
+	PingTimeout    time.Duration
+	UpgradeTimeout time.Duration
+	// MaxPayload is the largest message or POST that a client may send, in bytes;
+	// 1 000 000. A larger one ends its connection.
+	MaxPayload int64
+	// MaxQueueMessages and MaxQueueBytes bound what waits for one client that does not
+	// keep up; 1 024 messages and 1 MiB.
+	MaxQueueMessages int
+	MaxQueueBytes    int
+	// MaxConnections is how many connections there may be; 100 000.
+	// MaxConnectionsPerAddress is how many may come from one address; any number.
+	// MaxPending is how many may be pending, 10 000, and MaxPendingPerAddress how many
+	// of one address, 1 000: a connection that polls is pending until its client has
+	// come back after the handshake. A negative number means no bound.
+	MaxConnections           int
+	MaxConnectionsPerAddress int
+	MaxPending               int
+	MaxPendingPerAddress     int
+
+	// Path is the mount point for a Server that is used as an http.Handler without a
+	// pattern; "/engine.io".
+	Path string
+	// Logger receives what goes wrong; slog.Default().
+	Logger *slog.Logger
+}
+
+// protocols are the revisions that the package knows.
+var protocols = map[int]dialect.Dialect{
+	4: eio4.New(packet.DefaultLimits),
+	3: eio3.New(packet.DefaultLimits, eio3.RepairDetected),
+}
+
+func defaultTo[T int | int64 | time.Duration](name string, field *T, def T) {
+	if *field < 0 {
+		panic(fmt.Sprintf("eio: Options.%s is negative: %v", name, *field))
+	}
+	if *field == 0 {
+		*field = def
+	}
+}
+
+// bound sets a bound to its default; the layers inside know 0 as none.
+func bound(n *int, def int) {
+	switch {
+	case *n == 0:
+		*n = def
+	case *n < 0:
+		*n = 0
+	}
+}
+
+// withDefaults returns a copy with every default filled in. It panics when an option
+// makes no sense: that is a mistake to be seen at start-up.
+func (o *Options) withDefaults() Options {
+	if o == nil || o.OnConnection == nil {
+		panic("eio: Options.OnConnection is required")
+	}
+	c := *o
+	defaultTo("PingInterval", &c.PingInterval, 25*time.Second)
+	defaultTo("PingTimeout", &c.PingTimeout, 20*time.Second)
+	defaultTo("UpgradeTimeout", &c.UpgradeTimeout, 10*time.Second)
+	defaultTo("MaxPayload", &c.MaxPayload, 1_000_000)
+	defaultTo("MaxQueueMessages", &c.MaxQueueMessages, 1024)
+	defaultTo("MaxQueueBytes", &c.MaxQueueBytes, 1<<20)
+	bound(&c.MaxConnections, 100_000)
+	bound(&c.MaxConnectionsPerAddress, 0)
+	bound(&c.MaxPending, 10_000)
+	bound(&c.MaxPendingPerAddress, 1_000)
+	if len(c.Protocols) == 0 {
+		c.Protocols = []int{4, 3}
+	}
+	for _, p := range c.Protocols {
+		if protocols[p] == nil {
+			panic(fmt.Sprintf("eio: Options.Protocols: there is no protocol %d; there are 3 and 4", p))
+		}
+	}
+	if len(c.Transports) == 0 {
+		c.Transports = []string{polling.Name, websocket.Name}
+	}
+	c.Origins = slices.Clone(c.Origins)
+	for i, origin := range c.Origins {
+		var err error
+		if c.Origins[i], err = virtsocket.CleanOrigin(origin); err != nil {
+			panic(fmt.Sprintf("eio: Options.Origins: %q: %v", origin, err))
+		}
+		if origin == "*" && (len(c.Origins) > 1 || c.AllowOrigin != nil) {
+			panic(`eio: Options.Origins: "*" cannot be combined with other origins or AllowOrigin: it would give credentials to every page`)
+		}
+	}
+	if c.Path == "" {
+		c.Path = "/engine.io"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// hub are the options of the layer inside.
+func (o *Options) hub() virtsocket.Options {
+	h := virtsocket.Options{
+		PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, UpgradeTimeout: o.UpgradeTimeout,
+		MaxPayload: o.MaxPayload, MaxQueue: o.MaxQueueMessages, MaxQueueBytes: o.MaxQueueBytes,
+		Origins: virtsocket.Origins{List: o.Origins},
+		Polling: polling.Transport{},
+		Limits: virtsocket.Limits{
+			Connections: o.MaxConnections, ConnectionsPerAddress: o.MaxConnectionsPerAddress,
+			Pending: o.MaxPending, PendingPerAddress: o.MaxPendingPerAddress,
+		},
+		Logger: o.Logger,
+	}
+	for _, n := range []int{4, 3} { // in the order in which they are asked
+		if slices.Contains(o.Protocols, n) {
+			h.Dialects = append(h.Dialects, protocols[n])
+		} else {
+			h.Off = append(h.Off, protocols[n])
+		}
+	}
+	for _, name := range o.Transports {
+		switch name {
+		case websocket.Name:
+			h.Duplex = append(h.Duplex, websocket.Transport{MaxPayload: o.MaxPayload})
+		case polling.Name:
+			h.Forms = append(h.Forms, polling.Transport{})
+		case jsonp.Name:
+			h.Forms = append(h.Forms, jsonp.Form{})
+		default:
+			panic(fmt.Sprintf("eio: Options.Transports: unknown transport %q; there are polling, websocket and jsonp", name))
+		}
+	}
+	return h
+}

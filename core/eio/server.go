@@ -1,0 +1,149 @@
+package eio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/tracker"
+	"github.com/siokit/siokit/core/internal/virtsocket"
+)
+
+// ErrServerClosed is returned by a second Shutdown.
+var ErrServerClosed = errors.New("eio: server closed")
+
+// Server is an Engine.IO server. It is a host.Handler for the adapters and an
+// http.Handler. All methods are safe for concurrent use.
+type Server struct {
+	opts    Options
+	hub     *virtsocket.Hub
+	running tracker.Tracker // sockets whose OnClose has not returned
+	mu      sync.Mutex
+	closed  bool
+}
+
+var (
+	_ host.Handler = (*Server)(nil)
+	_ http.Handler = (*Server)(nil)
+)
+
+// NewServer returns a server. It panics when Options.OnConnection is missing or an
+// option makes no sense. End it with Shutdown.
+func NewServer(opts *Options) *Server {
+	s := &Server{opts: opts.withDefaults()}
+	h := s.opts.hub()
+	h.Accept = s.accept
+	if s.opts.AllowOrigin != nil {
+		h.Origins.Allow = s.allowOrigin
+	}
+	s.hub = virtsocket.NewHub(h)
+	return s
+}
+
+// ServeExchange implements host.Handler.
+func (s *Server) ServeExchange(x host.Exchange) { s.hub.ServeExchange(x) }
+
+// ServeHTTP implements http.Handler. The mount point is taken from the pattern of
+// http.ServeMux ("/engine.io/"); without a pattern it is Options.Path.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := host.BelowPattern(r)
+	if r.Pattern == "" {
+		path, _ = strings.CutPrefix(r.URL.Path, strings.TrimRight(s.opts.Path, "/"))
+	}
+	host.ServeHTTP(s, w, r, host.HTTPConfig{Path: path})
+}
+
+// Clients is the number of connections, with those that are saying goodbye.
+func (s *Server) Clients() int { return s.hub.Len() }
+
+// Shutdown refuses new handshakes, closes all connections so that clients connect
+// again elsewhere, and waits until every OnClose has returned. When ctx ends first,
+// what is left is cut and ctx's error returned. A second call returns
+// ErrServerClosed.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	again := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if again {
+		return ErrServerClosed
+	}
+	ended := s.hub.Shutdown()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		s.hub.Abort()
+		return ctx.Err()
+	}
+	select {
+	case <-s.running.Idle():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// accept decides about a handshake.
+func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (virtsocket.Handler, *dialect.Refusal) {
+	c := newSocket(s, vs)
+	if s.opts.AllowRequest != nil {
+		var refused error
+		if err := s.apart("AllowRequest", func() { c.data, refused = s.opts.AllowRequest(x) }); err != nil || refused != nil {
+			if refused != nil {
+				s.opts.Logger.Info("siokit: a handshake is refused", "by", "AllowRequest", "error", refused)
+			}
+			return nil, &dialect.Refusal{Code: dialect.Forbidden, Status: http.StatusForbidden}
+		}
+	}
+	s.running.Add()
+	h := handler{c}
+	vs.Handle(h)
+	return h, nil
+}
+
+// allowOrigin is Options.AllowOrigin; one that panics admits nobody.
+func (s *Server) allowOrigin(origin string) (ok bool) {
+	_ = s.apart("AllowOrigin", func() { ok = s.opts.AllowOrigin(origin) })
+	return ok
+}
+
+// errPanic is the error of a call into the application that has panicked or ended its
+// goroutine. The log has it.
+var errPanic = errors.New("eio: application code panicked")
+
+// call calls application code: every call goes through here. A panic, which would
+// end a process under fasthttp, becomes a line in the log. ended is told of both that
+// and of a call that has ended its goroutine, which no caller can follow.
+func (s *Server) call(where string, fn func(), ended func()) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		p := recover()
+		if p == nil {
+			p = "application code has ended its goroutine"
+		}
+		s.opts.Logger.Error("siokit: panic", "in", where, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		ended()
+	}()
+	fn()
+	returned = true
+}
+
+// apart calls application code in a goroutine of its own and waits for it.
+func (s *Server) apart(where string, fn func()) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		s.call(where, fn, func() { err = errPanic })
+	}()
+	return <-done
+}

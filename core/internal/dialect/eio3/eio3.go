@@ -1,0 +1,195 @@
+// Package eio3 is the dialect of Socket.IO clients 1.x and 2.x: Engine.IO
+// protocol 3 under Socket.IO protocol 4. The client sends the heartbeats, the
+// server connects the default namespace.
+package eio3
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/codec/engineio"
+	"github.com/siokit/siokit/core/internal/codec/socketio"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/dialect/eio"
+	"github.com/siokit/siokit/core/internal/packet"
+)
+
+// Repair says what is done about clients of Socket.IO 1.x, which encode text as
+// UTF-8 twice when they poll, those of 1.0 always. Nothing in their requests
+// tells them from 2.x.
+type Repair uint8
+
+// The choices.
+const (
+	// RepairDetected reads a packet as encoded twice when it cannot be much
+	// else: no character above U+00FF, and the characters are UTF-8 when read as
+	// bytes. The first text beyond ASCII that is anything else proves that the
+	// client encodes once, and nothing of the session is touched from then on.
+	RepairDetected Repair = iota
+	// RepairNever leaves text as it comes: for fleets of 2.x alone.
+	RepairNever
+	// RepairAlways reads whatever can be read so as encoded twice, in every
+	// packet: for fleets of 1.x alone.
+	RepairAlways
+)
+
+// Dialect implements dialect.Dialect. The zero value keeps no limits; use New.
+type Dialect struct {
+	limits packet.Limits
+	repair Repair
+	more   Settings
+}
+
+var _ dialect.Guesser = Dialect{}
+
+// New returns the dialect with the limits that its decoders keep.
+func New(limits packet.Limits, repair Repair) Dialect { return Dialect{limits: limits, repair: repair} }
+
+// Name implements dialect.Dialect.
+func (Dialect) Name() string { return "eio3" }
+
+var rules = dialect.Rules{Heartbeat: dialect.ClientPings, ImplicitConnect: true, Repairs: true, Accepted: "ok", Type: "text/html"}
+
+// Rules implements dialect.Dialect.
+func (Dialect) Rules() *dialect.Rules { return &rules }
+
+// Recognise implements dialect.Dialect: the version is in the query. The bundles
+// of 1.0 for browsers say 2 and mean 3.
+func (Dialect) Recognise(x host.Exchange) bool {
+	v := x.Query("EIO")
+	return v == "3" || v == "2"
+}
+
+// Refuse implements dialect.Dialect: a JSON object with code and message.
+func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error { return eio.Refuse(x, r) }
+
+// Open implements dialect.Dialect (Engine.IO protocol 3, "open").
+func (Dialect) Open(o dialect.Opening) *packet.Message { return eio.Open(o) }
+
+// Stranger implements dialect.Dialect: an unknown session is an error.
+func (Dialect) Stranger() *packet.Message { return nil }
+
+// Goodbye implements dialect.Dialect: the close packet.
+func (d Dialect) Goodbye(bool) *packet.Message { return d.Control(packet.Unit{Kind: packet.Close}) }
+
+// SocketID implements dialect.Dialect: clients derive it from the session's id.
+func (Dialect) SocketID(sid, namespace string) string {
+	if namespace == "/" {
+		return sid
+	}
+	return namespace + "#" + sid
+}
+
+// Decode implements dialect.Dialect.
+func (Dialect) Decode(f packet.Frame) (packet.Unit, error) { return engineio.DecodeV3(f) }
+
+// Payloads implements dialect.Dialect.
+func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
+	p := &payloads{limit: d.limits.PayloadPackets, repair: d.repair, base64: req.Base64, binary: req.Binary, jsonp: req.Transport == dialect.JSONP}
+	if chosen, ok := req.Own.(Repair); ok {
+		p.repair = chosen
+	}
+	p.twice.Store(p.repair == RepairAlways)
+	return p
+}
+
+// payloads is the framing of one session. Its requests with a body come one at a time.
+type payloads struct {
+	limit         int
+	repair        Repair
+	base64, jsonp bool
+	binary        bool        // every payload has the binary form
+	twice         atomic.Bool // the client decodes text twice, where a payload has the text form
+}
+
+// Unwrap implements dialect.Payloads.
+func (p *payloads) Unwrap(body []byte) ([]byte, error) {
+	if p.jsonp {
+		return eio.Unwrap(body)
+	}
+	return body, nil
+}
+
+// DecodePayload implements dialect.Payloads.
+func (p *payloads) DecodePayload(body []byte, contentType string, yield func(packet.Unit) bool) error {
+	switch {
+	case contentType == engineio.BinaryV3:
+		return engineio.DecodeBinaryPayloadV3(body, p.limit, yield)
+	}
+	return engineio.DecodePayloadV3(body, p.limit, p.Repair, yield)
+}
+
+// Repair implements dialect.Repairer.
+func (p *payloads) Repair(text []byte) []byte {
+	if p.repair == RepairNever {
+		return text
+	}
+	once, plain := engineio.Twice(text)
+	switch {
+	case p.repair != RepairDetected:
+	case plain:
+		p.repair = RepairNever
+		p.twice.Store(false)
+	case len(once) != len(text):
+		p.twice.Store(true)
+	}
+	return once
+}
+
+// Outgoing implements dialect.Repairer: a client that cannot receive binary gets base64.
+func (p *payloads) Outgoing(m *packet.Message) *packet.Message {
+	if p.base64 {
+		return engineio.PlainV3(m)
+	}
+	return m
+}
+
+// AppendPayload implements dialect.Payloads. A batch with binary parts has the
+// binary form, in which every client reads text as it is.
+func (p *payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
+	form := engineio.AppendPayloadV3
+	switch {
+	case p.binary || slices.ContainsFunc(ms, func(m *packet.Message) bool { return m.Binary() || len(m.Attachments()) > 0 && !m.Texts() }):
+		for _, m := range ms {
+			dst = engineio.AppendBinaryPayloadV3(dst, m)
+		}
+		return dst, engineio.BinaryV3
+	case p.twice.Load():
+		form = engineio.AppendTwicePayloadV3
+	}
+	for _, m := range ms {
+		dst = form(dst, m)
+	}
+	return dst, "text/plain; charset=UTF-8"
+}
+
+// Control implements dialect.Dialect.
+func (Dialect) Control(u packet.Unit) *packet.Message {
+	if u.Binary {
+		return packet.BinaryMessage(typed(u.Kind, u.Data))
+	}
+	text := packet.ApplicationText(u.Data)
+	return packet.NewMessage(1+len(text), false, func(b []byte) []byte {
+		return append(append(b, '0'+byte(u.Kind)), text...)
+	})
+}
+
+// typed is a binary part behind its type.
+func typed(k packet.Kind, data []byte) []byte {
+	return append(append(make([]byte, 0, 1+len(data)), byte(k)), data...)
+}
+
+// Encode implements dialect.Dialect.
+func (Dialect) Encode(p *packet.Packet, reuse bool) *packet.Message {
+	m := packet.NewMessage(1+socketio.SizeRev5(p), reuse, func(b []byte) []byte {
+		return socketio.AppendRev4(append(b, '0'+byte(packet.MessageUnit)), p)
+	})
+	for _, part := range p.Attachments {
+		m.Attach(typed(packet.MessageUnit, part))
+	}
+	return m
+}
+
+// NewDecoder implements dialect.Dialect.
+func (d Dialect) NewDecoder() packet.Decoder { return socketio.NewRev4Decoder(d.limits) }

@@ -1,0 +1,176 @@
+// Package sio06 is the dialect of Socket.IO clients 0.6, which know texts and
+// JSON values and nothing else: no namespaces, no events, no acks. They live in
+// the default namespace. It is off unless named.
+package sio06
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/codec/socketio"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/packet"
+)
+
+// names are the transports on the wire, the first segment of the path.
+var names = map[string]string{
+	"websocket":     dialect.WebSocket,
+	"flashsocket":   dialect.FlashSocket,
+	"htmlfile":      dialect.HTMLFile,
+	"xhr-multipart": dialect.XHRMultipart,
+	"xhr-polling":   dialect.Polling,
+	"jsonp-polling": dialect.JSONP,
+}
+
+// Dialect implements dialect.Dialect. The zero value keeps no limits; use New.
+type Dialect struct{ limits packet.Limits }
+
+var _ dialect.Dialect = Dialect{}
+
+// New returns the dialect with the limits that its decoders keep.
+func New(limits packet.Limits) Dialect { return Dialect{limits} }
+
+// Name implements dialect.Dialect.
+func (Dialect) Name() string { return "sio06" }
+
+var rules = dialect.Rules{
+	Heartbeat:       dialect.ServerPings,
+	ImplicitConnect: true,
+	Takeover:        true,
+	QuietPolls:      true,
+	FramePayloads:   true,
+	RootEnds:        true,
+	Lenient:         true,
+	Accepted:        "ok",
+	Type:            "text/plain; charset=UTF-8",
+}
+
+// Rules implements dialect.Dialect.
+func (Dialect) Rules() *dialect.Rules { return &rules }
+
+// Recognise implements dialect.Dialect: the path begins with a transport.
+func (Dialect) Recognise(x host.Exchange) bool {
+	first, _, _ := strings.Cut(x.Path(), "/")
+	return names[first] != ""
+}
+
+// Parse implements dialect.Dialect: transport/session/anything, where anything
+// of jsonp ends in its index. A client without a session leaves its segment
+// empty or out; what stands there is then a time, which no session id looks like.
+func (Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
+	segments := slices.DeleteFunc(strings.Split(x.Path(), "/"), func(s string) bool { return s == "" })
+	req := dialect.Request{Transport: names[segments[0]]}
+	if len(segments) > 1 && strings.Trim(segments[1], "0123456789") != "" {
+		req.SID = segments[1]
+	}
+	switch req.Transport {
+	case dialect.HTMLFile:
+		req.Script = htmlfile
+	case dialect.JSONP:
+		index := segments[len(segments)-1]
+		if x.Method() == http.MethodPost || len(segments) == 1 {
+			index = "0"
+		}
+		if !dialect.ScriptIndex(index) {
+			return req, &dialect.Refusal{Code: dialect.BadRequest, Context: "the path does not end in an index"}
+		}
+		req.Script = packet.Script{Before: "io.JSONP[" + index + "]._(", After: ");"}
+	}
+	return req, nil
+}
+
+var htmlfile = packet.Script{
+	Head:   "<html><body>" + strings.Repeat(" ", 244),
+	Before: "<script>parent.s._(",
+	After:  ", document);</script>",
+}
+
+// Refuse implements dialect.Dialect: a text.
+func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error {
+	status, text := r.HTTPStatus(), r.Text()
+	if r.Code == dialect.Forbidden && r.Message == "" {
+		status, text = http.StatusUnauthorized, "unauthorized"
+	}
+	x.SetHeader("Content-Type", "text/plain; charset=UTF-8")
+	return x.Reply(status, []byte(text))
+}
+
+func frame(data string) *packet.Message {
+	return packet.TextMessage(string(socketio.AppendFrame06(nil, data)))
+}
+
+// Open implements dialect.Dialect: the session id is the first message.
+func (Dialect) Open(o dialect.Opening) *packet.Message { return frame(o.SID) }
+
+// Stranger implements dialect.Dialect: an unknown session is an error.
+func (Dialect) Stranger() *packet.Message { return nil }
+
+// Goodbye implements dialect.Dialect: there are no words for it.
+func (Dialect) Goodbye(bool) *packet.Message { return nil }
+
+// SocketID implements dialect.Dialect: clients know the session's id alone.
+func (Dialect) SocketID(sid, _ string) string { return sid }
+
+// Decode implements dialect.Dialect; it is not used: see FramePayloads.
+func (Dialect) Decode(f packet.Frame) (packet.Unit, error) { return unit(f.Data), nil }
+
+func unit(b []byte) packet.Unit {
+	if socketio.IsHeartbeat06(b) {
+		return packet.Unit{Kind: packet.Pong}
+	}
+	return packet.Unit{Kind: packet.MessageUnit, Data: b}
+}
+
+// Payloads implements dialect.Dialect.
+func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
+	return payloads{d.limits.PayloadPackets}
+}
+
+type payloads struct{ limit int }
+
+// Unwrap implements dialect.Payloads: every body is a form with the field "data".
+func (payloads) Unwrap(body []byte) ([]byte, error) {
+	data, err := host.FormField(body, "data")
+	if err != nil {
+		return nil, packet.Malformed("%v", err)
+	}
+	return []byte(data), nil
+}
+
+// DecodePayload implements dialect.Payloads.
+func (p payloads) DecodePayload(body []byte, _ string, yield func(packet.Unit) bool) error {
+	return socketio.DecodePayload06(body, p.limit, func(b []byte) bool { return yield(unit(b)) })
+}
+
+// AppendPayload implements dialect.Payloads.
+func (payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
+	for _, m := range ms {
+		dst = append(dst, m.Data()...)
+	}
+	return dst, "text/plain; charset=UTF-8"
+}
+
+// Control implements dialect.Dialect. A poll without messages has an empty answer.
+func (Dialect) Control(u packet.Unit) *packet.Message {
+	switch u.Kind {
+	case packet.Ping, packet.Pong:
+		return frame(socketio.Heartbeat06)
+	case packet.MessageUnit:
+		return frame(string(packet.ApplicationText(u.Data)))
+	}
+	return packet.TextMessage("")
+}
+
+// Encode implements dialect.Dialect.
+func (Dialect) Encode(p *packet.Packet, reuse bool) *packet.Message {
+	body, ok := socketio.Append06(nil, p)
+	if !ok {
+		return nil
+	}
+	return packet.NewMessage(len(body), reuse, func(b []byte) []byte { return append(b, body...) })
+}
+
+// NewDecoder implements dialect.Dialect.
+func (d Dialect) NewDecoder() packet.Decoder { return socketio.NewDecoder06(d.limits) }

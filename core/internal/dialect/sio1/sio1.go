@@ -1,0 +1,296 @@
+// Package sio1 is the dialect of Socket.IO clients 0.7 to 0.9: protocol revision
+// 1, without an engine below it. The handshake is an exchange of its own, the
+// transport is in the path, and a newer request replaces an older one.
+package sio1
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/codec/socketio"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/packet"
+)
+
+// version is the first segment of every path.
+const version = "1"
+
+// names are the transports on the wire, in the order in which they are offered.
+var names = [...]struct{ wire, name string }{
+	{"websocket", dialect.WebSocket},
+	{"flashsocket", dialect.FlashSocket},
+	{"htmlfile", dialect.HTMLFile},
+	{"xhr-multipart", dialect.XHRMultipart},
+	{"xhr-polling", dialect.Polling},
+	{"jsonp-polling", dialect.JSONP},
+}
+
+// Dialect implements dialect.Dialect. The zero value keeps no limits; use New.
+type Dialect struct{ limits packet.Limits }
+
+var _ dialect.Greeter = Dialect{}
+
+// New returns the dialect with the limits that its decoders keep.
+func New(limits packet.Limits) Dialect { return Dialect{limits} }
+
+// Name implements dialect.Dialect.
+func (Dialect) Name() string { return "sio1" }
+
+var rules = dialect.Rules{
+	Heartbeat:       dialect.ServerPings,
+	ImplicitConnect: true,
+	Takeover:        true,
+	QuietPolls:      true,
+	FramePayloads:   true,
+	RootEnds:        true,
+	Lenient:         true,
+	Accepted:        "1",
+	Type:            "text/plain; charset=UTF-8",
+}
+
+// Rules implements dialect.Dialect.
+func (Dialect) Rules() *dialect.Rules { return &rules }
+
+// Recognise implements dialect.Dialect: the path begins with a version.
+func (Dialect) Recognise(x host.Exchange) bool {
+	first, _, _ := strings.Cut(x.Path(), "/")
+	_, err := strconv.ParseUint(first, 10, 16)
+	return err == nil
+}
+
+// Parse implements dialect.Dialect.
+func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
+	v, rest, _ := strings.Cut(x.Path(), "/")
+	if v != version {
+		return dialect.Request{}, &dialect.Refusal{
+			Code: dialect.UnsupportedVersion, Status: http.StatusInternalServerError, Message: "Protocol version not supported.",
+		}
+	}
+	var req dialect.Request
+	raw := x.RawQuery()
+	req.End = host.QueryCount(raw, "disconnect") > 0
+	wire, sid, both := strings.Cut(rest, "/")
+	switch {
+	case rest == "" && !req.End:
+		return d.parseHandshake(x)
+	case req.End:
+		// Behind two slashes, or a transport; a router may have made one of the two.
+		if !both {
+			sid = wire
+		}
+		req.SID = strings.Trim(sid, "/")
+		if req.SID == "" {
+			return req, &dialect.Refusal{Code: dialect.UnknownSID}
+		}
+		return req, nil
+	case sid == "" && host.WantsUpgrade(x):
+		return req, &dialect.Refusal{Code: dialect.UnknownSID, Context: "no session in the path"}
+	case sid == "": // some clients name a transport before they have a session
+		return d.parseHandshake(x)
+	}
+	req.SID = sid
+	i := slices.IndexFunc(names[:], func(n struct{ wire, name string }) bool { return n.wire == wire })
+	if i < 0 {
+		return req, &dialect.Refusal{Code: dialect.UnknownTransport}
+	}
+	req.Transport = names[i].name
+	switch req.Transport {
+	case dialect.HTMLFile:
+		req.Script = htmlfile
+	case dialect.XHRMultipart:
+		if dialect.ValidSID(sid) { // else it would be anybody's text in our answer
+			req.Script.Head = sid
+		}
+	case dialect.JSONP:
+		index := x.Query("i")
+		if index == "" {
+			index = "0"
+		}
+		if !dialect.ScriptIndex(index) || host.QueryCount(raw, "i") > 1 {
+			return req, &dialect.Refusal{Code: dialect.BadRequest, Context: "i is not an index"}
+		}
+		req.Script = packet.Script{Before: "io.j[" + index + "](", After: ");"}
+	}
+	return req, nil
+}
+
+// htmlfile is the page of a forever iframe. Browsers show nothing of it before
+// some bytes have come, hence the spaces.
+var htmlfile = packet.Script{
+	Head:   "<html><body><script>var _ = function (msg) { parent.s._(msg, document); };</script>" + strings.Repeat(" ", 173),
+	Before: "<script>_(",
+	After:  ");</script>",
+}
+
+func (Dialect) parseHandshake(x host.Exchange) (dialect.Request, *dialect.Refusal) {
+	raw := x.RawQuery()
+	if n := host.QueryCount(raw, "jsonp"); n > 1 || n == 1 && !dialect.ScriptIndex(x.Query("jsonp")) {
+		return dialect.Request{}, &dialect.Refusal{Code: dialect.BadRequest, Context: "jsonp is not an index"}
+	}
+	if m := x.Method(); m != http.MethodGet && m != http.MethodPost {
+		return dialect.Request{}, &dialect.Refusal{Code: dialect.BadHandshakeMethod}
+	}
+	req := dialect.Request{}
+	if host.QueryCount(raw, "jsonp") > 0 {
+		req.Transport = dialect.JSONP
+	}
+	return req, nil
+}
+
+// Refuse implements dialect.Dialect: a text, or for the handshake of a script
+// the script that reports it.
+func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error {
+	status, text := r.HTTPStatus(), r.Text()
+	if r.Code == dialect.Forbidden && r.Message == "" {
+		text = "handshake unauthorized"
+		if r.Context == "origin" {
+			text = "handshake bad origin"
+		}
+	}
+	if index := x.Query("jsonp"); r.Code == dialect.Forbidden && dialect.ScriptIndex(index) {
+		script(x)
+		body := packet.AppendScript([]byte("io.j["+index+"](new Error("), []byte(text), false)
+		return x.Reply(http.StatusOK, append(body, "));"...))
+	}
+	x.SetHeader("Content-Type", "text/plain; charset=UTF-8")
+	return x.Reply(status, []byte(text))
+}
+
+func script(x host.Exchange) {
+	x.SetHeader("Content-Type", "application/javascript")
+	x.SetHeader("X-Content-Type-Options", "nosniff")
+}
+
+// Greet implements dialect.Greeter: session, heartbeat timeout, close timeout
+// and transports between colons.
+func (Dialect) Greet(x host.Exchange, o dialect.Opening) error {
+	var offered []string
+	for _, n := range names {
+		if slices.Contains(o.Transports, n.name) {
+			offered = append(offered, n.wire)
+		}
+	}
+	line := strings.Join([]string{o.SID, seconds(o.PingInterval + o.PingTimeout), seconds(o.CloseTimeout), strings.Join(offered, ",")}, ":")
+	if index := x.Query("jsonp"); index != "" {
+		script(x)
+		body := packet.AppendScript([]byte("io.j["+index+"]("), []byte(line), false)
+		return x.Reply(http.StatusOK, append(body, ");"...))
+	}
+	x.SetHeader("Content-Type", "text/plain")
+	return x.Reply(http.StatusOK, []byte(line))
+}
+
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
+
+// Open implements dialect.Dialect: the connect packet of the default namespace,
+// which is connected by this, whatever becomes of it.
+func (Dialect) Open(dialect.Opening) *packet.Message { return packet.TextMessage("1::") }
+
+var (
+	reconnect = "7:::" + socketio.Rev1Reconnect
+	booted    = "0::"
+)
+
+// Stranger implements dialect.Dialect: clients connect again when they are told
+// that they have not.
+func (Dialect) Stranger() *packet.Message { return packet.TextMessage(reconnect) }
+
+// Goodbye implements dialect.Dialect. A client that is to come back is not told
+// to, as a stranger is: it would say goodbye on its part, and say it to its next
+// session when a request of its own is under way. A poll that fails makes it
+// connect again without a word.
+func (Dialect) Goodbye(again bool) *packet.Message {
+	if again {
+		return nil
+	}
+	return packet.TextMessage(booted)
+}
+
+// SocketID implements dialect.Dialect: clients know the session's id alone.
+func (Dialect) SocketID(sid, _ string) string { return sid }
+
+// Decode implements dialect.Dialect. It reads one packet: see FramePayloads.
+func (Dialect) Decode(f packet.Frame) (packet.Unit, error) {
+	if f.Binary {
+		return packet.Unit{}, packet.Malformed("binary in revision 1")
+	}
+	return unit(f.Data), nil
+}
+
+// unit tells the transport's packets from the others.
+func unit(b []byte) packet.Unit {
+	switch {
+	case len(b) == 0:
+		return packet.Unit{Kind: packet.Noop} // an empty body, which the reference ignores
+	case b[0] == '2' && (len(b) == 1 || b[1] == ':'):
+		return packet.Unit{Kind: packet.Pong}
+	case b[0] == '8' && (len(b) == 1 || b[1] == ':'):
+		return packet.Unit{Kind: packet.Noop}
+	}
+	return packet.Unit{Kind: packet.MessageUnit, Data: b}
+}
+
+// Payloads implements dialect.Dialect.
+func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
+	return payloads{d.limits.PayloadPackets, req.Transport == dialect.JSONP}
+}
+
+type payloads struct {
+	limit int
+	jsonp bool
+}
+
+// Unwrap implements dialect.Payloads: jsonp has a JSON string in the form field "d".
+func (p payloads) Unwrap(body []byte) ([]byte, error) {
+	if !p.jsonp {
+		return body, nil
+	}
+	d, err := host.FormField(body, "d")
+	if err != nil {
+		return nil, packet.Malformed("jsonp: %v", err)
+	}
+	var text string
+	if err := json.Unmarshal([]byte(d), &text); err != nil {
+		return nil, packet.Malformed("jsonp: %v", err)
+	}
+	return []byte(text), nil
+}
+
+// DecodePayload implements dialect.Payloads.
+func (p payloads) DecodePayload(body []byte, _ string, yield func(packet.Unit) bool) error {
+	return socketio.DecodePayloadRev1(body, p.limit, func(b []byte) bool { return yield(unit(b)) })
+}
+
+// AppendPayload implements dialect.Payloads.
+func (payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
+	return socketio.AppendPayloadRev1(dst, ms), "text/plain; charset=UTF-8"
+}
+
+// Control implements dialect.Dialect. Heartbeats look alike both ways.
+func (Dialect) Control(u packet.Unit) *packet.Message {
+	switch u.Kind {
+	case packet.Ping, packet.Pong:
+		return packet.TextMessage("2::")
+	case packet.Noop:
+		return packet.TextMessage("8::")
+	case packet.Close:
+		return packet.TextMessage(booted)
+	}
+	return packet.TextMessage(string(packet.ApplicationText(u.Data)))
+}
+
+// Encode implements dialect.Dialect.
+func (Dialect) Encode(p *packet.Packet, reuse bool) *packet.Message {
+	if p.Type == packet.Connect && p.Namespace == "/" {
+		return nil // the first message was that
+	}
+	return packet.NewMessage(socketio.SizeRev5(p), reuse, func(b []byte) []byte { return socketio.AppendRev1(b, p) })
+}
+
+// NewDecoder implements dialect.Dialect.
+func (d Dialect) NewDecoder() packet.Decoder { return socketio.NewRev1Decoder(d.limits) }

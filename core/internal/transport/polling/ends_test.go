@@ -1,0 +1,45 @@
+package polling
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/transport"
+)
+
+// closing is a link that is closed in the moment in which a GET fetches what there
+// is to say: the GET still waits then, and has its answer already.
+type closing struct {
+	quiet
+	p    transport.Poll
+	lost int
+}
+
+func (c *closing) Next() []*packet.Message {
+	if c.lost > 0 {
+		return nil
+	}
+	c.p.Close(transport.NoStatus, "")
+	return []*packet.Message{packet.TextMessage("last")}
+}
+
+func (c *closing) Lost(error) { c.lost++ }
+
+// TestClosedWhileAnswering: a session that is closed while its poll is being
+// answered ends with that answer. No other request may come that would end it.
+func TestClosedWhileAnswering(t *testing.T) {
+	for _, newest := range []bool{false, true} {
+		l := &closing{}
+		l.p = Transport{}.New(l, transport.PollOptions{Name: Name, Newest: newest})
+		host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) {
+			if err := l.p.Get(x, transport.Visit{Name: Name, Codec: plain{}}); err != nil {
+				t.Error(err)
+			}
+		}), httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), host.HTTPConfig{})
+		if l.lost != 1 {
+			t.Errorf("newest %v: the link was told %d times that the transport has ended, instead of once", newest, l.lost)
+		}
+	}
+}

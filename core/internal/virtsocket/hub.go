@@ -1,0 +1,350 @@
+// Package virtsocket is the virtual socket: one for each client, it outlives
+// any one transport. It keeps the registry of sessions, the outgoing queues, the
+// heartbeat, the upgrade from polling to a duplex transport, and the reasons for
+// which a socket ends. It knows no Socket.IO packets: with a dialect's engine
+// half it serves bare Engine.IO.
+package virtsocket
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/transport"
+	"github.com/siokit/siokit/core/internal/wheel"
+)
+
+// Options configure a Hub. Zero values mean the defaults named with each field.
+type Options struct {
+	Dialects []dialect.Dialect // in the order in which they are asked; required
+	// Off are dialects whose clients are told that they are not served.
+	Off     []dialect.Dialect
+	Duplex  []transport.Duplex // the duplex transports that are enabled
+	Forms   []transport.Form   // the transports of single requests that are enabled
+	Polling transport.Polling  // their mechanics; required when there are Forms
+
+	PingInterval   time.Duration // 25 s
+	PingTimeout    time.Duration // 20 s
+	UpgradeTimeout time.Duration // 10 s
+	// CloseTimeout is how long a session of a dialect with QuietPolls lasts
+	// without a request, and PollDuration how long one of its polls; 60 s and 20 s.
+	CloseTimeout  time.Duration
+	PollDuration  time.Duration
+	MaxPayload    int64 // bytes of one message or POST; 1 000 000
+	MaxQueueBytes int   // of one socket's outgoing queue; 1 MiB
+	MaxQueue      int   // messages in it; 1 024
+	Origins       Origins
+	Limits        Limits // of sessions
+	// MaxQuery and MaxHeaders are the bytes of a request's query, with the path
+	// below the mount point, and of its headers, each of which counts 32 more;
+	// 16 KiB and 32 KiB.
+	MaxQuery, MaxHeaders int
+
+	// Accept is asked during the handshake, before the client is answered, and
+	// returns who handles the new socket's messages. An Accept that shows the
+	// socket to application code calls Socket.Handle first.
+	Accept func(s *Socket, x host.Exchange) (Handler, *dialect.Refusal)
+	Logger *slog.Logger
+	// Report, when not nil, is told what is counted by Hub.Notices, whether it is
+	// logged or not. It must not block.
+	Report func(n Notice)
+}
+
+// Handler handles what one virtual socket receives.
+type Handler interface {
+	// Visit is asked about every request of the session after the first one; a
+	// refusal ends the session.
+	Visit(x host.Exchange) *dialect.Refusal
+	// Opened is called once, when the session has its first transport. What is
+	// sent from now on follows the first message.
+	Opened()
+	// Message handles one message. data is valid until it returns. With inline
+	// the call comes from the goroutine that reads the connection: it may run
+	// for long, if it says so with Socket.Enter once the order of the message is settled.
+	// Without, it comes from an HTTP request that must be answered soon.
+	// An error ends the socket with the reason given.
+	Message(binary bool, data []byte, inline bool) Reason
+	// Closed is called exactly once, possibly from inside Message or Send, and
+	// also when the handshake fails after Socket.Handle. It must not block: the
+	// timers of all sockets may wait for it.
+	Closed(r Reason)
+}
+
+// Hub holds the virtual sockets of one server.
+type Hub struct {
+	opts   Options
+	wheel  *wheel.Wheel
+	watch  watch
+	flush  flusher
+	shards [32]shard
+	closed atomic.Bool
+	// corkCount is the package's, or less where the queue holds less.
+	corkCount int
+	live      atomic.Int64
+	doors     doors
+	notices   notices
+	empty     chan struct{} // closed when a closed hub has no live sockets
+	once      sync.Once
+}
+
+type shard struct {
+	mu sync.RWMutex
+	m  map[string]*Socket
+}
+
+// NewHub returns a hub. It panics when Accept, Dialects, or the Polling of Forms
+// are missing.
+func NewHub(opts Options) *Hub {
+	if opts.Accept == nil || len(opts.Dialects) == 0 || len(opts.Forms) > 0 && opts.Polling == nil {
+		panic("virtsocket: Options.Accept, Dialects and, with Forms, Polling are required")
+	}
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	def(&opts.PingInterval, 25*time.Second)
+	def(&opts.PingTimeout, 20*time.Second)
+	def(&opts.UpgradeTimeout, 10*time.Second)
+	def(&opts.CloseTimeout, 60*time.Second)
+	def(&opts.PollDuration, 20*time.Second)
+	if opts.MaxPayload <= 0 {
+		opts.MaxPayload = 1_000_000
+	}
+	if opts.MaxQueueBytes <= 0 {
+		opts.MaxQueueBytes = 1 << 20
+	}
+	if opts.MaxQueue <= 0 {
+		opts.MaxQueue = 1024
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	if opts.MaxQuery <= 0 {
+		opts.MaxQuery = 16 << 10
+	}
+	if opts.MaxHeaders <= 0 {
+		opts.MaxHeaders = 32 << 10
+	}
+	if opts.Limits.Address == nil {
+		opts.Limits.Address = PeerAddress
+	}
+	h := &Hub{opts: opts, notices: newNotices(), empty: make(chan struct{}), corkCount: max(1, min(corkCount, opts.MaxQueue/2))}
+	// Fine enough for the shortest of the timers, coarse enough to cost nothing.
+	res := min(opts.PingInterval, opts.PingTimeout, opts.UpgradeTimeout) / 20
+	h.wheel = wheel.New(max(5*time.Millisecond, min(res, 100*time.Millisecond)))
+	h.watch.init()
+	h.doors.limits = opts.Limits
+	for i := range h.shards {
+		h.shards[i].m = make(map[string]*Socket)
+	}
+	return h
+}
+
+// Wheel is the hub's timer wheel, for timers of the layer above.
+func (h *Hub) Wheel() *wheel.Wheel { return h.wheel }
+
+// Len is the number of live sockets.
+func (h *Hub) Len() int { return int(h.live.Load()) }
+
+// ServeExchange implements host.Handler.
+func (h *Hub) ServeExchange(x host.Exchange) {
+	hd := readHead(x)
+	if h.oversized(x, hd) {
+		return
+	}
+	if x.Method() == http.MethodOptions && h.preflight(x, hd) {
+		return
+	}
+	d := h.recognise(x)
+	if d == nil {
+		h.unrecognised(x, hd)
+		return
+	}
+	if !h.opts.Origins.admit(x, hd) {
+		h.refuse(x, d, foreign())
+		return
+	}
+	req, ref := d.Parse(x)
+	if ref == nil {
+		ref = h.check(x, hd, d, req)
+	}
+	if ref != nil {
+		h.refuse(x, d, ref)
+		return
+	}
+	x = h.opts.Origins.anonymous(x, hd, included(req))
+	if req.SID == "" {
+		h.handshake(x, d, req)
+		return
+	}
+	var s *Socket
+	if dialect.ValidSID(req.SID) {
+		s = h.get(req.SID)
+	}
+	known := s != nil && s.dialect.Name() == d.Name()
+	if known {
+		h.doors.note(&s.place, back)
+		if ref := s.handler.Visit(x); ref != nil {
+			s.Drop()
+			h.refuse(x, d, ref)
+			return
+		}
+	}
+	switch {
+	case req.End:
+		if known {
+			s.Close(ClientNamespace)
+		}
+		h.opts.Origins.headers(x)
+		_ = x.Reply(http.StatusOK, nil)
+	case known:
+		s.serve(x, req)
+	case d.Stranger() != nil:
+		h.stranger(x, d, req)
+	case s != nil:
+		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Context: "protocol mismatch"})
+	default:
+		h.refuse(x, d, &dialect.Refusal{Code: dialect.UnknownSID})
+	}
+}
+
+func (h *Hub) duplex(name string) transport.Duplex {
+	for _, t := range h.opts.Duplex {
+		if t.Name() == name {
+			return t
+		}
+	}
+	return nil
+}
+
+func (h *Hub) form(name string) transport.Form {
+	for _, f := range h.opts.Forms {
+		if f.Name() == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// visit is how a polling request is to be served.
+func (h *Hub) visit(req dialect.Request, c transport.Codec) transport.Visit {
+	f := h.form(req.Transport)
+	return transport.Visit{Name: req.Transport, Answer: f.Answer(req.Script), Codec: c}
+}
+
+// accepted answers a request whose body was handed on.
+func (h *Hub) accepted(x host.Exchange, d dialect.Dialect) {
+	h.opts.Origins.headers(x)
+	x.SetHeader("Content-Type", d.Rules().Type)
+	_ = x.Reply(http.StatusOK, []byte(d.Rules().Accepted))
+}
+
+// refuseUpgrade answers a request whose connection could not be taken over.
+func (h *Hub) refuseUpgrade(x host.Exchange, d dialect.Dialect, err error) {
+	ref := &dialect.Refusal{Code: dialect.BadRequest, Context: err.Error()}
+	var he *host.HandshakeError
+	switch {
+	case errors.As(err, &he):
+		if ref.Status = he.Status; he.Status == http.StatusUpgradeRequired {
+			x.SetHeader("Sec-WebSocket-Version", "13")
+		}
+	case errors.Is(err, host.ErrNoHijack):
+		// The host's fault, which its developer must get to see.
+		h.opts.Logger.Error("siokit: websocket refused", "error", err)
+		ref.Status, ref.Message = http.StatusNotImplemented, err.Error()
+	}
+	h.refuse(x, d, ref)
+}
+
+func (h *Hub) shard(id string) *shard {
+	// The id is random; two of its characters spread it.
+	return &h.shards[(id[0]^id[1]<<3)%32]
+}
+
+func (h *Hub) add(s *Socket) {
+	h.live.Add(1)
+	sh := h.shard(s.id)
+	sh.mu.Lock()
+	sh.m[s.id] = s
+	sh.mu.Unlock()
+}
+
+func (h *Hub) get(id string) *Socket {
+	if len(id) < 2 {
+		return nil
+	}
+	sh := h.shard(id)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.m[id]
+}
+
+// remove makes the id unknown, and gives the session's place back: also that of a
+// session which was never found here.
+func (h *Hub) remove(s *Socket) {
+	sh := h.shard(s.id)
+	sh.mu.Lock()
+	_, ok := sh.m[s.id]
+	delete(sh.m, s.id)
+	sh.mu.Unlock()
+	h.doors.leave(&s.place)
+	if ok && h.live.Add(-1) == 0 && h.closed.Load() {
+		h.once.Do(func() { close(h.empty) })
+	}
+}
+
+// Each calls f for every socket; f may close it.
+func (h *Hub) Each(f func(*Socket)) {
+	for i := range h.shards {
+		sh := &h.shards[i]
+		sh.mu.RLock()
+		all := make([]*Socket, 0, len(sh.m))
+		for _, s := range sh.m {
+			all = append(all, s)
+		}
+		sh.mu.RUnlock()
+		for _, s := range all {
+			f(s)
+		}
+	}
+}
+
+// Shutdown refuses new handshakes and closes every socket's transport, so that
+// clients connect again elsewhere. It returns a channel that is closed when all
+// transports have ended.
+func (h *Hub) Shutdown() <-chan struct{} {
+	h.closed.Store(true)
+	h.Each(func(s *Socket) {
+		s.mu.Lock()
+		if s.state != stateOpen && s.due != 0 { // it lingers for a poll that may never come
+			s.set(shutdownLinger)
+		}
+		s.mu.Unlock()
+		s.Close(ServerShutdown)
+	})
+	if h.live.Load() == 0 {
+		h.once.Do(func() { close(h.empty) })
+	}
+	return h.empty
+}
+
+// Abort ends every transport that is still there, at once.
+func (h *Hub) Abort() {
+	h.Each(func(s *Socket) { s.abort() })
+}
+
+// NewID returns a random id of 27 characters of the base64url alphabet. It holds
+// 160 random bits: whoever knows a session id can post in the session.
+func NewID() string {
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // never fails; the runtime ends the process instead
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
