@@ -127,10 +127,11 @@ func TestNoDialectDetails(t *testing.T) {
 
 // frameworks are what the adapters may import beside the seam.
 var frameworks = map[string][]string{
-	"gin":   {"github.com/gin-gonic/gin"},
-	"echo":  {"github.com/labstack/echo/v4"},
-	"chi":   {"github.com/go-chi/chi/v5"},
-	"fiber": {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp", "github.com/fasthttp/websocket"},
+	"gin":    {"github.com/gin-gonic/gin"},
+	"echo":   {"github.com/labstack/echo/v4"},
+	"echov5": {"github.com/labstack/echo/v5"},
+	"chi":    {"github.com/go-chi/chi/v5"},
+	"fiber":  {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp", "github.com/fasthttp/websocket"},
 }
 
 func TestAdapterImports(t *testing.T) {

@@ -39,6 +39,7 @@ var suites = map[string][]string{
 	"tls":      {".", "-run", "^TestConformanceTLS$", "./core/sio"},
 	"gin":      {"adapters/gin", "-run", "^TestConformance$|^TestGroup$", "."},
 	"echo":     {"adapters/echo", "-run", "^TestConformance$|^TestGroup$", "."},
+	"echov5":   {"adapters/echov5", "-run", "^TestConformance$|^TestGroup$", "."},
 	"chi":      {"adapters/chi", "-run", "^TestConformance$|^TestGroup$", "."},
 	"fiber":    {"adapters/fiber", "-run", "^TestConformance$|^TestGroup$", "."},
 	"fibertls": {"adapters/fiber", "-run", "^TestConformanceTLS$", "."},

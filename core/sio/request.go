@@ -18,11 +18,12 @@ type Request struct {
 	RawQuery   string
 	RemoteAddr string // the peer of the TCP connection
 	// ClientIP is the client as the framework sees it, behind its trusted proxies.
-	// gin trusts everybody's X-Forwarded-For and echo everybody's X-Real-IP too,
+	// gin trusts everybody's X-Forwarded-For and echo v4 everybody's X-Real-IP too,
 	// unless they are told otherwise (gin.Engine.SetTrustedProxies,
-	// echo.Echo.IPExtractor), fiber does with ProxyHeader and without
-	// EnableTrustedProxyCheck: then it is whatever the client claims, which is
-	// logged when the first client comes. RemoteAddr is not claimed.
+	// echo.Echo.IPExtractor), fiber v2 does with ProxyHeader and without
+	// EnableTrustedProxyCheck, echo v5 with echo.LegacyIPExtractor: then it is
+	// whatever the client claims, which is logged when the first client comes.
+	// RemoteAddr is not claimed.
 	ClientIP     string
 	Header       http.Header
 	TLS          *tls.ConnectionState // nil without TLS

@@ -1,0 +1,31 @@
+package sioechov5_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/labstack/echo/v5"
+	"github.com/labstack/echo/v5/middleware"
+
+	sioechov5 "github.com/siokit/siokit/adapters/echov5"
+	"github.com/siokit/siokit/conformance"
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+func TestConformance(t *testing.T) {
+	conformance.Run(t, func(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
+		e := echo.New()
+		e.Use(middleware.Recover(), func(next echo.HandlerFunc) echo.HandlerFunc {
+			return func(c *echo.Context) error {
+				c.Response().Header().Set("Set-Cookie", "host=1")
+				return next(c)
+			}
+		})
+		e.GET("/plain", func(c *echo.Context) error { return c.String(http.StatusOK, "ok") })
+		sioechov5.Mount(e, cfg.Path, srv)
+		return conformance.ServeHTTP(t, e, cfg)
+	})
+}
