@@ -8,13 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
-// TestDocComments: every exported name says what it is, and begins with itself.
+// TestDocComments: every exported name has a comment that begins with the name. A
+// method that an interface explains (see promised) needs none, and a comment that says
+// no more than "X implements Y" is none.
 func TestDocComments(t *testing.T) {
-	names := 0
+	names, in := 0, newInterfaces(t)
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -33,9 +37,16 @@ func TestDocComments(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		explained := in.promised(filepath.Dir(path))
 		for _, d := range f.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
+				if d.Recv != nil && emptyComment.MatchString(d.Doc.Text()) && plain(path) {
+					t.Errorf("%s: the comment of %s says no more than a line var _ Interface = T{} would", path, d.Name.Name)
+				}
+				if d.Recv != nil && d.Doc == nil && explained.explains(typeName(d.Recv.List[0].Type), d.Name.Name) {
+					continue
+				}
 				if d.Name.IsExported() && (d.Recv == nil || exportedType(d.Recv.List[0].Type)) {
 					names++
 					wantDoc(t, path, d.Name.Name, d.Doc)
@@ -66,6 +77,19 @@ func TestDocComments(t *testing.T) {
 	if names < 300 {
 		t.Errorf("only %d names were looked at", names)
 	}
+}
+
+// emptyComment is a comment that only names the interface.
+var emptyComment = regexp.MustCompile(`^\w+ implements [\w.]+\.\s*$`)
+
+// plain reports whether a file is in a package from which such comments are gone.
+func plain(path string) bool {
+	for _, dir := range []string{"doctor", "core/acl", "core/mixin", "core/typescript", "core/host", "sessionbridge", "adapters"} {
+		if strings.HasPrefix(filepath.ToSlash(path), "../"+dir+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 func first(groups ...*ast.CommentGroup) *ast.CommentGroup {
@@ -102,6 +126,15 @@ func exportedType(e ast.Expr) bool {
 	}
 }
 
+// needModules skips a test that reads files of the nested modules: whoever has only the
+// root module has them not.
+func needModules(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("../adapters/gin/go.mod"); err != nil {
+		t.Skip("the adapters are modules of their own and not here")
+	}
+}
+
 // TestSeedsGuide: every row of the migration guide has a link, to a test or
 // example that is there.
 func TestSeedsGuide(t *testing.T) {
@@ -109,6 +142,7 @@ func TestSeedsGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	needModules(t)
 	link := regexp.MustCompile(`\[((?:Test|Example)\w*)\]\(\.\./([^)]+)\)`)
 	rows := 0
 	for _, line := range strings.Split(string(guide), "\n") {
@@ -153,6 +187,7 @@ func TestSeedsGuide(t *testing.T) {
 // what they point at. A command with @latest needs a module that says nothing about
 // replacements, and lies in the root module.
 func TestCommandsAndLinks(t *testing.T) {
+	needModules(t)
 	pages, _ := filepath.Glob("../docs/*.md")
 	pages = append(pages, "../README.md", "../CONTRIBUTING.md", "../conformance/README.md")
 	commands, links := 0, 0
@@ -187,4 +222,62 @@ func TestCommandsAndLinks(t *testing.T) {
 	if mod, err := os.ReadFile("../go.mod"); err != nil || strings.Contains(string(mod), "replace") {
 		t.Errorf("the root module has replacements: go run ...@latest refuses it (%v)", err)
 	}
+}
+
+// TestMarkdownWidth: a line of Markdown has at most 100 characters, so that a diff can
+// be read. Tables, code, and lines of a single word (a long link) are exempt.
+func TestMarkdownWidth(t *testing.T) {
+	pages := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			switch d.Name() {
+			case "testdata", "node_modules", ".git":
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(path) != ".md" {
+			return nil
+		}
+		pages++
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, n := range wideLines(string(text)) {
+			t.Errorf("%s:%d: more than 100 characters in a line", path, n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pages < 10 {
+		t.Errorf("only %d pages were looked at", pages)
+	}
+	got := wideLines(strings.Repeat("word ", 21) + "\n```\n" + strings.Repeat("code ", 21) + "\n```\n| " + strings.Repeat("cell ", 21) + "\n\n- " + strings.Repeat("item ", 21))
+	if !slices.Equal(got, []int{1, 7}) {
+		t.Errorf("lines %v are too wide, of the first and the seventh", got)
+	}
+}
+
+// wideLines returns the numbers of the lines that are too wide.
+func wideLines(text string) (numbers []int) {
+	code := false
+	for i, line := range strings.Split(text, "\n") {
+		trimmed := strings.TrimSpace(line)
+		if strings.HasPrefix(trimmed, "```") {
+			code = !code
+		}
+		if code || strings.HasPrefix(trimmed, "|") || strings.HasPrefix(line, "    ") || !strings.Contains(trimmed, " ") {
+			continue
+		}
+		if utf8.RuneCountInString(line) > 100 {
+			numbers = append(numbers, i+1)
+		}
+	}
+	return numbers
 }

@@ -253,8 +253,8 @@ func summary(mutants []*mutant, only string) (text string, ok bool) {
 			}
 		}
 	}
-	b.WriteString("# Mutation report\n\nWhat the conformance suite notices: each fault of `mutation/mutants.txt` was planted alone, and the part of the suite named in the table was run.\n")
-	b.WriteString("Made by `go run ./mutation -report docs/mutation-report.md`; with `-new` a row stays as it is once it is there.\n\n")
+	b.WriteString("# Mutation report\n\nWhat the conformance suite notices. Each fault of `mutation/mutants.txt` was planted alone, and the\npart of the suite named in the table was run.\n")
+	b.WriteString("Made by `go run ./mutation -report docs/mutation-report.md`. With `-new` the rows that are there\nalready stay as they are.\n\n")
 	fmt.Fprintf(&b, "killed %d of %d\n\n", killed, tried)
 	b.WriteString("| fault | file | suite | |\n| --- | --- | --- | --- |\n")
 	for _, m := range mutants {

@@ -43,7 +43,6 @@ type panicked struct {
 	stack []byte
 }
 
-// Error implements error.
 func (p *panicked) Error() string { return fmt.Sprintf("%v\n\n%s", p.value, p.stack) }
 
 func (j *job) call(v Values) (err error) {

@@ -70,7 +70,6 @@ func (x *exchange) Header(key string) string {
 	return host.FirstHeader(x, key)
 }
 
-// HideCookies implements host.CookieHider.
 func (x *exchange) HideCookies() {
 	h := &x.c.Request().Header
 	h.DelAllCookies() // puts them together first, however they were written
@@ -188,7 +187,6 @@ func (x *exchange) Gone() <-chan struct{} {
 	return x.watch.Gone()
 }
 
-// Present implements host.Prober.
 func (x *exchange) Present() bool { return x.watch == nil || x.watch.Present() }
 
 func (x *exchange) Caps() (host.Caps, string) {

@@ -89,7 +89,8 @@ type Policy interface {
 // PolicyFunc is a Policy in the form of a function.
 type PolicyFunc func(ctx context.Context, s Subject, a Action) error
 
-// Check implements Policy.
+var _ Policy = PolicyFunc(nil)
+
 func (f PolicyFunc) Check(ctx context.Context, s Subject, a Action) error { return f(ctx, s, a) }
 
 var (

@@ -18,6 +18,8 @@ type Gate struct {
 	initial rights
 }
 
+var _ Policy = (*Gate)(nil)
+
 // rights are immutable: a change makes new ones.
 type rights struct {
 	open  bool            // what is not named is allowed
@@ -106,7 +108,6 @@ func (g *Gate) Reset(s Subject) {
 // mean the packets, never events of that name, which a gate refuses.
 func (g *Gate) Allowed(s Subject, name string) bool { return g.rights(s).allow(name) }
 
-// Check implements Policy.
 func (g *Gate) Check(_ context.Context, s Subject, a Action) error {
 	switch {
 	case a.Kind == Join:

@@ -72,6 +72,8 @@ type limiter struct {
 	kinds [Join + 1]bool
 }
 
+var _ Policy = (*limiter)(nil)
+
 // bucket is the state of one connection, or of a subject that has none.
 type bucket struct {
 	mu     sync.Mutex
@@ -93,7 +95,6 @@ func (l *limiter) bucket(s Subject) *bucket {
 	return s.GetOrSet(l, mk).(*bucket)
 }
 
-// Check implements Policy.
 func (l *limiter) Check(_ context.Context, s Subject, a Action) error {
 	if a.Kind > Join || !l.kinds[a.Kind] {
 		return ErrAbstain

@@ -15,7 +15,8 @@ type HandshakeError struct {
 	Reason string // which part is missing
 }
 
-// Error implements error.
+var _ error = (*HandshakeError)(nil)
+
 func (e *HandshakeError) Error() string { return fmt.Sprintf("%v: %s", ErrHandshake, e.Reason) }
 
 // Unwrap makes errors.Is(err, ErrHandshake) true.

@@ -24,7 +24,8 @@ type Handler interface {
 // HandlerFunc is a Handler in the form of a function.
 type HandlerFunc func(x Exchange)
 
-// ServeExchange implements Handler.
+var _ Handler = HandlerFunc(nil)
+
 func (f HandlerFunc) ServeExchange(x Exchange) { f(x) }
 
 // Caps are the abilities of a host that cannot be taken for granted.

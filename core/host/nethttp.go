@@ -50,20 +50,16 @@ func ServeHTTP(h Handler, w http.ResponseWriter, r *http.Request, cfg HTTPConfig
 	h.ServeExchange(x)
 }
 
-// Method implements Exchange.
 func (x *HTTP) Method() string { return x.r.Method }
 
-// Path implements Exchange.
 func (x *HTTP) Path() string { return x.cfg.Path }
 
-// RawQuery implements Exchange.
 func (x *HTTP) RawQuery() string { return x.r.URL.RawQuery }
 
 // Query implements Exchange. It walks the raw query: a poll asks for four short
 // keys, and url.ParseQuery would build a map for them.
 func (x *HTTP) Query(key string) string { return QueryValue(x.r.URL.RawQuery, key) }
 
-// Header implements Exchange.
 func (x *HTTP) Header(key string) string {
 	if strings.EqualFold(key, "Host") {
 		return x.r.Host
@@ -71,7 +67,6 @@ func (x *HTTP) Header(key string) string {
 	return x.r.Header.Get(key)
 }
 
-// EachHeader implements Exchange.
 func (x *HTTP) EachHeader(f func(key, value string)) {
 	f("Host", x.r.Host)
 	for k, vs := range x.r.Header {
@@ -85,7 +80,6 @@ func (x *HTTP) EachHeader(f func(key, value string)) {
 // context shows no cookies either from here on.
 func (x *HTTP) HideCookies() { x.r.Header.Del("Cookie") }
 
-// Body implements Exchange.
 func (x *HTTP) Body(limit int64) ([]byte, error) {
 	x.read = true
 	// Not every writer chain can set deadlines; then the server's own limits hold.
@@ -101,19 +95,14 @@ func (x *HTTP) Body(limit int64) ([]byte, error) {
 	return body, err
 }
 
-// RemoteAddr implements Exchange.
 func (x *HTTP) RemoteAddr() string { return x.r.RemoteAddr }
 
-// TLS implements Exchange.
 func (x *HTTP) TLS() *tls.ConnectionState { return x.r.TLS }
 
-// SetHeader implements Exchange.
 func (x *HTTP) SetHeader(key, value string) { x.w.Header().Set(key, value) }
 
-// AddHeader implements Exchange.
 func (x *HTTP) AddHeader(key, value string) { x.w.Header().Add(key, value) }
 
-// HasHeader implements Exchange.
 func (x *HTTP) HasHeader(key string) bool { return x.w.Header().Get(key) != "" }
 
 // Reply implements Exchange. The body is flushed before it returns, so that a
@@ -151,7 +140,6 @@ func (x *HTTP) Reply(status int, body []byte) error {
 	return nil
 }
 
-// Stream implements Exchange.
 func (x *HTTP) Stream(status int, run func(Stream)) error {
 	if caps, names := x.Caps(); !caps.Has(CapStream) {
 		return fmt.Errorf("%w: none of the writers %s can flush (timeout or buffering middleware?)", ErrNoStream, names)
@@ -248,7 +236,6 @@ func (x *HTTP) Gone() <-chan struct{} { return x.r.Context().Done() }
 // mean that the client has left.
 func (x *HTTP) Present() bool { return !errors.Is(x.r.Context().Err(), context.Canceled) }
 
-// Caps implements Exchange.
 func (x *HTTP) Caps() (Caps, string) {
 	chain := writers(x.w)
 	caps := CapGone
@@ -265,7 +252,6 @@ func (x *HTTP) Caps() (Caps, string) {
 	return caps, names(chain)
 }
 
-// Native implements Exchange.
 func (x *HTTP) Native() any {
 	if x.ended.Load() {
 		return nil
@@ -276,7 +262,6 @@ func (x *HTTP) Native() any {
 	return x.cfg.Native
 }
 
-// Details implements Detailer.
 func (x *HTTP) Details() Details {
 	var d Details
 	if x.cfg.Details != nil {

@@ -15,7 +15,8 @@ type Broadcast struct {
 	Volatile bool     // drop them for clients that lag behind
 }
 
-// Mix implements sio.Mixin.
+var _ sio.Mixin = (*Broadcast)(nil)
+
 func (b *Broadcast) Mix(n *sio.Namespace) {
 	c := *b
 	for _, event := range c.Events {

@@ -52,7 +52,8 @@ func (h *History) bounds() bounds {
 	return bounds{or(h.Last, 50), or(h.MaxRooms, 1000), or(h.Bytes, 256<<10), or(h.MaxBytes, 64<<20)}
 }
 
-// Mix implements sio.Mixin.
+var _ sio.Mixin = (*History)(nil)
+
 func (h *History) Mix(n *sio.Namespace) {
 	for _, event := range h.Events {
 		n.On(event, sio.Handle(func(_ context.Context, s *sio.Socket, args sio.Args) error {

@@ -78,7 +78,8 @@ func (h *here) list() []Member {
 	return list
 }
 
-// Mix implements sio.Mixin.
+var _ sio.Mixin = (*Presence)(nil)
+
 func (p *Presence) Mix(n *sio.Namespace) {
 	event := p.Event
 	if event == "" {

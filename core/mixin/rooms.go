@@ -30,7 +30,8 @@ type Rooms struct {
 	Enter func(s *sio.Socket, room string) error
 }
 
-// Mix implements sio.Mixin.
+var _ sio.Mixin = (*Rooms)(nil)
+
 func (r *Rooms) Mix(n *sio.Namespace) {
 	c := *r
 	if c.JoinEvent == "" {

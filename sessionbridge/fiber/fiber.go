@@ -73,7 +73,6 @@ func (b *Backend) Load(_ context.Context, id string) (sessionbridge.Values, erro
 	return v, nil
 }
 
-// Save implements sessionbridge.Backend.
 func (b *Backend) Save(_ context.Context, id string, v sessionbridge.Values) error {
 	raw, err := b.store.Storage.Get(id)
 	if err != nil {
@@ -90,5 +89,4 @@ func (b *Backend) Save(_ context.Context, id string, v sessionbridge.Values) err
 	return b.store.Storage.Set(id, out.Bytes(), b.store.Expiration)
 }
 
-// Delete implements sessionbridge.Backend.
 func (b *Backend) Delete(_ context.Context, id string) error { return b.store.Storage.Delete(id) }

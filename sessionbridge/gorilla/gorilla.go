@@ -121,7 +121,6 @@ func (b *backend) open(ctx context.Context, id string) (*http.Request, *sessions
 	return nil, nil, err
 }
 
-// Load implements sessionbridge.Backend.
 func (b *backend) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
 	_, sess, err := b.open(ctx, id)
 	if err != nil {
@@ -166,7 +165,6 @@ func replace(sess *sessions.Session, v sessionbridge.Values) {
 	}
 }
 
-// Delete implements sessionbridge.Backend.
 func (b *backend) Delete(ctx context.Context, id string) error {
 	r, sess, err := b.open(ctx, id)
 	if errors.Is(err, sessionbridge.ErrDestroyed) {
@@ -224,7 +222,6 @@ func (b *cookieBackend) decode(r *sio.Request) (*http.Request, *sessions.Session
 	return hr, sess, nil
 }
 
-// Decode implements sessionbridge.CookieBackend.
 func (b *cookieBackend) Decode(r *sio.Request) (sessionbridge.Values, error) {
 	_, sess, err := b.decode(r)
 	if err != nil {
@@ -249,7 +246,6 @@ func (b *cookieBackend) Visitor(r *sio.Request) (sessionbridge.Values, error) {
 	return v, nil
 }
 
-// Encode implements sessionbridge.CookieEncoder.
 func (b *cookieBackend) Encode(r *sio.Request, v sessionbridge.Values) (*http.Cookie, error) {
 	hr, sess, err := b.decode(r)
 	if err != nil {

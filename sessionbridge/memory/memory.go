@@ -71,7 +71,6 @@ func (s *Store) live(id string) *record {
 	return r
 }
 
-// Identify implements sessionbridge.Backend.
 func (s *Store) Identify(r *sio.Request) (string, error) {
 	c, err := r.Cookie(s.cookie)
 	if err != nil || c.Value == "" {
@@ -80,13 +79,11 @@ func (s *Store) Identify(r *sio.Request) (string, error) {
 	return c.Value, nil
 }
 
-// Load implements sessionbridge.Backend.
 func (s *Store) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
 	v, _, err := s.LoadVersion(ctx, id)
 	return v, err
 }
 
-// LoadVersion implements sessionbridge.CompareAndSwapper.
 func (s *Store) LoadVersion(_ context.Context, id string) (sessionbridge.Values, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,12 +94,10 @@ func (s *Store) LoadVersion(_ context.Context, id string) (sessionbridge.Values,
 	return maps.Clone(r.values), strconv.FormatUint(r.version, 10), nil
 }
 
-// Save implements sessionbridge.Backend.
 func (s *Store) Save(_ context.Context, id string, v sessionbridge.Values) error {
 	return s.save(id, v, func(*record) bool { return true })
 }
 
-// SaveIf implements sessionbridge.CompareAndSwapper.
 func (s *Store) SaveIf(_ context.Context, id, version string, v sessionbridge.Values) error {
 	return s.save(id, v, func(r *record) bool { return strconv.FormatUint(r.version, 10) == version })
 }
@@ -122,7 +117,6 @@ func (s *Store) save(id string, v sessionbridge.Values, fits func(*record) bool)
 	return nil
 }
 
-// Touch implements sessionbridge.Toucher.
 func (s *Store) Touch(_ context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +128,6 @@ func (s *Store) Touch(_ context.Context, id string) error {
 	return nil
 }
 
-// Delete implements sessionbridge.Backend.
 func (s *Store) Delete(_ context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

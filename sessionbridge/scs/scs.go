@@ -32,7 +32,6 @@ var (
 // New returns the backend for a session manager.
 func New(sm *scs.SessionManager) *Backend { return &Backend{sm} }
 
-// Identify implements sessionbridge.Backend.
 func (b *Backend) Identify(r *sio.Request) (string, error) {
 	c, err := r.Cookie(b.sm.Cookie.Name)
 	if err != nil || c.Value == "" {
@@ -59,7 +58,6 @@ func (b *Backend) open(ctx context.Context, id string) (context.Context, error) 
 	return ctx, nil
 }
 
-// Load implements sessionbridge.Backend.
 func (b *Backend) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
 	ctx, err := b.open(ctx, id)
 	if err != nil {
@@ -72,7 +70,6 @@ func (b *Backend) Load(ctx context.Context, id string) (sessionbridge.Values, er
 	return v, nil
 }
 
-// Save implements sessionbridge.Backend.
 func (b *Backend) Save(ctx context.Context, id string, v sessionbridge.Values) error {
 	ctx, err := b.open(ctx, id)
 	if err != nil {
@@ -90,7 +87,6 @@ func (b *Backend) Save(ctx context.Context, id string, v sessionbridge.Values) e
 	return err
 }
 
-// Delete implements sessionbridge.Backend.
 func (b *Backend) Delete(ctx context.Context, id string) error {
 	ctx, err := b.open(ctx, id)
 	if errors.Is(err, sessionbridge.ErrDestroyed) {
