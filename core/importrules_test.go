@@ -38,6 +38,7 @@ var rules = []struct {
 	{"core/internal/wheel", nil},
 	{"core/internal/ratelog", nil},
 	{"core/internal/tracker", nil},
+	{"core/internal/inbox", nil},
 	{"core/cluster", []string{"core/internal/packet"}},
 	{"core/eio", []string{"core/host", "core/internal/*"}},
 	{"core/sio", []string{"core/acl", "core/cluster", "core/host", "core/internal/*"}},

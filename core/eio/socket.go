@@ -8,6 +8,7 @@ import (
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/inbox"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
@@ -47,13 +48,9 @@ type Socket struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
+	inbox inbox.Inbox[func()] // what is to be done, in order
+
 	mu        sync.Mutex // guards what follows
-	room      sync.Cond  // there may be room in inbox
-	inbox     []func()   // what is to be done, in order
-	waiting   int        // bytes of the messages in inbox
-	running   bool       // somebody does it
-	stalled   int        // readers that wait for room
-	closed    bool
 	onMessage func(m Message)
 	onClose   func(r Reason)
 }
@@ -65,10 +62,13 @@ const (
 	inboxFactor = 4
 )
 
+// order is the key of everything in the inbox: all of it is done in one order.
+const order = ""
+
 func newSocket(srv *Server, vs *virtsocket.Socket) *Socket {
 	s := &Socket{srv: srv, vs: vs}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.room.L = &s.mu
+	s.inbox.Init(vs, handler{s}, maxInbox, int(inboxFactor*srv.opts.MaxPayload))
 	return s
 }
 
@@ -137,9 +137,7 @@ type handler struct{ s *Socket }
 func (h handler) Opened() {
 	s := h.s
 	s.vs.Settle()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.push(func() { s.srv.call("OnConnection", func() { s.srv.opts.OnConnection(s) }, s.Close) })
+	s.inbox.Push(order, func() { s.srv.call("OnConnection", func() { s.srv.opts.OnConnection(s) }, s.Close) })
 }
 
 // Visit implements virtsocket.Handler: later requests are the layer's own business.
@@ -150,40 +148,20 @@ func (handler) Visit(host.Exchange) *dialect.Refusal { return nil }
 // inbox, up to its bound, and the connection is not read on beyond that.
 func (h handler) Message(binary bool, data []byte, inline bool) virtsocket.Reason {
 	s, m := h.s, Message{Binary: binary, Data: bytes.Clone(data)}
-	s.mu.Lock()
-	for s.full(len(m.Data)) && !s.closed {
-		if s.stalled++; s.stalled == 1 {
-			s.vs.Stall(true)
-		}
-		s.room.Wait()
-		if s.stalled--; s.stalled == 0 {
-			s.vs.Stall(false)
-			s.room.Broadcast() // Closed waits for it
+	handle := func() { s.handle(m) }
+	if inline {
+		if role, ok := s.inbox.Claim(order); ok {
+			s.vs.Enter()
+			s.inbox.Run(role, handle)
+			return 0
 		}
 	}
-	if s.running || !inline {
-		s.waiting += len(m.Data)
-		s.push(func() {
-			s.mu.Lock()
-			s.waiting -= len(m.Data)
-			s.mu.Unlock()
-			s.handle(m)
-		})
-		s.mu.Unlock()
-		return 0
-	}
-	s.running = true
-	s.mu.Unlock()
-	s.vs.Enter()
-	s.work(func() { s.handle(m) })
+	s.inbox.Put(order, len(m.Data), handle)
 	return 0
 }
 
-// full reports whether the inbox has no room for size bytes. One message always fits;
-// s.mu is held.
-func (s *Socket) full(size int) bool {
-	return len(s.inbox) > 0 && (len(s.inbox) >= maxInbox || int64(s.waiting+size) > inboxFactor*s.srv.opts.MaxPayload)
-}
+// Do implements inbox.Doer.
+func (handler) Do(task func()) { task() }
 
 func (s *Socket) handle(m Message) {
 	s.mu.Lock()
@@ -194,65 +172,14 @@ func (s *Socket) handle(m Message) {
 	}
 }
 
-// push adds something to do and sees to it that somebody does it; s.mu is held.
-func (s *Socket) push(fn func()) {
-	s.inbox = append(s.inbox, fn)
-	if !s.running {
-		s.running = true
-		go s.carryOn()
-	}
-}
-
-// carryOn does what waits, in a goroutine of its own.
-func (s *Socket) carryOn() {
-	s.vs.Begin()
-	defer s.vs.End()
-	s.vs.Busy()
-	s.work(nil)
-}
-
-// work does fn, which may be nil, and then what waits. When application code ends the
-// goroutine meanwhile, another one goes on.
-func (s *Socket) work(fn func()) {
-	finished := false
-	defer func() {
-		if !finished {
-			go s.carryOn()
-		}
-	}()
-	for {
-		if fn != nil {
-			fn()
-		}
-		s.mu.Lock()
-		if len(s.inbox) == 0 {
-			s.inbox, s.running = nil, false
-			s.mu.Unlock()
-			finished = true
-			return
-		}
-		fn = s.inbox[0]
-		s.inbox[0] = nil
-		s.inbox = s.inbox[1:]
-		s.room.Broadcast()
-		s.mu.Unlock()
-	}
-}
-
 // Closed implements virtsocket.Handler. It may be called with any lock
 // held, so the work is done elsewhere.
 func (h handler) Closed(r virtsocket.Reason) {
 	s := h.s
 	s.cancel()
 	go func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.closed = true
-		s.room.Broadcast()
-		for s.stalled > 0 { // their messages go before the end
-			s.room.Wait()
-		}
-		s.push(func() {
+		s.inbox.Close() // the messages of readers that wait go before the end
+		s.inbox.Push(order, func() {
 			defer s.srv.running.Done()
 			s.mu.Lock()
 			fn := s.onClose

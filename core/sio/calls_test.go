@@ -33,10 +33,8 @@ func asker(t testing.TB, o *Options) (*Server, *wire.Client, *wire.WS, *Socket) 
 func left(s *Socket) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.client.mu.Lock()
-	defer s.client.mu.Unlock()
-	if len(s.calls) != 0 || s.client.calls != 0 {
-		return fmt.Sprintf("%d calls left, %d waiting", len(s.calls), s.client.calls)
+	if n := s.client.inbox.State().Calls; len(s.calls) != 0 || n != 0 {
+		return fmt.Sprintf("%d calls left, %d waiting", len(s.calls), n)
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/inbox"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/virtsocket"
 	"github.com/siokit/siokit/core/internal/wheel"
@@ -27,6 +28,7 @@ type client struct {
 	dec     atomic.Pointer[packet.Decoder] // replaced when the connection ends over what it holds
 	timeout wheel.Timer                    // until the first namespace is joined
 	due     *awaited                       // nil unless attachments are still to come
+	inbox   inbox.Inbox[task]
 
 	// For the one who handles packets.
 	joins allowance    // of attempts to join
@@ -34,12 +36,6 @@ type client struct {
 
 	mu      sync.Mutex // guards what follows
 	sockets []*Socket
-	inbox   []task
-	room    *sync.Cond
-	bytes   int   // of the packets in inbox
-	calls   int32 // handlers and tasks that wait for an ack
-	stalled int32 // readers that wait for room in the inbox
-	running bool  // somebody handles packets
 	closed  bool
 	why     Reason // of closed
 	joined  bool   // some namespace, once: the connect timeout is over
@@ -56,15 +52,14 @@ func (c *client) Opened() {
 		return
 	}
 	t := task{p: &packet.Packet{Type: packet.Connect, Namespace: "/"}}
-	c.mu.Lock()
-	if c.srv.Of("/").handlers().slow() || c.running || c.closed {
-		c.push(t) // application code may take its time, but not the reader's
-		c.mu.Unlock()
-		return
+	if !c.srv.Of("/").handlers().slow() {
+		if r, ok := c.inbox.Claim(order); ok {
+			c.Do(t)
+			c.inbox.Release(r)
+			return
+		}
 	}
-	c.running = true
-	c.mu.Unlock()
-	c.work(t)
+	c.inbox.Push(order, t) // application code may take its time, but not the reader's
 }
 
 // Message implements virtsocket.Handler.
@@ -110,24 +105,20 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 		return 0
 	}
 
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return 0
-	}
-	if c.running || !inline || c.calls > 0 {
+	if !inline {
 		c.queue(p)
-		c.mu.Unlock()
-		p.Forget()
 		return 0
 	}
-	c.running = true
-	c.mu.Unlock()
+	role, ok := c.inbox.Claim(order)
+	if !ok {
+		c.queue(p)
+		return 0
+	}
 	// From Enter on another goroutine may read, and decode into what is ours.
 	own := packets.Get().(*packet.Packet)
 	*own, *p = *p, packet.Packet{Args: own.Args[:0]}
 	c.vs.Enter()
-	c.work(task{p: own})
+	c.inbox.Run(role, task{p: own})
 	own.Forget()
 	packets.Put(own)
 	return 0

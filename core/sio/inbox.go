@@ -2,155 +2,48 @@ package sio
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
-// The inbox is the order in which the packets of one client are handled, and what
-// waits for that.
-//
-// At most one goroutine handles packets at a time; client.running says whether
-// there is one. It is the goroutine that has read the packet, or, when packets were
-// queued while nobody handled any, one that push starts. Whoever reads while another
-// handles puts a lasting copy into the inbox, and waits there while the inbox is
-// full: that stops the reading, and with it the client. drain ends the role only
-// with the inbox empty, under the lock, so nothing is left behind.
+// lastEventsTime is how long the contexts of the handlers live together that handle
+// what was received before the client left.
+const lastEventsTime = 5 * time.Second
+
+// task is one thing to do in the order of the connection; see package inbox.
 //
 // The end of a connection takes its turn behind the packets that it was read
 // behind. What a client has sent before its goodbye is handled, on a socket that is
 // disconnected already; see client.Closed.
-
-const (
-	// While a handler waits for an ack of its own client, the bounds of the inbox
-	// are so many times larger: the ack lies behind what the client has sent before.
-	waitingInbox      = 256
-	waitingInboxBytes = 4
-
-	// lastEventsTime is how long the contexts of the handlers live together that handle
-	// what was received before the client left.
-	lastEventsTime = 5 * time.Second
-)
-
-// task is one thing to do in the order of the connection.
 type task struct {
 	p      *packet.Packet
-	size   int     // of p, bookkeeping included
 	end    *Socket // run its OnDisconnect
 	reason Reason
 	last   bool // the connection has ended, and everything before it is done
 }
 
-// queue puts a packet into the inbox; c.mu is held. It waits while the inbox is
-// full. One that waits when the connection ends is taken all the same: its sender
-// may have been told that it has arrived.
+// queue puts a lasting copy of a packet into the inbox, and waits while that is full.
 func (c *client) queue(p *packet.Packet) {
 	size := p.Size()
-	for c.full(size) && !c.closed {
-		if c.room == nil {
-			c.room = sync.NewCond(&c.mu)
-		}
-		if c.stalled++; c.stalled == 1 {
-			c.vs.Stall(true)
-		}
-		c.room.Wait()
-		if c.stalled--; c.stalled == 0 {
-			c.vs.Stall(false)
-			c.room.Broadcast() // Closed waits for it
-		}
-	}
-	c.bytes += size
-	c.push(task{p: p.Clone(), size: size})
+	t := task{p: p.Clone()}
+	p.Forget()
+	c.inbox.Put(order, size, t)
 }
 
-// full reports whether there is no room for size bytes. One packet always fits.
-func (c *client) full(size int) bool {
-	if len(c.inbox) == 0 {
-		return false
-	}
-	count, bytes := c.srv.opts.MaxInbox, c.srv.opts.MaxInboxBytes
-	if c.calls > 0 {
-		count, bytes = waitingInbox*count, waitingInboxBytes*bytes
-	}
-	return len(c.inbox) >= count || c.bytes+size > bytes
-}
-
-// push adds a task and sees to it that somebody does it; c.mu is held.
-func (c *client) push(t task) {
-	c.inbox = append(c.inbox, t)
-	if !c.running {
-		c.running = true
-		go c.carryOn()
-	}
-}
-
-// carryOn handles packets in a goroutine of its own.
-func (c *client) carryOn() {
-	c.vs.Begin()
-	defer c.vs.End()
-	c.vs.Busy()
-	c.work(task{})
-}
-
-// work does t, which may be nothing, and then what waits. When application code ends
-// the goroutine meanwhile, another one goes on with what waits.
-func (c *client) work(t task) {
-	ended := false
-	defer func() {
-		if !ended {
-			go c.carryOn()
-		}
-	}()
-	c.do(t)
-	c.drain()
-	ended = true
-}
-
-// schedule has a task done after those that wait.
-func (c *client) schedule(t task) {
-	c.mu.Lock()
-	c.push(t)
-	c.mu.Unlock()
-}
-
-// drain does what waits. The caller is the one that handles packets.
-func (c *client) drain() {
-	for {
-		c.mu.Lock()
-		if len(c.inbox) == 0 {
-			c.inbox = nil
-			c.running = false
-			c.mu.Unlock()
-			return
-		}
-		t := c.inbox[0]
-		c.inbox[0] = task{}
-		c.inbox = c.inbox[1:]
-		c.bytes -= t.size
-		if c.room != nil {
-			c.room.Broadcast()
-		}
-		c.mu.Unlock()
-		c.do(t)
-	}
-}
+// order is the key of all tasks.
+const order = ""
 
 // waiting counts what waits for an ack of this client: somebody must read on.
-func (c *client) waiting(n int32) {
-	c.mu.Lock()
-	c.calls += n
-	if c.room != nil {
-		c.room.Broadcast()
-	}
-	c.mu.Unlock()
+func (c *client) waiting(n int) {
+	c.inbox.Calls(n)
 	if n > 0 {
 		c.vs.Detach()
 	}
 }
 
-// do handles one packet or event of the connection's life.
-func (c *client) do(t task) {
+// Do implements inbox.Doer: it handles one packet or event of the connection's life.
+func (c *client) Do(t task) {
 	switch {
 	case t.last:
 		for _, s := range c.list() { // those that were connecting when it ended
@@ -222,16 +115,11 @@ func (c *client) Closed(r Reason) {
 		if c.conn != nil {
 			c.conn.cancel()
 		}
-		if c.room != nil {
-			c.room.Broadcast()
-		}
-		for c.stalled > 0 { // their packets go before the end
-			c.room.Wait()
-		}
 		c.mu.Unlock()
+		c.inbox.Close() // the packets of readers that wait go before the end
 		for _, s := range c.list() {
 			s.close(r, false, heard(r))
 		}
-		c.schedule(task{last: true})
+		c.inbox.Push(order, task{last: true})
 	}()
 }

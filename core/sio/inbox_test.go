@@ -70,13 +70,8 @@ func TestInboxBounds(t *testing.T) {
 					w.Send(row.event)
 				}
 			}()
-			look := func() (waiting, stalled int) {
-				s.client.mu.Lock()
-				defer s.client.mu.Unlock()
-				return len(s.client.inbox), int(s.client.stalled)
-			}
-			until(t, "a reader that waits", func() bool { _, stalled := look(); return stalled > 0 })
-			if n, _ := look(); n != row.want {
+			until(t, "a reader that waits", func() bool { return s.client.inbox.State().Stalled > 0 })
+			if n := s.client.inbox.State().Waiting; n != row.want {
 				t.Errorf("%d packets wait instead of %d", n, row.want)
 			}
 			close(release)
@@ -84,10 +79,8 @@ func TestInboxBounds(t *testing.T) {
 				s.acked(&packet.Packet{ID: 0})
 			}
 			until(t, "all handled", func() bool { return int(handled.Load()) == row.want+5 })
-			s.client.mu.Lock()
-			defer s.client.mu.Unlock()
-			if s.client.bytes != 0 {
-				t.Errorf("%d bytes are still counted", s.client.bytes)
+			if n := s.client.inbox.State().Bytes; n != 0 {
+				t.Errorf("%d bytes are still counted", n)
 			}
 		})
 	}

@@ -260,6 +260,7 @@ func pathValues(r *http.Request, pattern string) map[string]string {
 // accept decides about a handshake.
 func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (virtsocket.Handler, *dialect.Refusal) {
 	c := &client{srv: s, vs: vs}
+	c.inbox.Init(vs, c, s.opts.MaxInbox, s.opts.MaxInboxBytes)
 	c.newDecoder()
 	// Whoever learns of the connection in OnHandshake may close it from then on.
 	// Closed is called in every case: by a refusal too.

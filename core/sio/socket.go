@@ -352,7 +352,7 @@ func (s *Socket) close(r Reason, tell, heard bool) bool {
 	if tell {
 		s.client.dismiss(s.ns.path)
 	}
-	s.client.schedule(task{end: s, reason: r})
+	s.client.inbox.Push(order, task{end: s, reason: r})
 	return true
 }
 

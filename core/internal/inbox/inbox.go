@@ -1,0 +1,435 @@
+// Package inbox is the order in which what one connection has brought is handled.
+//
+// A task has a key: the namespace that it is about. Tasks with the same key are done
+// one at a time, in the order in which they came. Tasks with different keys are done
+// in that order too, by one goroutine, until one of them takes long: then Overtake
+// lets another goroutine do what waits under other keys. A task with the key Alone is
+// done when everything before it is done, and nothing behind it begins before its end.
+//
+// # Goroutines
+//
+// A worker is a goroutine that does tasks. It is the goroutine that has read the task
+// from the connection (Claim, then Run), or one that the inbox starts when a task is
+// put while nobody can do it. At most one worker has the turn: it takes the tasks of
+// all keys, the oldest first. Overtake ends its turn. The worker that was overtaken
+// goes on with the key that it is in, and ends when nothing waits there; or takes the
+// turn again when nobody has it.
+//
+// This always holds while the lock is free: when some waiting task may be done, a
+// worker has the turn. So whoever makes a task possible, by Put, Push, Overtake or by
+// the end of a task, gives the turn to somebody in the same critical section, and
+// nothing is forgotten.
+//
+// A task may end its goroutine (runtime.Goexit, which testing's FailNow is). Another
+// worker then takes over.
+//
+// # Bounds
+//
+// What waits is bounded by number and bytes, over all keys together: whoever reads the
+// connection waits in Put while there is no room, which stops the reading and with it
+// the client. One task always fits. While Calls says that the application waits for an
+// ack of this client, the bounds are larger, because the ack lies behind what the
+// client has sent before.
+//
+// # Locks
+//
+// Inbox.mu is held for a few instructions, never while a task runs. Conn.Stall is
+// called with it held; no other method of Conn or Doer is.
+package inbox
+
+import "sync"
+
+// Alone is the key of tasks that are done while no other task is.
+const Alone = "\x00alone"
+
+// While Calls is not zero, the bounds are so many times larger.
+const (
+	callsCount = 256
+	callsBytes = 4
+)
+
+// Conn is the connection that an inbox belongs to. See virtsocket.Socket.
+type Conn interface {
+	Begin()        // a worker starts
+	End()          // it ends
+	Busy()         // a task begins that may take long
+	Stall(on bool) // readers wait for room, or none does any more
+}
+
+// Doer does the tasks of an inbox.
+type Doer[T any] interface {
+	Do(t T)
+}
+
+// Inbox holds the tasks of one connection. Init comes first. All methods are safe for
+// concurrent use.
+type Inbox[T any] struct {
+	conn     Conn
+	doer     Doer[T]
+	count    int
+	maxBytes int
+
+	mu      sync.Mutex // guards what follows
+	room    *sync.Cond // for readers that wait for room, and for Close; nil until then
+	first   queue[T]   // the queues, as a list: most connections need one only
+	came    uint64     // tasks so far
+	waiting int        // tasks in the queues
+	bytes   int        // of these
+	calls   int        // see Calls
+	stalled int        // readers that wait for room
+	turn    uint32     // of the worker that had it last
+	taken   bool       // a worker has the turn
+	closed  bool
+}
+
+// queue are the tasks with one key. One that is idle can be used for another key.
+type queue[T any] struct {
+	key   string
+	busy  bool // one of its tasks is being done
+	tasks []entry[T]
+	next  *queue[T]
+}
+
+func (q *queue[T]) idle() bool { return !q.busy && len(q.tasks) == 0 }
+
+// leave ends the task that is being done. An idle queue keeps no room for its busiest
+// moment.
+func (q *queue[T]) leave() {
+	q.busy = false
+	if len(q.tasks) == 0 {
+		q.key, q.tasks = "", nil
+	}
+}
+
+type entry[T any] struct {
+	task T
+	size int
+	came uint64 // its number
+}
+
+// Init sets what the inbox works for, and its bounds: count tasks that wait, and bytes
+// of them.
+func (b *Inbox[T]) Init(conn Conn, doer Doer[T], count, bytes int) {
+	b.conn, b.doer, b.count, b.maxBytes = conn, doer, count, bytes
+}
+
+// Role is what a worker has: the queue that it is in, and its turn.
+type Role[T any] struct {
+	q    *queue[T]
+	turn uint32
+}
+
+// Claim makes the caller the worker for a task of its own, which is not put into the
+// inbox, if that can be done at once: no other worker has the turn, nothing with the
+// key waits or is being done, and no call waits for an ack. Run or Release follows. key
+// must not be Alone.
+func (b *Inbox[T]) Claim(key string) (r Role[T], ok bool) {
+	b.mu.Lock()
+	if b.taken || b.closed || b.calls > 0 || b.occupied(key) {
+		b.mu.Unlock()
+		return r, false
+	}
+	q := b.queue(key)
+	q.busy = true
+	b.take()
+	r = Role[T]{q, b.turn}
+	b.mu.Unlock()
+	return r, true
+}
+
+// occupied reports whether something with the key, or Alone, waits or is being done;
+// b.mu is held.
+func (b *Inbox[T]) occupied(key string) bool {
+	for q := &b.first; q != nil; q = q.next {
+		if !q.idle() && (q.key == key || q.key == Alone) {
+			return true
+		}
+	}
+	return false
+}
+
+// Run does t, and then what waits. The caller has claimed the role.
+func (b *Inbox[T]) Run(r Role[T], t T) {
+	ended := false
+	defer func() {
+		if !ended {
+			go b.carryOn(r)
+		}
+	}()
+	for more := true; more; {
+		b.doer.Do(t)
+		if t, more = b.next(&r); more {
+			b.conn.Busy()
+		}
+	}
+	ended = true
+}
+
+// Release gives a role back whose task the caller has done itself. Another goroutine
+// does what waits.
+func (b *Inbox[T]) Release(r Role[T]) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r.q.leave()
+	if b.taken && b.turn == r.turn {
+		b.taken = false
+	}
+	b.start()
+}
+
+// Put adds a task that the connection has brought. It waits while the inbox is full. It
+// reports false, and adds nothing, when the inbox was closed before; a task that waits
+// when the inbox is closed is taken all the same.
+func (b *Inbox[T]) Put(key string, size int, t T) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	for b.full(size) && !b.closed {
+		if b.room == nil {
+			b.room = sync.NewCond(&b.mu)
+		}
+		if b.stalled++; b.stalled == 1 {
+			b.conn.Stall(true)
+		}
+		b.room.Wait()
+		if b.stalled--; b.stalled == 0 {
+			b.conn.Stall(false)
+			b.room.Broadcast() // Close waits for it
+		}
+	}
+	b.push(key, size, t)
+	return true
+}
+
+// Push adds a task of the server's own. It never waits, and a closed inbox takes it too.
+func (b *Inbox[T]) Push(key string, t T) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.push(key, 0, t)
+}
+
+// Overtake ends the turn of the worker that has it, because its task takes long: another
+// worker does what waits under other keys. It does not block.
+func (b *Inbox[T]) Overtake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.taken {
+		b.taken = false
+		b.start()
+	}
+}
+
+// Calls counts what waits for an ack of the client: n is 1 or -1. Meanwhile nothing is
+// claimed, so that somebody reads on, and the bounds are larger.
+func (b *Inbox[T]) Calls(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls += n
+	if b.room != nil {
+		b.room.Broadcast()
+	}
+}
+
+// Close refuses what is put from now on, and returns when the tasks of the readers that
+// have waited for room are in the inbox.
+func (b *Inbox[T]) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	if b.room == nil {
+		return
+	}
+	b.room.Broadcast()
+	for b.stalled > 0 {
+		b.room.Wait()
+	}
+}
+
+// State is what an inbox holds at one moment, for tests.
+type State struct {
+	Waiting, Bytes int // tasks that wait
+	Calls, Stalled int // see Calls, and readers that wait for room
+}
+
+// State returns what the inbox holds now.
+func (b *Inbox[T]) State() State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return State{b.waiting, b.bytes, b.calls, b.stalled}
+}
+
+// full reports whether there is no room for size bytes; b.mu is held.
+func (b *Inbox[T]) full(size int) bool {
+	if b.waiting == 0 {
+		return false
+	}
+	count, bytes := b.count, b.maxBytes
+	if b.calls > 0 {
+		count, bytes = callsCount*count, callsBytes*bytes
+	}
+	return b.waiting >= count || b.bytes+size > bytes
+}
+
+// push adds a task and sees to it that somebody does it; b.mu is held.
+func (b *Inbox[T]) push(key string, size int, t T) {
+	q := b.queue(key)
+	b.came++
+	q.tasks = append(q.tasks, entry[T]{t, size, b.came})
+	b.waiting++
+	b.bytes += size
+	if !b.taken {
+		b.start()
+	}
+}
+
+// queue returns the queue of a key; b.mu is held.
+func (b *Inbox[T]) queue(key string) *queue[T] {
+	var free *queue[T]
+	last := &b.first
+	for q := &b.first; q != nil; q = q.next {
+		switch {
+		case q.idle():
+			if free == nil {
+				free = q
+			}
+		case q.key == key:
+			return q
+		}
+		last = q
+	}
+	if free == nil {
+		free = new(queue[T])
+		last.next = free
+	}
+	free.key = key
+	return free
+}
+
+// take gives the turn to a worker, whose number is then b.turn; b.mu is held.
+func (b *Inbox[T]) take() {
+	b.taken = true
+	b.turn++
+}
+
+// start starts a worker if there is something to do for one and nobody has the turn;
+// b.mu is held.
+func (b *Inbox[T]) start() {
+	if !b.taken && b.pick() != nil {
+		b.take()
+		go b.carryOn(Role[T]{nil, b.turn})
+	}
+}
+
+// carryOn is a worker in a goroutine of its own.
+func (b *Inbox[T]) carryOn(r Role[T]) {
+	b.conn.Begin()
+	defer b.conn.End()
+	if t, more := b.next(&r); more {
+		b.conn.Busy()
+		b.Run(r, t)
+	}
+}
+
+// pick finds the queue whose first task is to be done next, nil when none may be
+// done now; b.mu is held.
+func (b *Inbox[T]) pick() *queue[T] {
+	if b.waiting == 0 {
+		return nil
+	}
+	var oldest, alone *queue[T]
+	busy := false
+	for q := &b.first; q != nil; q = q.next {
+		switch {
+		case q.busy && q.key == Alone:
+			return nil
+		case q.busy:
+			busy = true
+		case len(q.tasks) == 0:
+		case q.key == Alone:
+			alone = q
+		case oldest == nil || q.tasks[0].came < oldest.tasks[0].came:
+			oldest = q
+		}
+	}
+	switch {
+	case alone == nil || oldest != nil && oldest.tasks[0].came < alone.tasks[0].came:
+		return oldest
+	case busy: // with something that came before; what is behind waits as well
+		return nil
+	}
+	return alone
+}
+
+// next ends the task of a worker and finds its next one. Without one its role ends.
+func (b *Inbox[T]) next(r *Role[T]) (t T, more bool) {
+	b.mu.Lock()
+	if r.q != nil {
+		r.q.leave()
+	}
+	q := b.choose(r)
+	if q == nil {
+		b.mu.Unlock()
+		return t, false
+	}
+	r.q = q
+	e := q.tasks[0]
+	q.tasks[0] = entry[T]{}
+	q.tasks = q.tasks[1:]
+	q.busy = true
+	b.waiting--
+	b.bytes -= e.size
+	if b.room != nil {
+		b.room.Broadcast()
+	}
+	b.mu.Unlock()
+	return e.task, true
+}
+
+// choose finds the queue for the next task of a worker that has done its last one, and
+// gives the turn to the worker if nobody has it. Without one the worker has ended; b.mu
+// is held.
+func (b *Inbox[T]) choose(r *Role[T]) *queue[T] {
+	if b.taken && b.turn != r.turn { // overtaken
+		if own := r.q; own != nil && len(own.tasks) > 0 && !b.behindAlone(own) {
+			return own
+		}
+		return nil
+	}
+	q := b.pick()
+	switch {
+	case q == nil:
+		b.taken = false
+		b.trim()
+	case !b.taken:
+		b.take()
+		r.turn = b.turn
+	}
+	return q
+}
+
+// behindAlone reports whether a task that is done alone is to come before the first one
+// of q; b.mu is held.
+func (b *Inbox[T]) behindAlone(q *queue[T]) bool {
+	for o := &b.first; o != nil; o = o.next {
+		if o.key == Alone && !o.idle() && (o.busy || o.tasks[0].came < q.tasks[0].came) {
+			return true
+		}
+	}
+	return false
+}
+
+// trim forgets the queues of an inbox in which nothing waits and nothing is done; b.mu
+// is held.
+func (b *Inbox[T]) trim() {
+	if b.first.next == nil {
+		return
+	}
+	for q := &b.first; q != nil; q = q.next {
+		if !q.idle() {
+			return
+		}
+	}
+	b.first.next = nil
+}
