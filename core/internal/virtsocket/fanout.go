@@ -8,18 +8,18 @@ import (
 )
 
 // flusher writes what broadcasts have queued: a few goroutines that exist while
-// there is something to write, each of which takes sockets in chunks. Messages
+// there is something to write, each of which takes outboxes in chunks. Messages
 // of several broadcasts that meet in a queue leave in one write.
 type flusher struct {
 	mu      sync.Mutex
-	list    []*Socket
+	list    []*outbox
 	next    int
 	running int
 }
 
 const flushChunk = 64
 
-func (f *flusher) add(batch []*Socket) {
+func (f *flusher) add(batch []*outbox) {
 	if len(batch) == 0 {
 		return
 	}
@@ -33,7 +33,7 @@ func (f *flusher) add(batch []*Socket) {
 }
 
 func (f *flusher) run() {
-	var chunk [flushChunk]*Socket
+	var chunk [flushChunk]*outbox
 	for {
 		f.mu.Lock()
 		n := copy(chunk[:], f.list[f.next:])
@@ -47,17 +47,13 @@ func (f *flusher) run() {
 			f.mu.Unlock()
 			return
 		}
-		clear(f.list[f.next : f.next+n]) // a socket that ends is not kept by its place here
+		clear(f.list[f.next : f.next+n]) // a session that ends is not kept by its entry here
 		f.next += n
 		f.compact()
 		f.mu.Unlock()
-		for i, s := range chunk[:n] {
-			s.mu.Lock()
-			s.dirty = false
-			conn := s.conn
-			s.mu.Unlock()
-			if conn != nil {
-				conn.Flush()
+		for i, o := range chunk[:n] {
+			if to := o.unlist(); to != nil {
+				to.Flush()
 			}
 			chunk[i] = nil
 		}
@@ -67,29 +63,23 @@ func (f *flusher) run() {
 // Fanout queues one message for many sockets and has them written.
 type Fanout struct {
 	hub   *Hub
-	batch [flushChunk]*Socket
+	batch [flushChunk]*outbox
 	n     int
 }
 
 // NewFanout starts the fan-out of messages to sockets of this hub.
 func (h *Hub) NewFanout() Fanout { return Fanout{hub: h} }
 
-// Send queues m, which must be shared, for s.
-func (f *Fanout) Send(s *Socket, m *packet.Message, volatile bool) {
-	if volatile {
-		s.mu.Lock()
-		busy := s.count > 0 && s.corks == 0
-		s.mu.Unlock()
-		if busy {
-			s.dropped.Add(1)
-			return
-		}
+// Send queues m, which must be shared, for s. With mayDrop it is a volatile message.
+func (f *Fanout) Send(s *Socket, m *packet.Message, mayDrop bool) {
+	how := shared
+	if mayDrop {
+		how |= volatile
 	}
-	conn, _ := s.enqueue(m, true)
-	if conn == nil {
+	if to, _ := s.enqueue(m, how); to == nil {
 		return
 	}
-	f.batch[f.n] = s
+	f.batch[f.n] = &s.out
 	if f.n++; f.n == len(f.batch) {
 		f.Done()
 	}

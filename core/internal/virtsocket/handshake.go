@@ -21,7 +21,7 @@ import (
 //     handler at that time, and by nobody else.
 
 func (h *Hub) newSocket(d dialect.Dialect) *Socket {
-	s := &Socket{hub: h, id: NewID(), dialect: d}
+	s := &Socket{hub: h, id: NewID(), dialect: d, out: outbox{limits: &h.queues}}
 	if r := d.Rules(); r.Takeover || r.Repairs {
 		s.old = new(old)
 	}
@@ -177,6 +177,7 @@ func (s *Socket) install(conn transport.Conn, set func()) bool {
 		return false
 	}
 	s.conn = conn
+	s.out.attach(conn)
 	if set != nil {
 		set()
 	}

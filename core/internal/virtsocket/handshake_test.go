@@ -229,9 +229,9 @@ func TestFirstMessageWaits(t *testing.T) {
 			o.Accept = func(s *Socket, _ host.Exchange) (Handler, *dialect.Refusal) {
 				r := &recorder{s: s, from: time.Now()}
 				r.opened = func() {
-					s.mu.Lock()
-					queued = len(s.queue)
-					s.mu.Unlock()
+					s.out.mu.Lock()
+					queued = len(s.out.queue)
+					s.out.mu.Unlock()
 					_ = s.Send(s.Dialect().Encode(&packet.Packet{Type: packet.Event, Namespace: "/", Data: []byte(`["x"]`)}, true))
 				}
 				return r, nil

@@ -138,7 +138,7 @@ func (s *Socket) Expired(*wheel.Timer) {
 	}
 	// What is still queued since the last time will do: a client that is not read
 	// and does not read either is not to be sent more and more.
-	unheard := waited && s.count > 0
+	unheard := waited && !s.out.empty()
 	s.excused = s.stalled
 	kind := s.alive(quiet)
 	s.mu.Unlock()

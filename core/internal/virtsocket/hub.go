@@ -79,19 +79,18 @@ type Handler interface {
 
 // Hub holds the virtual sockets of one server.
 type Hub struct {
-	opts   Options
-	wheel  *wheel.Wheel
-	watch  watch
-	flush  flusher
-	shards [32]shard
-	closed atomic.Bool
-	// corkCount is the package's, or less where the queue holds less.
-	corkCount int
-	live      atomic.Int64
-	doors     doors
-	notices   notices
-	empty     chan struct{} // closed when a closed hub has no live sockets
-	once      sync.Once
+	opts    Options
+	wheel   *wheel.Wheel
+	watch   watch
+	flush   flusher
+	shards  [32]shard
+	closed  atomic.Bool
+	queues  outboxLimits
+	live    atomic.Int64
+	doors   doors
+	notices notices
+	empty   chan struct{} // closed when a closed hub has no live sockets
+	once    sync.Once
 }
 
 type shard struct {
@@ -136,7 +135,7 @@ func NewHub(opts Options) *Hub {
 	if opts.Limits.Address == nil {
 		opts.Limits.Address = PeerAddress
 	}
-	h := &Hub{opts: opts, notices: newNotices(), empty: make(chan struct{}), corkCount: max(1, min(corkCount, opts.MaxQueue/2))}
+	h := &Hub{opts: opts, notices: newNotices(), empty: make(chan struct{}), queues: newOutboxLimits(opts.MaxQueue, opts.MaxQueueBytes)}
 	// Fine enough for the shortest of the timers, coarse enough to cost nothing.
 	res := min(opts.PingInterval, opts.PingTimeout, opts.UpgradeTimeout) / 20
 	h.wheel = wheel.New(max(5*time.Millisecond, min(res, 100*time.Millisecond)))

@@ -17,13 +17,6 @@ import (
 // ErrClosed is returned by sends on a socket that has ended.
 var ErrClosed = errors.New("virtsocket: closed")
 
-// corkBytes and corkCount are how much may wait for the end of a batch before it
-// is written: what an application says in one go must not fill the queue.
-const (
-	corkBytes = 64 << 10
-	corkCount = 128
-)
-
 // lingerTime is how long a closed polling session answers the poll that comes
 // too late with its last messages.
 const (
@@ -51,18 +44,12 @@ type Socket struct {
 	old     *old        // nil for a session of Engine.IO 4
 	hb      wheel.Timer // heartbeat, or close timeout; after the end: linger
 	place   place       // what the session takes of the hub's Limits
+	out     outbox
 
 	mu        sync.Mutex
 	conn      transport.Conn
 	poll      transport.Poll // nil when the session does not poll
 	candidate *candidate
-	queue     []*packet.Message
-	spare     []*packet.Message
-	count     int // messages queued or being written
-	bytes     int // of these
-	corks     int // batches in progress
-	uncorked  bool
-	dirty     bool // in the flusher's list
 	state     state
 	reason    Reason // of the first Close
 	gone      bool   // the last transport has ended: nothing is to be found in the hub
@@ -89,7 +76,6 @@ type old struct {
 	opened  bool
 	quiet   bool // Socket.hb is the close timeout
 	polls   int  // requests that wait
-	alone   bool // the first message is the whole answer of a poll
 }
 
 // payloads is the framing for a request of the session.
@@ -193,9 +179,7 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 	visit := h.visit(req, s.payloads(req))
 	if first {
 		// Before the first message leaves, as in begins.
-		s.mu.Lock()
-		s.old.alone = x.Method() == http.MethodGet && !visit.Answer.Stream
-		s.mu.Unlock()
+		s.out.takeSingle(x.Method() == http.MethodGet && !visit.Answer.Stream)
 		s.handler.Opened()
 	}
 	switch x.Method() {
@@ -264,138 +248,65 @@ func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Visi
 // Send queues a message and sees to it that it leaves: at once, or with the
 // other answers to what one read brought. A client that does not keep up is
 // disconnected with SlowClient when the queue's bound is reached.
-func (s *Socket) Send(m *packet.Message) error {
-	flush, err := s.enqueue(m, false)
-	if flush != nil {
-		flush.Flush()
-	}
-	return err
-}
+func (s *Socket) Send(m *packet.Message) error { return s.send(m, 0) }
 
 // SendVolatile is Send for a message that may be lost: it is dropped when other
 // messages are still waiting to be written.
-func (s *Socket) SendVolatile(m *packet.Message) error {
-	s.mu.Lock()
-	busy := s.count > 0 && s.corks == 0
-	s.mu.Unlock()
-	if busy {
-		s.dropped.Add(1)
-		m.Release()
-		return nil
+func (s *Socket) SendVolatile(m *packet.Message) error { return s.send(m, volatile) }
+
+func (s *Socket) send(m *packet.Message, how delivery) error {
+	to, err := s.enqueue(m, how)
+	if to != nil {
+		to.Flush()
 	}
-	return s.Send(m)
+	return err
 }
 
 // Dropped is the number of volatile messages that were dropped.
 func (s *Socket) Dropped() int64 { return s.dropped.Load() }
 
-// enqueue appends m. It returns the conn to flush, nil when somebody else will.
-// With shared the caller flushes later, through the flusher.
-func (s *Socket) enqueue(m *packet.Message, shared bool) (transport.Conn, error) {
+// enqueue adds m to the outbox. It returns the transport to flush, nil when
+// somebody else will.
+func (s *Socket) enqueue(m *packet.Message, how delivery) (flushable, error) {
 	if s.old != nil && s.old.codec != nil {
 		m = s.old.codec.Outgoing(m)
 	}
-	size := m.Size()
-	s.mu.Lock()
-	if s.state != stateOpen {
-		s.mu.Unlock()
-		m.Release()
-		return nil, ErrClosed
-	}
-	// The message that reaches the bound passes, however large: whether a small one
-	// before it has been written already is a matter of microseconds. None does after it.
-	if s.count >= s.hub.opts.MaxQueue || s.bytes >= s.hub.opts.MaxQueueBytes {
-		s.mu.Unlock()
-		m.Release()
-		s.Close(SlowClient)
-		return nil, ErrClosed
-	}
-	s.queue = append(s.queue, m)
-	s.count++
-	s.bytes += size
-	conn := s.conn
+	to, err := s.out.add(m, how)
 	switch {
-	case s.corks > 0 && !s.uncorked && s.bytes < corkBytes && s.count%s.hub.corkCount != 0:
-		conn = nil
-	case shared && s.dirty:
-		conn = nil
-	case shared:
-		s.dirty = true
+	case err == nil:
+		return to, nil
+	case errors.Is(err, errDropped):
+		s.dropped.Add(1)
+		return nil, nil
+	case errors.Is(err, errFull):
+		s.Close(SlowClient)
 	}
-	s.mu.Unlock()
-	return conn, nil
+	return nil, ErrClosed
 }
 
 // Next implements transport.Link.
-func (s *Socket) Next() []*packet.Message {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.queue) == 0 {
-		return nil
-	}
-	ms := s.queue
-	if s.old != nil && s.old.alone {
-		s.old.alone = false
-		s.queue = append([]*packet.Message(nil), ms[1:]...)
-		return ms[:1:1]
-	}
-	s.queue, s.spare = s.spare[:0], nil
-	return ms
-}
+func (s *Socket) Next() []*packet.Message { return s.out.take() }
 
 // Sent implements transport.Link.
-func (s *Socket) Sent(ms []*packet.Message) {
-	n := 0
-	for i, m := range ms {
-		n += m.Size()
-		m.Release()
-		ms[i] = nil
-	}
-	s.mu.Lock()
-	s.count -= len(ms)
-	s.bytes -= n
-	if s.spare == nil && cap(ms) <= 64 {
-		s.spare = ms[:0]
-	}
-	if s.count == 0 && cap(s.queue) > 8 {
-		s.queue = nil // an idle socket keeps no room for its busiest moment
-	}
-	s.mu.Unlock()
-}
+func (s *Socket) Sent(ms []*packet.Message) { s.out.sent(ms) }
 
 // Unsent implements transport.Link.
 func (s *Socket) Unsent(ms []*packet.Message) {
-	s.mu.Lock()
-	s.queue = append(ms, s.queue...)
-	s.mu.Unlock()
+	s.out.unsent(ms)
 	s.Flush() // another request may wait already
 }
 
 // Begin implements transport.Link.
-func (s *Socket) Begin() {
-	s.mu.Lock()
-	s.corks++
-	s.mu.Unlock()
-}
+func (s *Socket) Begin() { s.out.begin() }
 
 // End implements transport.Link.
 func (s *Socket) End() {
-	s.mu.Lock()
-	s.corks--
-	var conn transport.Conn
-	if s.corks == 0 {
-		s.uncorked = false
-		if len(s.queue) > 0 {
-			conn = s.conn
-		}
-	}
-	last := s.corks == 0
-	s.mu.Unlock()
+	to, last := s.out.end()
 	if last && s.busy.Load() != 0 {
 		s.hub.watch.leave(s)
 	}
-	if conn != nil {
-		conn.Flush()
+	if to != nil {
+		to.Flush()
 	}
 }
 
@@ -426,12 +337,8 @@ func (s *Socket) Enter() {
 
 // Flush writes what is queued and keeps nothing back until the current batch ends.
 func (s *Socket) Flush() {
-	s.mu.Lock()
-	s.uncorked = s.corks > 0
-	conn := s.conn
-	s.mu.Unlock()
-	if conn != nil {
-		conn.Flush()
+	if to := s.out.release(); to != nil {
+		to.Flush()
 	}
 }
 
@@ -575,13 +482,7 @@ func (s *Socket) Close(r Reason) {
 		return
 	}
 	s.state, s.reason = stateClosed, r
-	if r == SlowClient || r == PingTimeout {
-		// Nobody will read it: free the memory now.
-		for _, m := range s.queue {
-			m.Release()
-		}
-		s.queue = nil
-	}
+	s.out.close(r == SlowClient || r == PingTimeout) // those read nothing more: free the memory now
 	conn, poll, handler := s.conn, s.poll, s.handler
 	s.gone = s.gone || conn == nil // the handshake was never followed by anything
 	polls := conn != nil && poll != nil && conn == transport.Conn(poll)

@@ -152,8 +152,9 @@ func (c *candidate) complete() error {
 	}
 	c.done.Store(true)
 	s.conn = c.conn
-	s.corks++ // the batch that brought the upgrade packet is now the socket's
-	s.uncorked = true
+	s.out.attach(c.conn)
+	s.out.begin() // the batch that brought the upgrade packet is now the socket's
+	s.out.release()
 	s.mu.Unlock()
 	c.conn.Flush()
 	return nil

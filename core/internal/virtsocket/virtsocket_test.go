@@ -342,7 +342,7 @@ func TestQueueBounds(t *testing.T) {
 				if len(r.closed) != 1 || r.closed[0] != SlowClient {
 					t.Errorf("closed %v", r.closed)
 				}
-				if r.s.queue != nil {
+				if r.s.out.queue != nil {
 					t.Error("the queue is still held")
 				}
 				if err := r.s.Send(big); err != ErrClosed {
@@ -400,7 +400,7 @@ func BenchmarkSend(b *testing.B) {
 	})
 	s := h.newSocket(h.opts.Dialects[0])
 	c := &discard{link: s}
-	s.conn = c
+	s.out.attach(c)
 	m := packet.TextMessage(`42["echo","0123456789abcdef"]`)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -22,7 +22,7 @@ const (
 //
 // A socket is on the list from Busy to the end of its batch. Readers of Socket.busy
 // without the shard's lock (Busy, End) may be a moment behind: what they decide is
-// decided again with the lock. leave takes Socket.mu inside, nobody the reverse.
+// decided again with the lock. leave takes outbox.mu inside, nobody the reverse.
 type watch struct {
 	tick   atomic.Int64
 	shards [8]watchShard
@@ -65,9 +65,7 @@ func (w *watch) leave(s *Socket) {
 	sh := w.shard(s)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.corks == 0 {
+	if s.out.idle() {
 		sh.remove(s)
 	}
 }
@@ -79,9 +77,7 @@ func (w *watch) dismiss(s *Socket, since int64) {
 	sh := w.shard(s)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.since == since && (s.corks == 0 || s.uncorked) {
+	if s.since == since && !s.out.keepsBack() {
 		sh.remove(s)
 	}
 }
@@ -172,10 +168,7 @@ func (w *watch) rest() bool {
 
 // release is Flush when something waits for the end of a batch.
 func (s *Socket) release() {
-	s.mu.Lock()
-	waits := s.corks > 0 && !s.uncorked
-	s.mu.Unlock()
-	if waits {
+	if s.out.keepsBack() {
 		s.Flush()
 	}
 }

@@ -17,7 +17,7 @@ func unwatched() (*Hub, *Socket) {
 	h.watch.idle.Store(false) // as if it were running
 	s := h.newSocket(eio4.New(packet.DefaultLimits))
 	s.handler = &recorder{}
-	s.conn = &fakeConn{link: s}
+	s.install(&fakeConn{link: s}, nil)
 	return h, s
 }
 
@@ -49,9 +49,7 @@ func TestWatchKeepsWhoReliesOnIt(t *testing.T) {
 	h, s := unwatched()
 	s.Begin()
 	s.Busy()
-	s.mu.Lock()
-	s.corks-- // End has got as far as this
-	s.mu.Unlock()
+	s.out.end() // End has got as far as this
 	s.Begin()
 	s.Busy()
 	h.watch.leave(s) // and goes on
@@ -73,11 +71,11 @@ func TestWatchKeepsWhoReliesOnIt(t *testing.T) {
 func TestFlusherCompacts(t *testing.T) {
 	f := &flusher{running: 1 << 20} // nobody else takes
 	_, s := unwatched()
-	batch := make([]*Socket, flushChunk)
+	batch := make([]*outbox, flushChunk)
 	for i := range batch {
-		batch[i] = s
+		batch[i] = &s.out
 	}
-	f.list = make([]*Socket, 0, 4*flushChunk)
+	f.list = make([]*outbox, 0, 4*flushChunk)
 	for range 16 {
 		f.add(batch) // the backlog
 	}
