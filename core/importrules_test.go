@@ -132,7 +132,7 @@ var frameworks = map[string][]string{
 	"echo":   {"github.com/labstack/echo/v4"},
 	"echov5": {"github.com/labstack/echo/v5"},
 	"chi":    {"github.com/go-chi/chi/v5"},
-	"fiber":  {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp", "github.com/fasthttp/websocket"},
+	"fiber":  {"github.com/gofiber/fiber/v2", module + "/internal/fasthttphost"},
 }
 
 func TestAdapterImports(t *testing.T) {

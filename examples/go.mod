@@ -25,6 +25,7 @@ require (
 	github.com/gorilla/context v1.1.2 // indirect
 	github.com/philhofer/fwd v1.1.3-0.20240916144458-20a13a1f6b7c // indirect
 	github.com/quasoft/memstore v0.0.0-20191010062613-2bce066d2b0b // indirect
+	github.com/siokit/siokit/internal/fasthttphost v0.0.0 // indirect
 	github.com/tinylib/msgp v1.2.5 // indirect
 	golang.org/x/time v0.15.0 // indirect
 )
@@ -83,6 +84,7 @@ replace (
 	github.com/siokit/siokit/adapters/echo => ../adapters/echo
 	github.com/siokit/siokit/adapters/fiber => ../adapters/fiber
 	github.com/siokit/siokit/adapters/gin => ../adapters/gin
+	github.com/siokit/siokit/internal/fasthttphost => ../internal/fasthttphost
 )
 
 replace github.com/siokit/siokit/sessionbridge/gorilla => ../sessionbridge/gorilla

@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/siokit/siokit v0.0.0
+	github.com/siokit/siokit/internal/fasthttphost v0.0.0
 )
 
 require (
@@ -24,3 +25,5 @@ require (
 )
 
 replace github.com/siokit/siokit => ../..
+
+replace github.com/siokit/siokit/internal/fasthttphost => ../../internal/fasthttphost

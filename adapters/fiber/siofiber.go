@@ -14,6 +14,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/internal/fasthttphost"
 )
 
 // Option changes how requests are handed over.
@@ -80,21 +81,9 @@ func Handler(h host.Handler, opts ...Option) fiber.Handler {
 	}
 	host.Require("siofiber.Handler", h, "function of Keep", o.keep)
 	return func(c *fiber.Ctx) error {
-		x := &exchange{c: c, opts: &o}
-		returned := false
-		defer func() {
-			x.end()
-			if p := recover(); p != nil {
-				panic(p) // the host's business
-			}
-			if !returned {
-				// Application code has ended this goroutine (runtime.Goexit): fasthttp
-				// would neither answer nor close, and the client would wait.
-				_ = c.Context().Conn().Close()
-			}
-		}()
-		h.ServeExchange(x)
-		returned = true
+		fasthttphost.Serve(h, &exchange{c: c, opts: &o}, fasthttphost.Request{
+			Ctx: c.Context(), Server: c.App().Server(), Native: c, Method: c.Method(), Rest: c.Params("*"),
+		})
 		return nil
 	}
 }
@@ -117,8 +106,15 @@ func Context(x host.Exchange) *fiber.Ctx {
 	return c
 }
 
-// details are what fiber knows of a request, most of it in memory of the request.
-func (x *exchange) details() host.Details {
+// exchange is a request to fiber.
+type exchange struct {
+	fasthttphost.Exchange
+	c    *fiber.Ctx
+	opts *options
+}
+
+// Details are what fiber knows of a request, most of it in memory of the request.
+func (x *exchange) Details() host.Details {
 	return host.Details{
 		URL:          string(x.c.Request().RequestURI()),
 		ClientIP:     x.c.IP(),
