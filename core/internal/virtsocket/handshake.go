@@ -23,10 +23,10 @@ import (
 func (h *Hub) newSocket(d dialect.Dialect) *Socket {
 	s := &Socket{hub: h, id: NewID(), dialect: d, out: outbox{limits: &h.queues}}
 	if r := d.Rules(); r.Takeover || r.Repairs {
-		s.old = new(old)
+		s.legacy = new(legacy)
 	}
 	if d.Rules().Takeover {
-		s.old.moving = make(chan struct{}, 1)
+		s.legacy.switching = make(chan struct{}, 1)
 	}
 	return s
 }
@@ -51,7 +51,7 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		return
 	}
 	if d.Rules().Repairs {
-		s.old.codec = d.Payloads(req).(dialect.Repairer)
+		s.legacy.codec = d.Payloads(req).(dialect.Repairer)
 	}
 	if t := h.duplex(req.Transport); t != nil {
 		h.openDuplex(x, t, s)
@@ -69,7 +69,14 @@ func (h *Hub) unavailable(x host.Exchange, d dialect.Dialect, text string) {
 // accept asks Options.Accept. When it reports false, the request has been refused
 // and the handler, if there was one, has been told.
 func (h *Hub) accept(x host.Exchange, s *Socket) bool {
+	returned := false
+	defer func() {
+		if !returned { // Accept has panicked: nothing else would end the session
+			s.Close(ServerTransport)
+		}
+	}()
 	hd, ref := h.opts.Accept(s, x)
+	returned = true
 	if ref != nil {
 		s.Close(ServerTransport)
 		h.refuse(x, s.dialect, ref)
@@ -130,15 +137,15 @@ func (h *Hub) openDuplex(x host.Exchange, t transport.Duplex, s *Socket) {
 	}
 	s.mu.Unlock()
 	var l transport.Link = s
-	var c *carrier
+	var replaceable *replaceableLink
 	if s.rules().Takeover {
-		c = &carrier{s: s}
-		l = c
+		replaceable = &replaceableLink{Socket: s}
+		l = replaceable
 	}
 	err := t.Serve(x, l, func(conn transport.Conn) {
 		ok := s.install(conn, func() {
-			if c != nil {
-				s.old.carrier = c
+			if replaceable != nil {
+				s.legacy.link = replaceable
 			}
 		})
 		if !ok {
@@ -163,6 +170,23 @@ func (h *Hub) openPolling(x host.Exchange, req dialect.Request, s *Socket) {
 	h.enlist(s)
 	s.begins()
 	s.serve(x, req)
+}
+
+// startPolling makes polling the session's transport. It reports false when the
+// session has ended.
+func (s *Socket) startPolling(name string) bool {
+	o := transport.PollOptions{Name: name, Noop: s.dialect.Control(packet.Unit{Kind: packet.Noop}), Newest: s.rules().Takeover}
+	if s.rules().QuietPolls {
+		o.Duration = s.hub.opts.PollDuration
+	}
+	poll := s.hub.opts.Polling.New(s, o)
+	poll.Goodbye(s.dialect.Goodbye(true))
+	return s.install(poll, func() {
+		s.poll = poll
+		if s.legacy != nil {
+			s.legacy.link, s.legacy.quiet = nil, s.rules().QuietPolls
+		}
+	})
 }
 
 // install makes conn the transport of the session, with what set changes under

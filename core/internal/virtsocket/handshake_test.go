@@ -138,6 +138,35 @@ func TestRefusedInAccept(t *testing.T) {
 	}
 }
 
+// TestAcceptPanics: an Accept that does not return leaves nothing behind, neither
+// in the limits nor with its handler.
+func TestAcceptPanics(t *testing.T) {
+	for _, hs := range handshakes {
+		for _, handled := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				var r *recorder
+				o := every(fakeDuplex{make(chan *fakeConn, 1)})
+				o.Accept = func(s *Socket, _ host.Exchange) (Handler, *dialect.Refusal) {
+					r = &recorder{s: s, from: time.Now()}
+					if handled {
+						s.Handle(r)
+					}
+					panic("in Accept")
+				}
+				h := NewHub(o)
+				func() {
+					defer func() { _ = recover() }()
+					request(h, http.MethodGet, hs.path, hs.query, hs.upgrade)
+				}()
+				if told := len(r.closed) == 1; h.Pending() != 0 || told != handled {
+					t.Errorf("%s, handled %t: %d pending, closed %v", hs.name, handled, h.Pending(), r.closed)
+				}
+				ends(t, h)
+			})
+		}
+	}
+}
+
 // TestShutdownInAccept: Shutdown comes while Accept runs.
 func TestShutdownInAccept(t *testing.T) {
 	for _, hs := range handshakes {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/transport"
 	"github.com/siokit/siokit/core/internal/wheel"
 )
 
@@ -46,7 +47,7 @@ func (s *Socket) arm() {
 	case s.state != stateOpen:
 	case s.quiet():
 		s.pongDue = false
-		if s.old.polls > 0 {
+		if s.legacy.polls > 0 {
 			s.unset()
 			return
 		}
@@ -86,7 +87,7 @@ func (s *Socket) early() time.Duration {
 }
 
 // quiet reports whether there are no heartbeats; s.mu is held.
-func (s *Socket) quiet() bool { return s.old != nil && s.old.quiet }
+func (s *Socket) quiet() bool { return s.legacy != nil && s.legacy.quiet }
 
 // traffic notes a message from the client. While a pong is due, the first one
 // restarts the timeout: the client is alive, its pong may be stuck behind it.
@@ -179,5 +180,29 @@ func (s *Socket) alive(quiet bool) packet.Kind {
 func (s *Socket) Nudge() {
 	if noop := s.dialect.Control(packet.Unit{Kind: packet.Noop}); noop != nil {
 		_ = s.Send(noop)
+	}
+}
+
+// arrived and departed enclose a request that waits.
+func (s *Socket) arrived(v transport.Visit) {
+	if !s.rules().QuietPolls {
+		return
+	}
+	s.mu.Lock()
+	s.legacy.polls++
+	s.legacy.quiet = !v.Answer.Stream
+	s.mu.Unlock()
+	s.arm()
+}
+
+func (s *Socket) departed(v transport.Visit) {
+	if !s.rules().QuietPolls {
+		return
+	}
+	s.mu.Lock()
+	s.legacy.polls--
+	s.mu.Unlock()
+	if !v.Answer.Stream {
+		s.arm()
 	}
 }

@@ -8,9 +8,7 @@ package virtsocket
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,116 +150,6 @@ func (h *Hub) Wheel() *wheel.Wheel { return h.wheel }
 
 // Len is the number of live sockets.
 func (h *Hub) Len() int { return int(h.live.Load()) }
-
-// ServeExchange implements host.Handler.
-func (h *Hub) ServeExchange(x host.Exchange) {
-	hd := readHead(x)
-	if h.oversized(x, hd) {
-		return
-	}
-	if x.Method() == http.MethodOptions && h.preflight(x, hd) {
-		return
-	}
-	d := h.recognise(x)
-	if d == nil {
-		h.unrecognised(x, hd)
-		return
-	}
-	if !h.opts.Origins.admit(x, hd) {
-		h.refuse(x, d, foreign())
-		return
-	}
-	req, ref := d.Parse(x)
-	if ref == nil {
-		ref = h.check(x, hd, d, req)
-	}
-	if ref != nil {
-		h.refuse(x, d, ref)
-		return
-	}
-	x = h.opts.Origins.anonymous(x, hd, included(req))
-	if req.SID == "" {
-		h.handshake(x, d, req)
-		return
-	}
-	var s *Socket
-	if dialect.ValidSID(req.SID) {
-		s = h.get(req.SID)
-	}
-	known := s != nil && s.dialect.Name() == d.Name()
-	if known {
-		h.doors.note(&s.place, back)
-		if ref := s.handler.Visit(x); ref != nil {
-			s.Drop()
-			h.refuse(x, d, ref)
-			return
-		}
-	}
-	switch {
-	case req.End:
-		if known {
-			s.Close(ClientNamespace)
-		}
-		h.opts.Origins.headers(x)
-		_ = x.Reply(http.StatusOK, nil)
-	case known:
-		s.serve(x, req)
-	case d.Stranger() != nil:
-		h.stranger(x, d, req)
-	case s != nil:
-		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Context: "protocol mismatch"})
-	default:
-		h.refuse(x, d, &dialect.Refusal{Code: dialect.UnknownSID})
-	}
-}
-
-func (h *Hub) duplex(name string) transport.Duplex {
-	for _, t := range h.opts.Duplex {
-		if t.Name() == name {
-			return t
-		}
-	}
-	return nil
-}
-
-func (h *Hub) form(name string) transport.Form {
-	for _, f := range h.opts.Forms {
-		if f.Name() == name {
-			return f
-		}
-	}
-	return nil
-}
-
-// visit is how a polling request is to be served.
-func (h *Hub) visit(req dialect.Request, c transport.Codec) transport.Visit {
-	f := h.form(req.Transport)
-	return transport.Visit{Name: req.Transport, Answer: f.Answer(req.Script), Codec: c}
-}
-
-// accepted answers a request whose body was handed on.
-func (h *Hub) accepted(x host.Exchange, d dialect.Dialect) {
-	h.opts.Origins.headers(x)
-	x.SetHeader("Content-Type", d.Rules().Type)
-	_ = x.Reply(http.StatusOK, []byte(d.Rules().Accepted))
-}
-
-// refuseUpgrade answers a request whose connection could not be taken over.
-func (h *Hub) refuseUpgrade(x host.Exchange, d dialect.Dialect, err error) {
-	ref := &dialect.Refusal{Code: dialect.BadRequest, Context: err.Error()}
-	var he *host.HandshakeError
-	switch {
-	case errors.As(err, &he):
-		if ref.Status = he.Status; he.Status == http.StatusUpgradeRequired {
-			x.SetHeader("Sec-WebSocket-Version", "13")
-		}
-	case errors.Is(err, host.ErrNoHijack):
-		// The host's fault, which its developer must get to see.
-		h.opts.Logger.Error("siokit: websocket refused", "error", err)
-		ref.Status, ref.Message = http.StatusNotImplemented, err.Error()
-	}
-	h.refuse(x, d, ref)
-}
 
 func (h *Hub) shard(id string) *shard {
 	// The id is random; two of its characters spread it.

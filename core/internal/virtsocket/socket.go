@@ -2,12 +2,10 @@ package virtsocket
 
 import (
 	"errors"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/transport"
@@ -24,10 +22,6 @@ const (
 	shutdownLinger = 500 * time.Millisecond
 )
 
-// crossing is how long a request that says goodbye waits for a poll that was sent
-// before it: over two connections the second request may be served first.
-const crossing = 200 * time.Millisecond
-
 type state uint8
 
 const (
@@ -41,7 +35,7 @@ type Socket struct {
 	id      string
 	dialect dialect.Dialect
 	handler Handler
-	old     *old        // nil for a session of Engine.IO 4
+	legacy  *legacy     // nil for a session of Engine.IO 4
 	hb      wheel.Timer // heartbeat, or close timeout; after the end: linger
 	place   place       // what the session takes of the hub's Limits
 	out     outbox
@@ -65,25 +59,17 @@ type Socket struct {
 	dropped atomic.Int64 // volatile messages
 }
 
-// old is what only sessions of the older dialects need: the others cost no
-// memory for it.
-type old struct {
+// legacy is the state that only sessions of the older dialects have. The others keep
+// one nil pointer for it.
+type legacy struct {
 	codec dialect.Repairer // with Repairs
 
 	// With Takeover.
-	moving  chan struct{} // full while the transport is replaced; see Socket.move
-	carrier *carrier      // the duplex transport in use; like the rest guarded by Socket.mu
-	opened  bool
-	quiet   bool // Socket.hb is the close timeout
-	polls   int  // requests that wait
-}
-
-// payloads is the framing for a request of the session.
-func (s *Socket) payloads(req dialect.Request) dialect.Payloads {
-	if s.rules().Repairs {
-		return s.old.codec
-	}
-	return s.dialect.Payloads(req)
+	switching chan struct{}    // full while the transport is replaced; see startSwitch
+	link      *replaceableLink // of the duplex transport in use; like the rest guarded by Socket.mu
+	opened    bool
+	quiet     bool // Socket.hb is the close timeout
+	polls     int  // requests that wait
 }
 
 func (s *Socket) rules() *dialect.Rules { return s.dialect.Rules() }
@@ -107,9 +93,9 @@ func (s *Socket) Transport() string {
 
 // open sends the first message and starts the heartbeat. The handler is told afterwards.
 func (s *Socket) open(first *packet.Message) {
-	if s.old != nil {
+	if s.legacy != nil {
 		s.mu.Lock()
-		s.old.opened = true
+		s.legacy.opened = true
 		s.mu.Unlock()
 	}
 	s.armFirst()
@@ -132,117 +118,6 @@ func (s *Socket) Handle(h Handler) {
 	s.mu.Lock()
 	s.handler = h
 	s.mu.Unlock()
-}
-
-// serve answers a request that names this session.
-func (s *Socket) serve(x host.Exchange, req dialect.Request) {
-	h := s.hub
-	if s.late() { // the wheel has not come to it yet
-		s.Expired(&s.hb)
-	}
-	if t := h.duplex(req.Transport); t != nil {
-		switch {
-		case !s.rules().Takeover:
-			s.upgrade(x, t)
-		case s.isClosed() && s.dialect.Stranger() != nil:
-			h.stranger(x, s.dialect, req)
-		default:
-			s.replace(x, t)
-		}
-		return
-	}
-	first := false
-	if s.rules().Takeover {
-		var ok bool
-		if first, ok = s.attach(x, req); !ok {
-			h.unavailable(x, s.dialect, "Another transport is taking over")
-			return
-		}
-	}
-	s.mu.Lock()
-	conn, poll, ended := s.conn, s.poll, s.state != stateOpen
-	lingers := s.due != 0
-	s.mu.Unlock()
-	switch {
-	case !ended:
-	case poll == nil && s.dialect.Stranger() != nil:
-		h.stranger(x, s.dialect, req)
-		return
-	case !lingers && s.dialect.Stranger() == nil: // Close is about to make the id unknown
-		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
-		return
-	}
-	if poll == nil || conn != transport.Conn(poll) || !s.rules().Takeover && poll.Name() != req.Transport {
-		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch"})
-		return
-	}
-	visit := h.visit(req, s.payloads(req))
-	if first {
-		// Before the first message leaves, as in begins.
-		s.out.takeSingle(x.Method() == http.MethodGet && !visit.Answer.Stream)
-		s.handler.Opened()
-	}
-	switch x.Method() {
-	case http.MethodGet:
-		h.opts.Origins.headers(x)
-		err := s.get(x, poll, visit)
-		switch {
-		case errors.Is(err, transport.ErrClosed):
-			if s.dialect.Stranger() != nil {
-				h.stranger(x, s.dialect, req)
-				return
-			}
-			h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
-		case errors.Is(err, host.ErrNoStream):
-			h.opts.Logger.Error("siokit: "+req.Transport+" refused", "error", err)
-			h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusNotImplemented, Message: err.Error()})
-		case errors.Is(err, transport.ErrOverlap):
-			_ = x.Reply(http.StatusBadRequest, nil)
-		}
-	case http.MethodPost:
-		s.post(x, poll, visit)
-	default:
-		x.SetHeader("Allow", "GET, POST")
-		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusMethodNotAllowed, Context: x.Method()})
-	}
-}
-
-// get serves a request that waits.
-func (s *Socket) get(x host.Exchange, poll transport.Poll, v transport.Visit) error {
-	s.arrived(v)
-	defer s.departed(v)
-	return poll.Get(x, v)
-}
-
-// post serves a polling request with a body, and answers it.
-func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Visit) {
-	ref := dialect.Refusal{Code: dialect.BadRequest}
-	err := poll.Post(x, visit, s.hub.opts.MaxPayload)
-	if err == nil {
-		s.hub.accepted(x, s.dialect)
-		return
-	}
-	reason := TransportError
-	switch {
-	case errors.Is(err, transport.ErrClosed):
-		if s.dialect.Stranger() != nil {
-			s.hub.accepted(x, s.dialect)
-			return
-		}
-		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
-		return
-	case errors.Is(err, host.ErrTooLarge):
-		ref.Status, ref.Message, ref.Cause = http.StatusRequestEntityTooLarge, "Payload too large", dialect.CauseTooLarge
-	case errors.Is(err, host.ErrTimeout):
-		ref.Status, ref.Message = http.StatusRequestTimeout, "Request timeout"
-	case errors.Is(err, transport.ErrEncoding):
-		ref.Status, ref.Message = http.StatusUnsupportedMediaType, "Content encoding not supported"
-	case errors.Is(err, packet.ErrMalformed):
-		reason = ParseError
-	}
-	ref.Context = err.Error()
-	s.Close(reason)
-	s.hub.refuse(x, s.dialect, &ref)
 }
 
 // Send queues a message and sees to it that it leaves: at once, or with the
@@ -268,8 +143,8 @@ func (s *Socket) Dropped() int64 { return s.dropped.Load() }
 // enqueue adds m to the outbox. It returns the transport to flush, nil when
 // somebody else will.
 func (s *Socket) enqueue(m *packet.Message, how delivery) (flushable, error) {
-	if s.old != nil && s.old.codec != nil {
-		m = s.old.codec.Outgoing(m)
+	if s.legacy != nil && s.legacy.codec != nil {
+		m = s.legacy.codec.Outgoing(m)
 	}
 	to, err := s.out.add(m, how)
 	switch {
@@ -310,142 +185,11 @@ func (s *Socket) End() {
 	}
 }
 
-// Busy says that application code is about to run inside a batch: if it takes
-// long, what it sends must not wait for the end of the batch.
-func (s *Socket) Busy() {
-	if s.busy.Load() == 0 {
-		s.hub.watch.enter(s)
-	}
-}
-
-// Enter is Busy for the goroutine that called Handler.Message inline: from here
-// to the end of Message, Detach lets another goroutine read on.
-func (s *Socket) Enter() {
-	s.Busy()
-	s.mu.Lock()
-	conn := s.conn
-	var c *carrier
-	if s.old != nil {
-		c = s.old.carrier
-	}
-	s.mu.Unlock()
-	conn.Enter()
-	if c != nil {
-		c.place(0)
-	}
-}
-
 // Flush writes what is queued and keeps nothing back until the current batch ends.
 func (s *Socket) Flush() {
 	if to := s.out.release(); to != nil {
 		to.Flush()
 	}
-}
-
-// Detach flushes, and moves the reading of the connection to another goroutine
-// if the current reader has called Enter. An application that waits for its own
-// client calls it first.
-func (s *Socket) Detach() {
-	s.Flush()
-	s.mu.Lock()
-	conn := s.conn
-	s.mu.Unlock()
-	if conn != nil {
-		conn.Detach()
-	}
-}
-
-// Frame implements transport.Link.
-func (s *Socket) Frame(f packet.Frame) error {
-	if s.old != nil {
-		if s.rules().FramePayloads {
-			return s.payload(f)
-		}
-		if s.rules().Repairs && !f.Binary {
-			f.Data = s.old.codec.Repair(f.Data)
-		}
-	}
-	u, err := s.dialect.Decode(f)
-	if err != nil {
-		s.Close(ParseError)
-		return &transport.Error{Code: transport.ProtocolError, Text: err.Error()}
-	}
-	if r := s.unit(u, true); r != 0 {
-		s.Close(r)
-		return &transport.Error{Code: r.code(), Text: r.String()}
-	}
-	return nil
-}
-
-// payload handles a frame of a dialect that may put several units into one. None
-// is handled inline: another goroutine would read on while some are still to come.
-func (s *Socket) payload(f packet.Frame) error {
-	err := packet.Malformed("a binary message")
-	if !f.Binary {
-		err = s.dialect.Payloads(dialect.Request{}).DecodePayload(f.Data, "", s.Unit)
-	}
-	if err != nil {
-		s.Close(ParseError)
-		return &transport.Error{Code: transport.ProtocolError, Text: err.Error()}
-	}
-	return nil
-}
-
-// Unit implements transport.Link.
-func (s *Socket) Unit(u packet.Unit) bool {
-	if s.isClosed() {
-		return false
-	}
-	if u.Kind == packet.Close {
-		s.mu.Lock()
-		poll := s.poll
-		s.mu.Unlock()
-		if poll != nil { // a waiting request ends with noop: the client said goodbye first
-			poll.Hold(true)
-			if p, ok := poll.(interface{ Await(d time.Duration) }); ok {
-				p.Await(crossing)
-			}
-		}
-		s.Close(TransportClose)
-		return false
-	}
-	if r := s.unit(u, false); r != 0 {
-		s.Close(r)
-		return false
-	}
-	return true
-}
-
-// unit handles one unit; a reason other than 0 ends the socket.
-func (s *Socket) unit(u packet.Unit, inline bool) Reason {
-	switch u.Kind {
-	case packet.MessageUnit:
-		if s.rules().Heartbeat == dialect.ServerPings {
-			s.traffic()
-		}
-		if s.isClosed() {
-			return 0
-		}
-		return s.handler.Message(u.Binary, u.Data, inline)
-	case packet.Ping:
-		if s.rules().Heartbeat == dialect.ServerPings {
-			return TransportError // invalid heartbeat direction
-		}
-		s.arm()
-		_ = s.Send(s.dialect.Control(packet.Unit{Kind: packet.Pong}))
-	case packet.Pong:
-		if s.rules().Heartbeat == dialect.ClientPings {
-			return TransportError
-		}
-		s.mu.Lock()
-		due := s.pongDue
-		s.pongDue = false
-		s.mu.Unlock()
-		if due { // a pong that nobody asked for moves no timer
-			s.arm()
-		}
-	}
-	return 0 // open, upgrade, noop, and on a duplex transport close: ignored
 }
 
 func (s *Socket) isClosed() bool {

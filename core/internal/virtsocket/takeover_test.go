@@ -242,7 +242,9 @@ func TestTakeoverKeepsNobody(t *testing.T) {
 			t.Error("another websocket is kept open")
 		}
 		close(m.release)
-		<-next
+		if err := (<-next).text("3:::next"); err != nil || len(m.r.closed) != 0 {
+			t.Errorf("those that gave up ended the session: %v, closed %v", err, m.r.closed)
+		}
 		m.h.Abort()
 		ends(t, m.h)
 	})

@@ -14,8 +14,8 @@ import (
 // (Engine.IO protocol 4, "Upgrade"). Until the client's upgrade packet the
 // socket stays on polling; then the candidate is nothing but a way to it.
 type candidate struct {
-	s       *Socket
-	conn    transport.Conn
+	*Socket
+	conn    transport.Conn // the candidate's; Socket.conn is the session's
 	timeout wheel.Timer
 	probed  bool // the reader's own
 	// These change with Socket.mu held. A candidate becomes completing when the
@@ -24,13 +24,13 @@ type candidate struct {
 	completing bool
 	lost       bool
 	done       atomic.Bool
-	pong       *packet.Message // the answer to the probe
-	out        atomic.Bool     // pong is to be sent
+	answer     *packet.Message // to the probe
+	unanswered atomic.Bool     // answer is to be sent
 }
 
 // upgrade serves a request for a duplex connection that names this session.
 func (s *Socket) upgrade(x host.Exchange, t transport.Duplex) {
-	c := &candidate{s: s}
+	c := &candidate{Socket: s}
 	s.mu.Lock()
 	switch {
 	case s.state != stateOpen:
@@ -66,7 +66,7 @@ func (s *Socket) upgrade(x host.Exchange, t transport.Duplex) {
 // to have one. As with the reference it is opened and closed without a code, and
 // means nothing for the session: old clients and intermediaries repeat requests.
 func (h *Hub) second(x host.Exchange, s *Socket, t transport.Duplex) {
-	err := t.Serve(x, &turnedAway{}, func(c transport.Conn) { c.Close(transport.NoCode, "") })
+	err := t.Serve(x, &noSession{}, func(c transport.Conn) { c.Close(transport.NoCode, "") })
 	if err != nil {
 		h.refuseUpgrade(x, s.dialect, err)
 	}
@@ -75,12 +75,12 @@ func (h *Hub) second(x host.Exchange, s *Socket, t transport.Duplex) {
 // end makes room for another candidate, unless complete has begun, which then
 // finds out. It reports whether that is so.
 func (c *candidate) end() (completing bool) {
-	c.s.hub.wheel.Stop(&c.timeout)
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
+	c.Socket.hub.wheel.Stop(&c.timeout)
+	c.Socket.mu.Lock()
+	defer c.Socket.mu.Unlock()
 	c.lost = true
-	if c.s.candidate == c && !c.completing {
-		c.s.candidate = nil
+	if c.Socket.candidate == c && !c.completing {
+		c.Socket.candidate = nil
 	}
 	return c.completing
 }
@@ -88,14 +88,14 @@ func (c *candidate) end() (completing bool) {
 // Expired implements wheel.Owner: the upgrade took too long. The session goes on
 // polling. A client that has sent its upgrade packet was in time.
 func (c *candidate) Expired(*wheel.Timer) {
-	c.s.mu.Lock()
+	c.Socket.mu.Lock()
 	if c.completing {
-		c.s.mu.Unlock()
+		c.Socket.mu.Unlock()
 		return
 	}
 	c.lost = true // from here on complete comes too late
 	conn := c.conn
-	c.s.mu.Unlock()
+	c.Socket.mu.Unlock()
 	c.end()
 	if conn != nil {
 		conn.Close(transport.NoStatus, "")
@@ -105,23 +105,23 @@ func (c *candidate) Expired(*wheel.Timer) {
 // Frame implements transport.Link.
 func (c *candidate) Frame(f packet.Frame) error {
 	if c.done.Load() {
-		return c.s.Frame(f)
+		return c.Socket.Frame(f)
 	}
-	u, err := c.s.dialect.Decode(f)
+	u, err := c.Socket.dialect.Decode(f)
 	switch {
 	case err != nil:
 		return &transport.Error{Code: transport.ProtocolError, Text: err.Error()}
 	case !c.probed && u.Kind == packet.Ping && string(u.Data) == "probe":
 		c.probed = true
-		c.pong = c.s.dialect.Control(packet.Unit{Kind: packet.Pong, Data: u.Data})
-		c.out.Store(true)
+		c.answer = c.Socket.dialect.Control(packet.Unit{Kind: packet.Pong, Data: u.Data})
+		c.unanswered.Store(true)
 		c.conn.Flush()
 		// The client waits for its poll to end before it sends the upgrade packet.
-		c.s.poll.Hold(true)
+		c.Socket.poll.Hold(true)
 		return nil
 	case u.Kind == packet.Upgrade:
 		if !c.probed { // some clients do without; their poll may still wait
-			c.s.poll.Hold(true)
+			c.Socket.poll.Hold(true)
 		}
 		return c.complete()
 	}
@@ -133,7 +133,7 @@ var errUpgradeLate = &transport.Error{Code: transport.GoingAway, Text: "the sess
 // complete makes the candidate the socket's transport. Requests that are still
 // under way end first: what they carry precedes what the new transport brings.
 func (c *candidate) complete() error {
-	s := c.s
+	s := c.Socket
 	s.mu.Lock()
 	if c.lost || s.state != stateOpen {
 		s.mu.Unlock()
@@ -166,51 +166,48 @@ func (c *candidate) Unit(packet.Unit) bool { return false }
 // Begin implements transport.Link.
 func (c *candidate) Begin() {
 	if c.done.Load() {
-		c.s.Begin()
+		c.Socket.Begin()
 	}
 }
 
 // End implements transport.Link.
 func (c *candidate) End() {
 	if c.done.Load() {
-		c.s.End()
+		c.Socket.End()
 	}
 }
 
 // Next implements transport.Link.
 func (c *candidate) Next() []*packet.Message {
-	if c.out.CompareAndSwap(true, false) {
-		return []*packet.Message{c.pong}
+	if c.unanswered.CompareAndSwap(true, false) {
+		return []*packet.Message{c.answer}
 	}
 	if c.done.Load() {
-		return c.s.Next()
+		return c.Socket.Next()
 	}
 	return nil
 }
 
 // Sent implements transport.Link.
 func (c *candidate) Sent(ms []*packet.Message) {
-	if len(ms) > 0 && ms[0] == c.pong {
+	if len(ms) > 0 && ms[0] == c.answer {
 		return // it was never counted in the socket's queue
 	}
-	c.s.Sent(ms)
+	c.Socket.Sent(ms)
 }
-
-// Unsent implements transport.Link; only polls give messages back.
-func (c *candidate) Unsent(ms []*packet.Message) { c.s.Unsent(ms) }
 
 // Lost implements transport.Link. While complete waits, it is complete that ends
 // the session.
 func (c *candidate) Lost(err error) {
 	completing := c.end()
 	if c.done.Load() {
-		c.s.Lost(err)
+		c.Socket.Lost(err)
 		return
 	}
-	c.s.mu.Lock()
-	free := c.s.candidate == nil
-	c.s.mu.Unlock()
+	c.Socket.mu.Lock()
+	free := c.Socket.candidate == nil
+	c.Socket.mu.Unlock()
 	if !completing && free {
-		c.s.poll.Hold(false)
+		c.Socket.poll.Hold(false)
 	}
 }

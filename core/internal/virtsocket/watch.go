@@ -172,3 +172,41 @@ func (s *Socket) release() {
 		s.Flush()
 	}
 }
+
+// Busy says that application code is about to run inside a batch: if it takes
+// long, what it sends must not wait for the end of the batch.
+func (s *Socket) Busy() {
+	if s.busy.Load() == 0 {
+		s.hub.watch.enter(s)
+	}
+}
+
+// Enter is Busy for the goroutine that called Handler.Message inline: from here
+// to the end of Message, Detach lets another goroutine read on.
+func (s *Socket) Enter() {
+	s.Busy()
+	s.mu.Lock()
+	conn := s.conn
+	var l *replaceableLink
+	if s.legacy != nil {
+		l = s.legacy.link
+	}
+	s.mu.Unlock()
+	conn.Enter()
+	if l != nil {
+		l.hasTurn(0)
+	}
+}
+
+// Detach flushes, and moves the reading of the connection to another goroutine
+// if the current reader has called Enter. An application that waits for its own
+// client calls it first.
+func (s *Socket) Detach() {
+	s.Flush()
+	s.mu.Lock()
+	conn := s.conn
+	s.mu.Unlock()
+	if conn != nil {
+		conn.Detach()
+	}
+}

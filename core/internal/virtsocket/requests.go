@@ -1,0 +1,281 @@
+package virtsocket
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/transport"
+)
+
+// Every request comes in by Hub.ServeExchange. One that names no session goes on in
+// handshake.go. One that names a session goes on in Socket.serve: a duplex
+// transport takes it over (upgrade.go, takeover.go), or it is a poll.
+
+// ServeExchange implements host.Handler.
+func (h *Hub) ServeExchange(x host.Exchange) {
+	hd := readHead(x)
+	if h.oversized(x, hd) {
+		return
+	}
+	if x.Method() == http.MethodOptions && h.preflight(x, hd) {
+		return
+	}
+	d := h.recognise(x)
+	if d == nil {
+		h.unrecognised(x, hd)
+		return
+	}
+	if !h.opts.Origins.admit(x, hd) {
+		h.refuse(x, d, foreign())
+		return
+	}
+	req, ref := d.Parse(x)
+	if ref == nil {
+		ref = h.check(x, hd, d, req)
+	}
+	if ref != nil {
+		h.refuse(x, d, ref)
+		return
+	}
+	x = h.opts.Origins.anonymous(x, hd, included(req))
+	if req.SID == "" {
+		h.handshake(x, d, req)
+		return
+	}
+	h.resume(x, d, req)
+}
+
+// resume serves a request that names a session.
+func (h *Hub) resume(x host.Exchange, d dialect.Dialect, req dialect.Request) {
+	var s *Socket
+	if dialect.ValidSID(req.SID) {
+		s = h.get(req.SID)
+	}
+	known := s != nil && s.dialect.Name() == d.Name()
+	if known {
+		h.doors.note(&s.place, back)
+		if ref := s.handler.Visit(x); ref != nil {
+			s.Drop()
+			h.refuse(x, d, ref)
+			return
+		}
+	}
+	switch {
+	case req.End:
+		if known {
+			s.Close(ClientNamespace)
+		}
+		h.opts.Origins.headers(x)
+		_ = x.Reply(http.StatusOK, nil)
+	case known:
+		s.serve(x, req)
+	case d.Stranger() != nil:
+		h.stranger(x, d, req)
+	case s != nil:
+		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Context: "protocol mismatch"})
+	default:
+		h.refuse(x, d, &dialect.Refusal{Code: dialect.UnknownSID})
+	}
+}
+
+func (h *Hub) duplex(name string) transport.Duplex {
+	for _, t := range h.opts.Duplex {
+		if t.Name() == name {
+			return t
+		}
+	}
+	return nil
+}
+
+func (h *Hub) form(name string) transport.Form {
+	for _, f := range h.opts.Forms {
+		if f.Name() == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// visit is how a polling request is to be served.
+func (h *Hub) visit(req dialect.Request, c transport.Codec) transport.Visit {
+	f := h.form(req.Transport)
+	return transport.Visit{Name: req.Transport, Answer: f.Answer(req.Script), Codec: c}
+}
+
+// accepted answers a request whose body was handed on.
+func (h *Hub) accepted(x host.Exchange, d dialect.Dialect) {
+	h.opts.Origins.headers(x)
+	x.SetHeader("Content-Type", d.Rules().Type)
+	_ = x.Reply(http.StatusOK, []byte(d.Rules().Accepted))
+}
+
+// refuseUpgrade answers a request whose connection could not be taken over.
+func (h *Hub) refuseUpgrade(x host.Exchange, d dialect.Dialect, err error) {
+	ref := &dialect.Refusal{Code: dialect.BadRequest, Context: err.Error()}
+	var he *host.HandshakeError
+	switch {
+	case errors.As(err, &he):
+		if ref.Status = he.Status; he.Status == http.StatusUpgradeRequired {
+			x.SetHeader("Sec-WebSocket-Version", "13")
+		}
+	case errors.Is(err, host.ErrNoHijack):
+		// The host's fault, which its developer must get to see.
+		h.opts.Logger.Error("siokit: websocket refused", "error", err)
+		ref.Status, ref.Message = http.StatusNotImplemented, err.Error()
+	}
+	h.refuse(x, d, ref)
+}
+
+// serve answers a request that names this session.
+func (s *Socket) serve(x host.Exchange, req dialect.Request) {
+	if s.late() { // the wheel has not come to it yet
+		s.Expired(&s.hb)
+	}
+	if t := s.hub.duplex(req.Transport); t != nil {
+		s.serveDuplex(x, req, t)
+		return
+	}
+	first, ok := s.attach(x, req)
+	if !ok {
+		s.hub.unavailable(x, s.dialect, "Another transport is taking over")
+		return
+	}
+	poll := s.polling(x, req)
+	if poll == nil {
+		return
+	}
+	visit := s.hub.visit(req, s.payloads(req))
+	if first {
+		// Before the first message leaves, as in begins.
+		s.out.takeSingle(x.Method() == http.MethodGet && !visit.Answer.Stream)
+		s.handler.Opened()
+	}
+	switch x.Method() {
+	case http.MethodGet:
+		s.get(x, req, poll, visit)
+	case http.MethodPost:
+		s.post(x, poll, visit)
+	default:
+		x.SetHeader("Allow", "GET, POST")
+		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusMethodNotAllowed, Context: x.Method()})
+	}
+}
+
+// serveDuplex answers a request for a connection of its own.
+func (s *Socket) serveDuplex(x host.Exchange, req dialect.Request, t transport.Duplex) {
+	switch {
+	case !s.rules().Takeover:
+		s.upgrade(x, t)
+	case s.isClosed() && s.dialect.Stranger() != nil:
+		s.hub.stranger(x, s.dialect, req)
+	default:
+		s.replace(x, t)
+	}
+}
+
+// polling returns the session's poll. When the session has ended, or does not poll
+// by the request's transport, polling answers the request and returns nil.
+func (s *Socket) polling(x host.Exchange, req dialect.Request) transport.Poll {
+	s.mu.Lock()
+	conn, poll, ended := s.conn, s.poll, s.state != stateOpen
+	lingers := s.due != 0
+	s.mu.Unlock()
+	switch {
+	case !ended:
+	case poll == nil && s.dialect.Stranger() != nil:
+		s.hub.stranger(x, s.dialect, req)
+		return nil
+	case !lingers && s.dialect.Stranger() == nil: // Close is about to make the id unknown
+		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
+		return nil
+	}
+	if poll == nil || conn != transport.Conn(poll) || !s.rules().Takeover && poll.Name() != req.Transport {
+		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch"})
+		return nil
+	}
+	return poll
+}
+
+// get serves a request that waits for messages.
+func (s *Socket) get(x host.Exchange, req dialect.Request, poll transport.Poll, v transport.Visit) {
+	h := s.hub
+	h.opts.Origins.headers(x)
+	err := s.wait(x, poll, v)
+	switch {
+	case errors.Is(err, transport.ErrClosed) && s.dialect.Stranger() != nil:
+		h.stranger(x, s.dialect, req)
+	case errors.Is(err, transport.ErrClosed):
+		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
+	case errors.Is(err, host.ErrNoStream):
+		h.opts.Logger.Error("siokit: "+req.Transport+" refused", "error", err)
+		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusNotImplemented, Message: err.Error()})
+	case errors.Is(err, transport.ErrOverlap):
+		_ = x.Reply(http.StatusBadRequest, nil)
+	}
+}
+
+func (s *Socket) wait(x host.Exchange, poll transport.Poll, v transport.Visit) error {
+	s.arrived(v)
+	defer s.departed(v)
+	return poll.Get(x, v)
+}
+
+// post serves a polling request with a body, and answers it.
+func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Visit) {
+	ref := dialect.Refusal{Code: dialect.BadRequest}
+	err := poll.Post(x, visit, s.hub.opts.MaxPayload)
+	if err == nil {
+		s.hub.accepted(x, s.dialect)
+		return
+	}
+	reason := TransportError
+	switch {
+	case errors.Is(err, transport.ErrClosed):
+		if s.dialect.Stranger() != nil {
+			s.hub.accepted(x, s.dialect)
+			return
+		}
+		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
+		return
+	case errors.Is(err, host.ErrTooLarge):
+		ref.Status, ref.Message, ref.Cause = http.StatusRequestEntityTooLarge, "Payload too large", dialect.CauseTooLarge
+	case errors.Is(err, host.ErrTimeout):
+		ref.Status, ref.Message = http.StatusRequestTimeout, "Request timeout"
+	case errors.Is(err, transport.ErrEncoding):
+		ref.Status, ref.Message = http.StatusUnsupportedMediaType, "Content encoding not supported"
+	case errors.Is(err, packet.ErrMalformed):
+		reason = ParseError
+	}
+	ref.Context = err.Error()
+	s.Close(reason)
+	s.hub.refuse(x, s.dialect, &ref)
+}
+
+// payloads is the framing for a request of the session.
+func (s *Socket) payloads(req dialect.Request) dialect.Payloads {
+	if s.rules().Repairs {
+		return s.legacy.codec
+	}
+	return s.dialect.Payloads(req)
+}
+
+// stranger answers a request of a session that does not exist in the form of its transport.
+func (h *Hub) stranger(x host.Exchange, d dialect.Dialect, req dialect.Request) {
+	h.refused(x, &dialect.Refusal{Code: dialect.UnknownSID})
+	h.opts.Origins.headers(x)
+	if t := h.duplex(req.Transport); t != nil {
+		err := t.Serve(x, &noSession{d.Stranger()}, func(c transport.Conn) { c.Close(transport.Normal, "unknown session") })
+		if err != nil {
+			h.refuseUpgrade(x, d, err)
+		}
+		return
+	}
+	if x.Method() == http.MethodPost {
+		h.accepted(x, d)
+		return
+	}
+	_ = h.opts.Polling.Reply(x, h.visit(req, d.Payloads(req)), []*packet.Message{d.Stranger()})
+}
