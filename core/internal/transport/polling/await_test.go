@@ -14,17 +14,17 @@ import (
 // TestAwait: it waits for a GET that is still to come, and no longer than it may.
 func TestAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := Transport{}.New(quiet{}, transport.PollOptions{Name: Name, Noop: packet.TextMessage("6")}).(*Poll)
+		p := Transport{}.New(quiet{}, transport.PollOptions{Name: Name, Noop: packet.TextMessage("6")}).(*poll)
 		start := time.Now()
 		p.Await(time.Second)
 		if d := time.Since(start); d != time.Second {
 			t.Errorf("without a GET: %v", d)
 		}
-		post := func(p *Poll) {
+		post := func(p *poll) {
 			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) { _ = p.Post(x, transport.Visit{Name: Name, Codec: plain{}}, 100) }),
 				httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil), host.HTTPConfig{})
 		}
-		apart := Transport{}.New(quiet{}, transport.PollOptions{Name: Name}).(*Poll)
+		apart := Transport{}.New(quiet{}, transport.PollOptions{Name: Name}).(*poll)
 		post(apart)
 		post(apart)
 		start = time.Now()
@@ -54,7 +54,7 @@ func TestAwait(t *testing.T) {
 		}
 		post(p)
 		post(p)
-		if p.apart != 0 || !p.beside {
+		if p.apart != -1 {
 			t.Errorf("POSTs beside a GET: %d apart", p.apart)
 		}
 		p.Goodbye(packet.TextMessage("1"))

@@ -9,15 +9,15 @@ import (
 	"github.com/siokit/siokit/core/internal/transport"
 )
 
-// closing is a link that is closed in the moment in which a GET fetches what there
+// closingLink is a link that is closed in the moment in which a GET fetches what there
 // is to say: the GET still waits then, and has its answer already.
-type closing struct {
+type closingLink struct {
 	quiet
 	p    transport.Poll
 	lost int
 }
 
-func (c *closing) Next() []*packet.Message {
+func (c *closingLink) Next() []*packet.Message {
 	if c.lost > 0 {
 		return nil
 	}
@@ -25,13 +25,13 @@ func (c *closing) Next() []*packet.Message {
 	return []*packet.Message{packet.TextMessage("last")}
 }
 
-func (c *closing) Lost(error) { c.lost++ }
+func (c *closingLink) Lost(error) { c.lost++ }
 
 // TestClosedWhileAnswering: a session that is closed while its poll is being
 // answered ends with that answer. No other request may come that would end it.
 func TestClosedWhileAnswering(t *testing.T) {
 	for _, newest := range []bool{false, true} {
-		l := &closing{}
+		l := &closingLink{}
 		l.p = Transport{}.New(l, transport.PollOptions{Name: Name, Newest: newest})
 		host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) {
 			if err := l.p.Get(x, transport.Visit{Name: Name, Codec: plain{}}); err != nil {

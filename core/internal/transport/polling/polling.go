@@ -1,16 +1,7 @@
-// Package polling is the long-polling transport: a GET waits for messages, a
-// POST brings some. Its mechanics serve every transport made of single requests,
-// those with a streamed answer as well; what is their own is a transport.Form.
 package polling
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/siokit/siokit/core/host"
@@ -21,90 +12,105 @@ import (
 // Name is the name of the transport.
 const Name = "polling"
 
-// Transport is the mechanics, and the Form of plain polling: bare payloads.
+// Transport is the mechanics of all transports made of single requests, and the
+// transport.Form of plain polling: bare payloads.
 type Transport struct{}
 
 var (
 	_ transport.Polling = Transport{}
 	_ transport.Form    = Transport{}
+	_ transport.Poll    = (*poll)(nil)
 )
 
-// Name implements transport.Form.
+// Name is "polling".
 func (Transport) Name() string { return Name }
 
-// Answer implements transport.Form.
+// Answer is a bare payload.
 func (Transport) Answer(packet.Script) transport.Answer { return transport.Answer{} }
 
-// New implements transport.Polling.
+// New returns the polling side of one virtual socket. Its state is open.
 func (Transport) New(l transport.Link, o transport.PollOptions) transport.Poll {
-	p := &Poll{link: l, opts: o, name: o.Name}
-	p.idle.L = &p.mu
+	p := &poll{link: l, opts: o, name: o.Name, wake: make(chan struct{}, 1)}
+	p.changed.L = &p.mu
 	return p
 }
 
-type phase uint8
-
-const (
-	open      phase = iota
-	lingering       // closed with messages that the next GET fetches
-	saying          // closed; the next GET is told so
-	ended
-)
-
-// Poll is the polling side of one virtual socket.
-type Poll struct {
-	link transport.Link
-	opts transport.PollOptions
-
-	mu       sync.Mutex
-	idle     sync.Cond // a request has ended
-	wake     chan struct{}
-	name     string // of the latest request's transport
-	goodbye  *packet.Message
-	waiting  bool // a GET waits for something to say
-	replaced bool // by a newer one
-	replies  int  // GETs whose answer is on its way
-	gets     int  // GETs that have begun to wait
-	posting  bool
-	beside   bool // a POST has come while a GET waited
-	apart    int  // POSTs that came while none did
-	tickets  int  // with Newest: POSTs that have come
-	turn     int  // the one whose turn it is
-	held     bool // an upgrade is under way
-	retired  bool
-	phase    phase
-	lost     bool
+// Reply answers a request with messages, without any session.
+func (Transport) Reply(x host.Exchange, v transport.Visit, ms []*packet.Message) error {
+	return reply(x, v, ms)
 }
 
-// Name implements transport.Conn.
-func (p *Poll) Name() string {
+// state is what requests are told. The table in doc.go has what each event makes
+// of each state.
+type state uint8
+
+const (
+	open      state = iota
+	held            // GETs return at once: an upgrade is under way
+	retired         // another transport has taken over
+	lingering       // closed; the next GET fetches what is queued and the last message
+	closing         // closed at once while a GET waited, which ends the session
+	ending          // a GET has the last message and tells the link when it has left
+	ended           // the link has been told
+)
+
+// waiter is the GET that waits for messages. There is one at a time.
+type waiter uint8
+
+const (
+	nobody waiter = iota
+	waits
+	released // it returns at once, with noop when there is no message
+)
+
+// poll is the polling side of one virtual socket.
+type poll struct {
+	link transport.Link
+	opts transport.PollOptions
+	wake chan struct{} // tells the GET that waits to look again
+
+	mu      sync.Mutex
+	changed sync.Cond // a request has come or left, or the state has changed
+	state   state
+	waiter  waiter
+	name    string // of the latest request's transport
+	goodbye *packet.Message
+	replies int // GETs whose answer is on its way
+	gets    int // GETs that have begun to wait
+
+	posting bool
+	apart   int // POSTs that came while no GET waited; -1 once one came beside a GET
+	tickets int // with Newest: POSTs that have come
+	turn    int // the one whose turn it is
+}
+
+func (p *poll) Name() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.name
 }
 
-// Goodbye implements transport.Poll.
-func (p *Poll) Goodbye(m *packet.Message) {
+func (p *poll) Goodbye(m *packet.Message) {
 	p.mu.Lock()
 	p.goodbye = m
 	p.mu.Unlock()
 }
 
-// Enter implements transport.Conn. A POST never runs application code.
-func (p *Poll) Enter() {}
+// Enter does nothing: a POST never runs application code.
+func (p *poll) Enter() {}
 
-// Detach implements transport.Conn.
-func (p *Poll) Detach() {}
+// Detach does nothing.
+func (p *poll) Detach() {}
 
-// Flush implements transport.Conn: it wakes the GET that waits.
-func (p *Poll) Flush() {
+func (p *poll) Flush() {
 	p.mu.Lock()
 	p.signal()
 	p.mu.Unlock()
 }
 
-func (p *Poll) signal() {
-	if p.waiting {
+// signal wakes the GET that waits; p.mu is held.
+func (p *poll) signal() {
+	if p.waiter != nobody {
 		select {
 		case p.wake <- struct{}{}:
 		default:
@@ -112,439 +118,96 @@ func (p *Poll) signal() {
 	}
 }
 
-// Hold implements transport.Poll.
-func (p *Poll) Hold(on bool) {
-	p.mu.Lock()
-	p.held = on
+// release lets the GET that waits return with noop; p.mu is held.
+func (p *poll) release() {
+	if p.waiter == waits {
+		p.waiter = released
+	}
 	p.signal()
-	p.mu.Unlock()
 }
+
+func (p *poll) Hold(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case on && p.state == open:
+		p.state = held
+		p.release()
+	case !on && p.state == held:
+		p.state = open
+	}
+}
+
+// lives reports whether the session is neither closed nor on another transport;
+// p.mu is held.
+func (p *poll) lives() bool { return p.state == open || p.state == held }
 
 // Await waits until a GET waits, or another one has come, at most for d. It is for
 // the POST that says goodbye. A client that has sent more than one POST and none
 // beside a GET does one thing after the other: there is no GET to wait for.
-func (p *Poll) Await(d time.Duration) {
+func (p *poll) Await(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.apart > 1 && !p.beside {
+	if p.apart > 1 {
 		return
 	}
 	late := false
 	t := time.AfterFunc(d, func() {
 		p.mu.Lock()
 		late = true
-		p.idle.Broadcast()
+		p.changed.Broadcast()
 		p.mu.Unlock()
 	})
 	defer t.Stop()
-	for seen := p.gets; !late && !p.waiting && p.gets == seen && p.phase == open && !p.retired; {
-		p.idle.Wait()
+	for seen := p.gets; !late && p.waiter == nobody && p.gets == seen && p.lives(); {
+		p.changed.Wait()
 	}
 }
 
-// Retire implements transport.Poll.
-func (p *Poll) Retire() {
+func (p *poll) Retire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.retired = true
+	if p.lives() {
+		p.state = retired
+		p.release()
+	}
+	if p.state == lingering { // who comes next comes to the other transport
+		p.state = retired
+	}
 	p.signal()
-	for p.waiting || p.replies > 0 || p.posting {
-		p.idle.Wait()
+	p.changed.Broadcast()
+	for p.waiter != nobody || p.replies > 0 || p.posting {
+		p.changed.Wait()
 	}
 }
 
-// Close implements transport.Conn. With NoStatus nothing is kept for a poll
-// that is still to come; otherwise what is queued waits for it.
-func (p *Poll) Close(code transport.Code, _ string) {
+// Close ends the session. With NoStatus nothing is kept for a GET that is still to
+// come; otherwise what is queued, and the last message, wait for that GET.
+func (p *poll) Close(code transport.Code, _ string) {
 	p.mu.Lock()
-	if p.phase == open {
-		p.phase = lingering
-	}
-	finished := false
-	if code == transport.NoStatus {
-		if p.waiting {
-			p.phase = saying // the waiting GET ends the session
-		} else {
-			p.phase = ended
-			finished = p.lose()
+	over := false
+	switch {
+	case code != transport.NoStatus:
+		if p.lives() {
+			p.state = lingering
 		}
+	case p.waiter != nobody && p.state != ended:
+		p.state = closing // and the GET that waits tells the link
+	default:
+		over = p.end()
 	}
 	p.signal()
+	p.changed.Broadcast()
 	p.mu.Unlock()
-	if finished {
+	if over {
 		p.link.Lost(transport.ErrClosed)
 	}
 }
 
-// lose reports true once.
-func (p *Poll) lose() bool {
-	first := !p.lost
-	p.lost = true
+// end makes ended the state. It reports true once: then the caller tells the link,
+// without p.mu, which is held now.
+func (p *poll) end() bool {
+	first := p.state != ended
+	p.state = ended
 	return first
-}
-
-// Get implements transport.Poll.
-func (p *Poll) Get(x host.Exchange, v transport.Visit) error {
-	p.mu.Lock()
-	for p.opts.Newest && p.waiting && p.phase == open && !p.retired {
-		p.replaced = true
-		p.signal()
-		p.idle.Wait()
-	}
-	switch {
-	case p.phase == ended || p.retired:
-		p.mu.Unlock()
-		return transport.ErrClosed
-	case p.waiting:
-		p.lose()
-		p.mu.Unlock()
-		p.link.Lost(transport.ErrOverlap)
-		p.Close(transport.NoStatus, "")
-		return transport.ErrOverlap
-	}
-	p.waiting, p.replaced = true, false
-	p.gets++
-	p.idle.Broadcast()
-	p.name = v.Name
-	if p.wake == nil {
-		p.wake = make(chan struct{}, 1)
-	}
-	p.mu.Unlock()
-
-	if v.Answer.Stream {
-		return p.stream(x, v)
-	}
-	err := errUnfinished
-	defer func() { p.done(err) }() // an exchange of the application's own may panic
-	err = p.serve(x, v)
-	return nil
-}
-
-// errUnfinished: the exchange has panicked, or has ended its goroutine. What counts
-// requests under way must learn of their end all the same: the transport that comes
-// next waits for it.
-var errUnfinished = fmt.Errorf("%w: the exchange has not returned", transport.ErrAborted)
-
-// done notes the end of a GET, and of the session with it.
-func (p *Poll) done(err error) {
-	p.mu.Lock()
-	p.replies--
-	if errors.Is(err, errGivenUp) && p.opts.Newest {
-		err = nil // nothing is lost: the client may come back
-	}
-	// Close counts on the GET that waits to end the session. One that had its answer
-	// already, and was about to say so, has not seen that.
-	if err != nil || p.phase == saying && !p.waiting {
-		p.phase = ended
-	}
-	finished := p.phase == ended && p.lose()
-	p.idle.Broadcast()
-	p.mu.Unlock()
-	if finished {
-		if err == nil {
-			err = transport.ErrClosed
-		}
-		p.link.Lost(err)
-	}
-}
-
-// errGivenUp: the client left before there was anything to say.
-var errGivenUp = fmt.Errorf("%w: nobody waits any more", transport.ErrAborted)
-
-// errOver: the session has ended, and there are no words for it.
-var errOver = errors.New("polling: the session has ended")
-
-// next waits until there is something to say and returns the queued messages, or
-// the last ones that the request is to be answered with. It has ended the
-// waiting of the request then, unless stays.
-func (p *Poll) next(x watched, fresh, stays bool) (ms, last []*packet.Message, err error) {
-	for ; ; fresh = false {
-		if ms := p.link.Next(); ms != nil {
-			if !stays {
-				p.answer()
-			}
-			return ms, nil, nil
-		}
-		p.mu.Lock()
-		phase, held, gone := p.phase, p.held, p.retired
-		replaced, goodbye := p.replaced, p.goodbye
-		if phase == lingering || phase == saying {
-			p.phase = ended
-		}
-		p.mu.Unlock()
-		switch {
-		case phase == lingering && fresh && !p.opts.Newest:
-			last = []*packet.Message{p.opts.Noop, goodbye}
-		case held, replaced && phase == open, gone && p.opts.Newest:
-			last = []*packet.Message{p.opts.Noop}
-		case (phase != open || gone) && goodbye == nil:
-			p.answer()
-			return nil, nil, errOver
-		case phase != open || gone:
-			last = []*packet.Message{goodbye}
-		}
-		if last != nil {
-			p.answer()
-			return nil, last, nil
-		}
-		if x.gone == nil && x.x != nil {
-			x.gone = x.x.Gone()
-		}
-		select {
-		case <-p.wake:
-		case <-x.late:
-			p.answer()
-			return nil, []*packet.Message{p.opts.Noop}, nil
-		case <-x.gone:
-			p.answer()
-			if pr, ok := host.As[host.Prober](x.x); ok && pr.Present() {
-				// The host has run out of patience, not the client.
-				return nil, []*packet.Message{p.opts.Noop}, nil
-			}
-			return nil, nil, errGivenUp
-		}
-	}
-}
-
-// watched is what ends the waiting of a request from outside.
-type watched struct {
-	x    host.Exchange // nil in a stream, which may outlive its exchange
-	gone <-chan struct{}
-	late <-chan time.Time
-}
-
-// serve waits for something to say and says it. An error means that the client
-// did not get it.
-func (p *Poll) serve(x host.Exchange, v transport.Visit) error {
-	w := watched{x: x}
-	if p.opts.Duration > 0 {
-		t := time.NewTimer(p.opts.Duration)
-		defer t.Stop()
-		w.late = t.C
-	}
-	answered := false
-	defer func() {
-		if !answered {
-			p.answer()
-		}
-	}()
-	ms, last, err := p.next(w, true, false)
-	answered = true
-	switch {
-	case errors.Is(err, errOver):
-		return x.Reply(http.StatusServiceUnavailable, nil)
-	case err != nil:
-		return err
-	case last != nil:
-		if err = reply(x, v, last); err != nil && p.opts.Newest {
-			return errGivenUp // and nothing is lost with it
-		}
-		return err
-	}
-	err = reply(x, v, ms)
-	if p.opts.Newest && errors.Is(err, host.ErrGone) {
-		p.link.Unsent(ms)
-		return errGivenUp
-	}
-	p.link.Sent(ms)
-	return err
-}
-
-// stream answers with one payload after the other, until the session ends,
-// another request takes its place, or the client leaves.
-func (p *Poll) stream(x host.Exchange, v transport.Visit) error {
-	var started atomic.Bool
-	err := errUnfinished
-	defer func() {
-		if err == nil || started.Load() {
-			return
-		}
-		// The host cannot stream, or has panicked: the request has not been answered.
-		p.mu.Lock()
-		p.waiting = false
-		p.idle.Broadcast()
-		p.mu.Unlock()
-	}()
-	setType(x, v.Answer.ContentType)
-	x.SetHeader("X-Accel-Buffering", "no") // proxies would keep a stream for themselves
-	w := watched{gone: x.Gone()}
-	err = x.Stream(http.StatusOK, func(s host.Stream) {
-		started.Store(true)
-		answered := false
-		err := errUnfinished
-		defer func() {
-			if !answered {
-				p.answer()
-			}
-			p.done(err)
-		}()
-		err = p.pour(s, v, w, &answered)
-	})
-	return err
-}
-
-// pour writes to a stream what there is to say, until its end. It notes when the
-// waiting of the request has ended.
-func (p *Poll) pour(s host.Stream, v transport.Visit, w watched, answered *bool) error {
-	if _, err := io.WriteString(s, v.Answer.Head); err != nil {
-		return err
-	}
-	var buf []byte
-	put := func(ms []*packet.Message) error {
-		buf = buf[:0]
-		for i := range ms {
-			buf = appendAnswer(buf, v, ms[i:i+1])
-		}
-		if _, err := s.Write(buf); err != nil {
-			return err
-		}
-		return s.Flush()
-	}
-	if err := s.Flush(); err != nil {
-		return err
-	}
-	for {
-		ms, last, err := p.next(w, true, true)
-		*answered = err != nil || last != nil
-		switch {
-		case errors.Is(err, errOver):
-			return nil
-		case err != nil:
-			return transport.ErrAborted // a stream that ends takes what was on its way with it
-		case last != nil:
-			return put(last)
-		}
-		err = put(ms)
-		p.link.Sent(ms)
-		if err != nil {
-			return err
-		}
-		if cap(buf) > 64<<10 {
-			buf = nil
-		}
-	}
-}
-
-// answer ends the waiting of a GET before its answer leaves: the client may have
-// it, and poll again, before this request has ended.
-func (p *Poll) answer() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.waiting = false
-	p.replies++
-	select {
-	case <-p.wake: // a signal meant for this request
-	default:
-	}
-	p.idle.Broadcast()
-}
-
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// Reply implements transport.Polling.
-func (Transport) Reply(x host.Exchange, v transport.Visit, ms []*packet.Message) error {
-	return reply(x, v, ms)
-}
-
-func reply(x host.Exchange, v transport.Visit, ms []*packet.Message) error {
-	buf := buffers.Get().(*[]byte)
-	body, contentType := v.Codec.AppendPayload((*buf)[:0], ms)
-	if v.Answer.Wrap != nil {
-		body = v.Answer.Wrap(append([]byte(nil), v.Answer.Head...), body)
-	}
-	if v.Answer.ContentType == "" {
-		x.SetHeader("Content-Type", contentType)
-	} else {
-		setType(x, v.Answer.ContentType)
-	}
-	err := x.Reply(http.StatusOK, body)
-	if v.Answer.Wrap == nil && cap(body) <= 64<<10 {
-		*buf = body
-		buffers.Put(buf)
-	}
-	return err
-}
-
-// setType says what a script or a stream is, and that it is nothing else.
-func setType(x host.Exchange, contentType string) {
-	x.SetHeader("Content-Type", contentType)
-	x.SetHeader("X-Content-Type-Options", "nosniff")
-}
-
-func appendAnswer(dst []byte, v transport.Visit, ms []*packet.Message) []byte {
-	if v.Answer.Wrap == nil {
-		dst, _ = v.Codec.AppendPayload(dst, ms)
-		return dst
-	}
-	payload, _ := v.Codec.AppendPayload(nil, ms)
-	return v.Answer.Wrap(dst, payload)
-}
-
-// maxWaitingPosts bounds the POSTs of one session that wait for an earlier one,
-// with Newest: it may wait for a slow handler, and each of them keeps a goroutine.
-const maxWaitingPosts = 64
-
-// Post implements transport.Poll.
-func (p *Poll) Post(x host.Exchange, v transport.Visit, limit int64) error {
-	p.mu.Lock()
-	if p.opts.Newest { // the order of such clients' requests is that of their arrival
-		if p.tickets-p.turn > maxWaitingPosts {
-			p.mu.Unlock()
-			return transport.ErrOverlap
-		}
-		mine := p.tickets
-		p.tickets++
-		for p.turn != mine && p.phase == open && !p.retired {
-			p.idle.Wait()
-		}
-	}
-	switch {
-	case p.phase != open || p.retired:
-		p.mu.Unlock()
-		return transport.ErrClosed
-	case p.posting:
-		p.mu.Unlock()
-		return transport.ErrOverlap
-	}
-	p.posting = true
-	if p.waiting {
-		p.beside = true
-	} else {
-		p.apart++
-	}
-	p.mu.Unlock()
-	defer func() { // also when an exchange of the application's own panics
-		p.mu.Lock()
-		p.posting = false
-		p.turn++
-		p.idle.Broadcast()
-		p.mu.Unlock()
-	}()
-	return p.receive(x, v, limit)
-}
-
-// escapedFactor is how much larger the escaping of a form can make a body.
-const escapedFactor = 3
-
-func (p *Poll) receive(x host.Exchange, v transport.Visit, limit int64) error {
-	if enc := x.Header("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return transport.ErrEncoding
-	}
-	most := limit
-	if v.Answer.Escaped {
-		most *= escapedFactor
-	}
-	body, err := x.Body(most)
-	if err != nil {
-		return err
-	}
-	if body, err = v.Codec.Unwrap(body); err != nil {
-		return err
-	}
-	if int64(len(body)) > limit {
-		return host.ErrTooLarge
-	}
-	p.link.Begin()
-	defer p.link.End()
-	return v.Codec.DecodePayload(body, x.Header("Content-Type"), p.link.Unit)
 }

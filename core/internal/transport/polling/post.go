@@ -1,0 +1,84 @@
+package polling
+
+import (
+	"strings"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/transport"
+)
+
+// maxWaitingPosts bounds the POSTs of one session that wait for an earlier one,
+// with Newest: it may wait for a slow handler, and each of them keeps a goroutine.
+const maxWaitingPosts = 64
+
+// escapedFactor is how much larger the escaping of a form can make a body.
+const escapedFactor = 3
+
+func (p *poll) Post(x host.Exchange, v transport.Visit, limit int64) error {
+	if err := p.take(); err != nil {
+		return err
+	}
+	defer func() { // also when an exchange of the application's own panics
+		p.mu.Lock()
+		p.posting = false
+		p.turn++
+		p.changed.Broadcast()
+		p.mu.Unlock()
+	}()
+	return p.receive(x, v, limit)
+}
+
+// take waits until it is the turn of a POST. With Newest the order of a client's
+// requests is that of their arrival; the other clients send one at a time.
+func (p *poll) take() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.opts.Newest {
+		if p.tickets-p.turn > maxWaitingPosts {
+			return transport.ErrOverlap
+		}
+		mine := p.tickets
+		p.tickets++
+		for p.turn != mine && p.lives() {
+			p.changed.Wait()
+		}
+	}
+	switch {
+	case !p.lives():
+		return transport.ErrClosed
+	case p.posting:
+		return transport.ErrOverlap
+	}
+	p.posting = true
+	switch {
+	case p.waiter != nobody:
+		p.apart = -1
+	case p.apart >= 0:
+		p.apart++
+	}
+	return nil
+}
+
+// receive reads the body and hands its units to the link.
+func (p *poll) receive(x host.Exchange, v transport.Visit, limit int64) error {
+	if enc := x.Header("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return transport.ErrEncoding
+	}
+	most := limit
+	if v.Answer.Escaped {
+		most *= escapedFactor
+	}
+	body, err := x.Body(most)
+	if err != nil {
+		return err
+	}
+	if body, err = v.Codec.Unwrap(body); err != nil {
+		return err
+	}
+	if int64(len(body)) > limit {
+		return host.ErrTooLarge
+	}
+	p.link.Begin()
+	defer p.link.End()
+	return v.Codec.DecodePayload(body, x.Header("Content-Type"), p.link.Unit)
+}
