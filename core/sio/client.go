@@ -31,11 +31,12 @@ type client struct {
 	inbox   inbox.Inbox[task]
 
 	// For the one who handles packets.
-	joins allowance    // of attempts to join
-	late  *lateContext // of the events that are handled after the end, once there is one
+	late *lateContext // of the events that are handled after the end, once there is one
 
 	mu      sync.Mutex // guards what follows
 	sockets []*Socket
+	joins   allowance // of attempts to join
+	joining int       // attempts that have a place among sockets and none there yet
 	closed  bool
 	why     Reason // of closed
 	joined  bool   // some namespace, once: the connect timeout is over
@@ -194,7 +195,7 @@ func (c *client) packet(p *packet.Packet) Reason {
 		if s != nil {
 			c.forget(s)
 		}
-		return c.connect(p)
+		c.connect(p)
 	case packet.Disconnect:
 		if c.rules().RootEnds && p.Namespace == "/" {
 			for _, s := range c.list() {

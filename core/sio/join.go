@@ -32,57 +32,23 @@ func (a *allowance) take(burst int, perSecond float64) bool {
 
 // connect joins a namespace. A client that may not is told so; what it has tried
 // does not count as joining for the connect timeout.
-func (c *client) connect(p *packet.Packet) Reason {
-	o := &c.srv.opts
-	if c.hasEnded() && !c.greeted(p.Namespace) {
-		return 0
+func (c *client) connect(p *packet.Packet) {
+	if c.hasEnded() && !c.greeted(p.Namespace) || !c.mayJoin(p.Namespace) {
+		return
 	}
-	if !c.joins.take(o.JoinBurst, o.JoinRate) {
-		c.turnBack(p.Namespace, Incident{Name: IncidentTooManyJoins}, "Too many joins")
-		return 0
-	}
-	c.mu.Lock()
-	many := len(c.sockets) >= o.MaxNamespaces
-	c.mu.Unlock()
-	if many {
-		c.turnBack(p.Namespace, Incident{Name: IncidentTooManyNamespaces}, "Too many namespaces")
-		return 0
-	}
-	ns, err := c.enter(p.Namespace)
-	switch {
-	case err == errTooManyDynamic:
-		c.turnAway(p.Namespace, Incident{Name: IncidentTooManyNamespaces, Where: p.Namespace, Err: err})
-		return 0
-	case err != nil:
-		c.refuse(p.Namespace, internalError)
-		return 0
-	case ns == nil:
-		c.turnAway(p.Namespace, Incident{Name: IncidentNoNamespace, Where: p.Namespace})
-		return 0
+	ns := c.namespace(p.Namespace)
+	if ns == nil {
+		c.add(nil)
+		return
 	}
 	s := &Socket{ns: ns, client: c, id: virtsocket.NewID()}
 	if p.Data != nil {
 		s.sent = &sent{append([]byte(nil), p.Data...), p.Query}
 	}
-	c.mu.Lock()
-	if c.closed {
-		if !heard(c.why) || !c.greeted(ns.path) {
-			c.mu.Unlock()
-			ns.exit()
-			return 0
-		}
-		s.heard = true
-		s.state.Store(stateDisconnected)
-	}
-	c.sockets = append(c.sockets, s)
-	c.mu.Unlock()
-
 	t := ns.handlers()
-	if c.refusedBy(t, s) || !c.welcome(s) && !s.heard {
-		s.disconnect(ServerNamespace, false) // it may be the connect timeout that came first
-		s.leaveAll()
-		c.forget(s)
-		return 0
+	if !c.add(s) || c.refusedBy(t, s) || !c.welcome(s) && !s.heard {
+		c.abandon(s)
+		return
 	}
 	for _, fn := range t.connected {
 		_ = c.srv.apart(inOnConnected, c, s, func() error { fn(s.Context(), s); return nil })
@@ -90,7 +56,73 @@ func (c *client) connect(p *packet.Packet) Reason {
 	if t.loop != nil {
 		s.startLoop(t.loop)
 	}
-	return 0
+}
+
+// mayJoin reports whether the client may try to join one more namespace. If so it has a
+// place, which is its socket's with add.
+func (c *client) mayJoin(path string) bool {
+	o := &c.srv.opts
+	c.mu.Lock()
+	allowed := c.joins.take(o.JoinBurst, o.JoinRate)
+	many := len(c.sockets)+c.joining >= o.MaxNamespaces
+	if allowed && !many {
+		c.joining++
+	}
+	c.mu.Unlock()
+	switch {
+	case !allowed:
+		c.turnBack(path, Incident{Name: IncidentTooManyJoins}, "Too many joins")
+	case many:
+		c.turnBack(path, Incident{Name: IncidentTooManyNamespaces}, "Too many namespaces")
+	}
+	return allowed && !many
+}
+
+// namespace enters the namespace that the client asks for. It is nil, and the client is
+// refused, when there is none.
+func (c *client) namespace(path string) *Namespace {
+	ns, err := c.enter(path)
+	switch {
+	case err == errTooManyDynamic:
+		c.turnAway(path, Incident{Name: IncidentTooManyNamespaces, Where: path, Err: err})
+	case err != nil:
+		c.refuse(path, internalError)
+	case ns == nil:
+		c.turnAway(path, Incident{Name: IncidentNoNamespace, Where: path})
+	default:
+		return ns
+	}
+	return nil
+}
+
+// add gives the place of mayJoin to a socket that is connecting; nil gives it back. It
+// reports false when the connection has ended and nothing that the client has sent is
+// handled any more.
+func (c *client) add(s *Socket) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.joining--
+	if s == nil {
+		return false
+	}
+	if c.closed {
+		if !heard(c.why) || !c.greeted(s.ns.path) {
+			return false
+		}
+		s.heard = true
+		s.state.Store(stateDisconnected)
+	}
+	c.sockets = append(c.sockets, s)
+	return true
+}
+
+// abandon ends a socket whose client is not to join. Whether the client has been told
+// is the caller's business: it may be the application or the connect timeout that came
+// first.
+func (c *client) abandon(s *Socket) {
+	s.disconnect(ServerNamespace, false)
+	s.leaveAll()
+	c.forget(s)
 }
 
 // refusedBy asks the policies and the OnConnect functions about a new socket. A client
