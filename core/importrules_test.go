@@ -133,6 +133,8 @@ var frameworks = map[string][]string{
 	"echov5": {"github.com/labstack/echo/v5"},
 	"chi":    {"github.com/go-chi/chi/v5"},
 	"fiber":  {"github.com/gofiber/fiber/v2", module + "/internal/fasthttphost"},
+
+	"fiberv3": {"github.com/gofiber/fiber/v3", module + "/internal/fasthttphost"},
 }
 
 func TestAdapterImports(t *testing.T) {

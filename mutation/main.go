@@ -42,6 +42,7 @@ var suites = map[string][]string{
 	"echov5":   {"adapters/echov5", "-run", "^TestConformance$|^TestGroup$", "."},
 	"chi":      {"adapters/chi", "-run", "^TestConformance$|^TestGroup$", "."},
 	"fiber":    {"adapters/fiber", "-run", "^TestConformance$|^TestGroup$", "."},
+	"fiberv3":  {"adapters/fiberv3", "-run", "^TestConformance$|^TestGroup$", "."},
 	"fibertls": {"adapters/fiber", "-run", "^TestConformanceTLS$", "."},
 	"memory":   {".", "-run", "^TestBackend$", "./sessionbridge/memory"},
 	"gorilla":  {"sessionbridge/gorilla", "-run", "^TestBackend$", "."},

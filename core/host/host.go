@@ -112,8 +112,8 @@ type Exchange interface {
 	Gone() <-chan struct{}
 	// Caps are the abilities of this host, and the chain of its writers for error texts.
 	Caps() (Caps, string)
-	// Native is the framework's context (*gin.Context, echo.Context,
-	// *http.Request, *fiber.Ctx). It is recycled when ServeExchange returns: never keep it.
+	// Native is the framework's context (*gin.Context, echo.Context, *http.Request,
+	// *fiber.Ctx; in newer versions *echo.Context and fiber.Ctx). It is recycled when ServeExchange returns: never keep it.
 	Native() any
 }
 

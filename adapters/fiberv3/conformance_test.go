@@ -1,0 +1,61 @@
+package siofiberv3_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v3"
+
+	siofiberv3 "github.com/siokit/siokit/adapters/fiberv3"
+	"github.com/siokit/siokit/conformance"
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// lacks is what no application on fasthttp can do.
+var lacks = []conformance.Option{
+	conformance.Lacks(conformance.PartialBody, "fasthttp reads a whole body before the handler: half a one is never seen, and two cannot be under way"),
+}
+
+func TestConformance(t *testing.T) { conformance.Run(t, factory, lacks...) }
+
+// TestConformanceTLS: with TLS a hijacked connection stays in fasthttp's handler.
+func TestConformanceTLS(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the suite has run without TLS")
+	}
+	conformance.Run(t, factory, append(lacks, conformance.OverTLS())...)
+}
+
+func factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
+	return mounted(t, fiber.New(), srv, cfg)
+}
+
+// mounted serves srv as the suite demands of a host.
+func mounted(t testing.TB, app *fiber.App, srv *sio.Server, cfg conformance.Config) *conformance.Host {
+	app.Use(func(c fiber.Ctx) error {
+		c.Set("Set-Cookie", "host=1")
+		return c.Next()
+	})
+	app.Get("/plain", func(c fiber.Ctx) error { return c.SendString("ok") })
+	siofiberv3.Mount(app, cfg.Path, srv)
+	return serve(t, app, cfg)
+}
+
+// serve starts an app for a case.
+func serve(t testing.TB, app *fiber.App, cfg conformance.Config) *conformance.Host {
+	ln := conformance.Listen(t, cfg)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = app.Listener(ln, fiber.ListenConfig{DisableStartupMessage: true})
+	}()
+	return &conformance.Host{URL: conformance.URL(ln, cfg), Stop: func() {
+		if err := app.ShutdownWithTimeout(2 * time.Second); err != nil {
+			t.Errorf("the host did not stop in time: %v", err)
+		}
+		<-done
+	}}
+}

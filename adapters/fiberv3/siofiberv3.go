@@ -1,0 +1,148 @@
+// Package siofiberv3 mounts a Socket.IO server on a fiber v3 router. It speaks to
+// fasthttp directly, without fasthttp's net/http bridge. Applications on fiber v2
+// use adapters/fiber.
+//
+//	io := sio.NewServer(nil)
+//	io.Of("/chat").On("say", sio.Handle(say))
+//	siofiberv3.Mount(app, "/socket.io", io)
+package siofiberv3
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v3"
+
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/internal/fasthttphost"
+)
+
+// Option changes how requests are handed over.
+type Option func(*options)
+
+type options struct {
+	keep func(fiber.Ctx) map[string]any
+}
+
+// Keep chooses what of the fiber context is copied into sio.Request.Values
+// during the handshake. The default is every local under a string that is a
+// string, a number or a bool. Values that hold fiber's or fasthttp's own objects
+// are left out with a line in the log; behind pointers f must copy the strings
+// of the request itself, which fasthttp recycles.
+func Keep(f func(c fiber.Ctx) map[string]any) Option { return func(o *options) { o.keep = f } }
+
+// Mount registers h at path and below it, so that clients with and without a
+// trailing slash are served. r may be an app, a group or a domain. It panics for
+// an app whose settings cannot work: GETOnly, and RequestMethods without GET and
+// POST; and in a child process of ListenConfig.EnablePrefork, which spreads the
+// requests of one session over processes. A BodyLimit below sio.Options.MaxPayload is logged.
+func Mount(r fiber.Router, path string, h host.Handler, opts ...Option) {
+	host.Require("siofiberv3.Mount", h, "router", r)
+	if app := appOf(r); app != nil {
+		check(app)
+		host.Announce(h, host.Mount{Host: "siofiberv3", BodyLimit: int64(app.Config().BodyLimit), Setting: "fiber.Config.BodyLimit"})
+	}
+	f := Handler(h, opts...)
+	path = strings.TrimRight(path, "/")
+	r.All(path+"/*", f)
+	if path != "" {
+		r.All(path, f)
+	}
+}
+
+// appOf is the app of a router; nil when it cannot be known. Groups and domains do
+// not tell.
+func appOf(r fiber.Router) (app *fiber.App) {
+	if app, ok := r.(*fiber.App); ok {
+		return app
+	}
+	if v := reflect.ValueOf(r); v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.Struct {
+		if f := v.Elem().FieldByName("app"); f.IsValid() && f.Type() == reflect.TypeOf(app) {
+			return (*fiber.App)(f.UnsafePointer())
+		}
+	}
+	return nil
+}
+
+// check panics for settings under which clients cannot connect.
+func check(app *fiber.App) {
+	switch c := app.Config(); {
+	case fiber.IsChild(): // of all that EnablePrefork does, this alone can be seen before Listen
+		panic("siofiberv3: fiber.ListenConfig.EnablePrefork spreads the requests of one session over processes that do not know it; switch it off")
+	case c.GETOnly:
+		panic("siofiberv3: fiber.Config.GETOnly refuses the POSTs of clients that poll; switch it off")
+	case !slices.Contains(c.RequestMethods, fiber.MethodGet) || !slices.Contains(c.RequestMethods, fiber.MethodPost):
+		panic("siofiberv3: fiber.Config.RequestMethods must contain GET and POST")
+	}
+}
+
+// Handler returns h as a fiber handler, for routes that end in "/*". Do not use
+// it with Use: that also matches paths that merely begin alike.
+func Handler(h host.Handler, opts ...Option) fiber.Handler {
+	o := options{keep: locals}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	host.Require("siofiberv3.Handler", h, "function of Keep", o.keep)
+	return func(c fiber.Ctx) error {
+		fasthttphost.Serve(h, &exchange{c: c, opts: &o}, fasthttphost.Request{
+			Ctx: c.RequestCtx(), Server: c.App().Server(), Native: c, Method: c.Method(), Rest: c.Params("*"),
+		})
+		return nil
+	}
+}
+
+// locals copies the plain values that middleware has put into the context.
+func locals(c fiber.Ctx) (kept map[string]any) {
+	c.RequestCtx().VisitUserValuesAll(func(k, v any) {
+		if name, ok := k.(string); ok {
+			kept = host.PlainValues(kept, name, v)
+		}
+	})
+	return kept
+}
+
+// everybody reports whether a range of trusted proxies has all addresses in it.
+func everybody(proxies string) bool {
+	p, err := netip.ParsePrefix(proxies)
+	return err == nil && p.Bits() == 0
+}
+
+// Context returns the fiber context of a handshake, inside
+// sio.Options.OnHandshake. It is nil later, and for the exchanges of other
+// hosts: fiber recycles its contexts and the strings they return.
+func Context(x host.Exchange) fiber.Ctx {
+	c, _ := x.Native().(fiber.Ctx) // an application may bring its own type
+	return c
+}
+
+// exchange is a request to fiber.
+type exchange struct {
+	fasthttphost.Exchange
+	c    fiber.Ctx
+	opts *options
+}
+
+// Details are what fiber knows of a request, most of it in memory of the request.
+func (x *exchange) Details() host.Details {
+	route := x.c.Route()
+	params := make(map[string]string, len(route.Params))
+	for _, name := range route.Params {
+		params[name] = x.c.Params(name)
+	}
+	return host.Details{
+		URL:          string(x.c.Request().RequestURI()),
+		ClientIP:     x.c.IP(),
+		RoutePattern: route.Path,
+		Params:       params,
+		Values:       x.opts.keep(x.c),
+		Believes: func() string {
+			if cfg := x.c.App().Config(); cfg.ProxyHeader != "" && cfg.TrustProxy && slices.ContainsFunc(cfg.TrustProxyConfig.Proxies, everybody) {
+				return "fiber.Config.TrustProxyConfig.Proxies"
+			}
+			return ""
+		},
+	}
+}

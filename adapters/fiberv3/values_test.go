@@ -1,0 +1,194 @@
+package siofiberv3_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v3"
+
+	siofiberv3 "github.com/siokit/siokit/adapters/fiberv3"
+	"github.com/siokit/siokit/conformance"
+	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/hosttest"
+	"github.com/siokit/siokit/internal/wire"
+)
+
+func TestValues(t *testing.T) {
+	hosttest.Values(t, true, func(srv *sio.Server, all bool) *conformance.Host {
+		app := fiber.New()
+		app.Use(func(c fiber.Ctx) error {
+			c.Locals("user", c.Get("X-User"))
+			c.Locals("n", 7)
+			c.Locals("live", c.RequestCtx())
+			return c.Next()
+		})
+		var opts []siofiberv3.Option
+		if all {
+			opts = append(opts, siofiberv3.Keep(func(c fiber.Ctx) map[string]any {
+				return map[string]any{"user": c.Get("X-User"), "n": 7, "live": c, "deep": map[string]any{"a": struct{ any }{c.Request()}}}
+			}))
+		}
+		siofiberv3.Mount(app, "/socket.io", srv, opts...)
+		return serve(t, app, conformance.Config{})
+	})
+}
+
+func TestClientIP(t *testing.T) {
+	hosttest.ClientIP(t, "TrustProxyConfig.Proxies", func(srv *sio.Server, believes bool) *conformance.Host {
+		app := fiber.New(fiber.Config{ProxyHeader: fiber.HeaderXForwardedFor, TrustProxy: true, TrustProxyConfig: fiber.TrustProxyConfig{
+			Proxies: []string{map[bool]string{true: "0.0.0.0/0", false: "192.0.2.0/24"}[believes]},
+		}})
+		siofiberv3.Mount(app, "/socket.io", srv)
+		return serve(t, app, conformance.Config{})
+	})
+}
+
+// refused mounts a server and returns what Mount panics with.
+func refused(r fiber.Router) (why string) {
+	defer func() {
+		if p := recover(); p != nil {
+			why = fmt.Sprint(p)
+		}
+	}()
+	siofiberv3.Mount(r, "/socket.io", sio.NewServer(nil))
+	return ""
+}
+
+// TestRefusedSettings: what cannot work is said at start-up, for every kind of router.
+func TestRefusedSettings(t *testing.T) {
+	for want, cfg := range map[string]fiber.Config{
+		"GETOnly": {GETOnly: true}, "RequestMethods": {RequestMethods: []string{"GET", "PUT"}}, "": {},
+	} {
+		for kind, router := range map[string]func(app *fiber.App) fiber.Router{
+			"app":    func(app *fiber.App) fiber.Router { return app },
+			"group":  func(app *fiber.App) fiber.Router { return app.Group("/a").Group("/b") },
+			"domain": func(app *fiber.App) fiber.Router { return app.Domain("api.example.com") },
+		} {
+			if got := refused(router(fiber.New(cfg))); want == "" && got != "" || !strings.Contains(got, want) {
+				t.Errorf("%s, %s: panics with %q", want, kind, got)
+			}
+		}
+	}
+}
+
+// TestPrefork: Mount sees prefork in the child processes only, which say in their
+// environment what they are.
+func TestPrefork(t *testing.T) {
+	t.Setenv("FASTHTTP_PREFORK_CHILD", "1")
+	if !fiber.IsChild() {
+		t.Fatal("fasthttp marks its children in another way")
+	}
+	if got := refused(fiber.New()); !strings.Contains(got, "EnablePrefork") {
+		t.Errorf("panics with %q", got)
+	}
+}
+
+// ownCtx is an application's own context.
+type ownCtx struct {
+	fiber.DefaultCtx
+	tenant string
+}
+
+// TestCustomContext: an application with a type of its own for contexts gets that
+// type from Context and in Keep, and its strings are copied too.
+func TestCustomContext(t *testing.T) {
+	app := fiber.NewWithCustomCtx(func(app *fiber.App) fiber.CustomCtx { return &ownCtx{DefaultCtx: *fiber.NewDefaultCtx(app)} })
+	app.Use(func(c fiber.Ctx) error {
+		c.(*ownCtx).tenant = c.Get("X-Tenant")
+		return c.Next()
+	})
+	requests := make(chan *sio.Request, 2)
+	srv := sio.NewServer(&sio.Options{OnHandshake: func(_ context.Context, r *sio.Request, x host.Exchange) error {
+		if c, ok := siofiberv3.Context(x).(*ownCtx); !ok || c.tenant != r.Values["tenant"] {
+			t.Errorf("the context is %T", siofiberv3.Context(x))
+		}
+		requests <- r
+		return nil
+	}})
+	siofiberv3.Mount(app, "/socket.io", srv, siofiberv3.Keep(func(c fiber.Ctx) map[string]any {
+		return map[string]any{"tenant": c.(*ownCtx).tenant}
+	}))
+	h := serve(t, app, conformance.Config{})
+	defer h.Stop()
+	defer func() { _ = srv.Shutdown(context.Background()) }()
+	l := wire.New(t, h.URL, "/socket.io/").Line()
+	l.Do("GET", "EIO=4&transport=polling", "", "X-Tenant: alice-1")
+	l.Do("GET", "EIO=4&transport=polling", "", "X-Tenant: mallo-2")
+	if r := <-requests; r.Values["tenant"] != "alice-1" {
+		t.Errorf("values %v", r.Values)
+	}
+}
+
+// TestBodyLimit: a limit of the host below MaxPayload is logged, with its name.
+func TestBodyLimit(t *testing.T) {
+	for limit, want := range map[int]int{1 << 10: 1, 2 << 20: 0} {
+		var log hosttest.Log
+		srv := sio.NewServer(&sio.Options{Logger: log.Logger()})
+		siofiberv3.Mount(fiber.New(fiber.Config{BodyLimit: limit}).Group("/x"), "/socket.io", srv.Of("/"))
+		if got := strings.Count(log.String(), "fiber.Config.BodyLimit"); got != want {
+			t.Errorf("limit %d: %d times in the log, want %d: %s", limit, got, want, log.String())
+		}
+		_ = srv.Shutdown(context.Background())
+	}
+}
+
+// TestSettings runs the cases that settings of fiber and fasthttp concern under
+// each of them.
+func TestSettings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the suite has run with fiber's defaults")
+	}
+	for name, cfg := range map[string]fiber.Config{
+		"DisableKeepalive":         {DisableKeepalive: true},
+		"DisableHeaderNormalizing": {DisableHeaderNormalizing: true},
+		"StreamRequestBody":        {StreamRequestBody: true},
+		"ReduceMemoryUsage":        {ReduceMemoryUsage: true},
+		"Immutable":                {Immutable: true},
+		"strict routes":            {StrictRouting: true, CaseSensitive: true, UnescapePath: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			only := []string{
+				"handshake", "origin/same", "origin/listed", "origin/websocket-scheme", "request/exposed", "request/one-connection",
+				"websocket/header-forms", "websocket/subprotocol", "websocket/early-bytes", "websocket/cookies-on-101", "websocket/big",
+				"polling/post", "polling/batch", "polling/too-large", "jsonp/engine", "limits/query", "limits/headers", "limits/announced-body",
+			}
+			var opts []conformance.Option
+			if name != "StreamRequestBody" {
+				opts = append(opts, lacks...)
+			} else {
+				opts = append(opts, conformance.Skip("polling/too-large", "fasthttp closes before it has read such a body, and a client that still writes may lose the answer"))
+			}
+			if name == "DisableKeepalive" { // every request has a connection of its own
+				opts = append(opts, conformance.Skip("request/one-connection", "there is no second request on a connection"))
+			}
+			conformance.Run(t, func(t testing.TB, srv *sio.Server, c conformance.Config) *conformance.Host {
+				cfg := cfg
+				return mounted(t, fiber.New(cfg), srv, c)
+			}, append(opts, conformance.Only(only...))...)
+		})
+	}
+}
+
+// TestLastRequest: a websocket lives on the last request that fasthttp allows a
+// connection.
+func TestLastRequest(t *testing.T) {
+	app := fiber.New()
+	app.Server().MaxRequestsPerConn = 2
+	srv := sio.NewServer(nil)
+	siofiberv3.Mount(app, "/socket.io", srv)
+	h := serve(t, app, conformance.Config{})
+	defer h.Stop()
+	defer func() { _ = srv.Shutdown(context.Background()) }()
+	l := wire.New(t, h.URL, "/socket.io/").Line()
+	l.Do("GET", "EIO=4&transport=polling", "")
+	w, a := l.Handshake("EIO=4&transport=websocket", "Connection: Upgrade", "Upgrade: websocket")
+	if w == nil {
+		t.Fatal(a)
+	}
+	if m := w.Next(); m[0] != '0' || a.Header.Get("Connection") != "Upgrade" {
+		t.Errorf("%s, %v", m, a.Header)
+	}
+}
