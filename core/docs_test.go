@@ -208,7 +208,7 @@ func TestCommandsAndLinks(t *testing.T) {
 				t.Errorf("%s: %s is in a module of its own", page, m[0])
 			}
 		}
-		prose := regexp.MustCompile("(?s)```.*?```").ReplaceAll(text, nil)
+		prose := regexp.MustCompile("(?s)```.*?```|`[^`\n]*`").ReplaceAll(text, nil)
 		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(string(prose), -1) {
 			links++
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
