@@ -1,6 +1,6 @@
 module github.com/siokit/siokit/examples
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/alexedwards/scs/v2 v2.9.0
@@ -14,18 +14,18 @@ require (
 	github.com/julienschmidt/httprouter v1.3.0
 	github.com/labstack/echo-contrib v0.50.1
 	github.com/labstack/echo/v4 v4.16.0
-	github.com/siokit/siokit v0.0.0
-	github.com/siokit/siokit/adapters/chi v0.0.0
-	github.com/siokit/siokit/adapters/echo v0.0.0
-	github.com/siokit/siokit/adapters/fiber v0.0.0
-	github.com/siokit/siokit/adapters/gin v0.0.0
+	github.com/siokit/siokit v0.1.0
+	github.com/siokit/siokit/adapters/chi v0.1.0
+	github.com/siokit/siokit/adapters/echo v0.1.0
+	github.com/siokit/siokit/adapters/fiber v0.1.0
+	github.com/siokit/siokit/adapters/gin v0.1.0
 )
 
 require (
 	github.com/gorilla/context v1.1.2 // indirect
 	github.com/philhofer/fwd v1.1.3-0.20240916144458-20a13a1f6b7c // indirect
 	github.com/quasoft/memstore v0.0.0-20191010062613-2bce066d2b0b // indirect
-	github.com/siokit/siokit/internal/fasthttphost v0.0.0 // indirect
+	github.com/siokit/siokit/internal/fasthttphost v0.1.0 // indirect
 	github.com/tinylib/msgp v1.2.5 // indirect
 	golang.org/x/time v0.15.0 // indirect
 )
@@ -41,8 +41,7 @@ require (
 	github.com/go-playground/universal-translator v0.18.1 // indirect
 	github.com/go-playground/validator/v10 v10.30.1 // indirect
 	github.com/gobwas/httphead v0.1.0 // indirect
-	github.com/gobwas/pool v0.2.1 // indirect
-	github.com/gobwas/ws v1.4.0 // indirect
+	github.com/gobwas/ws v1.5.0 // indirect
 	github.com/goccy/go-json v0.10.5 // indirect
 	github.com/goccy/go-yaml v1.19.2 // indirect
 	github.com/google/uuid v1.6.0 // indirect
@@ -61,9 +60,9 @@ require (
 	github.com/quic-go/qpack v0.6.0 // indirect
 	github.com/quic-go/quic-go v0.59.1 // indirect
 	github.com/rivo/uniseg v0.2.0 // indirect
-	github.com/siokit/siokit/sessionbridge/fiber v0.0.0
-	github.com/siokit/siokit/sessionbridge/gorilla v0.0.0
-	github.com/siokit/siokit/sessionbridge/scs v0.0.0
+	github.com/siokit/siokit/sessionbridge/fiber v0.1.0
+	github.com/siokit/siokit/sessionbridge/gorilla v0.1.0
+	github.com/siokit/siokit/sessionbridge/scs v0.1.0
 	github.com/twitchyliquid64/golang-asm v0.15.1 // indirect
 	github.com/ugorji/go/codec v1.3.1 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
@@ -85,10 +84,7 @@ replace (
 	github.com/siokit/siokit/adapters/fiber => ../adapters/fiber
 	github.com/siokit/siokit/adapters/gin => ../adapters/gin
 	github.com/siokit/siokit/internal/fasthttphost => ../internal/fasthttphost
+	github.com/siokit/siokit/sessionbridge/fiber => ../sessionbridge/fiber
+	github.com/siokit/siokit/sessionbridge/gorilla => ../sessionbridge/gorilla
+	github.com/siokit/siokit/sessionbridge/scs => ../sessionbridge/scs
 )
-
-replace github.com/siokit/siokit/sessionbridge/gorilla => ../sessionbridge/gorilla
-
-replace github.com/siokit/siokit/sessionbridge/scs => ../sessionbridge/scs
-
-replace github.com/siokit/siokit/sessionbridge/fiber => ../sessionbridge/fiber

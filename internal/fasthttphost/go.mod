@@ -1,9 +1,9 @@
 module github.com/siokit/siokit/internal/fasthttphost
 
-go 1.25.0
+go 1.26.0
 
 require (
-	github.com/siokit/siokit v0.0.0
+	github.com/siokit/siokit v0.1.0
 	github.com/valyala/fasthttp v1.58.0
 )
 

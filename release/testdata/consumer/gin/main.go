@@ -1,0 +1,26 @@
+// Gin.
+package main
+
+import (
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	siogin "github.com/siokit/siokit/adapters/gin"
+	"github.com/siokit/siokit/core/sio"
+)
+
+func main() {
+	router := gin.New()
+	siogin.Mount(router, "/socket.io", sio.NewServer(nil))
+
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("listening on", ln.Addr())
+	log.Fatal(http.Serve(ln, router))
+}

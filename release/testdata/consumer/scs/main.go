@@ -1,0 +1,33 @@
+// Scs, on net/http.
+package main
+
+import (
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+
+	"github.com/alexedwards/scs/v2"
+
+	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/sessionbridge"
+	scsbridge "github.com/siokit/siokit/sessionbridge/scs"
+)
+
+func main() {
+	manager := scs.New()
+	bridge := sessionbridge.New(scsbridge.New(manager), &sessionbridge.Options{Require: true})
+
+	mux := http.NewServeMux()
+	mux.Handle("/socket.io/", sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake}))
+	mux.Handle("/login", manager.LoadAndSave(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		manager.Put(r.Context(), "user", "ann")
+	})))
+
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("listening on", ln.Addr())
+	log.Fatal(http.Serve(ln, mux))
+}
