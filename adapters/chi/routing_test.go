@@ -8,10 +8,10 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	siochi "github.com/siokit/siokit/adapters/chi"
+	"github.com/siokit/siokit/adapters/internal/hosttest"
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/internal/hosttest"
 )
 
 func TestGroup(t *testing.T) {

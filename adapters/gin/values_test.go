@@ -6,9 +6,9 @@ import (
 	"github.com/gin-gonic/gin"
 
 	siogin "github.com/siokit/siokit/adapters/gin"
+	"github.com/siokit/siokit/adapters/internal/hosttest"
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/internal/hosttest"
 )
 
 func TestValues(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/internal/hosttest"
+	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 )
 
@@ -95,7 +95,7 @@ func (w wrapped) Unwrap() host.Exchange { return w.Exchange }
 
 // TestWrappedDetails: what a host knows is not lost by middleware with an Unwrap.
 func TestWrappedDetails(t *testing.T) {
-	var log hosttest.Log
+	var log testkit.Log
 	requests := make(chan *sio.Request, 1)
 	srv := sio.NewServer(&sio.Options{Logger: log.Logger(), OnHandshake: func(_ context.Context, r *sio.Request, _ host.Exchange) error {
 		requests <- r

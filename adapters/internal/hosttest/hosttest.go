@@ -1,5 +1,5 @@
-// Package hosttest holds the tests that all adapters share and that are not a
-// stranger's business.
+// Package hosttest holds the tests that all adapters of this repository share: groups,
+// values that an adapter keeps, and warnings about client addresses.
 package hosttest
 
 import (

@@ -1,42 +1,17 @@
 package hosttest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 )
-
-// Log is a logger and what it has written.
-type Log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// String is what was logged.
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// Logger is a logger that writes to l.
-func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // Values checks what an adapter keeps of the host's request values. start mounts
 // the server at /socket.io behind a middleware that puts under "user" what the
@@ -47,7 +22,7 @@ func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil
 func Values(t *testing.T, lists bool, start func(srv *sio.Server, all bool) *conformance.Host) {
 	for _, all := range []bool{false, true} {
 		t.Run(fmt.Sprintf("all=%v", all), func(t *testing.T) {
-			var log Log
+			var log testkit.Log
 			requests := make(chan *sio.Request, 20)
 			srv := sio.NewServer(&sio.Options{Logger: log.Logger(), OnHandshake: func(_ context.Context, r *sio.Request, _ host.Exchange) error {
 				requests <- r
@@ -86,7 +61,7 @@ func Values(t *testing.T, lists bool, start func(srv *sio.Server, all bool) *con
 // warning names.
 func ClientIP(t *testing.T, setting string, start func(srv *sio.Server, believes bool) *conformance.Host) {
 	for _, believes := range []bool{true, false} {
-		var log Log
+		var log testkit.Log
 		var claimed string
 		srv := sio.NewServer(&sio.Options{Logger: log.Logger(), OnHandshake: func(_ context.Context, r *sio.Request, _ host.Exchange) error {
 			claimed = r.ClientIP
