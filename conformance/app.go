@@ -24,7 +24,11 @@ func Serve(srv *sio.Server) { newApp(srv) }
 func newApp(srv *sio.Server) *app {
 	a := &app{release: make(chan struct{})}
 	for _, path := range []string{"/", "/chat", "/secret"} {
-		a.serve(srv.Of(path))
+		n := srv.Of(path)
+		a.serve(n)
+		a.rooms(n)
+		a.failures(n)
+		a.ends(n)
 	}
 	srv.Of("/secret").OnConnect(func(_ context.Context, s *sio.Socket) error {
 		var auth struct{ Token string }
@@ -44,6 +48,7 @@ func newApp(srv *sio.Server) *app {
 	return a
 }
 
+// serve registers the events that answer the socket, and those that are remembered.
 func (a *app) serve(n *sio.Namespace) {
 	n.OnDisconnect(func(_ context.Context, _ *sio.Socket, r sio.Reason) {
 		a.mu.Lock()
@@ -79,6 +84,10 @@ func (a *app) serve(n *sio.Namespace) {
 		a.order, a.reasons = nil, nil
 		return sio.None{}, nil
 	}))
+}
+
+// rooms registers the events that send to others.
+func (a *app) rooms(n *sio.Namespace) {
 	n.On("burst", sio.Handle(func(_ context.Context, s *sio.Socket, count int) error {
 		for i := range count {
 			if err := s.Emit("item", i); err != nil {
@@ -107,6 +116,10 @@ func (a *app) serve(n *sio.Namespace) {
 	n.On("shout-others", sio.Handle(func(_ context.Context, s *sio.Socket, what sio.Args) error {
 		return s.Broadcast().Emit("shouted", what)
 	}))
+}
+
+// failures registers the events that fail or wait.
+func (a *app) failures(n *sio.Namespace) {
 	n.On("boom", sio.Handle(func(context.Context, *sio.Socket, sio.None) error { panic("boom") }))
 	n.On("fail", sio.Handle(func(_ context.Context, _ *sio.Socket, kind string) error {
 		if kind == "public" {
@@ -133,6 +146,10 @@ func (a *app) serve(n *sio.Namespace) {
 		<-t.C
 		return s.Emit("after", time.Now().UnixMicro())
 	}))
+}
+
+// ends registers the events that end the socket, and the one about its request.
+func (a *app) ends(n *sio.Namespace) {
 	n.On("kick", sio.Handle(func(_ context.Context, s *sio.Socket, all bool) error {
 		s.Disconnect(all)
 		return nil
@@ -167,6 +184,6 @@ func (a *app) handled() []int {
 }
 
 // echoMessages has messages, which have no name, sent back.
-func (c *Context) echoMessages() {
+func (c *env) echoMessages() {
 	c.server().Of("/").On("message", sio.Handle(func(_ context.Context, s *sio.Socket, data any) error { return s.Send(data) }))
 }

@@ -29,46 +29,82 @@ var bridgeTests = []struct {
 	opts sessionbridge.Options
 	run  func(b *bridged)
 }{
-	{name: "logout-during-save", run: func(b *bridged) { b.whileSaving(func(h http.Header, id string) { b.logout(h, id) }, nil) }},
-	{name: "logout-during-save-told-later", run: func(b *bridged) {
-		b.whileSaving(func(h http.Header, _ string) { b.Destroy(b.t, h) }, func(id string) { b.bridge.Logout(context.Background(), id) })
-	}},
-	{name: "logout-during-save-of-one-who-left", run: func(b *bridged) {
-		b.whileSaving(func(h http.Header, id string) {
-			for s := range b.io.Of("/").All().Sockets(context.Background()) {
-				s.(*sio.Socket).Drop()
-			}
-			b.until("the connection has ended", func() bool { return b.bridge.Session(id) == nil })
-			b.logout(h, id)
-		}, nil)
-	}},
-	{name: "logout-beside-handshake", run: func(b *bridged) { b.besideHandshake(false) }},
-	{name: "logout-beside-handshake-required", opts: sessionbridge.Options{Require: true}, run: func(b *bridged) { b.besideHandshake(true) }},
-	{name: "cookie-of-before", run: func(b *bridged) {
-		h := b.Create(b.t, sessionbridge.Values{"user": "ann"})
-		b.Destroy(b.t, h)
-		c := b.client(h)
-		w := c.Join("")
-		b.want(w, "none")
-		b.bridge.Revalidate(context.Background())
-		b.want(w, "none")
-	}},
-	{name: "cookie-of-before-required", opts: sessionbridge.Options{Require: true}, run: func(b *bridged) {
-		h := b.Create(b.t, sessionbridge.Values{"user": "ann"})
-		b.Destroy(b.t, h)
-		if a := b.client(h).Must("GET", "EIO=4&transport=polling", ""); a.Status != http.StatusForbidden {
-			b.t.Errorf("a handshake with the cookie of a session that is gone: %v", a)
+	{
+		name: "logout-during-save",
+		run:  func(b *bridged) { b.whileSaving(func(h http.Header, id string) { b.logout(h, id) }, nil) },
+	},
+	{
+		name: "logout-during-save-told-later",
+		run:  bridgeLogoutDuringSaveToldLater,
+	},
+	{
+		name: "logout-during-save-of-one-who-left",
+		run:  bridgeLogoutDuringSaveOfOneWhoLeft,
+	},
+	{
+		name: "logout-beside-handshake",
+		run:  func(b *bridged) { b.besideHandshake(false) },
+	},
+	{
+		name: "logout-beside-handshake-required",
+		opts: sessionbridge.Options{Require: true},
+		run:  func(b *bridged) { b.besideHandshake(true) },
+	},
+	{
+		name: "cookie-of-before",
+		run:  bridgeCookieOfBefore,
+	},
+	{
+		name: "cookie-of-before-required",
+		opts: sessionbridge.Options{Require: true},
+		run:  bridgeCookieOfBeforeRequired,
+	},
+	{
+		name: "ends-while-connected",
+		run:  bridgeEndsWhileConnected,
+	},
+}
+
+func bridgeLogoutDuringSaveToldLater(b *bridged) {
+	b.whileSaving(func(h http.Header, _ string) { b.Destroy(b.t, h) }, func(id string) { b.bridge.Logout(context.Background(), id) })
+}
+
+func bridgeLogoutDuringSaveOfOneWhoLeft(b *bridged) {
+	b.whileSaving(func(h http.Header, id string) {
+		for s := range b.io.Of("/").All().Sockets(context.Background()) {
+			s.(*sio.Socket).Drop()
 		}
-	}},
-	{name: "ends-while-connected", run: func(b *bridged) {
-		h := b.Create(b.t, sessionbridge.Values{"user": "ann"})
-		w := b.client(h).Join("")
-		b.Destroy(b.t, h)
-		if n := b.bridge.Revalidate(context.Background()); n != 1 {
-			b.t.Errorf("%d sessions have ended", n)
-		}
-		w.End()
-	}},
+		b.until("the connection has ended", func() bool { return b.bridge.Session(id) == nil })
+		b.logout(h, id)
+	}, nil)
+}
+
+func bridgeCookieOfBefore(b *bridged) {
+	h := b.Create(b.t, sessionbridge.Values{"user": "ann"})
+	b.Destroy(b.t, h)
+	c := b.client(h)
+	w := c.Join("")
+	b.want(w, "none")
+	b.bridge.Revalidate(context.Background())
+	b.want(w, "none")
+}
+
+func bridgeCookieOfBeforeRequired(b *bridged) {
+	h := b.Create(b.t, sessionbridge.Values{"user": "ann"})
+	b.Destroy(b.t, h)
+	if a := b.client(h).Must("GET", "EIO=4&transport=polling", ""); a.Status != http.StatusForbidden {
+		b.t.Errorf("a handshake with the cookie of a session that is gone: %v", a)
+	}
+}
+
+func bridgeEndsWhileConnected(b *bridged) {
+	h := b.Create(b.t, sessionbridge.Values{"user": "ann"})
+	w := b.client(h).Join("")
+	b.Destroy(b.t, h)
+	if n := b.bridge.Revalidate(context.Background()); n != 1 {
+		b.t.Errorf("%d sessions have ended", n)
+	}
+	w.End()
 }
 
 // loads is a backend that says when it has loaded.

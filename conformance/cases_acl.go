@@ -19,6 +19,12 @@ type aclApp struct {
 	told []string
 }
 
+// withGate gives the case a gate, whose refusals the server's error hook hears of.
+func withGate(c *env) {
+	c.acl = &aclApp{}
+	c.opts.OnError = c.acl.onError
+}
+
 func (a *aclApp) onError(in sio.Incident) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -53,7 +59,7 @@ func (a *aclApp) set(s acl.Subject, state string, names ...string) {
 
 // guarded registers the namespaces. In /in only what is allowed by "set" gets
 // through; /door lets sockets in by a state in the payload of their CONNECT.
-func (a *aclApp) guarded(c *Context) {
+func (a *aclApp) guarded(c *env) {
 	a.gate = acl.NewGate(acl.RecvConnect, "set", "still")
 	in := c.server().Of("/in")
 	in.Guard(acl.Any(a.gate, acl.PolicyFunc(func(_ context.Context, s acl.Subject, act acl.Action) error {
@@ -101,7 +107,7 @@ func (a *aclApp) guarded(c *Context) {
 // aclWire is how one generation says things.
 type aclWire struct {
 	name string
-	open func(c *Context) *wire.WS
+	open func(c *env) *wire.WS
 	// event, with an ack id or without; message; json
 	event, acked, message, json string
 	said, answer                string // what comes back
@@ -127,15 +133,15 @@ func acls() []aclWire {
 		away: `44/door,{"message":"Invalid namespace"}`,
 	}
 	four, two := modern, modern
-	four.name, four.open = "4.x", func(c *Context) *wire.WS { w, _ := c.WebSocket(); return w }
+	four.name, four.open = "4.x", func(c *env) *wire.WS { w, _ := c.WebSocket(); return w }
 	four.door = func(state string) string { return `40/door,{"state":"` + state + `"}` }
 	four.welcome = `40/door,{"sid"`
-	two.name, two.open = "2.x", (*Context).ws3
+	two.name, two.open = "2.x", (*env).ws3
 	two.prefix = "\x04"
 	two.door = func(state string) string { return `40/door?state=` + state }
 	two.welcome = `40/door,`
 	nine := aclWire{
-		name: "0.9", open: func(c *Context) *wire.WS { return c.ws1(c.Handshake1("")) },
+		name: "0.9", open: func(c *env) *wire.WS { return c.ws1(c.Handshake1("")) },
 		event: `5::/in:{"name":"ev","args":[1]}`, acked: `5:5+:/in:{"name":"ev","args":[1]}`, message: `3::/in:hi`, json: `4::/in:{"a":1}`,
 		said: `5::/in:{"name":"ev","args":[1]}`, answer: `6::/in:5+[1]`, saidMessage: `3::/in:hi`, saidJSON: `4::/in:{"a":1}`,
 		refused: `6::/in:5+[` + refused + `]`,
@@ -147,81 +153,114 @@ func acls() []aclWire {
 	return []aclWire{four, two, nine}
 }
 
-func init() {
-	var app *aclApp
-	opts := func(o *sio.Options) {
-		app = &aclApp{}
-		o.OnError = app.onError
+// aclCases are about gates and policies.
+var aclCases = []testCase{
+	{
+		name: "acl/table",
+		rule: "every kind of packet passes the same gate, in every generation; a refused event looks " +
+			"like one that does not exist",
+		spec:    "legacy A1.2; DESIGN 4",
+		local:   true,
+		prepare: withGate,
+		run:     aclTable,
+	},
+	{
+		name:    "acl/at-once",
+		rule:    "rights that another goroutine changes count from the next packet on",
+		spec:    "DESIGN 4",
+		local:   true,
+		prepare: withGate,
+		run:     aclAtOnce,
+	},
+	{
+		name:    "acl/closed",
+		rule:    "a gate without a list lets nobody in, and a policy that panics refuses",
+		spec:    "DESIGN 4",
+		local:   true,
+		prepare: withGate,
+		run:     aclClosed,
+	},
+	{
+		name: "acl/talkative",
+		rule: "with Options.Talkative clients learn why",
+		spec: "legacy A1.2, error names",
+		opts: aclTalkativeOptions,
+		run:  aclTalkative,
+	},
+}
+
+func aclTable(c *env) {
+	c.acl.guarded(c)
+	for _, g := range acls() {
+		for _, state := range []string{"locked", "allowed", "denied", "lifted", "reset"} {
+			allowed := state == "allowed" || state == "lifted"
+			c.aclRow(g, state, allowed)
+		}
 	}
-	register(
-		Case{Name: "acl/table", Rule: "every kind of packet passes the same gate, in every generation; a refused event looks like one that does not exist", Spec: "legacy A1.2; DESIGN 4", opts: opts, run: func(c *Context) {
-			app.guarded(c)
-			for _, g := range acls() {
-				for _, state := range []string{"locked", "allowed", "denied", "lifted", "reset"} {
-					allowed := state == "allowed" || state == "lifted"
-					c.aclRow(g, state, allowed, app)
-				}
-			}
-			c.Alive()
-		}},
-		Case{Name: "acl/at-once", Rule: "rights that another goroutine changes count from the next packet on", Spec: "DESIGN 4", opts: opts, run: func(c *Context) {
-			app.guarded(c)
-			w := c.Join("/in,")
-			id := c.server().Of("/in").All()
-			socket := func() (s *sio.Socket) {
-				for r := range id.Sockets(context.Background()) {
-					s = r.(*sio.Socket)
-				}
-				return s
-			}()
-			for range 20 {
-				app.gate.Allow(socket, "ev")
-				w.Send(`42/in,5["ev",1]`)
-				c.Want("allowed", w.Next(), `43/in,5[1]`)
-				app.gate.Deny(socket, "ev")
-				w.Send(`42/in,5["ev",1]`)
-				c.Want("denied", w.Next(), `43/in,5[{"error":{"code":"refused","message":"event refused"}}]`)
-			}
-		}},
-		Case{Name: "acl/closed", Rule: "a gate without a list lets nobody in, and a policy that panics refuses", Spec: "DESIGN 4", opts: opts, run: func(c *Context) {
-			c.server().Of("/closed").Guard(acl.NewGate())
-			c.server().Of("/broken").Guard(acl.PolicyFunc(func(context.Context, acl.Subject, acl.Action) error { panic("policy") }))
-			w, _ := c.WebSocket()
-			for _, ns := range []string{"/closed", "/broken", "/nowhere"} {
-				w.Send("40" + ns)
-				c.Want(ns, w.Next(), `44`+ns+`,{"message":"Invalid namespace"}`)
-			}
-			w.Send("40")
-			c.Want("the connection goes on", strings.HasPrefix(w.Next(), "40{"), true)
-			w.Send("41") // leaving is never refused
-			c.Alive()
-		}},
-		Case{Name: "acl/talkative", Rule: "with Options.Talkative clients learn why", Spec: "legacy A1.2, error names", opts: func(o *sio.Options) {
-			o.Talkative = true
-		}, run: func(c *Context) {
-			n := c.server().Of("/")
-			n.Guard(acl.PolicyFunc(func(_ context.Context, _ acl.Subject, a acl.Action) error {
-				if a.Name == "echo" {
-					return errors.New("no")
-				}
-				return nil
-			}))
-			w := c.Join("")
-			w.Send(`421["echo"]`, `422["none"]`, `42["none"]`, "40/nowhere")
-			c.Want("denied", w.Next(), `431[{"error":{"code":"method_access_denied","message":"you may not use it: echo"}}]`)
-			c.Want("unknown", w.Next(), `432[{"error":{"code":"no_such_method","message":"there is no such event: none"}}]`)
-			c.Want("without an ack", w.Next(), `42["error",{"code":"no_such_method","message":"there is no such event: none"}]`)
-			c.Want("namespace", w.Next(), `44/nowhere,{"message":"there is no such namespace: /nowhere"}`)
-			w1 := c.ws1(c.Handshake1(""))
-			w1.Send(`5::/nowhere:{"name":"x"}`, `5:::{"name":"echo"}`)
-			c.Want("0.9, namespace", w1.Next(), `5::/nowhere:{"name":"error","args":["no_such_namespace","there is no such namespace: /nowhere"]}`)
-			c.Want("0.9, denied", w1.Next(), `5:::{"name":"error","args":["method_access_denied","you may not use it: echo"]}`)
-		}},
-	)
+	c.Alive()
+}
+
+func aclAtOnce(c *env) {
+	c.acl.guarded(c)
+	w := c.Join("/in,")
+	id := c.server().Of("/in").All()
+	socket := func() (s *sio.Socket) {
+		for r := range id.Sockets(context.Background()) {
+			s = r.(*sio.Socket)
+		}
+		return s
+	}()
+	for range 20 {
+		c.acl.gate.Allow(socket, "ev")
+		w.Send(`42/in,5["ev",1]`)
+		c.Want("allowed", w.Next(), `43/in,5[1]`)
+		c.acl.gate.Deny(socket, "ev")
+		w.Send(`42/in,5["ev",1]`)
+		c.Want("denied", w.Next(), `43/in,5[{"error":{"code":"refused","message":"event refused"}}]`)
+	}
+}
+
+func aclClosed(c *env) {
+	c.server().Of("/closed").Guard(acl.NewGate())
+	c.server().Of("/broken").Guard(acl.PolicyFunc(func(context.Context, acl.Subject, acl.Action) error { panic("policy") }))
+	w, _ := c.WebSocket()
+	for _, ns := range []string{"/closed", "/broken", "/nowhere"} {
+		w.Send("40" + ns)
+		c.Want(ns, w.Next(), `44`+ns+`,{"message":"Invalid namespace"}`)
+	}
+	w.Send("40")
+	c.Want("the connection goes on", strings.HasPrefix(w.Next(), "40{"), true)
+	w.Send("41") // leaving is never refused
+	c.Alive()
+}
+
+func aclTalkativeOptions(o *sio.Options) {
+	o.Talkative = true
+}
+
+func aclTalkative(c *env) {
+	n := c.server().Of("/")
+	n.Guard(acl.PolicyFunc(func(_ context.Context, _ acl.Subject, a acl.Action) error {
+		if a.Name == "echo" {
+			return errors.New("no")
+		}
+		return nil
+	}))
+	w := c.Join("")
+	w.Send(`421["echo"]`, `422["none"]`, `42["none"]`, "40/nowhere")
+	c.Want("denied", w.Next(), `431[{"error":{"code":"method_access_denied","message":"you may not use it: echo"}}]`)
+	c.Want("unknown", w.Next(), `432[{"error":{"code":"no_such_method","message":"there is no such event: none"}}]`)
+	c.Want("without an ack", w.Next(), `42["error",{"code":"no_such_method","message":"there is no such event: none"}]`)
+	c.Want("namespace", w.Next(), `44/nowhere,{"message":"there is no such namespace: /nowhere"}`)
+	w1 := c.ws1(c.Handshake1(""))
+	w1.Send(`5::/nowhere:{"name":"x"}`, `5:::{"name":"echo"}`)
+	c.Want("0.9, namespace", w1.Next(),
+		`5::/nowhere:{"name":"error","args":["no_such_namespace","there is no such namespace: /nowhere"]}`)
+	c.Want("0.9, denied", w1.Next(), `5:::{"name":"error","args":["method_access_denied","you may not use it: echo"]}`)
 }
 
 // aclRow sends one packet of every kind in one state of the gate.
-func (c *Context) aclRow(g aclWire, state string, allowed bool, app *aclApp) {
+func (c *env) aclRow(g aclWire, state string, allowed bool) {
 	what := func(kind string) string { return g.name + ", " + state + ": " + kind }
 	w := g.open(c)
 	w.Send(g.door(state))
@@ -230,7 +269,7 @@ func (c *Context) aclRow(g aclWire, state string, allowed bool, app *aclApp) {
 		c.Want(what("connect"), strings.HasPrefix(got, g.welcome), true)
 	} else {
 		c.Want(what("connect"), got, g.away)
-		c.Want(what("the hook is told"), app.last(), "method_access_denied /door recv_connect")
+		c.Want(what("the hook is told"), c.acl.last(), "method_access_denied /door recv_connect")
 	}
 	join := "40/in"
 	if g.name == "0.9" {
@@ -249,7 +288,7 @@ func (c *Context) aclRow(g aclWire, state string, allowed bool, app *aclApp) {
 			c.Want(what(kind), w.Next(), m)
 		}
 		if !allowed {
-			c.Want(what("the hook is told"), app.last(), "method_access_denied /in "+hook)
+			c.Want(what("the hook is told"), c.acl.last(), "method_access_denied /in "+hook)
 		}
 	}
 	check("message", "recv_message", func() { w.Send(g.message) }, g.saidMessage)
@@ -274,7 +313,7 @@ func (c *Context) aclRow(g aclWire, state string, allowed bool, app *aclApp) {
 	for _, name := range []string{acl.RecvConnect, acl.RecvMessage, acl.RecvJSON} {
 		w.Send(strings.Replace(g.event, `"ev"`, `"`+name+`"`, 1), strings.Replace(g.acked, `"ev"`, `"`+name+`"`, 1))
 		c.Want(what("the event "+name), w.Next(), g.refused)
-		c.Want(what("the hook is told"), app.last(), "method_access_denied /in "+name)
+		c.Want(what("the hook is told"), c.acl.last(), "method_access_denied /in "+name)
 	}
 	_ = w.Conn.Close()
 }

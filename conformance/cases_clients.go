@@ -10,95 +10,181 @@ import (
 
 // Clients that the Node servers serve although the protocol's text does not
 // describe them.
-func init() {
-	register(
-		Case{Name: "clients/no-probe", need: []Capability{WebSocket}, Rule: "an upgrade packet without a probe completes the upgrade: what was queued follows on the websocket, a waiting poll ends with noop", Spec: "clients for ESP8266, ESP32 and PHP", run: noProbe},
-		Case{Name: "clients/no-version", need: []Capability{EIO3}, Rule: "a client that names no version and asks for b64 is one of Engine.IO 3; a request with a session is of the session's protocol", Spec: "the client for Swift up to 15.2", run: noVersion},
-		Case{Name: "clients/assumed", need: []Capability{EIO3}, Rule: "with Options.AssumeEIO3 whoever names no version is of Engine.IO 3; whoever names another one is refused", Spec: "the client for Swift with websockets alone",
-			opts: func(o *sio.Options) { o.AssumeEIO3 = true }, run: func(c *Context) {
-				a := c.Must("GET", "transport=polling", "")
-				c.Want("polling", strings.Contains(a.Body, `:0{"sid"`), true)
-				c.Want("EIO=5", c.Must("GET", "EIO=5&transport=polling", ""), `400 {"code":5,"message":"Unsupported protocol version"}`)
-				c.Want("no transport", c.Must("GET", "", ""), `400 {"code":0,"message":"Transport unknown"}`)
-				w, a := c.Upgrade("transport=websocket", "")
-				if w == nil {
-					c.T.Fatalf("websocket: %v", a)
-				}
-				w.NoPong = true
-				c.Want("open", w.Next()[:2], "0{")
-				c.Want("connect", w.Next(), "40")
-			}},
-		Case{Name: "clients/below-the-path-of-0.9", need: []Capability{EIO3}, Rule: "the query of Engine.IO 3 decides, whatever the path: also below the paths of 0.9", Spec: "cocos2d-x", run: belowOldPath},
-		Case{Name: "clients/empty-sid", Rule: "an empty sid is none", Spec: "Engine.IO 3 and 4, parameter sid", run: func(c *Context) {
-			for _, q := range []string{q4 + "&sid=", "EIO=3&transport=polling&sid=&b64=1"} {
-				a := c.Must("GET", q, "")
-				c.Want(q, strings.Contains(a.Body, `0{"sid":"`), true)
-			}
-			c.Want("POST", c.Must("POST", q4+"&sid=", ""), `400 {"code":2,"message":"Bad handshake method"}`)
-		}},
-		Case{Name: "clients/0.9-transport-without-session", need: []Capability{SIO1}, Rule: "0.9: a request without a session is a handshake, whatever transport its path names; an upgrade is refused", Spec: "the Node server 0.9, manager.js", run: func(c *Context) {
-			for _, path := range []string{"/1/xhr-polling/", "/1/xhr-polling", "/1/websocket/", "/1/jsonp-polling/"} {
-				for _, method := range []string{"GET", "POST"} {
-					sid, rest, _ := strings.Cut(c.At(mount+path).Must(method, "t=1", "").Body, ":")
-					c.Want(method+" "+path+" offers", strings.HasPrefix(rest, "20:60:"), true)
-					c.Want("its session", c.At(mount+"/1/xhr-polling/"+sid).Must("GET", "", ""), "200 1::")
-				}
-			}
-			w, a := c.At(mount+"/1/websocket/").Upgrade("", "")
-			c.Want("upgrade", w == nil && a.Status == 400, true)
-		}},
-		Case{Name: "clients/binary-payloads", need: []Capability{EIO3}, Rule: "an Engine.IO 3 client that polls as the official ones do and has not asked for b64 gets every payload in the binary form, the only one that clients 1.0 to 1.3 read", Spec: "engine.io-parser 1.x", run: binaryPayloads},
-		Case{Name: "clients/payload-options", need: []Capability{EIO3}, Rule: "Options.PollFraming decides about the form of payloads for everybody who has not asked for b64", Spec: "engine.io-parser 1.x and 2.x",
-			opts: func(o *sio.Options) { o.PollFraming = sio.FramingBinary }, run: func(c *Context) {
-				c.Want("binary", c.Must("GET", "EIO=3&transport=polling", "").Header.Get("Content-Type"), "application/octet-stream")
-				c.Want("b64", c.Must("GET", "EIO=3&transport=polling&b64=1", "").Header.Get("Content-Type"), "text/plain; charset=UTF-8")
-				c.Want("Engine.IO 4", c.Must("GET", q4+"&t=1", "").Header.Get("Content-Type"), "text/plain; charset=UTF-8")
-			}},
-		Case{Name: "clients/text-of-1.x-back", need: []Capability{EIO3}, Rule: "a client that has encoded text twice gets text beyond ASCII encoded twice where a payload has the text form, and as it is in the binary form", Spec: "protocol 2.7", run: func(c *Context) {
-			const say = `40/é€,` // comes back in an answer that is not JSON
-			const back = `44/é€,{"message":"Invalid namespace"}`
-			old := c.Polling3("b64=1")
-			c.Want("connect", old.Next(), "40")
-			old.Post(twice(say))
-			c.Want("encoded twice", old.Get().Body, wire.Frame3(twice(back)))
-			old.Post(say)
-			c.Want("after proof that the client encodes once", old.Get().Body, wire.Frame3(back))
-			now := c.Polling3("b64=1")
-			c.Want("connect", now.Next(), "40")
-			now.Post(say)
-			c.Want("encoded once", now.Get().Body, wire.Frame3(back))
-			bin := c.Must("GET", "EIO=3&transport=polling&t=1", "")
-			q := "EIO=3&transport=polling&sid=" + open3(c, bin.Body).SID
-			if !strings.HasSuffix(bin.Body, binary3("40")) {
-				c.Want("connect", c.Must("GET", q, "").Body, binary3("40"))
-			}
-			c.Must("POST", q, wire.Frame3(twice(say)))
-			c.Want("binary form", c.Must("GET", q, "").Body, binary3(back))
-		}},
-		Case{Name: "clients/goodbye-crosses-poll", Rule: "a poll that was sent before the request that says goodbye, and is served after it, ends with noop; the session is over when the goodbye is answered", Spec: "the public test suites, close", run: func(c *Context) {
-			for range 20 { // which of the two is served first is a matter of luck
-				for _, row := range []struct{ query, close, noop string }{{c.Polling().Query(), "1", "200 6"}, {c.Polling3("b64=1").Query(), "1:1", "200 1:6"}} {
-					said := make(chan wire.Answer, 1)
-					go func() { said <- c.Must("POST", row.query, row.close) }()
-					c.Want("poll", c.Must("GET", row.query, ""), row.noop)
-					c.Want("goodbye", <-said, "200 ok")
-					c.Want("later", c.Must("GET", row.query, "").Status, 400)
-				}
-			}
-		}},
-		Case{Name: "clients/other-methods", Rule: "a method that opens no session is refused in the form of the dialect", Spec: "protocol 2.5", run: func(c *Context) {
-			for _, method := range []string{"HEAD", "OPTIONS", "DELETE"} {
-				body := `{"code":2,"message":"Bad handshake method"}`
-				old := "Bad handshake method"
-				if method == "HEAD" {
-					body, old = "", ""
-				}
-				c.Want(method+" Engine.IO 4", c.Must(method, q4, ""), "400 "+body)
-				c.Want(method+" Engine.IO 3", c.Must(method, "EIO=3&transport=polling", ""), "400 "+body)
-				c.Want(method+" 0.9", c.At(mount+"/1/").Must(method, "", ""), "400 "+old)
-			}
-		}},
-	)
+
+var clientsCases = []testCase{
+	{
+		name: "clients/no-probe",
+		rule: "an upgrade packet without a probe completes the upgrade: what was queued follows on the " +
+			"websocket, a waiting poll ends with noop",
+		spec: "clients for ESP8266, ESP32 and PHP",
+		need: []Capability{WebSocket},
+		run:  noProbe,
+	},
+	{
+		name: "clients/no-version",
+		rule: "a client that names no version and asks for b64 is one of Engine.IO 3; a request with a " +
+			"session is of the session's protocol",
+		spec: "the client for Swift up to 15.2",
+		need: []Capability{EIO3},
+		run:  noVersion,
+	},
+	{
+		name: "clients/assumed",
+		rule: "with Options.AssumeEIO3 whoever names no version is of Engine.IO 3; whoever names " +
+			"another one is refused",
+		spec: "the client for Swift with websockets alone",
+		need: []Capability{EIO3},
+		opts: func(o *sio.Options) { o.AssumeEIO3 = true },
+		run:  clientsAssumed,
+	},
+	{
+		name: "clients/below-the-path-of-0.9",
+		rule: "the query of Engine.IO 3 decides, whatever the path: also below the paths of 0.9",
+		spec: "cocos2d-x",
+		need: []Capability{EIO3},
+		run:  belowOldPath,
+	},
+	{
+		name: "clients/empty-sid",
+		rule: "an empty sid is none",
+		spec: "Engine.IO 3 and 4, parameter sid",
+		run:  clientsEmptySid,
+	},
+	{
+		name: "clients/0.9-transport-without-session",
+		rule: "0.9: a request without a session is a handshake, whatever transport its path names; an " +
+			"upgrade is refused",
+		spec: "the Node server 0.9, manager.js",
+		need: []Capability{SIO1},
+		run:  clients09TransportWithoutSession,
+	},
+	{
+		name: "clients/binary-payloads",
+		rule: "an Engine.IO 3 client that polls as the official ones do and has not asked for b64 gets " +
+			"every payload in the binary form, the only one that clients 1.0 to 1.3 read",
+		spec: "engine.io-parser 1.x",
+		need: []Capability{EIO3},
+		run:  binaryPayloads,
+	},
+	{
+		name: "clients/payload-options",
+		rule: "Options.PollFraming decides about the form of payloads for everybody who has not asked " +
+			"for b64",
+		spec: "engine.io-parser 1.x and 2.x",
+		need: []Capability{EIO3},
+		opts: func(o *sio.Options) { o.PollFraming = sio.FramingBinary },
+		run:  clientsPayloadOptions,
+	},
+	{
+		name: "clients/text-of-1.x-back",
+		rule: "a client that has encoded text twice gets text beyond ASCII encoded twice where a " +
+			"payload has the text form, and as it is in the binary form",
+		spec: "protocol 2.7",
+		need: []Capability{EIO3},
+		run:  clientsTextOf1XBack,
+	},
+	{
+		name: "clients/goodbye-crosses-poll",
+		rule: "a poll that was sent before the request that says goodbye, and is served after it, ends " +
+			"with noop; the session is over when the goodbye is answered",
+		spec: "the public test suites, close",
+		run:  clientsGoodbyeCrossesPoll,
+	},
+	{
+		name: "clients/other-methods",
+		rule: "a method that opens no session is refused in the form of the dialect",
+		spec: "protocol 2.5",
+		run:  clientsOtherMethods,
+	},
+}
+
+func clientsAssumed(c *env) {
+	a := c.Must("GET", "transport=polling", "")
+	c.Want("polling", strings.Contains(a.Body, `:0{"sid"`), true)
+	c.Want("EIO=5", c.Must("GET", "EIO=5&transport=polling", ""), `400 {"code":5,"message":"Unsupported protocol version"}`)
+	c.Want("no transport", c.Must("GET", "", ""), `400 {"code":0,"message":"Transport unknown"}`)
+	w, a := c.Upgrade("transport=websocket", "")
+	if w == nil {
+		c.T.Fatalf("websocket: %v", a)
+	}
+	w.NoPong = true
+	c.Want("open", w.Next()[:2], "0{")
+	c.Want("connect", w.Next(), "40")
+}
+
+func clientsEmptySid(c *env) {
+	for _, q := range []string{q4 + "&sid=", "EIO=3&transport=polling&sid=&b64=1"} {
+		a := c.Must("GET", q, "")
+		c.Want(q, strings.Contains(a.Body, `0{"sid":"`), true)
+	}
+	c.Want("POST", c.Must("POST", q4+"&sid=", ""), `400 {"code":2,"message":"Bad handshake method"}`)
+}
+
+func clients09TransportWithoutSession(c *env) {
+	for _, path := range []string{"/1/xhr-polling/", "/1/xhr-polling", "/1/websocket/", "/1/jsonp-polling/"} {
+		for _, method := range []string{"GET", "POST"} {
+			sid, rest, _ := strings.Cut(c.At(mount+path).Must(method, "t=1", "").Body, ":")
+			c.Want(method+" "+path+" offers", strings.HasPrefix(rest, "20:60:"), true)
+			c.Want("its session", c.At(mount+"/1/xhr-polling/"+sid).Must("GET", "", ""), "200 1::")
+		}
+	}
+	w, a := c.At(mount+"/1/websocket/").Upgrade("", "")
+	c.Want("upgrade", w == nil && a.Status == 400, true)
+}
+
+func clientsPayloadOptions(c *env) {
+	c.Want("binary", c.Must("GET", "EIO=3&transport=polling", "").Header.Get("Content-Type"), "application/octet-stream")
+	c.Want("b64", c.Must("GET", "EIO=3&transport=polling&b64=1", "").Header.Get("Content-Type"), "text/plain; charset=UTF-8")
+	c.Want("Engine.IO 4", c.Must("GET", q4+"&t=1", "").Header.Get("Content-Type"), "text/plain; charset=UTF-8")
+}
+
+func clientsTextOf1XBack(c *env) {
+	const say = `40/é€,` // comes back in an answer that is not JSON
+	const back = `44/é€,{"message":"Invalid namespace"}`
+	old := c.Polling3("b64=1")
+	c.Want("connect", old.Next(), "40")
+	old.Post(twice(say))
+	c.Want("encoded twice", old.Get().Body, wire.Frame3(twice(back)))
+	old.Post(say)
+	c.Want("after proof that the client encodes once", old.Get().Body, wire.Frame3(back))
+	now := c.Polling3("b64=1")
+	c.Want("connect", now.Next(), "40")
+	now.Post(say)
+	c.Want("encoded once", now.Get().Body, wire.Frame3(back))
+	bin := c.Must("GET", "EIO=3&transport=polling&t=1", "")
+	q := "EIO=3&transport=polling&sid=" + open3(c, bin.Body).SID
+	if !strings.HasSuffix(bin.Body, binary3("40")) {
+		c.Want("connect", c.Must("GET", q, "").Body, binary3("40"))
+	}
+	c.Must("POST", q, wire.Frame3(twice(say)))
+	c.Want("binary form", c.Must("GET", q, "").Body, binary3(back))
+}
+
+func clientsGoodbyeCrossesPoll(c *env) {
+	for range 20 { // which of the two is served first is a matter of luck
+		for _, row := range []struct{ query, close, noop string }{
+			{c.Polling().Query(), "1", "200 6"}, {c.Polling3("b64=1").Query(), "1:1", "200 1:6"},
+		} {
+			said := make(chan wire.Answer, 1)
+			go func() { said <- c.Must("POST", row.query, row.close) }()
+			c.Want("poll", c.Must("GET", row.query, ""), row.noop)
+			c.Want("goodbye", <-said, "200 ok")
+			c.Want("later", c.Must("GET", row.query, "").Status, 400)
+		}
+	}
+}
+
+func clientsOtherMethods(c *env) {
+	for _, method := range []string{"HEAD", "OPTIONS", "DELETE"} {
+		body := `{"code":2,"message":"Bad handshake method"}`
+		old := "Bad handshake method"
+		if method == "HEAD" {
+			body, old = "", ""
+		}
+		c.Want(method+" Engine.IO 4", c.Must(method, q4, ""), "400 "+body)
+		c.Want(method+" Engine.IO 3", c.Must(method, "EIO=3&transport=polling", ""), "400 "+body)
+		c.Want(method+" 0.9", c.At(mount+"/1/").Must(method, "", ""), "400 "+old)
+	}
 }
 
 // twice is text as clients of 1.x send it: its UTF-8 bytes as characters.
@@ -126,7 +212,7 @@ func binary3(packets ...string) string {
 }
 
 // open3 finds the open packet in a payload of any form.
-func open3(c *Context, body string) (o wire.Open) {
+func open3(c *env, body string) (o wire.Open) {
 	c.T.Helper()
 	i := strings.IndexByte(body, '{')
 	if i < 0 || json.NewDecoder(strings.NewReader(body[i:])).Decode(&o) != nil {
@@ -135,7 +221,7 @@ func open3(c *Context, body string) (o wire.Open) {
 	return o
 }
 
-func noProbe(c *Context) {
+func noProbe(c *env) {
 	for _, held := range []bool{false, true} {
 		s := c.Polling()
 		s.Join("")
@@ -172,7 +258,7 @@ func noProbe(c *Context) {
 	c.Want("Engine.IO 3", w.Next(), `42["echo","after"]`)
 }
 
-func noVersion(c *Context) {
+func noVersion(c *env) {
 	const wrong = `400 {"code":5,"message":"Unsupported protocol version"}`
 	a := c.Must("GET", "transport=polling&b64=1", "")
 	sid := open3(c, a.Body).SID
@@ -189,7 +275,8 @@ func noVersion(c *Context) {
 	c.Want("a session of Engine.IO 4", c.Must("POST", "transport=polling&sid="+s.Open.SID, `42["echo",1]`), "200 ok")
 	c.Want("its poll", c.Must("GET", "transport=polling&b64=1&sid="+s.Open.SID, ""), `200 42["echo",1]`)
 	c.Want("the wrong version with its session", c.Must("GET", "EIO=3&transport=polling&sid="+s.Open.SID, "").Status, 400)
-	c.Want("an unknown session", c.Must("GET", "transport=polling&sid=xxxxxxxxxxxxxxxxxxxx", ""), `400 {"code":1,"message":"Session ID unknown"}`)
+	c.Want("an unknown session", c.Must("GET", "transport=polling&sid=xxxxxxxxxxxxxxxxxxxx", ""),
+		`400 {"code":1,"message":"Session ID unknown"}`)
 	c.Want("neither", c.Must("GET", "transport=polling", ""), wrong)
 	c.Want("a session of 0.9", c.Must("GET", "transport=polling&sid="+c.Handshake1(""), "").Status, 400)
 	if c.run.lacks[WebSocket] != "" {
@@ -208,7 +295,7 @@ func noVersion(c *Context) {
 	c.Want("upgraded", w.Next(), `42["echo",2]`)
 }
 
-func belowOldPath(c *Context) {
+func belowOldPath(c *env) {
 	a0 := c.At(mount+"/1/").Must("GET", "EIO=2&transport=polling&b64=true", "")
 	sid := open3(c, a0.Body).SID
 	c.Want("0.9 without the query", c.At(mount+"/1/").Must("GET", "", "").Body[:2] != "0{", true)
@@ -229,7 +316,7 @@ func belowOldPath(c *Context) {
 	c.Want("on the websocket", w.Next(), `42["echo",2]`)
 }
 
-func binaryPayloads(c *Context) {
+func binaryPayloads(c *env) {
 	for _, q := range []string{"EIO=3&transport=polling&t=1463-0", "EIO=2&transport=polling&t=1463-1"} {
 		get := func(more string) wire.Answer { return c.Must("GET", q+more, "") }
 		a := get("")
@@ -243,7 +330,9 @@ func binaryPayloads(c *Context) {
 		c.Want("POST", c.Must("POST", q+"&sid="+o.SID, wire.Frame3(`42["echo",1]`)), "200 ok")
 		c.Want("echo", get("&sid="+o.SID).Body, binary3(`42["echo",1]`))
 		// A poll without the parameter is one of the same session.
-		c.Want("POST", c.Must("POST", "EIO=3&transport=polling&sid="+o.SID, binary3(`42["echo","é"]`), "Content-Type", "application/octet-stream"), "200 ok")
+		c.Want("POST",
+			c.Must("POST", "EIO=3&transport=polling&sid="+o.SID, binary3(`42["echo","é"]`), "Content-Type", "application/octet-stream"),
+			"200 ok")
 		c.Want("binary both ways", c.Must("GET", "EIO=3&transport=polling&sid="+o.SID, "").Body, binary3(`42["echo","\u00e9"]`))
 	}
 	c.Want("b64", c.Must("GET", "EIO=3&transport=polling&t=1&b64=1", "").Header.Get("Content-Type"), "text/plain; charset=UTF-8")

@@ -24,261 +24,375 @@ func short(o *sio.Options) {
 	o.CloseTimeout, o.PollDuration = 300*time.Millisecond, 100*time.Millisecond
 }
 
-func init() {
-	register(
-		Case{Name: "eio3/handshake", Rule: "Engine.IO 3: the connect of the default namespace follows the open packet without request", Spec: "protocol 2.7, 4.2", run: func(c *Context) {
-			s := c.Polling3()
-			c.Want("upgrades", s.Open.Upgrades, []string{"websocket"})
-			c.Want("connect", s.Next(), "40")
-			w := c.ws3()
-			w.Send(`42["echo",1]`)
-			c.Want("websocket", w.Next(), `42["echo",1]`)
-			_ = c.server().Of("/").Emit("x", "é€😀\u2028")
-			c.Want("ASCII on websocket", w.Next(), `42["x","\u00e9\u20ac\ud83d\ude00\u2028"]`)
-			c.Want("ASCII on polling", s.Next(), `42["x","\u00e9\u20ac\ud83d\ude00\u2028"]`)
-			c.Want("a version 2 bundle of 1.0", c.Must("GET", "EIO=2&transport=polling", "").Status, 200)
-		}},
-		Case{Name: "eio3/heartbeat", slow: true, Rule: "Engine.IO 3: the client pings, is answered without its data, and is given up an interval and a timeout after its last ping", Spec: "protocol 2.7, 2.10",
-			opts: short, run: func(c *Context) {
-				from := time.Now()
-				c.ws3().End()
-				if d := time.Since(from); d < 390*time.Millisecond {
-					c.T.Errorf("a silent client was given up after %v", d)
-				}
-				c.reason(sio.PingTimeout)
-				w := c.ws3()
-				for _, ping := range []string{"2", "2abc", "2", "2"} {
-					time.Sleep(150 * time.Millisecond)
-					w.Send(ping)
-					c.Want("pong", w.Next(), "3")
-				}
-				w.Send("3")
-				c.Closed(w, 1002)
-				c.reason(sio.TransportError)
-			}},
-		Case{Name: "eio3/polling", Rule: "Engine.IO 3: lengths in UTF-16 units both ways, several packets in a payload, ok to a POST", Spec: "protocol 2.4, 2.5; reliability P24", run: func(c *Context) {
-			s := c.Polling3()
-			c.Want("connect", s.Next(), "40")
-			a := s.Post(`42["echo","😀"]`, "2", `42["n",1]`)
-			c.Want("post", a, "200 ok")
-			c.Want("post type", a.Header.Get("Content-Type"), "text/html")
-			c.Want("echo", s.Next(), `42["echo","\ud83d\ude00"]`)
-			c.Eventually("second event", func() bool { return len(c.handled()) == 1 })
-			c.Want("close", s.Post("1"), "200 ok")
-			c.reason(sio.TransportClose)
-			c.Want("later", s.Get(), `400 {"code":1,"message":"Session ID unknown"}`)
-		}},
-		Case{Name: "eio3/overlap", Rule: "Engine.IO 3: a second poll ends the session; the waiting one gets a close packet", Spec: "protocol 2.5", run: func(c *Context) {
-			s := c.Polling3()
-			c.Want("connect", s.Next(), "40")
-			held := make(chan wire.Answer, 1)
-			go func() { held <- s.Get() }()
-			c.holds()
-			c.Want("second", s.Get().Status, 400)
-			c.Want("first", <-held, "200 1:1")
-		}},
-		Case{Name: "eio3/binary", Rule: "Engine.IO 3: binary payloads both ways, base64 for those who cannot, a type in front of binary frames", Spec: "protocol 2.4", run: func(c *Context) {
-			s := c.Polling3()
-			c.Want("connect", s.Next(), "40")
-			const event = `451-["echo",{"_placeholder":true,"num":0}]`
-			c.Want("base64 to the server", s.Post(event, "b4AQIDBA=="), "200 ok")
-			a := s.Get()
-			c.Want("type", a.Header.Get("Content-Type"), "application/octet-stream")
-			want := "\x00\x04\x02\xff" + event + "\x01\x05\xff\x04\x01\x02\x03\x04"
-			c.Want("binary payload", a.Body, want)
-			c.Want("binary to the server", s.Must("POST", s.Query(), want, "Content-Type", "application/octet-stream"), "200 ok")
-			c.Want("and back", s.Get().Body, want)
+// eio3Cases are about Engine.IO 3, the protocol of clients 1.x and 2.x, and about JSONP.
+var eio3Cases = []testCase{
+	{
+		name: "eio3/handshake",
+		rule: "Engine.IO 3: the connect of the default namespace follows the open packet without request",
+		spec: "protocol 2.7, 4.2",
+		run:  eio3Handshake,
+	},
+	{
+		name: "eio3/heartbeat",
+		rule: "Engine.IO 3: the client pings, is answered without its data, and is given up an " +
+			"interval and a timeout after its last ping",
+		spec: "protocol 2.7, 2.10",
+		slow: true,
+		opts: short,
+		run:  eio3Heartbeat,
+	},
+	{
+		name: "eio3/polling",
+		rule: "Engine.IO 3: lengths in UTF-16 units both ways, several packets in a payload, ok to a POST",
+		spec: "protocol 2.4, 2.5; reliability P24",
+		run:  eio3Polling,
+	},
+	{
+		name: "eio3/overlap",
+		rule: "Engine.IO 3: a second poll ends the session; the waiting one gets a close packet",
+		spec: "protocol 2.5",
+		run:  eio3Overlap,
+	},
+	{
+		name: "eio3/binary",
+		rule: "Engine.IO 3: binary payloads both ways, base64 for those who cannot, a type in front of " +
+			"binary frames",
+		spec: "protocol 2.4",
+		run:  eio3Binary,
+	},
+	{
+		name: "eio3/namespaces",
+		rule: "revision 4: query behind the namespace, bare answers, errors as values; a second " +
+			"connect is ignored",
+		spec: "protocol 4.2, 5",
+		run:  eio3Namespaces,
+	},
+	{
+		name: "eio3/malformed",
+		rule: "Engine.IO 3: malformed payloads and packets end the session and nobody else's",
+		spec: "reliability P22, P23; protocol 5",
+		run:  eio3Malformed,
+	},
+	{
+		name: "eio3/upgrade",
+		rule: "Engine.IO 3: probe, noop for the waiting poll, upgrade; nothing is lost",
+		spec: "protocol 2.9",
+		run:  eio3Upgrade,
+	},
+	{
+		name: "eio3/text-of-1.x",
+		rule: "text that a 1.x client has encoded twice is read right; a client that has shown that it " +
+			"encodes once is left alone",
+		spec: "protocol 2.7",
+		run:  eio3TextOf1X,
+	},
+	{
+		name: "eio3/off",
+		rule: "a refused version gets its own error at once, with a text that names the option, before " +
+			"any upgrade",
+		spec: "reliability H10, protocol 2.8",
+		opts: func(o *sio.Options) { o.Dialects = []string{"eio4"} },
+		run:  eio3Off,
+	},
+	{
+		name: "jsonp/engine",
+		rule: "jsonp of Engine.IO 3 and 4: a script that calls with a string, messages in the form field d",
+		spec: "protocol 2.6; reliability J01, J04, J05",
+		all:  true,
+		run:  jsonpEngine,
+	},
+	{
+		name: "jsonp/foreign-page",
+		rule: "an answer that a page can include is refused to pages of other origins",
+		spec: "reliability J09",
+		all:  true,
+		run:  jsonpForeignPage,
+	},
+	{
+		name:  "jsonp/off",
+		rule:  "a transport that is off is refused with a text that names the option",
+		spec:  "reliability J16",
+		local: true,
+		run:   jsonpOff,
+	},
+}
 
-			b := c.Polling3("b64=1")
-			c.Want("connect", b.Next(), "40")
-			b.Post(event, "b4AQIDBA==")
-			c.Want("text payload", b.Get().Body, wire.Frame3(event, "b4AQIDBA=="))
+func eio3Handshake(c *env) {
+	s := c.Polling3()
+	c.Want("upgrades", s.Open.Upgrades, []string{"websocket"})
+	c.Want("connect", s.Next(), "40")
+	w := c.ws3()
+	w.Send(`42["echo",1]`)
+	c.Want("websocket", w.Next(), `42["echo",1]`)
+	_ = c.server().Of("/").Emit("x", "é€😀\u2028")
+	c.Want("ASCII on websocket", w.Next(), `42["x","\u00e9\u20ac\ud83d\ude00\u2028"]`)
+	c.Want("ASCII on polling", s.Next(), `42["x","\u00e9\u20ac\ud83d\ude00\u2028"]`)
+	c.Want("a version 2 bundle of 1.0", c.Must("GET", "EIO=2&transport=polling", "").Status, 200)
+}
 
-			text, _ := c.Upgrade(w3+"&b64=1", "")
-			text.NoPong = true
-			text.Next()
-			c.Want("connect", text.Next(), "40")
-			text.Send(event, "b4AQIDBA==")
-			c.Want("event", text.Next(), event)
-			c.Want("base64 from the server on a websocket", text.Next(), "b4AQIDBA==")
+func eio3Heartbeat(c *env) {
+	from := time.Now()
+	c.ws3().End()
+	if d := time.Since(from); d < 390*time.Millisecond {
+		c.T.Errorf("a silent client was given up after %v", d)
+	}
+	c.reason(sio.PingTimeout)
+	w := c.ws3()
+	for _, ping := range []string{"2", "2abc", "2", "2"} {
+		time.Sleep(150 * time.Millisecond)
+		w.Send(ping)
+		c.Want("pong", w.Next(), "3")
+	}
+	w.Send("3")
+	c.Closed(w, 1002)
+	c.reason(sio.TransportError)
+}
 
-			w := c.ws3()
-			w.Send(event)
-			w.SendBinary([]byte{4, 1, 2, 3, 4})
-			c.Want("event", w.Next(), event)
-			c.Want("attachment", w.Next(), "bBAECAwQ=")
-			w.Send(event, "b4AQIDBA==")
-			c.Want("event", w.Next(), event)
-			c.Want("base64 on a websocket", w.Next(), "bBAECAwQ=")
-			w.Send("bAQID", `42["echo",2]`)
-			c.Want("b and an unknown digit is ignored", w.Next(), `42["echo",2]`)
-		}},
-		Case{Name: "eio3/namespaces", Rule: "revision 4: query behind the namespace, bare answers, errors as values; a second connect is ignored", Spec: "protocol 4.2, 5", run: func(c *Context) {
-			w := c.ws3()
-			for _, row := range [][2]string{
-				{"40/chat", "40/chat,"},
-				{"41/chat", ""},
-				{"40/chat,", "40/chat,"},
-				{`42/chat,5["echo","x"]`, `43/chat,5["x"]`},
-				{"41/chat,", ""},
-				{`40/chat,{"t":1}`, "40/chat,"},
-				{"40/secret?token=no,", `44/secret,{"code":401}`},
-				{"40/secret?token=broken,", `44/secret,"internal error"`},
-				{"40/nope,", `44/nope,{"message":"Invalid namespace"}`},
-				{`42["fail","public"]`, `44{"code":"nope","message":"not today","data":7}`},
-				{`427["fail","public"]`, `437[{"error":{"code":"nope","message":"not today","data":7}}]`},
-				{"40/secret?a=b&token=letmein,", "40/secret,"},
-			} {
-				w.Send(row[0])
-				if row[1] != "" {
-					c.Want(row[0], w.Next(), row[1])
-				}
-			}
-			if got := w.Next(); !strings.HasPrefix(got, `42/secret,["welcome"`) {
-				c.T.Errorf("welcome: %s", got)
-			}
-			w.Send("40", "40/chat,", `42["echo","still here"]`)
-			c.Want("after a second connect", w.Next(), `42["echo","still here"]`)
-		}},
-		Case{Name: "eio3/malformed", Rule: "Engine.IO 3: malformed payloads and packets end the session and nobody else's", Spec: "reliability P22, P23; protocol 5", run: func(c *Context) {
-			for _, body := range []string{"5:4x", "-1:4x", "99999999999:4x", "1e3:4x", "0x5:4x", "4hello", ":", "", "2:9x", "4:4€"} {
-				s := c.Polling3()
-				c.Want(body, s.Must("POST", s.Query(), body).Status, 400)
-				c.Want(body+" later", c.Must("POST", s.Query(), "1:2").Status, 400)
-			}
-			for _, body := range []string{"\x00\x01\x02\x03", strings.Repeat("\x00", 400), "\x00" + strings.Repeat("\x09", 310) + "\xff4x", "\x00\x09\xff4x"} {
-				s := c.Polling3()
-				c.Want("binary", s.Must("POST", s.Query(), body, "Content-Type", "application/octet-stream").Status, 400)
-			}
-			for _, frame := range []string{"x", "7", "3", "4", "42[]", `42["connect"]`, "47", "41{}", "44{}", `42/admin,["x"]`, "40/chat?%zz,"} {
-				w := c.ws3()
-				w.Send(frame)
-				w.End()
-			}
-			c.Alive()
-		}},
-		Case{Name: "eio3/upgrade", Rule: "Engine.IO 3: probe, noop for the waiting poll, upgrade; nothing is lost", Spec: "protocol 2.9", run: func(c *Context) {
-			s := c.Polling3()
-			c.Want("connect", s.Next(), "40")
-			held := make(chan wire.Answer, 1)
-			go func() { held <- s.Get() }()
-			w, a := c.Upgrade(w3+"&sid="+s.Open.SID, "")
-			if w == nil {
-				c.T.Fatalf("probe: %v", a)
-			}
-			w.Send("2probe")
-			c.Want("probe", w.Next(), "3probe")
-			c.Want("poll", <-held, "200 1:6")
-			w.Send("5", `42["echo",1]`)
-			c.Want("echo", w.Next(), `42["echo",1]`)
-			c.Want("poll after the upgrade", s.Get().Status, 400)
-			c.Want("another protocol", c.Must("GET", q4+"&sid="+s.Open.SID, "").Status, 400)
-		}},
-		Case{Name: "eio3/text-of-1.x", Rule: "text that a 1.x client has encoded twice is read right; a client that has shown that it encodes once is left alone", Spec: "protocol 2.7", run: func(c *Context) {
-			twice := func(s string) string {
-				var r []rune
-				for _, b := range []byte(s) {
-					r = append(r, rune(b))
-				}
-				return string(r)
-			}
-			old := c.Polling3()
-			c.Want("connect", old.Next(), "40")
-			old.Post(twice(`421["echo","café €"]`))
-			c.Want("1.x", old.Next(), `431["caf\u00e9 \u20ac"]`)
-			now := c.Polling3()
-			c.Want("connect", now.Next(), "40")
-			now.Post(`421["echo","café €"]`, `422["echo","Ã©"]`)
-			c.Want("2.x", now.Next(), `431["caf\u00e9 \u20ac"]`)
-			c.Want("2.x, what looks encoded twice", now.Next(), `432["\u00c3\u00a9"]`)
-		}},
-		Case{Name: "eio3/off", Rule: "a refused version gets its own error at once, with a text that names the option, before any upgrade", Spec: "reliability H10, protocol 2.8",
-			opts: func(o *sio.Options) { o.Dialects = []string{"eio4"} }, run: func(c *Context) {
-				const want = `400 {"code":5,"message":"Unsupported protocol version: eio3 is not among Options.Dialects"}`
-				c.Want("polling", c.Must("GET", "EIO=3&transport=polling", ""), want)
-				w, a := c.Upgrade(w3, "")
-				if w != nil {
-					c.T.Fatal("upgraded")
-				}
-				c.Want("websocket", a, want)
-				c.Want("0.9", c.At(mount+"/1/").Must("GET", "", ""), "400 Unsupported protocol version: sio1 is not among Options.Dialects")
-				c.Want("0.6", c.At(mount+"/xhr-polling").Must("GET", "", ""), "400 Unsupported protocol version: sio06 is not among Options.Dialects")
-			}},
-		Case{Name: "jsonp/engine", Rule: "jsonp of Engine.IO 3 and 4: a script that calls with a string, messages in the form field d", Spec: "protocol 2.6; reliability J01, J04, J05", all: true, run: func(c *Context) {
-			s := c.jsonp("EIO=4&transport=polling&j=7", 7)
-			s.post(c, `40`)
-			if got := s.next(c); !strings.HasPrefix(got, "40{") {
-				c.T.Fatalf("connect: %s", got)
-			}
-			s.post(c, "42[\"echo\",\"</script>\\n\u2028é\"]")
-			c.Want("echo", s.next(c), "42[\"echo\",\"</script>\\n\u2028é\"]")
-			if strings.ContainsAny(s.last, "<\u2028") {
-				c.T.Errorf("unescaped: %s", s.last)
-			}
-			s.post(c, `451-["echo",{"_placeholder":true,"num":0}]`+"\x1ebAQIDBA==")
-			c.Want("binary is base64", s.next(c), `451-["echo",{"_placeholder":true,"num":0}]`+"\x1ebAQIDBA==")
-			old := c.jsonp("EIO=3&transport=polling&j=0", 0)
-			if !strings.HasSuffix(old.first, "2:40") {
-				c.T.Errorf("open and connect: %s", old.first)
-			}
-			old.post(c, wire.Frame3(`42["echo","€"]`))
-			c.Want("echo of version 3", old.next(c), wire.Frame3(`42["echo","\u20ac"]`))
-			for _, j := range []string{"alert(1)//x", "];alert(1);//", strings.Repeat("1", 1<<16), "-1", "٣", "", "1234567890", "0&j=1"} {
-				a := c.Must("GET", "EIO=4&transport=polling&j="+strings.ReplaceAll(url.QueryEscape(j), "%26j%3D", "&j="), "")
-				if a.Status == 200 || strings.Contains(a.Body, "alert") {
-					c.T.Errorf("J01 %.20q: %.80v", j, a)
-				}
-			}
-			for _, body := range []string{"", "e=1", "d[]=4", "d=1&d=2", "d=%ZZ", "42[]"} {
-				s := c.jsonp("EIO=4&transport=polling&j=1", 1)
-				c.Want("J07 "+body, c.Must("POST", s.query, body, "Content-Type", "application/x-www-form-urlencoded").Status, 400)
-			}
-			x := c.jsonp("EIO=4&transport=polling&j=1", 1)
-			c.Want("J17 polled by XHR", c.Must("GET", strings.Replace(x.query, "&j=1", "", 1), "").Status, 400)
-			big := c.jsonp("EIO=4&transport=polling&j=1", 1)
-			c.Want("J07 too large after unescaping", c.Must("POST", big.query, "d=4"+strings.Repeat("a", 2<<20), "Content-Type", "application/x-www-form-urlencoded").Status, 413)
-		}},
-		Case{Name: "jsonp/foreign-page", Rule: "an answer that a page can include is refused to pages of other origins", Spec: "reliability J09", all: true, run: func(c *Context) {
-			const q = "EIO=4&transport=polling&j=0"
-			self := c.Host.URL + "/page"
-			for _, row := range []struct {
-				head   []string
-				status int
-			}{
-				{nil, 200}, // a program without credentials
-				{[]string{"Cookie", "a=b"}, 403},
-				{[]string{"Authorization", "Basic YTpi"}, 403},
-				{[]string{"User-Agent", "Mozilla/4.0 (compatible; MSIE 8.0)"}, 403},
-				{[]string{"User-Agent", "Mozilla/4.0 (compatible; MSIE 8.0)", "Cookie", "a=b", "Referer", self}, 200},
-				{[]string{"Referer", self, "Cookie", "a=b"}, 200},
-				{[]string{"Sec-Fetch-Site", "same-origin", "Cookie", "a=b"}, 200},
-				{[]string{"Sec-Fetch-Site", "same-site"}, 403},
-				{[]string{"Sec-Fetch-Site", "none"}, 403},
-				{[]string{"Sec-Fetch-Site", "cross-site"}, 403},
-				{[]string{"Referer", "https://evil.example/x"}, 403},
-				{[]string{"Referer", "https://evil.example/x", "Cookie", "a=b"}, 403},
-				{[]string{"Referer", "data:x"}, 403},
-			} {
-				c.Want(strings.Join(row.head, " "), c.Must("GET", q, "", row.head...).Status, row.status)
-			}
-		}},
-		Case{Name: "jsonp/off", local: true, Rule: "a transport that is off is refused with a text that names the option", Spec: "reliability J16", run: func(c *Context) {
-			c.Want("engine", c.Must("GET", "EIO=4&transport=polling&j=0", ""), `400 {"code":0,"message":"Transport unknown: jsonp is not among Options.Transports"}`)
-			sid := c.Handshake1("")
-			for wireName, name := range map[string]string{"jsonp-polling": "jsonp", "htmlfile": "htmlfile", "xhr-multipart": "xhr-multipart", "flashsocket": "flashsocket"} {
-				c.Want(wireName, c.At(mount+"/1/"+wireName+"/"+sid).Must("GET", "", ""), "400 Transport unknown: "+name+" is not among Options.Transports")
-			}
-			c.Want("0.9 handshake", c.At(mount+"/1/").Must("GET", "jsonp=0", ""), "400 Transport unknown: jsonp is not among Options.Transports")
-			a := c.At(mount+"/1/").Must("GET", "", "")
-			if !strings.HasSuffix(a.Body, ":websocket,xhr-polling") {
-				c.T.Errorf("offered: %s", a.Body)
-			}
-		}},
-	)
+func eio3Polling(c *env) {
+	s := c.Polling3()
+	c.Want("connect", s.Next(), "40")
+	a := s.Post(`42["echo","😀"]`, "2", `42["n",1]`)
+	c.Want("post", a, "200 ok")
+	c.Want("post type", a.Header.Get("Content-Type"), "text/html")
+	c.Want("echo", s.Next(), `42["echo","\ud83d\ude00"]`)
+	c.Eventually("second event", func() bool { return len(c.handled()) == 1 })
+	c.Want("close", s.Post("1"), "200 ok")
+	c.reason(sio.TransportClose)
+	c.Want("later", s.Get(), `400 {"code":1,"message":"Session ID unknown"}`)
+}
+
+func eio3Overlap(c *env) {
+	s := c.Polling3()
+	c.Want("connect", s.Next(), "40")
+	held := make(chan wire.Answer, 1)
+	go func() { held <- s.Get() }()
+	c.holds()
+	c.Want("second", s.Get().Status, 400)
+	c.Want("first", <-held, "200 1:1")
+}
+
+func eio3Binary(c *env) {
+	s := c.Polling3()
+	c.Want("connect", s.Next(), "40")
+	const event = `451-["echo",{"_placeholder":true,"num":0}]`
+	c.Want("base64 to the server", s.Post(event, "b4AQIDBA=="), "200 ok")
+	a := s.Get()
+	c.Want("type", a.Header.Get("Content-Type"), "application/octet-stream")
+	want := "\x00\x04\x02\xff" + event + "\x01\x05\xff\x04\x01\x02\x03\x04"
+	c.Want("binary payload", a.Body, want)
+	c.Want("binary to the server", s.Must("POST", s.Query(), want, "Content-Type", "application/octet-stream"), "200 ok")
+	c.Want("and back", s.Get().Body, want)
+
+	b := c.Polling3("b64=1")
+	c.Want("connect", b.Next(), "40")
+	b.Post(event, "b4AQIDBA==")
+	c.Want("text payload", b.Get().Body, wire.Frame3(event, "b4AQIDBA=="))
+
+	text, _ := c.Upgrade(w3+"&b64=1", "")
+	text.NoPong = true
+	text.Next()
+	c.Want("connect", text.Next(), "40")
+	text.Send(event, "b4AQIDBA==")
+	c.Want("event", text.Next(), event)
+	c.Want("base64 from the server on a websocket", text.Next(), "b4AQIDBA==")
+
+	w := c.ws3()
+	w.Send(event)
+	w.SendBinary([]byte{4, 1, 2, 3, 4})
+	c.Want("event", w.Next(), event)
+	c.Want("attachment", w.Next(), "bBAECAwQ=")
+	w.Send(event, "b4AQIDBA==")
+	c.Want("event", w.Next(), event)
+	c.Want("base64 on a websocket", w.Next(), "bBAECAwQ=")
+	w.Send("bAQID", `42["echo",2]`)
+	c.Want("b and an unknown digit is ignored", w.Next(), `42["echo",2]`)
+}
+
+func eio3Namespaces(c *env) {
+	w := c.ws3()
+	for _, row := range [][2]string{
+		{"40/chat", "40/chat,"},
+		{"41/chat", ""},
+		{"40/chat,", "40/chat,"},
+		{`42/chat,5["echo","x"]`, `43/chat,5["x"]`},
+		{"41/chat,", ""},
+		{`40/chat,{"t":1}`, "40/chat,"},
+		{"40/secret?token=no,", `44/secret,{"code":401}`},
+		{"40/secret?token=broken,", `44/secret,"internal error"`},
+		{"40/nope,", `44/nope,{"message":"Invalid namespace"}`},
+		{`42["fail","public"]`, `44{"code":"nope","message":"not today","data":7}`},
+		{`427["fail","public"]`, `437[{"error":{"code":"nope","message":"not today","data":7}}]`},
+		{"40/secret?a=b&token=letmein,", "40/secret,"},
+	} {
+		w.Send(row[0])
+		if row[1] != "" {
+			c.Want(row[0], w.Next(), row[1])
+		}
+	}
+	if got := w.Next(); !strings.HasPrefix(got, `42/secret,["welcome"`) {
+		c.T.Errorf("welcome: %s", got)
+	}
+	w.Send("40", "40/chat,", `42["echo","still here"]`)
+	c.Want("after a second connect", w.Next(), `42["echo","still here"]`)
+}
+
+func eio3Malformed(c *env) {
+	for _, body := range []string{"5:4x", "-1:4x", "99999999999:4x", "1e3:4x", "0x5:4x", "4hello", ":", "", "2:9x", "4:4€"} {
+		s := c.Polling3()
+		c.Want(body, s.Must("POST", s.Query(), body).Status, 400)
+		c.Want(body+" later", c.Must("POST", s.Query(), "1:2").Status, 400)
+	}
+	for _, body := range []string{
+		"\x00\x01\x02\x03", strings.Repeat("\x00", 400), "\x00" + strings.Repeat("\x09", 310) + "\xff4x",
+		"\x00\x09\xff4x",
+	} {
+		s := c.Polling3()
+		c.Want("binary", s.Must("POST", s.Query(), body, "Content-Type", "application/octet-stream").Status, 400)
+	}
+	for _, frame := range []string{
+		"x", "7", "3", "4", "42[]", `42["connect"]`, "47", "41{}", "44{}", `42/admin,["x"]`,
+		"40/chat?%zz,",
+	} {
+		w := c.ws3()
+		w.Send(frame)
+		w.End()
+	}
+	c.Alive()
+}
+
+func eio3Upgrade(c *env) {
+	s := c.Polling3()
+	c.Want("connect", s.Next(), "40")
+	held := make(chan wire.Answer, 1)
+	go func() { held <- s.Get() }()
+	w, a := c.Upgrade(w3+"&sid="+s.Open.SID, "")
+	if w == nil {
+		c.T.Fatalf("probe: %v", a)
+	}
+	w.Send("2probe")
+	c.Want("probe", w.Next(), "3probe")
+	c.Want("poll", <-held, "200 1:6")
+	w.Send("5", `42["echo",1]`)
+	c.Want("echo", w.Next(), `42["echo",1]`)
+	c.Want("poll after the upgrade", s.Get().Status, 400)
+	c.Want("another protocol", c.Must("GET", q4+"&sid="+s.Open.SID, "").Status, 400)
+}
+
+func eio3TextOf1X(c *env) {
+	twice := func(s string) string {
+		var r []rune
+		for _, b := range []byte(s) {
+			r = append(r, rune(b))
+		}
+		return string(r)
+	}
+	old := c.Polling3()
+	c.Want("connect", old.Next(), "40")
+	old.Post(twice(`421["echo","café €"]`))
+	c.Want("1.x", old.Next(), `431["caf\u00e9 \u20ac"]`)
+	now := c.Polling3()
+	c.Want("connect", now.Next(), "40")
+	now.Post(`421["echo","café €"]`, `422["echo","Ã©"]`)
+	c.Want("2.x", now.Next(), `431["caf\u00e9 \u20ac"]`)
+	c.Want("2.x, what looks encoded twice", now.Next(), `432["\u00c3\u00a9"]`)
+}
+
+func eio3Off(c *env) {
+	const want = `400 {"code":5,"message":"Unsupported protocol version: eio3 is not among Options.Dialects"}`
+	c.Want("polling", c.Must("GET", "EIO=3&transport=polling", ""), want)
+	w, a := c.Upgrade(w3, "")
+	if w != nil {
+		c.T.Fatal("upgraded")
+	}
+	c.Want("websocket", a, want)
+	c.Want("0.9", c.At(mount+"/1/").Must("GET", "", ""), "400 Unsupported protocol version: sio1 is not among Options.Dialects")
+	c.Want("0.6", c.At(mount+"/xhr-polling").Must("GET", "", ""),
+		"400 Unsupported protocol version: sio06 is not among Options.Dialects")
+}
+
+func jsonpEngine(c *env) {
+	s := c.jsonp("EIO=4&transport=polling&j=7", 7)
+	s.post(c, `40`)
+	if got := s.next(c); !strings.HasPrefix(got, "40{") {
+		c.T.Fatalf("connect: %s", got)
+	}
+	s.post(c, "42[\"echo\",\"</script>\\n\u2028é\"]")
+	c.Want("echo", s.next(c), "42[\"echo\",\"</script>\\n\u2028é\"]")
+	if strings.ContainsAny(s.last, "<\u2028") {
+		c.T.Errorf("unescaped: %s", s.last)
+	}
+	s.post(c, `451-["echo",{"_placeholder":true,"num":0}]`+"\x1ebAQIDBA==")
+	c.Want("binary is base64", s.next(c), `451-["echo",{"_placeholder":true,"num":0}]`+"\x1ebAQIDBA==")
+	old := c.jsonp("EIO=3&transport=polling&j=0", 0)
+	if !strings.HasSuffix(old.first, "2:40") {
+		c.T.Errorf("open and connect: %s", old.first)
+	}
+	old.post(c, wire.Frame3(`42["echo","€"]`))
+	c.Want("echo of version 3", old.next(c), wire.Frame3(`42["echo","\u20ac"]`))
+	for _, j := range []string{"alert(1)//x", "];alert(1);//", strings.Repeat("1", 1<<16), "-1", "٣", "", "1234567890", "0&j=1"} {
+		a := c.Must("GET", "EIO=4&transport=polling&j="+strings.ReplaceAll(url.QueryEscape(j), "%26j%3D", "&j="), "")
+		if a.Status == 200 || strings.Contains(a.Body, "alert") {
+			c.T.Errorf("J01 %.20q: %.80v", j, a)
+		}
+	}
+	for _, body := range []string{"", "e=1", "d[]=4", "d=1&d=2", "d=%ZZ", "42[]"} {
+		s := c.jsonp("EIO=4&transport=polling&j=1", 1)
+		c.Want("J07 "+body, c.Must("POST", s.query, body, "Content-Type", "application/x-www-form-urlencoded").Status, 400)
+	}
+	x := c.jsonp("EIO=4&transport=polling&j=1", 1)
+	c.Want("J17 polled by XHR", c.Must("GET", strings.Replace(x.query, "&j=1", "", 1), "").Status, 400)
+	big := c.jsonp("EIO=4&transport=polling&j=1", 1)
+	c.Want("J07 too large after unescaping",
+		c.Must("POST", big.query, "d=4"+strings.Repeat("a", 2<<20), "Content-Type", "application/x-www-form-urlencoded").Status,
+		413)
+}
+
+func jsonpForeignPage(c *env) {
+	const q = "EIO=4&transport=polling&j=0"
+	self := c.Host.URL + "/page"
+	for _, row := range []struct {
+		head   []string
+		status int
+	}{
+		{nil, 200}, // a program without credentials
+		{[]string{"Cookie", "a=b"}, 403},
+		{[]string{"Authorization", "Basic YTpi"}, 403},
+		{[]string{"User-Agent", "Mozilla/4.0 (compatible; MSIE 8.0)"}, 403},
+		{[]string{"User-Agent", "Mozilla/4.0 (compatible; MSIE 8.0)", "Cookie", "a=b", "Referer", self}, 200},
+		{[]string{"Referer", self, "Cookie", "a=b"}, 200},
+		{[]string{"Sec-Fetch-Site", "same-origin", "Cookie", "a=b"}, 200},
+		{[]string{"Sec-Fetch-Site", "same-site"}, 403},
+		{[]string{"Sec-Fetch-Site", "none"}, 403},
+		{[]string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{[]string{"Referer", "https://evil.example/x"}, 403},
+		{[]string{"Referer", "https://evil.example/x", "Cookie", "a=b"}, 403},
+		{[]string{"Referer", "data:x"}, 403},
+	} {
+		c.Want(strings.Join(row.head, " "), c.Must("GET", q, "", row.head...).Status, row.status)
+	}
+}
+
+func jsonpOff(c *env) {
+	c.Want("engine", c.Must("GET", "EIO=4&transport=polling&j=0", ""),
+		`400 {"code":0,"message":"Transport unknown: jsonp is not among Options.Transports"}`)
+	sid := c.Handshake1("")
+	for wireName, name := range map[string]string{
+		"jsonp-polling": "jsonp", "htmlfile": "htmlfile", "xhr-multipart": "xhr-multipart",
+		"flashsocket": "flashsocket",
+	} {
+		c.Want(wireName, c.At(mount+"/1/"+wireName+"/"+sid).Must("GET", "", ""),
+			"400 Transport unknown: "+name+" is not among Options.Transports")
+	}
+	c.Want("0.9 handshake", c.At(mount+"/1/").Must("GET", "jsonp=0", ""),
+		"400 Transport unknown: jsonp is not among Options.Transports")
+	a := c.At(mount+"/1/").Must("GET", "", "")
+	if !strings.HasSuffix(a.Body, ":websocket,xhr-polling") {
+		c.T.Errorf("offered: %s", a.Body)
+	}
 }
 
 // ws3 opens an Engine.IO 3 session on a websocket; open and connect have come.
-func (c *Context) ws3() *wire.WS {
+func (c *env) ws3() *wire.WS {
 	c.T.Helper()
 	w, a := c.Upgrade(w3, "")
 	if w == nil {

@@ -11,228 +11,298 @@ import (
 	"github.com/siokit/siokit/internal/wire"
 )
 
-func init() {
-	register(
-		Case{Name: "sio06/websocket", need: []Capability{SIO06}, slow: true, Rule: "0.6: the session id first, texts and json, heartbeats with a number", Spec: "legacy A8.1", opts: short, run: func(c *Context) {
-			c.echoMessages()
-			w, a := c.At(mount+"/websocket").Upgrade("", "")
-			if w == nil {
-				c.T.Fatalf("%v", a)
-			}
-			if got := w.Next(); !strings.HasPrefix(got, "~m~27~m~") {
-				c.T.Errorf("session id: %s", got)
-			}
-			w.Send("~m~9~m~~j~{\"a\":1")
-			w.End() // the json was cut off
-			w, _ = c.At(mount+"/websocket").Upgrade("", "")
-			w.Next()
-			beats := 0
-			next := func() string { // heartbeats may come in between
-				for {
-					m := w.Next()
-					if m != "~m~4~m~~h~1" || beats == 3 {
-						return m
-					}
-					beats++
-					w.Send(m)
-				}
-			}
-			w.Send(`~m~5~m~hello~m~13~m~~j~{"a":"bé"}~m~2~m~😀`)
-			c.Want("text", next(), "~m~5~m~hello")
-			c.Want("json", next(), `~m~13~m~~j~{"a":"bé"}`)
-			c.Want("emoji", next(), "~m~2~m~😀")
-			_ = c.server().Of("/").Emit("x", 1)
-			c.Want("an event is an object", next(), `~m~26~m~~j~{"name":"x","args":[1]}`)
-			c.Want("a fourth heartbeat", next(), "~m~4~m~~h~1")
-			w.End()
-			c.Alive()
-		}},
-		Case{Name: "sio06/requests", need: []Capability{SIO06}, Rule: "0.6: polling, jsonp, htmlfile and multipart", Spec: "legacy A8.2, A8.3; reliability V05", all: true, run: func(c *Context) {
-			c.echoMessages()
-			form := []string{"Content-Type", "application/x-www-form-urlencoded"}
-			open := func(answer string) string { // the session id in the first message
-				_, id, ok := strings.Cut(answer, "~m~27~m~")
-				if !ok || len(id) < 27 {
-					c.T.Fatalf("open: %q", answer)
-				}
-				return id[:27]
-			}
-			sid := open(c.At(mount+"/xhr-polling/1234").Must("GET", "", "").Body)
-			x := c.At(mount + "/xhr-polling/" + sid + "/1235")
-			post := c.At(mount + "/xhr-polling/" + sid + "/send")
-			c.Want("post", post.Must("POST", "", "data=~m~5~m~a%2Bb%20c", form...), "200 ok")
-			c.Want("poll", x.Must("GET", "", ""), "200 ~m~5~m~a+b c")
-			c.Want("bad length", post.Must("POST", "", "data=~m~5~m~hi", form...).Status, 400)
-			c.Want("later", x.Must("GET", "", "").Status, 503)
+// generationsCases are about 0.6, about clients of several generations together, and about
+// streams.
+var generationsCases = []testCase{
+	{
+		name: "sio06/websocket",
+		rule: "0.6: the session id first, texts and json, heartbeats with a number",
+		spec: "legacy A8.1",
+		slow: true, need: []Capability{SIO06},
+		opts: short,
+		run:  sio06Websocket,
+	},
+	{
+		name: "sio06/requests",
+		rule: "0.6: polling, jsonp, htmlfile and multipart",
+		spec: "legacy A8.2, A8.3; reliability V05",
+		all:  true, need: []Capability{SIO06},
+		run: sio06Requests,
+	},
+	{
+		name: "generations/one-room",
+		rule: "clients of every generation hear each other in one room, and answer each other's server",
+		spec: "DESIGN 1",
+		run:  generationsOneRoom,
+	},
+	{
+		name: "streams/flush",
+		rule: "what is written to a stream arrives while it goes on; a host that holds it back is " +
+			"named with its writers",
+		spec: "reliability J12",
+		opts: streamsFlushOptions,
+		run:  streamsFlush,
+	},
+	{
+		name: "streams/order",
+		rule: "what is written to a stream arrives in order and whole, however much",
+		spec: "legacy A4.4; bridge 6",
+		all:  true,
+		run:  streamsOrder,
+	},
+	{
+		name: "streams/heartbeats",
+		rule: "a stream goes on for as long as its heartbeats are answered, and ends with the client",
+		spec: "legacy A3.6; bridge 6",
+		slow: true,
+		opts: streamsHeartbeatsOptions,
+		run:  streamsHeartbeats,
+	},
+	{
+		name: "streams/slow-reader",
+		rule: "a client that does not read its stream is disconnected with its own reason",
+		spec: "reliability J11, R01",
+		all:  true,
+		run:  streamsSlowReader,
+	},
+	{
+		name: "generations/shutdown",
+		rule: "when the server shuts down every generation is let go, so that it connects again",
+		spec: "DESIGN 3",
+		all:  true, local: true,
+		run: generationsShutdown,
+	},
+}
 
-			sid = open(c.At(mount+"/jsonp-polling/1234/3").Must("GET", "", "").Body)
-			c.At(mount+"/jsonp-polling/"+sid+"/1235/3").Must("POST", "", "data=~m~1~m~<", form...)
-			c.Want("jsonp", c.At(mount+"/jsonp-polling/"+sid+"/1235/3").Must("GET", "", ""), `200 io.JSONP[3]._("~m~1~m~\u003c");`)
-			c.Want("bad index", c.At(mount+"/jsonp-polling/"+sid+"/1235/x").Must("GET", "", "").Status, 400)
+func sio06Websocket(c *env) {
+	c.echoMessages()
+	w, a := c.At(mount+"/websocket").Upgrade("", "")
+	if w == nil {
+		c.T.Fatalf("%v", a)
+	}
+	if got := w.Next(); !strings.HasPrefix(got, "~m~27~m~") {
+		c.T.Errorf("session id: %s", got)
+	}
+	w.Send("~m~9~m~~j~{\"a\":1")
+	w.End() // the json was cut off
+	w, _ = c.At(mount+"/websocket").Upgrade("", "")
+	w.Next()
+	beats := 0
+	next := func() string { // heartbeats may come in between
+		for {
+			m := w.Next()
+			if m != "~m~4~m~~h~1" || beats == 3 {
+				return m
+			}
+			beats++
+			w.Send(m)
+		}
+	}
+	w.Send(`~m~5~m~hello~m~13~m~~j~{"a":"bé"}~m~2~m~😀`)
+	c.Want("text", next(), "~m~5~m~hello")
+	c.Want("json", next(), `~m~13~m~~j~{"a":"bé"}`)
+	c.Want("emoji", next(), "~m~2~m~😀")
+	_ = c.server().Of("/").Emit("x", 1)
+	c.Want("an event is an object", next(), `~m~26~m~~j~{"name":"x","args":[1]}`)
+	c.Want("a fourth heartbeat", next(), "~m~4~m~~h~1")
+	w.End()
+	c.Alive()
+}
 
-			s := c.At(mount + "/htmlfile").Stream("")
-			c.Want("head", s.Until(strings.Repeat(" ", 244)), "<html><body>"+strings.Repeat(" ", 244))
-			sid = open(s.Until(");</script>"))
-			c.At(mount+"/htmlfile/"+sid+"/send").Must("POST", "", "data=~m~1~m~/", form...)
-			c.Want("htmlfile", s.Until("</script>"), `<script>parent.s._("~m~1~m~\/", document);</script>`)
-			s.Close()
+func sio06Requests(c *env) {
+	c.echoMessages()
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	open := func(answer string) string { // the session id in the first message
+		_, id, ok := strings.Cut(answer, "~m~27~m~")
+		if !ok || len(id) < 27 {
+			c.T.Fatalf("open: %q", answer)
+		}
+		return id[:27]
+	}
+	sid := open(c.At(mount+"/xhr-polling/1234").Must("GET", "", "").Body)
+	x := c.At(mount + "/xhr-polling/" + sid + "/1235")
+	post := c.At(mount + "/xhr-polling/" + sid + "/send")
+	c.Want("post", post.Must("POST", "", "data=~m~5~m~a%2Bb%20c", form...), "200 ok")
+	c.Want("poll", x.Must("GET", "", ""), "200 ~m~5~m~a+b c")
+	c.Want("bad length", post.Must("POST", "", "data=~m~5~m~hi", form...).Status, 400)
+	c.Want("later", x.Must("GET", "", "").Status, 503)
 
-			s = c.At(mount + "/xhr-multipart").Stream("")
-			s.Until("\r\n\r\n")
-			sid = open(s.Until("\r\n"))
-			c.At(mount+"/xhr-multipart/"+sid+"/send").Must("POST", "", "data=~m~1~m~x", form...)
-			s.Until("\r\n\r\n")
-			c.Want("multipart", s.Until("\r\n"), "~m~1~m~x\r\n")
-			s.Close()
-			c.Want("unknown session", c.At(mount+"/xhr-polling/xxxxxxxxxxxxxxxxxxxx/1").Must("GET", "", ""), "400 Session ID unknown")
-		}},
-		Case{Name: "generations/one-room", Rule: "clients of every generation hear each other in one room, and answer each other's server", Spec: "DESIGN 1", run: func(c *Context) {
-			new4 := c.Join("")
-			two := c.ws3()
-			poll := c.Polling3()
-			c.Want("connect", poll.Next(), "40")
-			nine := c.ws1(c.Handshake1(""))
-			nineP := c.Polling1()
-			const join, say = `["join","r"]`, `["say","r","é"]`
-			event1 := func(name, args string) string { return `5:::{"name":"` + name + `","args":[` + args + `]}` }
-			new4.Send("42" + join)
-			two.Send("42" + join)
-			poll.Post("42" + join)
-			nine.Send(event1("join", `"r"`))
-			nineP.Send(event1("join", `"r"`))
-			for _, w := range []*wire.WS{new4, two} { // joined: what they have sent was handled
-				w.Send(`421["echo"]`)
-				c.Want("joined", w.Next(), "431[]")
-			}
-			poll.Post(`421["echo"]`)
-			c.Want("joined", poll.Next(), "431[]")
-			nine.Send(`5:1+::{"name":"echo"}`)
-			c.Want("joined", nine.Next(), "6:::1")
-			nineP.Send(`5:1+::{"name":"echo"}`)
-			c.Want("joined", nineP.Next(), "6:::1")
-			for _, speak := range []func(){
-				func() { new4.Send("42" + say) },
-				func() { two.Send("42" + say) },
-				func() { poll.Post("42" + say) },
-				func() { nine.Send(event1("say", `"r","é"`)) },
-				func() { nineP.Send(event1("say", `"r","é"`)) },
-			} {
-				speak()
-				c.Want("4.x", new4.Next(), `42["said","r","é"]`)
-				c.Want("2.x", two.Next(), `42["said","r","\u00e9"]`)
-				c.Want("2.x, polling", poll.Next(), `42["said","r","\u00e9"]`)
-				c.Want("0.9", nine.Next(), event1("said", `"r","é"`))
-				c.Want("0.9, polling", nineP.Next(), event1("said", `"r","é"`))
-			}
-		}},
-		Case{Name: "streams/flush", Rule: "what is written to a stream arrives while it goes on; a host that holds it back is named with its writers", Spec: "reliability J12", opts: func(o *sio.Options) {
-			everything(o)
-			o.OnHandshake = func(_ context.Context, _ *sio.Request, x host.Exchange) error {
-				caps, writers := x.Caps()
-				return &sio.Error{Message: fmt.Sprintf("%t %s", caps.Has(host.CapStream), writers)}
-			}
-		}, run: func(c *Context) {
-			can, writers, _ := strings.Cut(c.At(mount+"/1/").Must("GET", "", "").Body, " ")
-			c.Stop()
-			everything(&c.opts)
-			c.opts.OnHandshake = nil
-			c.Start("")
-			x := c.At(mount + "/1/htmlfile/" + c.Handshake1(""))
-			if declared := c.run.lacks[Streaming] != ""; declared == (can == "true") {
-				c.T.Errorf("the host can stream: %s; it is declared to lack that: %t (writers: %s)", can, declared, writers)
-			}
-			if can != "true" {
-				a := x.Must("GET", "", "")
-				c.Want("status", a.Status, 501)
-				c.Want("names the writers", strings.Contains(a.Body, writers), true)
-				return
-			}
-			s := x.Stream("")
-			from := time.Now()
-			s.Until("1::")
-			for i := range 3 {
-				_ = c.server().Of("/").Emit("x", i)
-				s.Until("</script>")
-			}
-			if d := time.Since(from); d > 2*time.Second {
-				c.T.Errorf("three messages took %v: one of the writers %s holds streamed bytes back", d, writers)
-			}
-			s.Close()
-		}},
-		Case{Name: "streams/order", Rule: "what is written to a stream arrives in order and whole, however much", Spec: "legacy A4.4; bridge 6", all: true, run: func(c *Context) {
-			s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
-			s.Until("1::")
-			s.Until("</script>")
-			pad := strings.Repeat("y", 2000)
-			for i := range 300 {
-				if err := c.server().Of("/").Emit("x", i, pad); err != nil {
-					c.T.Fatal(err)
-				}
-			}
-			for i := range 300 {
-				if got := s.Until("</script>"); !strings.Contains(got, fmt.Sprintf(`\"args\":[%d,\"%s\"]`, i, pad)) {
-					c.T.Fatalf("message %d is %.80s", i, got)
-				}
-			}
-			s.Close()
-		}},
-		Case{Name: "streams/heartbeats", slow: true, Rule: "a stream goes on for as long as its heartbeats are answered, and ends with the client", Spec: "legacy A3.6; bridge 6", opts: func(o *sio.Options) {
-			everything(o)
-			o.PingInterval, o.PingTimeout = 300*time.Millisecond, time.Second
-		}, run: func(c *Context) {
-			sid := c.Handshake1("")
-			s := c.At(mount + "/1/htmlfile/" + sid).Stream("")
-			s.Until("1::")
-			post := c.At(mount + "/1/htmlfile/" + sid)
-			for range 6 { // longer than interval and timeout
-				s.Until("2::")
-				c.Want("heartbeat", post.Must("POST", "", "2::").Status, 200)
-			}
-			post.Must("POST", "", `5:::{"name":"echo","args":["still here"]}`)
-			s.Until("still here")
-			c.Want("nobody ended", len(c.own().ended()), 0)
-			s.Close()
-			c.ends()
-		}},
-		Case{Name: "streams/slow-reader", Rule: "a client that does not read its stream is disconnected with its own reason", Spec: "reliability J11, R01", all: true, run: func(c *Context) {
-			s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
-			s.Until("1::")
-			pad := strings.Repeat("x", 256<<10)
-			for range 256 {
-				_ = c.server().Of("/").Emit("x", pad)
-			}
-			c.reason(sio.SlowClient)
-			c.Alive()
-			s.Close()
-			c.Eventually("the session is gone", func() bool { return c.server().Stats().Sessions <= 1 })
-		}},
-		Case{Name: "generations/shutdown", local: true, Rule: "when the server shuts down every generation is let go, so that it connects again", Spec: "DESIGN 3", all: true, run: func(c *Context) {
-			two := c.ws3()
-			nine := c.ws1(c.Handshake1(""))
-			poll := c.Polling1()
-			held := make(chan wire.Answer, 1)
-			go func() { held <- poll.Must("GET", "", "") }()
-			stream := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
-			stream.Until("1::")
-			c.Handshake1("") // never used
-			c.holds()
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				if err := c.server().Shutdown(context.Background()); err != nil {
-					c.T.Errorf("Shutdown: %v", err)
-				}
-			}()
-			c.Want("2.x", two.End().Code, 1001)
-			c.Want("0.9", nine.End().Code, 1001)
-			c.Want("0.9, polling", (<-held).Status, 503)
-			if rest := stream.End(); strings.Contains(rest, "0::") {
-				c.T.Errorf("0.9, htmlfile: %q", rest)
-			}
-			<-done
-			for _, r := range c.own().ended() {
-				c.Want("reason", r, sio.ServerShutdown)
-			}
-		}},
-	)
+	sid = open(c.At(mount+"/jsonp-polling/1234/3").Must("GET", "", "").Body)
+	c.At(mount+"/jsonp-polling/"+sid+"/1235/3").Must("POST", "", "data=~m~1~m~<", form...)
+	c.Want("jsonp", c.At(mount+"/jsonp-polling/"+sid+"/1235/3").Must("GET", "", ""), `200 io.JSONP[3]._("~m~1~m~\u003c");`)
+	c.Want("bad index", c.At(mount+"/jsonp-polling/"+sid+"/1235/x").Must("GET", "", "").Status, 400)
+
+	s := c.At(mount + "/htmlfile").Stream("")
+	c.Want("head", s.Until(strings.Repeat(" ", 244)), "<html><body>"+strings.Repeat(" ", 244))
+	sid = open(s.Until(");</script>"))
+	c.At(mount+"/htmlfile/"+sid+"/send").Must("POST", "", "data=~m~1~m~/", form...)
+	c.Want("htmlfile", s.Until("</script>"), `<script>parent.s._("~m~1~m~\/", document);</script>`)
+	s.Close()
+
+	s = c.At(mount + "/xhr-multipart").Stream("")
+	s.Until("\r\n\r\n")
+	sid = open(s.Until("\r\n"))
+	c.At(mount+"/xhr-multipart/"+sid+"/send").Must("POST", "", "data=~m~1~m~x", form...)
+	s.Until("\r\n\r\n")
+	c.Want("multipart", s.Until("\r\n"), "~m~1~m~x\r\n")
+	s.Close()
+	c.Want("unknown session", c.At(mount+"/xhr-polling/xxxxxxxxxxxxxxxxxxxx/1").Must("GET", "", ""), "400 Session ID unknown")
+}
+
+func generationsOneRoom(c *env) {
+	new4 := c.Join("")
+	two := c.ws3()
+	poll := c.Polling3()
+	c.Want("connect", poll.Next(), "40")
+	nine := c.ws1(c.Handshake1(""))
+	nineP := c.Polling1()
+	const join, say = `["join","r"]`, `["say","r","é"]`
+	event1 := func(name, args string) string { return `5:::{"name":"` + name + `","args":[` + args + `]}` }
+	new4.Send("42" + join)
+	two.Send("42" + join)
+	poll.Post("42" + join)
+	nine.Send(event1("join", `"r"`))
+	nineP.Send(event1("join", `"r"`))
+	for _, w := range []*wire.WS{new4, two} { // joined: what they have sent was handled
+		w.Send(`421["echo"]`)
+		c.Want("joined", w.Next(), "431[]")
+	}
+	poll.Post(`421["echo"]`)
+	c.Want("joined", poll.Next(), "431[]")
+	nine.Send(`5:1+::{"name":"echo"}`)
+	c.Want("joined", nine.Next(), "6:::1")
+	nineP.Send(`5:1+::{"name":"echo"}`)
+	c.Want("joined", nineP.Next(), "6:::1")
+	for _, speak := range []func(){
+		func() { new4.Send("42" + say) },
+		func() { two.Send("42" + say) },
+		func() { poll.Post("42" + say) },
+		func() { nine.Send(event1("say", `"r","é"`)) },
+		func() { nineP.Send(event1("say", `"r","é"`)) },
+	} {
+		speak()
+		c.Want("4.x", new4.Next(), `42["said","r","é"]`)
+		c.Want("2.x", two.Next(), `42["said","r","\u00e9"]`)
+		c.Want("2.x, polling", poll.Next(), `42["said","r","\u00e9"]`)
+		c.Want("0.9", nine.Next(), event1("said", `"r","é"`))
+		c.Want("0.9, polling", nineP.Next(), event1("said", `"r","é"`))
+	}
+}
+
+func streamsFlushOptions(o *sio.Options) {
+	everything(o)
+	o.OnHandshake = func(_ context.Context, _ *sio.Request, x host.Exchange) error {
+		caps, writers := x.Caps()
+		return &sio.Error{Message: fmt.Sprintf("%t %s", caps.Has(host.CapStream), writers)}
+	}
+}
+
+func streamsFlush(c *env) {
+	can, writers, _ := strings.Cut(c.At(mount+"/1/").Must("GET", "", "").Body, " ")
+	c.Stop()
+	everything(&c.opts)
+	c.opts.OnHandshake = nil
+	c.Start("")
+	x := c.At(mount + "/1/htmlfile/" + c.Handshake1(""))
+	if declared := c.run.lacks[Streaming] != ""; declared == (can == "true") {
+		c.T.Errorf("the host can stream: %s; it is declared to lack that: %t (writers: %s)", can, declared, writers)
+	}
+	if can != "true" {
+		a := x.Must("GET", "", "")
+		c.Want("status", a.Status, 501)
+		c.Want("names the writers", strings.Contains(a.Body, writers), true)
+		return
+	}
+	s := x.Stream("")
+	from := time.Now()
+	s.Until("1::")
+	for i := range 3 {
+		_ = c.server().Of("/").Emit("x", i)
+		s.Until("</script>")
+	}
+	if d := time.Since(from); d > 2*time.Second {
+		c.T.Errorf("three messages took %v: one of the writers %s holds streamed bytes back", d, writers)
+	}
+	s.Close()
+}
+
+func streamsOrder(c *env) {
+	s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
+	s.Until("1::")
+	s.Until("</script>")
+	pad := strings.Repeat("y", 2000)
+	for i := range 300 {
+		if err := c.server().Of("/").Emit("x", i, pad); err != nil {
+			c.T.Fatal(err)
+		}
+	}
+	for i := range 300 {
+		if got := s.Until("</script>"); !strings.Contains(got, fmt.Sprintf(`\"args\":[%d,\"%s\"]`, i, pad)) {
+			c.T.Fatalf("message %d is %.80s", i, got)
+		}
+	}
+	s.Close()
+}
+
+func streamsHeartbeatsOptions(o *sio.Options) {
+	everything(o)
+	o.PingInterval, o.PingTimeout = 300*time.Millisecond, time.Second
+}
+
+func streamsHeartbeats(c *env) {
+	sid := c.Handshake1("")
+	s := c.At(mount + "/1/htmlfile/" + sid).Stream("")
+	s.Until("1::")
+	post := c.At(mount + "/1/htmlfile/" + sid)
+	for range 6 { // longer than interval and timeout
+		s.Until("2::")
+		c.Want("heartbeat", post.Must("POST", "", "2::").Status, 200)
+	}
+	post.Must("POST", "", `5:::{"name":"echo","args":["still here"]}`)
+	s.Until("still here")
+	c.Want("nobody ended", len(c.own().ended()), 0)
+	s.Close()
+	c.ends()
+}
+
+func streamsSlowReader(c *env) {
+	s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
+	s.Until("1::")
+	pad := strings.Repeat("x", 256<<10)
+	for range 256 {
+		_ = c.server().Of("/").Emit("x", pad)
+	}
+	c.reason(sio.SlowClient)
+	c.Alive()
+	s.Close()
+	c.Eventually("the session is gone", func() bool { return c.server().Stats().Sessions <= 1 })
+}
+
+func generationsShutdown(c *env) {
+	two := c.ws3()
+	nine := c.ws1(c.Handshake1(""))
+	poll := c.Polling1()
+	held := make(chan wire.Answer, 1)
+	go func() { held <- poll.Must("GET", "", "") }()
+	stream := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
+	stream.Until("1::")
+	c.Handshake1("") // never used
+	c.holds()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := c.server().Shutdown(context.Background()); err != nil {
+			c.T.Errorf("Shutdown: %v", err)
+		}
+	}()
+	c.Want("2.x", two.End().Code, 1001)
+	c.Want("0.9", nine.End().Code, 1001)
+	c.Want("0.9, polling", (<-held).Status, 503)
+	if rest := stream.End(); strings.Contains(rest, "0::") {
+		c.T.Errorf("0.9, htmlfile: %q", rest)
+	}
+	<-done
+	for _, r := range c.own().ended() {
+		c.Want("reason", r, sio.ServerShutdown)
+	}
 }

@@ -12,53 +12,67 @@ import (
 	"github.com/siokit/siokit/internal/wire"
 )
 
-func init() {
-	register(
-		Case{
-			Name: "request/one-connection", Spec: "bridge 2.4",
-			Rule: "what a socket's request shows is not what the next request on the same connection says",
-			run:  oneConnection,
-		},
-		Case{
-			Name: "websocket/header-forms", Spec: "reliability H30; RFC 6455 4.2.1", need: []Capability{WebSocket},
-			Rule: "an opening handshake may be written in any case and have its lists on several lines",
-			run:  headerForms,
-		},
-		Case{
-			Name: "websocket/subprotocol", Spec: "RFC 6455 4.2.2", need: []Capability{WebSocket},
-			Rule: "of the subprotocols that a client offers, the first one is chosen; without an offer there is none",
-			run:  subprotocols,
-		},
-		Case{
-			Name: "origin/any-cookies", Spec: "reliability O04, O06", all: true,
-			Rule: "with the star, a page of another origin is served as if its browser had sent no cookies",
-			opts: func(o *sio.Options) { o.Origins = []string{"*"} },
-			run:  anyCookies,
-		},
-		Case{
-			Name: "origin/websocket-scheme", Spec: "reliability O03", need: []Capability{WebSocket},
-			Rule: "an origin with ws or wss for http or https is the same origin; another host's is not",
-			opts: func(o *sio.Options) { o.Origins = []string{"HTTPS://App.Example.com:443/"} },
-			run:  websocketScheme,
-		},
-		Case{
-			Name: "limits/query", Spec: "reliability H20",
-			Rule: "a query longer than Options.MaxQuery is refused, one at the bound is served",
-			opts: func(o *sio.Options) { o.MaxQuery = 1 << 10 },
-			run:  longQuery,
-		},
-		Case{
-			Name: "limits/headers", Spec: "reliability H21",
-			Rule: "headers larger than Options.MaxHeaders, or more than that allows, are refused; a request at the bound is served",
-			opts: func(o *sio.Options) { o.MaxHeaders = 2 << 10 },
-			run:  largeHeaders,
-		},
-		Case{
-			Name: "limits/announced-body", slow: true, Spec: "reliability P20", need: []Capability{PartialBody},
-			Rule: "a body takes memory as it comes, not as it is announced",
-			run:  announcedBody,
-		},
-	)
+// hostsCases are about what a host passes on of a request.
+var hostsCases = []testCase{
+	{
+		name: "request/one-connection",
+		rule: "what a socket's request shows is not what the next request on the same connection says",
+		spec: "bridge 2.4",
+		run:  oneConnection,
+	},
+	{
+		name: "websocket/header-forms",
+		rule: "an opening handshake may be written in any case and have its lists on several lines",
+		spec: "reliability H30; RFC 6455 4.2.1",
+		need: []Capability{WebSocket},
+		run:  headerForms,
+	},
+	{
+		name: "websocket/subprotocol",
+		rule: "of the subprotocols that a client offers, the first one is chosen; without an offer " +
+			"there is none",
+		spec: "RFC 6455 4.2.2",
+		need: []Capability{WebSocket},
+		run:  subprotocols,
+	},
+	{
+		name: "origin/any-cookies",
+		rule: "with the star, a page of another origin is served as if its browser had sent no cookies",
+		spec: "reliability O04, O06",
+		all:  true,
+		opts: func(o *sio.Options) { o.Origins = []string{"*"} },
+		run:  anyCookies,
+	},
+	{
+		name: "origin/websocket-scheme",
+		rule: "an origin with ws or wss for http or https is the same origin; another host's is not",
+		spec: "reliability O03",
+		need: []Capability{WebSocket},
+		opts: func(o *sio.Options) { o.Origins = []string{"HTTPS://App.Example.com:443/"} },
+		run:  websocketScheme,
+	},
+	{
+		name: "limits/query",
+		rule: "a query longer than Options.MaxQuery is refused, one at the bound is served",
+		spec: "reliability H20",
+		opts: func(o *sio.Options) { o.MaxQuery = 1 << 10 },
+		run:  longQuery,
+	},
+	{
+		name: "limits/headers",
+		rule: "headers larger than Options.MaxHeaders, or more than that allows, are refused; a " +
+			"request at the bound is served",
+		spec: "reliability H21",
+		opts: func(o *sio.Options) { o.MaxHeaders = 2 << 10 },
+		run:  largeHeaders,
+	},
+	{
+		name: "limits/announced-body",
+		rule: "a body takes memory as it comes, not as it is announced",
+		spec: "reliability P20",
+		slow: true, need: []Capability{PartialBody},
+		run: announcedBody,
+	},
 }
 
 // shown is what a request says of itself, in one line.
@@ -74,7 +88,7 @@ func shown(r *sio.Request) string {
 
 // oneConnection is a proxy that has one connection for two visitors, whose names
 // are of one length.
-func oneConnection(c *Context) {
+func oneConnection(c *env) {
 	var mu sync.Mutex
 	requests := map[string]*sio.Request{}
 	c.server().Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
@@ -108,14 +122,15 @@ func oneConnection(c *Context) {
 	}
 	for i := range 8 {
 		l.Do("GET", q4+"&who=nobod-"+fmt.Sprint(i)+"&sid=xxxxxxxxxxxxxxxxxxxxxxxxxxx", "", as("nobod-"+fmt.Sprint(i))...)
-		l.Do("POST", q4+"&who=nobod-"+fmt.Sprint(i)+"&sid=xxxxxxxxxxxxxxxxxxxxxxxxxxx", "who=nobody&who=nobody", as("nobod-"+fmt.Sprint(i))...)
+		l.Do("POST", q4+"&who=nobod-"+fmt.Sprint(i)+"&sid=xxxxxxxxxxxxxxxxxxxxxxxxxxx",
+			"who=nobody&who=nobody", as("nobod-"+fmt.Sprint(i))...)
 	}
 	for who, was := range first {
 		c.Want("the request of "+who, shown(of(who)), was)
 	}
 }
 
-func headerForms(c *Context) {
+func headerForms(c *env) {
 	for _, lines := range [][]string{
 		{"Connection: keep-alive, Upgrade", "Upgrade: websocket"},
 		{"Connection: keep-alive", "Connection: Upgrade", "Upgrade: websocket"},
@@ -147,7 +162,7 @@ func headerForms(c *Context) {
 	}
 }
 
-func subprotocols(c *Context) {
+func subprotocols(c *env) {
 	for _, row := range []struct {
 		offer []string
 		want  string
@@ -170,7 +185,7 @@ func subprotocols(c *Context) {
 }
 
 // anyCookies opens sessions in all the ways in which a browser does for a page.
-func anyCookies(c *Context) {
+func anyCookies(c *env) {
 	var mu sync.Mutex
 	var seen []string
 	c.server().Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
@@ -232,7 +247,7 @@ func anyCookies(c *Context) {
 }
 
 // joinAt joins the default namespace of the session that was opened with a.
-func (c *Context) joinAt(query string, a wire.Answer, head []string) {
+func (c *env) joinAt(query string, a wire.Answer, head []string) {
 	c.T.Helper()
 	sid := sidOf.FindStringSubmatch(a.Body)
 	if sid == nil {
@@ -241,7 +256,7 @@ func (c *Context) joinAt(query string, a wire.Answer, head []string) {
 	c.Want("join", c.Must("POST", query+"&sid="+sid[1], "40", head...).Status, 200)
 }
 
-func websocketScheme(c *Context) {
+func websocketScheme(c *env) {
 	scheme, own, _ := strings.Cut(c.Host.URL, "://")
 	ws := strings.Replace(scheme, "http", "ws", 1)
 	for origin, want := range map[string]int{
@@ -256,7 +271,7 @@ func websocketScheme(c *Context) {
 	}
 }
 
-func longQuery(c *Context) {
+func longQuery(c *env) {
 	for _, filler := range []string{"%41&", "a", "a=&", "EIO=4&"} {
 		query := strings.Repeat(filler, (1<<10)/len(filler)) + "&" + q4
 		c.Want("more than 1 KiB of "+filler, c.Line().Do("GET", query, "").Status, 414)
@@ -271,7 +286,7 @@ func longQuery(c *Context) {
 	c.Alive()
 }
 
-func largeHeaders(c *Context) {
+func largeHeaders(c *env) {
 	for what, lines := range map[string][]string{
 		"one of 2 KiB":        {"X-A: " + strings.Repeat("a", 2<<10)},
 		"a cookie of 2 KiB":   {"Cookie: a=" + strings.Repeat("a", 2<<10)},
@@ -283,7 +298,7 @@ func largeHeaders(c *Context) {
 	c.Alive()
 }
 
-func announcedBody(c *Context) {
+func announcedBody(c *env) {
 	c.server()
 	const n = 30
 	var lines []*wire.Line

@@ -13,177 +13,244 @@ import (
 	"github.com/siokit/siokit/internal/wire"
 )
 
-func init() {
-	register(
-		Case{Name: "limits/slow-reader", Rule: "a client that does not read is disconnected at the queue's bound, the others receive everything, memory stays flat", Spec: "reliability R01, F04",
-			opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueue = 1<<20, 1024 }, run: slowReader},
-		Case{Name: "limits/slow-poller", Rule: "a client that does not poll is disconnected at the queue's bound", Spec: "reliability R01",
-			opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueue = 1<<20, 100 }, run: func(c *Context) {
-				s := c.Polling()
-				s.Join("")
-				for i := range 200 {
-					_ = c.server().Of("/").Emit("x", i)
-				}
-				c.reason(sio.SlowClient)
-				c.Want("later", s.Get().Status, 400)
-			}},
-		Case{Name: "limits/stall-and-recover", Rule: "a client that stops reading for a while, within the bound, then gets everything in order", Spec: "DESIGN 3", opts: deepQueue, run: func(c *Context) {
-			w := c.Join("")
-			const count = 1500
-			pad := strings.Repeat("y", 2048)
+// lifeCases are about slow clients, about Shutdown, and about the end of a socket.
+var lifeCases = []testCase{
+	{
+		name: "limits/slow-reader",
+		rule: "a client that does not read is disconnected at the queue's bound, the others receive " +
+			"everything, memory stays flat",
+		spec: "reliability R01, F04",
+		opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueue = 1<<20, 1024 },
+		run:  slowReader,
+	},
+	{
+		name: "limits/slow-poller",
+		rule: "a client that does not poll is disconnected at the queue's bound",
+		spec: "reliability R01",
+		opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueue = 1<<20, 100 },
+		run:  limitsSlowPoller,
+	},
+	{
+		name: "limits/stall-and-recover",
+		rule: "a client that stops reading for a while, within the bound, then gets everything in order",
+		spec: "DESIGN 3",
+		opts: deepQueue,
+		run:  limitsStallAndRecover,
+	},
+	{
+		name: "limits/concurrent-writers",
+		rule: "many goroutines, broadcasts and pings share one connection; each sender's order is kept",
+		spec: "reliability W26",
+		opts: deepQueue,
+		run:  limitsConcurrentWriters,
+	},
+	{
+		name: "limits/one-big-message",
+		rule: "a message larger than the queue's bound passes, also behind a small one",
+		spec: "DESIGN 3",
+		opts: func(o *sio.Options) { o.MaxQueueBytes = 1 << 10 },
+		run:  limitsOneBigMessage,
+	},
+	{
+		name: "lifecycle/shutdown",
+		rule: "Shutdown answers held polls, closes websockets with 1001, refuses handshakes with 503, " +
+			"and ends within its context",
+		spec:  "reliability F20",
+		local: true,
+		run:   lifecycleShutdown,
+	},
+	{
+		name: "lifecycle/shutdown-deadline",
+		rule: "a handler that does not return does not keep Shutdown beyond its context",
+		spec: "reliability F07",
+		slow: true, local: true,
+		run: lifecycleShutdownDeadline,
+	},
+	{
+		name:  "lifecycle/restart",
+		rule:  "after a restart on the same address clients connect again",
+		spec:  "bridge 6",
+		local: true,
+		run:   lifecycleRestart,
+	},
+	{
+		name: "lifecycle/once",
+		rule: "OnDisconnect runs exactly once, whoever ends the socket",
+		spec: "reliability R15",
+		run:  lifecycleOnce,
+	},
+}
+
+func limitsSlowPoller(c *env) {
+	s := c.Polling()
+	s.Join("")
+	for i := range 200 {
+		_ = c.server().Of("/").Emit("x", i)
+	}
+	c.reason(sio.SlowClient)
+	c.Want("later", s.Get().Status, 400)
+}
+
+func limitsStallAndRecover(c *env) {
+	w := c.Join("")
+	const count = 1500
+	pad := strings.Repeat("y", 2048)
+	for i := range count {
+		if err := c.server().Of("/").Emit("x", i, pad, []byte{byte(i)}); err != nil {
+			c.T.Fatal(err)
+		}
+	}
+	_ = w.Raw(wire.Frame(0x89, []byte("still there?")))
+	for i := range count {
+		p := w.Next()
+		if strings.HasPrefix(p, "control 8a") {
+			p = w.Next()
+		}
+		if want := fmt.Sprintf(`451-["x",%d,"%s",{"_placeholder":true,"num":0}]`, i, pad); p != want {
+			c.T.Fatalf("message %d is %.40s", i, p)
+		}
+		if p, want := w.Next(), "b"+base64.StdEncoding.EncodeToString([]byte{byte(i)}); p != want {
+			c.T.Fatalf("attachment %d is %s", i, p)
+		}
+	}
+}
+
+func limitsConcurrentWriters(c *env) {
+	w := c.Join("")
+	const senders, count = 16, 200
+	var wg sync.WaitGroup
+	for g := range senders {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
 			for i := range count {
-				if err := c.server().Of("/").Emit("x", i, pad, []byte{byte(i)}); err != nil {
-					c.T.Fatal(err)
-				}
+				_ = c.server().Of("/").Emit("x", g, i)
 			}
-			_ = w.Raw(wire.Frame(0x89, []byte("still there?")))
-			for i := range count {
-				p := w.Next()
-				if strings.HasPrefix(p, "control 8a") {
-					p = w.Next()
-				}
-				if want := fmt.Sprintf(`451-["x",%d,"%s",{"_placeholder":true,"num":0}]`, i, pad); p != want {
-					c.T.Fatalf("message %d is %.40s", i, p)
-				}
-				if p, want := w.Next(), "b"+base64.StdEncoding.EncodeToString([]byte{byte(i)}); p != want {
-					c.T.Fatalf("attachment %d is %s", i, p)
-				}
+		}()
+	}
+	go func() {
+		for range 50 {
+			_ = w.Raw(wire.Frame(0x89, []byte("p")))
+			w.Send(`42["shout","x"]`)
+		}
+	}()
+	var next [senders]int
+	for got := 0; got < senders*count; {
+		var g, i int
+		if n, _ := fmt.Sscanf(w.Next(), `42["x",%d,%d]`, &g, &i); n != 2 {
+			continue
+		}
+		if i != next[g] {
+			c.T.Fatalf("sender %d: %d instead of %d", g, i, next[g])
+		}
+		next[g]++
+		got++
+	}
+	wg.Wait()
+}
+
+func limitsOneBigMessage(c *env) {
+	w := c.Join("")
+	_ = c.server().Of("/").Emit("small")
+	_ = c.server().Of("/").Emit("x", strings.Repeat("y", 1<<20))
+	c.Want("before it", w.Next(), `42["small"]`)
+	if got := w.Next(); len(got) < 1<<20 {
+		c.T.Errorf("got %d bytes", len(got))
+	}
+}
+
+func lifecycleShutdown(c *env) {
+	s := c.Polling()
+	s.Join("")
+	held := s.Hold()
+	idle := c.Polling()
+	idle.Join("")
+	w := c.Join("")
+	c.holds()
+	done := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	from := time.Now()
+	go func() { done <- c.server().Shutdown(ctx) }()
+	c.Want("held poll", <-held, "200 1")
+	c.Want("websocket", w.End().Code, 1001)
+	if err := <-done; err != nil {
+		c.T.Errorf("Shutdown: %v", err)
+	}
+	if d := time.Since(from); d > 3*time.Second {
+		c.T.Errorf("Shutdown took %v", d)
+	}
+	c.Want("handshake", c.Must("GET", q4, "").Status, 503)
+	if ws, a := c.Upgrade(w4, ""); ws != nil || a.Status != 503 {
+		c.T.Errorf("websocket: %v", a)
+	}
+	c.Want("reasons", c.own().ended(), []sio.Reason{sio.ServerShutdown, sio.ServerShutdown, sio.ServerShutdown})
+	c.Want("a second call", c.server().Shutdown(ctx), sio.ErrServerClosed)
+}
+
+func lifecycleShutdownDeadline(c *env) {
+	release, entered := make(chan struct{}), make(chan struct{})
+	c.server().Of("/").On("stuck", sio.Handle(func(context.Context, *sio.Socket, sio.None) error {
+		close(entered)
+		<-release
+		return nil
+	}))
+	w := c.Join("")
+	w.Send(`42["stuck"]`)
+	select {
+	case <-entered:
+	case <-time.After(c.patience()):
+		c.T.Fatal("the handler does not run")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	if err := c.server().Shutdown(ctx); err != context.DeadlineExceeded {
+		c.T.Errorf("Shutdown: %v", err)
+	}
+	close(release)
+}
+
+func lifecycleRestart(c *env) {
+	w := c.Join("")
+	url := c.Host.URL
+	_, addr, _ := strings.Cut(url, "://")
+	c.Stop()
+	w.End()
+	c.Start(addr)
+	c.Want("same address", c.Host.URL, url)
+	c.Alive()
+	s := c.Polling()
+	s.Join("")
+}
+
+func lifecycleOnce(c *env) {
+	const n = 50
+	var wg sync.WaitGroup
+	for i := range n {
+		w := c.Join("")
+		wg.Add(2)
+		go func() {
+			defer wg.Done()
+			if i%2 == 0 {
+				w.Send(`42["kick",true]`)
+			} else {
+				w.Send("41")
 			}
-		}},
-		Case{Name: "limits/concurrent-writers", Rule: "many goroutines, broadcasts and pings share one connection; each sender's order is kept", Spec: "reliability W26", opts: deepQueue, run: func(c *Context) {
-			w := c.Join("")
-			const senders, count = 16, 200
-			var wg sync.WaitGroup
-			for g := range senders {
-				wg.Add(1)
-				go func() {
-					defer wg.Done()
-					for i := range count {
-						_ = c.server().Of("/").Emit("x", g, i)
-					}
-				}()
-			}
-			go func() {
-				for range 50 {
-					_ = w.Raw(wire.Frame(0x89, []byte("p")))
-					w.Send(`42["shout","x"]`)
-				}
-			}()
-			var next [senders]int
-			for got := 0; got < senders*count; {
-				var g, i int
-				if n, _ := fmt.Sscanf(w.Next(), `42["x",%d,%d]`, &g, &i); n != 2 {
-					continue
-				}
-				if i != next[g] {
-					c.T.Fatalf("sender %d: %d instead of %d", g, i, next[g])
-				}
-				next[g]++
-				got++
-			}
-			wg.Wait()
-		}},
-		Case{Name: "limits/one-big-message", Rule: "a message larger than the queue's bound passes, also behind a small one", Spec: "DESIGN 3",
-			opts: func(o *sio.Options) { o.MaxQueueBytes = 1 << 10 }, run: func(c *Context) {
-				w := c.Join("")
-				_ = c.server().Of("/").Emit("small")
-				_ = c.server().Of("/").Emit("x", strings.Repeat("y", 1<<20))
-				c.Want("before it", w.Next(), `42["small"]`)
-				if got := w.Next(); len(got) < 1<<20 {
-					c.T.Errorf("got %d bytes", len(got))
-				}
-			}},
-		Case{Name: "lifecycle/shutdown", local: true, Rule: "Shutdown answers held polls, closes websockets with 1001, refuses handshakes with 503, and ends within its context", Spec: "reliability F20", run: func(c *Context) {
-			s := c.Polling()
-			s.Join("")
-			held := s.Hold()
-			idle := c.Polling()
-			idle.Join("")
-			w := c.Join("")
-			c.holds()
-			done := make(chan error, 1)
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			from := time.Now()
-			go func() { done <- c.server().Shutdown(ctx) }()
-			c.Want("held poll", <-held, "200 1")
-			c.Want("websocket", w.End().Code, 1001)
-			if err := <-done; err != nil {
-				c.T.Errorf("Shutdown: %v", err)
-			}
-			if d := time.Since(from); d > 3*time.Second {
-				c.T.Errorf("Shutdown took %v", d)
-			}
-			c.Want("handshake", c.Must("GET", q4, "").Status, 503)
-			if ws, a := c.Upgrade(w4, ""); ws != nil || a.Status != 503 {
-				c.T.Errorf("websocket: %v", a)
-			}
-			c.Want("reasons", c.own().ended(), []sio.Reason{sio.ServerShutdown, sio.ServerShutdown, sio.ServerShutdown})
-			c.Want("a second call", c.server().Shutdown(ctx), sio.ErrServerClosed)
-		}},
-		Case{Name: "lifecycle/shutdown-deadline", local: true, slow: true, Rule: "a handler that does not return does not keep Shutdown beyond its context", Spec: "reliability F07", run: func(c *Context) {
-			release, entered := make(chan struct{}), make(chan struct{})
-			c.server().Of("/").On("stuck", sio.Handle(func(context.Context, *sio.Socket, sio.None) error {
-				close(entered)
-				<-release
-				return nil
-			}))
-			w := c.Join("")
-			w.Send(`42["stuck"]`)
-			select {
-			case <-entered:
-			case <-time.After(c.patience()):
-				c.T.Fatal("the handler does not run")
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
-			defer cancel()
-			if err := c.server().Shutdown(ctx); err != context.DeadlineExceeded {
-				c.T.Errorf("Shutdown: %v", err)
-			}
-			close(release)
-		}},
-		Case{Name: "lifecycle/restart", local: true, Rule: "after a restart on the same address clients connect again", Spec: "bridge 6", run: func(c *Context) {
-			w := c.Join("")
-			url := c.Host.URL
-			_, addr, _ := strings.Cut(url, "://")
-			c.Stop()
-			w.End()
-			c.Start(addr)
-			c.Want("same address", c.Host.URL, url)
-			c.Alive()
-			s := c.Polling()
-			s.Join("")
-		}},
-		Case{Name: "lifecycle/once", Rule: "OnDisconnect runs exactly once, whoever ends the socket", Spec: "reliability R15", run: func(c *Context) {
-			const n = 50
-			var wg sync.WaitGroup
-			for i := range n {
-				w := c.Join("")
-				wg.Add(2)
-				go func() {
-					defer wg.Done()
-					if i%2 == 0 {
-						w.Send(`42["kick",true]`)
-					} else {
-						w.Send("41")
-					}
-				}()
-				go func() {
-					defer wg.Done()
-					w.Reset()
-				}()
-			}
-			wg.Wait()
-			c.Eventually("all ends", func() bool { return c.server().Stats().Sessions == 0 && len(c.own().ended()) >= n })
-			c.Want("ends", len(c.own().ended()), n)
-		}},
-	)
+		}()
+		go func() {
+			defer wg.Done()
+			w.Reset()
+		}()
+	}
+	wg.Wait()
+	c.Eventually("all ends", func() bool { return c.server().Stats().Sessions == 0 && len(c.own().ended()) >= n })
+	c.Want("ends", len(c.own().ended()), n)
 }
 
 // deepQueue makes room for all that a case emits at once.
 func deepQueue(o *sio.Options) { o.MaxQueue = 10_000 }
 
-func slowReader(c *Context) {
+func slowReader(c *env) {
 	slow := c.Join("")
 	good := c.Join("")
 	const count = 4000

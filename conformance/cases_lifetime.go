@@ -12,7 +12,7 @@ import (
 
 // second asks for a websocket of a session that needs none: it is opened, as the
 // reference does, and closed without a code.
-func (c *Context) second(query string) {
+func (c *env) second(query string) {
 	c.T.Helper()
 	w, a := c.Upgrade(query, "")
 	if w == nil {
@@ -23,123 +23,193 @@ func (c *Context) second(query string) {
 }
 
 // How long sessions live, and what clients see of their end.
-func init() {
-	register(
-		Case{Name: "upgrade/second-of-websocket", Rule: "a second websocket of a session that began with one is opened and closed without a code, and means nothing", Spec: "reliability E10", run: func(c *Context) {
-			w, open := c.WebSocket()
-			c.second(w4 + "&sid=" + open.SID)
-			w.Send("40")
-			w.Next()
-			w.Send(`42["echo",1]`)
-			c.Want("still served", w.Next(), `42["echo",1]`)
-		}},
-		Case{Name: "upgrade/polls-again", Rule: "when a candidate that has probed is gone, polls wait for messages again", Spec: "reliability E11, E12", run: func(c *Context) {
-			s := c.Polling()
-			s.Join("")
-			w := c.probe(s)
-			w.Send("2probe")
-			c.Want("pong", w.Next(), "3probe")
-			_ = w.Conn.Close()
-			var held <-chan wire.Answer
-			c.Eventually("a poll that waits", func() bool { // those before the server knows do not
-				held = s.Hold()
-				c.holds()
-				return len(held) == 0
-			})
-			s.Post(`42["echo",1]`)
-			c.Want("the poll", <-held, `200 42["echo",1]`)
-		}},
-		Case{Name: "polling/bad-payload-ends", slow: true, Rule: "after a payload that is no packet, or is too large, the session is unknown at once: the next poll is 400 without leftovers", Spec: "reliability P13, (g) malformed", run: func(c *Context) {
-			for _, body := range []string{"abc", "4" + string(make([]byte, 2<<20))} {
-				s := c.Polling()
-				s.Join("")
-				_ = c.server().Of("/").Emit("left", "over")
-				if a := s.Post(body); a.Status != 400 && a.Status != 413 {
-					c.T.Errorf("POST: %v", a)
-				}
-				c.Want("later", s.Get(), `400 {"code":1,"message":"Session ID unknown"}`)
-			}
-		}},
-		Case{Name: "polling/too-large-plain", slow: true, Rule: "the answer to a message over the limit has no body, and the close frame of a websocket no reason", Spec: "protocol 2.6", run: func(c *Context) {
-			s := c.Polling()
-			s.Join("")
-			c.Want("polling", s.Post("4"+string(make([]byte, 2<<20))), "413 ")
-			w := c.Join("")
-			w.Send("4" + string(make([]byte, 2<<20)))
-			if end := w.End(); c.run.lacks[CloseCodes] == "" {
-				c.Want("websocket", end.Error(), "closed 1009 ")
-			}
-		}},
-		Case{Name: "heartbeat/timeout-to-the-tick", slow: true, Rule: "a session that polls ends an interval and a timeout after its handshake: the poll of that moment is 400", Spec: "protocol 9, suite of Engine.IO",
-			opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 300*time.Millisecond, 200*time.Millisecond }, run: func(c *Context) {
-				s := c.Polling()
-				time.Sleep(500 * time.Millisecond)
-				c.Want("the next poll", s.Get().Status, 400)
-			}},
-	)
-	register(Case{Name: "limits/unread-answer", slow: true, need: []Capability{SIO1},
-		Rule: "a client that takes nothing of a poll's answer for ten seconds loses it, and in 0.9 keeps no other transport of its session waiting", Spec: "reliability R01, (g) slow readers", run: unreadAnswer})
-	for _, row := range []struct {
-		name string
-		join func(c *Context) (send func(events ...string), next func() string)
-		hear string
-	}{
-		{"eio4", func(c *Context) (func(...string), func() string) {
-			w := c.Join("")
-			w.NoPong = true
-			return func(events ...string) {
-				for _, e := range events {
-					w.Send("42" + e)
-				}
-			}, w.Next
-		}, "2"},
-		{"eio3", func(c *Context) (func(...string), func() string) {
-			w := c.ws3()
-			w.NoPong = true
-			return func(events ...string) {
-				for _, e := range events {
-					w.Send("42" + e)
-				}
-			}, w.Next
-		}, "6"},
-		{"sio1", func(c *Context) (func(...string), func() string) {
-			w := c.ws1(c.Handshake1(""))
-			return func(events ...string) {
-				for _, e := range events {
-					name, args, _ := strings.Cut(strings.Trim(e, "[]"), ",")
-					w.Send(fmt.Sprintf(`5:::{"name":%s,"args":[%s]}`, name, args))
-				}
-			}, w.Next
-		}, "2::"},
-	} {
-		register(Case{Name: "heartbeat/full-inbox/" + row.name, need: []Capability{Capability(row.name)}, slow: true,
-			Rule: "a client whose events wait behind a blocked handler goes on hearing from the server, in time, and is not given up", Spec: "reliability F07",
-			opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 200*time.Millisecond, 200*time.Millisecond }, run: func(c *Context) {
-				send, next := row.join(c)
-				send(`["block"]`)
-				if got := next(); !strings.Contains(got, `"blocked"`) {
-					c.T.Fatalf("instead of blocked: %s", got)
-				}
-				for i := range 200 {
-					send(fmt.Sprintf(`["n",%d]`, i))
-				}
-				last := time.Now()
-				for range 4 {
-					c.Want("heard", next(), row.hear)
-					if d := time.Since(last); d > 400*time.Millisecond {
-						c.T.Errorf("nothing for %v: clients close after 400 ms", d)
-					}
-					last = time.Now()
-				}
-				close(c.own().release)
-				c.Eventually("all events", func() bool { return len(c.handled()) == 200 })
-				c.Want("nobody disconnected", len(c.own().ended()), 0)
-			}})
+
+var lifetimeCases = []testCase{
+	{
+		name: "upgrade/second-of-websocket",
+		rule: "a second websocket of a session that began with one is opened and closed without a " +
+			"code, and means nothing",
+		spec: "reliability E10",
+		run:  upgradeSecondOfWebsocket,
+	},
+	{
+		name: "upgrade/polls-again",
+		rule: "when a candidate that has probed is gone, polls wait for messages again",
+		spec: "reliability E11, E12",
+		run:  upgradePollsAgain,
+	},
+	{
+		name: "polling/bad-payload-ends",
+		rule: "after a payload that is no packet, or is too large, the session is unknown at once: the " +
+			"next poll is 400 without leftovers",
+		spec: "reliability P13, (g) malformed",
+		slow: true,
+		run:  pollingBadPayloadEnds,
+	},
+	{
+		name: "polling/too-large-plain",
+		rule: "the answer to a message over the limit has no body, and the close frame of a websocket " +
+			"no reason",
+		spec: "protocol 2.6",
+		slow: true,
+		run:  pollingTooLargePlain,
+	},
+	{
+		name: "heartbeat/timeout-to-the-tick",
+		rule: "a session that polls ends an interval and a timeout after its handshake: the poll of " +
+			"that moment is 400",
+		spec: "protocol 9, suite of Engine.IO",
+		slow: true,
+		opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 300*time.Millisecond, 200*time.Millisecond },
+		run:  heartbeatTimeoutToTheTick,
+	},
+	{
+		name: "limits/unread-answer",
+		rule: "a client that takes nothing of a poll's answer for ten seconds loses it, and in 0.9 " +
+			"keeps no other transport of its session waiting",
+		spec: "reliability R01, (g) slow readers",
+		slow: true, need: []Capability{SIO1},
+		run: unreadAnswer,
+	},
+}
+
+func upgradeSecondOfWebsocket(c *env) {
+	w, open := c.WebSocket()
+	c.second(w4 + "&sid=" + open.SID)
+	w.Send("40")
+	w.Next()
+	w.Send(`42["echo",1]`)
+	c.Want("still served", w.Next(), `42["echo",1]`)
+}
+
+func upgradePollsAgain(c *env) {
+	s := c.Polling()
+	s.Join("")
+	w := c.probe(s)
+	w.Send("2probe")
+	c.Want("pong", w.Next(), "3probe")
+	_ = w.Conn.Close()
+	var held <-chan wire.Answer
+	c.Eventually("a poll that waits", func() bool { // those before the server knows do not
+		held = s.Hold()
+		c.holds()
+		return len(held) == 0
+	})
+	s.Post(`42["echo",1]`)
+	c.Want("the poll", <-held, `200 42["echo",1]`)
+}
+
+func pollingBadPayloadEnds(c *env) {
+	for _, body := range []string{"abc", "4" + string(make([]byte, 2<<20))} {
+		s := c.Polling()
+		s.Join("")
+		_ = c.server().Of("/").Emit("left", "over")
+		if a := s.Post(body); a.Status != 400 && a.Status != 413 {
+			c.T.Errorf("POST: %v", a)
+		}
+		c.Want("later", s.Get(), `400 {"code":1,"message":"Session ID unknown"}`)
 	}
 }
 
+func pollingTooLargePlain(c *env) {
+	s := c.Polling()
+	s.Join("")
+	c.Want("polling", s.Post("4"+string(make([]byte, 2<<20))), "413 ")
+	w := c.Join("")
+	w.Send("4" + string(make([]byte, 2<<20)))
+	if end := w.End(); c.run.lacks[CloseCodes] == "" {
+		c.Want("websocket", end.Error(), "closed 1009 ")
+	}
+}
+
+func heartbeatTimeoutToTheTick(c *env) {
+	s := c.Polling()
+	time.Sleep(500 * time.Millisecond)
+	c.Want("the next poll", s.Get().Status, 400)
+}
+
+// heartbeatFullInboxRow is a generation of clients.
+type heartbeatFullInboxRow struct {
+	name string
+	join func(c *env) (send func(events ...string), next func() string)
+	hear string
+}
+
+var heartbeatFullInboxRows = []heartbeatFullInboxRow{
+	{"eio4", heartbeatFullInboxEio4Join, "2"},
+	{"eio3", heartbeatFullInboxEio3Join, "6"},
+	{"sio1", heartbeatFullInboxSio1Join, "2::"},
+}
+
+func heartbeatFullInboxCases() (cases []testCase) {
+	for _, row := range heartbeatFullInboxRows {
+		cases = append(cases, testCase{
+			name: "heartbeat/full-inbox/" + row.name,
+			rule: "a client whose events wait behind a blocked handler goes on hearing from the server, in " +
+				"time, and is not given up",
+			spec: "reliability F07",
+			slow: true, need: []Capability{Capability(row.name)},
+			opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 200*time.Millisecond, 200*time.Millisecond },
+			run:  func(c *env) { heartbeatFullInbox(c, row) },
+		})
+	}
+	return cases
+}
+
+func heartbeatFullInboxEio4Join(c *env) (func(...string), func() string) {
+	w := c.Join("")
+	w.NoPong = true
+	return func(events ...string) {
+		for _, e := range events {
+			w.Send("42" + e)
+		}
+	}, w.Next
+}
+
+func heartbeatFullInboxEio3Join(c *env) (func(...string), func() string) {
+	w := c.ws3()
+	w.NoPong = true
+	return func(events ...string) {
+		for _, e := range events {
+			w.Send("42" + e)
+		}
+	}, w.Next
+}
+
+func heartbeatFullInboxSio1Join(c *env) (func(...string), func() string) {
+	w := c.ws1(c.Handshake1(""))
+	return func(events ...string) {
+		for _, e := range events {
+			name, args, _ := strings.Cut(strings.Trim(e, "[]"), ",")
+			w.Send(fmt.Sprintf(`5:::{"name":%s,"args":[%s]}`, name, args))
+		}
+	}, w.Next
+}
+
+func heartbeatFullInbox(c *env, row heartbeatFullInboxRow) {
+	send, next := row.join(c)
+	send(`["block"]`)
+	if got := next(); !strings.Contains(got, `"blocked"`) {
+		c.T.Fatalf("instead of blocked: %s", got)
+	}
+	for i := range 200 {
+		send(fmt.Sprintf(`["n",%d]`, i))
+	}
+	last := time.Now()
+	for range 4 {
+		c.Want("heard", next(), row.hear)
+		if d := time.Since(last); d > 400*time.Millisecond {
+			c.T.Errorf("nothing for %v: clients close after 400 ms", d)
+		}
+		last = time.Now()
+	}
+	close(c.own().release)
+	c.Eventually("all events", func() bool { return len(c.handled()) == 200 })
+	c.Want("nobody disconnected", len(c.own().ended()), 0)
+}
+
 // unreadAnswer leaves the answers of two polls in the network.
-func unreadAnswer(c *Context) {
+func unreadAnswer(c *env) {
 	const size = 12 << 20 // more than the buffers of both sides hold
 	s := c.Polling()
 	s.Join("")

@@ -9,15 +9,20 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-func init() {
-	register(
-		Case{Name: "acl/rate-limit-kept", Rule: "a rate limit does not start full again when a client leaves a namespace and joins again, and holds for joining where it is asked to", Spec: "DESIGN 4", run: rateLimitKept},
-	)
+// rateLimitCases are about acl.RateLimit.
+var rateLimitCases = []testCase{
+	{
+		name: "acl/rate-limit-kept",
+		rule: "a rate limit does not start full again when a client leaves a namespace and joins " +
+			"again, and holds for joining where it is asked to",
+		spec: "DESIGN 4",
+		run:  rateLimitKept,
+	},
 }
 
 // rateLimitKept has clients of every generation leave and join, and guess at a
 // namespace's door.
-func rateLimitKept(c *Context) {
+func rateLimitKept(c *env) {
 	n := c.server().Of("/few")
 	n.Guard(acl.RateLimit(3, time.Hour))
 	n.On("ev", sio.Reply(func(context.Context, *sio.Socket, sio.None) (int, error) { return 1, nil }))
@@ -32,9 +37,18 @@ func rateLimitKept(c *Context) {
 		aclWire
 		join, leave, ev, answer, refused, guess string
 	}{
-		{acls()[0], "40/few", "41/few", `42/few,5["ev"]`, `43/few,5[1]`, `43/few,5[{"error":{"code":"refused","message":"event refused"}}]`, "40/guess"},
-		{acls()[1], "40/few", "41/few", `42/few,5["ev"]`, `43/few,5[1]`, `43/few,5[{"error":{"code":"refused","message":"event refused"}}]`, "40/guess"},
-		{acls()[2], "1::/few", "0::/few", `5:5+:/few:{"name":"ev"}`, `6::/few:5+[1]`, `6::/few:5+[{"error":{"code":"refused","message":"event refused"}}]`, "1::/guess"},
+		{
+			acls()[0], "40/few", "41/few", `42/few,5["ev"]`, `43/few,5[1]`,
+			`43/few,5[{"error":{"code":"refused","message":"event refused"}}]`, "40/guess",
+		},
+		{
+			acls()[1], "40/few", "41/few", `42/few,5["ev"]`, `43/few,5[1]`,
+			`43/few,5[{"error":{"code":"refused","message":"event refused"}}]`, "40/guess",
+		},
+		{
+			acls()[2], "1::/few", "0::/few", `5:5+:/few:{"name":"ev"}`, `6::/few:5+[1]`,
+			`6::/few:5+[{"error":{"code":"refused","message":"event refused"}}]`, "1::/guess",
+		},
 	} {
 		w := g.open(c)
 		for i := range 5 {

@@ -57,88 +57,172 @@ const (
 	secretQuery  = "S3cretQueryValue"
 )
 
-func init() {
-	const evil = "https://evil.example"
-	get := func(query string, head ...string) func(c *Context) {
-		return func(c *Context) {
-			c.Must("GET", query+"&token="+secretQuery, "", append(head, "Cookie", "id="+secretCookie)...)
-		}
+// evilPage is the origin of a page that no server has listed.
+const evilPage = "https://evil.example"
+
+// unlisted is what the log says about it.
+var unlisted = []string{"page " + evilPage + " is not listed in Options.Origins"}
+
+// getWith sends a GET request with secrets in its query and its cookie.
+func getWith(query string, head ...string) func(c *env) {
+	return func(c *env) {
+		c.Must("GET", query+"&token="+secretQuery, "", append(head, "Cookie", "id="+secretCookie)...)
 	}
-	at := func(path, query string) func(c *Context) {
-		return func(c *Context) { c.At(mount+path).Must("GET", query, "") }
+}
+
+// getAt sends a GET request to a path below the mount point.
+func getAt(path, query string) func(c *env) {
+	return func(c *env) { c.At(mount+path).Must("GET", query, "") }
+}
+
+// noticesRow is a client that is kept out, and what the log says about it.
+type noticesRow struct {
+	name, incident string
+	text           []string // in one line of the log
+	opts           func(o *sio.Options)
+	do             func(c *env)
+}
+
+var noticesRows = []noticesRow{
+	{"origin", sio.IncidentOrigin, []string{unlisted[0], "(Host was 127.0.0.1"}, nil, getWith(q4, "Origin", evilPage)},
+	{"origin-of-a-websocket", sio.IncidentOrigin, unlisted, nil, func(c *env) { c.Upgrade(w4, "", "Origin", evilPage) }},
+	{"origin-in-0.9", sio.IncidentOrigin, unlisted, nil, func(c *env) { c.At(mount+"/1/").Must("GET", "", "", "Origin", evilPage) }},
+	{
+		"origin-of-a-preflight",
+		sio.IncidentOrigin,
+		unlisted,
+		func(o *sio.Options) { o.Origins = []string{"https://app.example.com"} },
+		noticesOriginOfAPreflightDo,
+	},
+	{
+		"origin-of-a-script", sio.IncidentOrigin, unlisted, everything,
+		getWith(q4+"&j=0", "Referer", evilPage+"/page?token="+secretQuery),
+	},
+	{"version", sio.IncidentVersion, []string{"Unsupported protocol version"}, nil, getWith("EIO=5&transport=polling")},
+	{"no-version", sio.IncidentVersion, []string{"Options.AssumeEIO3"}, nil, getWith("transport=polling")},
+	{
+		"dialect", sio.IncidentVersion, []string{"sio1 is not among Options.Dialects"},
+		func(o *sio.Options) { o.Dialects = []string{"eio4"} }, getAt("/1/", ""),
+	},
+	{"session", sio.IncidentSession, []string{"unknown session", "sticky"}, nil, getWith(q4 + "&sid=" + secretSID)},
+	{
+		"session-of-a-websocket", sio.IncidentSession, []string{"unknown session", "sticky"}, nil,
+		func(c *env) { c.Upgrade(w4+"&sid="+secretSID, "") },
+	},
+	{"session-of-0.9", sio.IncidentSession, []string{"unknown session", "sticky"}, nil, getAt("/1/xhr-polling/"+secretSID, "")},
+	{"transport", sio.IncidentTransport, []string{"jsonp is not among Options.Transports"}, nil, getWith(q4 + "&j=0")},
+	{
+		"transport-of-0.9", sio.IncidentTransport, []string{"htmlfile is not among Options.Transports"},
+		nil, getAt("/1/htmlfile/"+secretSID, ""),
+	},
+	{"upgrade-header", sio.IncidentUpgrade, []string{"Upgrade header", "proxy"}, nil, getWith(w4)},
+	{
+		"post-too-large",
+		sio.IncidentTooLarge,
+		[]string{"Options.MaxPayload (100 bytes)"},
+		small,
+		noticesPostTooLargeDo,
+	},
+	{
+		"frame-too-large",
+		sio.IncidentTooLarge,
+		[]string{"Options.MaxPayload (100 bytes)"},
+		small,
+		noticesFrameTooLargeDo,
+	},
+	{
+		"limit",
+		sio.IncidentLimit,
+		[]string{"Options.MaxPending is reached"},
+		func(o *sio.Options) { o.MaxPending = 1 },
+		noticesLimitDo,
+	},
+	{"refused", sio.IncidentRefused, []string{"members only"}, noticesRefusedOpts, getWith(q4)},
+}
+
+func noticesCases() (cases []testCase) {
+	for _, row := range noticesRows {
+		cases = append(cases, testCase{
+			name: "notices/" + row.name,
+			rule: "what keeps a client out is in the log at the default level, once a minute and without " +
+				"secrets, with the option to set; OnError is told every time and Stats counts",
+			spec:  "newcomer 4, 5, 11",
+			local: true,
+			opts:  func(o *sio.Options) { noticesOptions(o, row) },
+			run:   func(c *env) { notices(c, row) },
+		})
 	}
-	for _, row := range []struct {
-		name, incident string
-		text           []string // in one line of the log
-		opts           func(o *sio.Options)
-		do             func(c *Context)
-	}{
-		{"origin", sio.IncidentOrigin, []string{"page " + evil + " is not listed in Options.Origins", "(Host was 127.0.0.1"}, nil, get(q4, "Origin", evil)},
-		{"origin-of-a-websocket", sio.IncidentOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, nil, func(c *Context) { c.Upgrade(w4, "", "Origin", evil) }},
-		{"origin-in-0.9", sio.IncidentOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, nil, func(c *Context) { c.At(mount+"/1/").Must("GET", "", "", "Origin", evil) }},
-		{"origin-of-a-preflight", sio.IncidentOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, func(o *sio.Options) { o.Origins = []string{"https://app.example.com"} },
-			func(c *Context) {
-				c.Must("OPTIONS", q4, "", "Origin", evil, "Access-Control-Request-Method", "POST")
-			}},
-		{"origin-of-a-script", sio.IncidentOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, everything, get(q4+"&j=0", "Referer", evil+"/page?token="+secretQuery)},
-		{"version", sio.IncidentVersion, []string{"Unsupported protocol version"}, nil, get("EIO=5&transport=polling")},
-		{"no-version", sio.IncidentVersion, []string{"Options.AssumeEIO3"}, nil, get("transport=polling")},
-		{"dialect", sio.IncidentVersion, []string{"sio1 is not among Options.Dialects"}, func(o *sio.Options) { o.Dialects = []string{"eio4"} }, at("/1/", "")},
-		{"session", sio.IncidentSession, []string{"unknown session", "sticky"}, nil, get(q4 + "&sid=" + secretSID)},
-		{"session-of-a-websocket", sio.IncidentSession, []string{"unknown session", "sticky"}, nil, func(c *Context) { c.Upgrade(w4+"&sid="+secretSID, "") }},
-		{"session-of-0.9", sio.IncidentSession, []string{"unknown session", "sticky"}, nil, at("/1/xhr-polling/"+secretSID, "")},
-		{"transport", sio.IncidentTransport, []string{"jsonp is not among Options.Transports"}, nil, get(q4 + "&j=0")},
-		{"transport-of-0.9", sio.IncidentTransport, []string{"htmlfile is not among Options.Transports"}, nil, at("/1/htmlfile/"+secretSID, "")},
-		{"upgrade-header", sio.IncidentUpgrade, []string{"Upgrade header", "proxy"}, nil, get(w4)},
-		{"post-too-large", sio.IncidentTooLarge, []string{"Options.MaxPayload (100 bytes)"}, small, func(c *Context) {
-			s := c.Polling()
-			s.Post(strings.Repeat("4", 200))
-		}},
-		{"frame-too-large", sio.IncidentTooLarge, []string{"Options.MaxPayload (100 bytes)"}, small, func(c *Context) {
-			w, _ := c.WebSocket()
-			w.Send(strings.Repeat("4", 200))
-			w.End()
-		}},
-		{"limit", sio.IncidentLimit, []string{"Options.MaxPending is reached"}, func(o *sio.Options) { o.MaxPending = 1 }, func(c *Context) {
-			for c.Must("GET", q4, "").Status == 200 {
-			}
-		}},
-		{"refused", sio.IncidentRefused, []string{"members only"}, func(o *sio.Options) {
-			o.OnHandshake = func(context.Context, *sio.Request, host.Exchange) error { return &sio.Error{Message: "members only"} }
-		}, get(q4)},
-	} {
-		register(Case{Name: "notices/" + row.name, local: true, Rule: "what keeps a client out is in the log at the default level, once a minute and without secrets, with the option to set; OnError is told every time and Stats counts",
-			Spec: "newcomer 4, 5, 11", opts: func(o *sio.Options) {
-				withLedger(o)
-				if row.opts != nil {
-					row.opts(o)
-				}
-			}, run: func(c *Context) {
-				c.server()
-				for range 3 {
-					row.do(c)
-				}
-				noted(c, row.incident, row.text)
-			}})
+	return cases
+}
+
+func noticesOriginOfAPreflightDo(c *env) {
+	c.Must("OPTIONS", q4, "", "Origin", evilPage, "Access-Control-Request-Method", "POST")
+}
+
+func noticesPostTooLargeDo(c *env) {
+	s := c.Polling()
+	s.Post(strings.Repeat("4", 200))
+}
+
+func noticesFrameTooLargeDo(c *env) {
+	w, _ := c.WebSocket()
+	w.Send(strings.Repeat("4", 200))
+	w.End()
+}
+
+func noticesLimitDo(c *env) {
+	for c.Must("GET", q4, "").Status == 200 {
 	}
-	register(Case{Name: "notices/flood", local: true, Rule: "a client that says something else every time does not fill the log", Spec: "newcomer 11", opts: withLedger, run: func(c *Context) {
-		c.server()
-		for i := range 200 {
-			c.Must("GET", q4, "", "Origin", fmt.Sprintf("https://evil%d.example", i))
-		}
-		l := c.opts.Logger.Handler().(*ledger)
-		lines, told := l.lines(sio.IncidentOrigin)
-		c.Want("OnError", told, 200)
-		if len(lines) < 2 || len(lines) > 100 {
-			c.T.Errorf("%d lines for 200 origins", len(lines))
-		}
-	}})
+}
+
+func noticesRefusedOpts(o *sio.Options) {
+	o.OnHandshake = func(context.Context, *sio.Request, host.Exchange) error { return &sio.Error{Message: "members only"} }
+}
+
+func noticesOptions(o *sio.Options, row noticesRow) {
+	withLedger(o)
+	if row.opts != nil {
+		row.opts(o)
+	}
+}
+
+func notices(c *env, row noticesRow) {
+	c.server()
+	for range 3 {
+		row.do(c)
+	}
+	noted(c, row.incident, row.text)
+}
+
+// noticesFloodCases are about the size of the log.
+var noticesFloodCases = []testCase{
+	{
+		name:  "notices/flood",
+		rule:  "a client that says something else every time does not fill the log",
+		spec:  "newcomer 11",
+		local: true,
+		opts:  withLedger,
+		run:   noticesFlood,
+	},
+}
+
+func noticesFlood(c *env) {
+	c.server()
+	for i := range 200 {
+		c.Must("GET", q4, "", "Origin", fmt.Sprintf("https://evil%d.example", i))
+	}
+	l := c.opts.Logger.Handler().(*ledger)
+	lines, told := l.lines(sio.IncidentOrigin)
+	c.Want("OnError", told, 200)
+	if len(lines) < 2 || len(lines) > 100 {
+		c.T.Errorf("%d lines for 200 origins", len(lines))
+	}
 }
 
 func small(o *sio.Options) { o.MaxPayload = 100 }
 
 // noted checks what three requests of a kind have left.
-func noted(c *Context, incident string, text []string) {
+func noted(c *env, incident string, text []string) {
 	c.T.Helper()
 	l := c.opts.Logger.Handler().(*ledger)
 	c.Eventually("three incidents", func() bool {

@@ -17,7 +17,7 @@ import (
 
 // farewell is an application whose first handler lasts until the client has gone.
 type farewell struct {
-	c       *Context
+	c       *env
 	entered chan struct{}
 
 	mu    sync.Mutex
@@ -25,7 +25,7 @@ type farewell struct {
 	ended []string
 }
 
-func newFarewell(c *Context) *farewell {
+func newFarewell(c *env) *farewell {
 	f := &farewell{c: c, entered: make(chan struct{}, 1)}
 	n := c.server().Of("/")
 	n.On("slow", sio.Handle(func(ctx context.Context, s *sio.Socket, kick string) error {
@@ -98,145 +98,218 @@ func (f *farewell) want(saved []int, reasons ...sio.Reason) {
 	f.c.T.Errorf("what was saved, the reason, connected and rooms\n got  %v\n want %v %v false 1", f.ended, saved, reasons)
 }
 
-func init() {
-	three := []int{1, 2, 3}
-	events := []string{`42["slow",""]`, `42["save",1]`, `42["save",2]`, `42["save",3]`}
-	nine := []string{`5:::{"name":"slow","args":[""]}`, `5:::{"name":"save","args":[1]}`, `5:::{"name":"save","args":[2]}`, `5:::{"name":"save","args":[3]}`}
-	for _, row := range []struct {
-		name, rule string
-		need       Capability
-		run        func(c *Context, f *farewell)
-	}{
-		{"websocket", "a close frame", EIO4, func(c *Context, f *farewell) {
-			w := c.Join("")
-			w.Send(events...)
-			_ = w.Raw(wire.Frame(0x88, []byte{3, 232}))
-			f.want(three, sio.TransportClose)
-		}},
-		{"disconnect", "a disconnect packet, then a close frame", EIO4, func(c *Context, f *farewell) {
-			w := c.Join("")
-			w.Send(append(events, "41", `42["save",4]`)...)
-			_ = w.Raw(wire.Frame(0x88, []byte{3, 232}))
-			f.want(three, sio.ClientNamespace)
-		}},
-		{"polling", "a disconnect packet and the close packet", EIO4, func(c *Context, f *farewell) {
-			s := c.Polling()
-			s.Join("")
-			for _, p := range events {
-				c.Want("post", s.Post(p), "200 ok")
-			}
-			f.runs()
-			s.Post("41\x1e1")
-			f.want(three, sio.ClientNamespace)
-		}},
-		{"overlap", "events that overlap", EIO4, func(c *Context, f *farewell) {
-			w := c.Join("")
-			w.Send(events[0], `42["save-beside",1]`)
-			_ = w.Raw(wire.Frame(0x88, []byte{3, 232}))
-			f.want([]int{1}, sio.TransportClose)
-		}},
-		{"malformed", "a packet that ends the connection", EIO4, func(c *Context, f *farewell) {
-			w := c.Join("")
-			w.Send(append(events, "4nonsense")...)
-			f.want(three, sio.ForcedClose)
-		}},
-		{"shutdown", "the server is shut down", EIO4, func(c *Context, f *farewell) {
-			s := c.Polling()
-			s.Join("")
-			for _, p := range events {
-				c.Want("post", s.Post(p), "200 ok")
-			}
-			f.runs()
-			ctx, cancel := context.WithTimeout(context.Background(), c.patience())
-			defer cancel()
-			_ = c.server().Shutdown(ctx)
-			f.want(three, sio.ServerShutdown)
-		}},
-		{"eio3", "2.x: the close packet", EIO3, func(c *Context, f *farewell) {
-			s := c.Polling3()
-			s.Next()
-			c.Want("post", s.Post(events...), "200 ok")
-			f.runs()
-			s.Post("1")
-			f.want(three, sio.TransportClose)
-		}},
-		{"sio1", "0.9: the disconnect packet", SIO1, func(c *Context, f *farewell) {
-			s := c.Polling1()
-			s.Send(nine...)
-			f.runs() // its "1::" comes before OnConnect has returned
-			s.Send("0::")
-			s.Must("GET", "disconnect=1", "")
-			f.want(three, sio.ClientNamespace)
-		}},
-		{"sio1-request", "0.9: the request that ends the session", SIO1, func(c *Context, f *farewell) {
-			s := c.Polling1()
-			s.Send(nine...)
-			f.runs() // its "1::" comes before OnConnect has returned
-			s.Must("GET", "disconnect=1", "")
-			f.want(three, sio.ClientNamespace)
-		}},
-		{"sio1-connecting", "0.9: while OnConnect runs, which its clients do not know of", SIO1, func(c *Context, f *farewell) {
-			c.Head.Set("X-Slow", "1")
-			s := c.Polling1()
-			s.Send(nine[1:]...) // the handler that lasts is OnConnect
-			s.Must("GET", "disconnect=1", "")
-			f.want(three, sio.ClientNamespace)
-		}},
-		{"kicked", "not behind Disconnect", EIO4, func(c *Context, f *farewell) {
-			w := c.Join("")
-			w.Send(append([]string{`42["slow","kick"]`}, events[1:]...)...)
-			c.Want("kicked", w.Next(), "41")
-			f.want(nil, sio.ServerNamespace)
-		}},
-		{"dropped", "nor behind Drop, a logout for example", EIO4, func(c *Context, f *farewell) {
-			s := c.Polling()
-			s.Join("")
-			for _, p := range append([]string{`42["slow","drop"]`}, events[1:]...) {
-				s.Post(p)
-			}
-			f.want(nil, sio.ServerTransport)
-		}},
-	} {
-		register(Case{Name: "goodbye/" + row.name, slow: slices.Contains([]string{"overlap", "websocket", "disconnect", "shutdown"}, row.name), Rule: "what was received before the end is handled before OnDisconnect, though an earlier handler still runs: " + row.rule,
-			Spec: "DESIGN 3", local: true, need: []Capability{row.need}, run: func(c *Context) { row.run(c, newFarewell(c)) }})
+// What the clients send before their goodbye: an event whose handler lasts, and three to
+// be saved behind it; first for Socket.IO 1 and newer, then for 0.9.
+var (
+	slowThenSave = []string{
+		`42["slow",""]`,
+		`42["save",1]`,
+		`42["save",2]`,
+		`42["save",3]`,
 	}
-	register(
-		Case{Name: "acks/behind-uploads", Rule: "a handler may wait for its own client's ack behind several of the largest messages", Spec: "DESIGN 3",
-			opts: func(o *sio.Options) { o.MaxPayload = 300_000 }, run: func(c *Context) {
-				w := c.Join("")
-				w.Send(`42["ask","x"]`)
-				id := c.question(w)
-				for range 10 {
-					w.Send(`42["echo","` + strings.Repeat("x", 290_000) + `"]`)
-				}
-				w.Send("43" + id + `["y"]`)
-				c.Want("answer", w.Next(), `42["answer","y"]`)
-			}},
-		Case{Name: "limits/inbox", Rule: "behind a handler that takes its time so many packets wait, then reading stops, and goes on behind it", Spec: "DESIGN 3", slow: true,
-			opts: func(o *sio.Options) { o.MaxInbox = 4 }, run: func(c *Context) {
-				w := c.Join("")
-				w.Send(`42["block"]`)
-				w.Next()
-				for i := range 4 {
-					w.Send(fmt.Sprintf(`42["n",%d]`, i))
-				}
-				ping := wire.Frame(0x89, []byte("p"))
-				_ = w.Raw(ping)
-				c.Want("ping within the bound", w.Next()[:10], "control 8a")
-				w.Send(`42["n",4]`)
-				_ = w.Raw(ping)
-				stopped := make(chan string, 1)
-				go func() { stopped <- w.Next() }()
-				select {
-				case got := <-stopped:
-					c.T.Errorf("beyond the bound: %s", got)
-				case <-time.After(300 * time.Millisecond):
-				}
-				close(c.own().release)
-				if got := <-stopped; !strings.HasPrefix(got, "control 8a") {
-					c.T.Errorf("after it: %s", got)
-				}
-				c.Eventually("all events", func() bool { return len(c.handled()) == 5 })
-			}},
-	)
+	slowThenSave09 = []string{
+		`5:::{"name":"slow","args":[""]}`,
+		`5:::{"name":"save","args":[1]}`,
+		`5:::{"name":"save","args":[2]}`,
+		`5:::{"name":"save","args":[3]}`,
+	}
+	allThree = []int{1, 2, 3}
+)
+
+// goodbyeRow is a way in which a client or the server ends a connection.
+type goodbyeRow struct {
+	name, rule string
+	need       Capability
+	run        func(c *env, f *farewell)
+}
+
+var goodbyeRows = []goodbyeRow{
+	{"websocket", "a close frame", EIO4, goodbyeWebsocket},
+	{"disconnect", "a disconnect packet, then a close frame", EIO4, goodbyeDisconnect},
+	{"polling", "a disconnect packet and the close packet", EIO4, goodbyePolling},
+	{"overlap", "events that overlap", EIO4, goodbyeOverlap},
+	{"malformed", "a packet that ends the connection", EIO4, goodbyeMalformed},
+	{"shutdown", "the server is shut down", EIO4, goodbyeShutdown},
+	{"eio3", "2.x: the close packet", EIO3, goodbyeEio3},
+	{"sio1", "0.9: the disconnect packet", SIO1, goodbyeSio1},
+	{"sio1-request", "0.9: the request that ends the session", SIO1, goodbyeSio1Request},
+	{
+		"sio1-connecting",
+		"0.9: while OnConnect runs, which its clients do not know of",
+		SIO1,
+		goodbyeSio1Connecting,
+	},
+	{"kicked", "not behind Disconnect", EIO4, goodbyeKicked},
+	{"dropped", "nor behind Drop, a logout for example", EIO4, goodbyeDropped},
+}
+
+func goodbyeCases() (cases []testCase) {
+	for _, row := range goodbyeRows {
+		cases = append(cases, testCase{
+			name: "goodbye/" + row.name,
+			rule: "what was received before the end is handled before OnDisconnect, though an earlier handler still runs: " + row.rule,
+			spec: "DESIGN 3",
+			slow: slices.Contains([]string{"overlap", "websocket", "disconnect", "shutdown"}, row.name), local: true, need: []Capability{row.need},
+			run: func(c *env) { row.run(c, newFarewell(c)) },
+		})
+	}
+	return cases
+}
+
+func goodbyeWebsocket(c *env, f *farewell) {
+	w := c.Join("")
+	w.Send(slowThenSave...)
+	_ = w.Raw(wire.Frame(0x88, []byte{3, 232}))
+	f.want(allThree, sio.TransportClose)
+}
+
+func goodbyeDisconnect(c *env, f *farewell) {
+	w := c.Join("")
+	w.Send(append(slowThenSave, "41", `42["save",4]`)...)
+	_ = w.Raw(wire.Frame(0x88, []byte{3, 232}))
+	f.want(allThree, sio.ClientNamespace)
+}
+
+func goodbyePolling(c *env, f *farewell) {
+	s := c.Polling()
+	s.Join("")
+	for _, p := range slowThenSave {
+		c.Want("post", s.Post(p), "200 ok")
+	}
+	f.runs()
+	s.Post("41\x1e1")
+	f.want(allThree, sio.ClientNamespace)
+}
+
+func goodbyeOverlap(c *env, f *farewell) {
+	w := c.Join("")
+	w.Send(slowThenSave[0], `42["save-beside",1]`)
+	_ = w.Raw(wire.Frame(0x88, []byte{3, 232}))
+	f.want([]int{1}, sio.TransportClose)
+}
+
+func goodbyeMalformed(c *env, f *farewell) {
+	w := c.Join("")
+	w.Send(append(slowThenSave, "4nonsense")...)
+	f.want(allThree, sio.ForcedClose)
+}
+
+func goodbyeShutdown(c *env, f *farewell) {
+	s := c.Polling()
+	s.Join("")
+	for _, p := range slowThenSave {
+		c.Want("post", s.Post(p), "200 ok")
+	}
+	f.runs()
+	ctx, cancel := context.WithTimeout(context.Background(), c.patience())
+	defer cancel()
+	_ = c.server().Shutdown(ctx)
+	f.want(allThree, sio.ServerShutdown)
+}
+
+func goodbyeEio3(c *env, f *farewell) {
+	s := c.Polling3()
+	s.Next()
+	c.Want("post", s.Post(slowThenSave...), "200 ok")
+	f.runs()
+	s.Post("1")
+	f.want(allThree, sio.TransportClose)
+}
+
+func goodbyeSio1(c *env, f *farewell) {
+	s := c.Polling1()
+	s.Send(slowThenSave09...)
+	f.runs() // its "1::" comes before OnConnect has returned
+	s.Send("0::")
+	s.Must("GET", "disconnect=1", "")
+	f.want(allThree, sio.ClientNamespace)
+}
+
+func goodbyeSio1Request(c *env, f *farewell) {
+	s := c.Polling1()
+	s.Send(slowThenSave09...)
+	f.runs() // its "1::" comes before OnConnect has returned
+	s.Must("GET", "disconnect=1", "")
+	f.want(allThree, sio.ClientNamespace)
+}
+
+func goodbyeSio1Connecting(c *env, f *farewell) {
+	c.Head.Set("X-Slow", "1")
+	s := c.Polling1()
+	s.Send(slowThenSave09[1:]...) // the handler that lasts is OnConnect
+	s.Must("GET", "disconnect=1", "")
+	f.want(allThree, sio.ClientNamespace)
+}
+
+func goodbyeKicked(c *env, f *farewell) {
+	w := c.Join("")
+	w.Send(append([]string{`42["slow","kick"]`}, slowThenSave[1:]...)...)
+	c.Want("kicked", w.Next(), "41")
+	f.want(nil, sio.ServerNamespace)
+}
+
+func goodbyeDropped(c *env, f *farewell) {
+	s := c.Polling()
+	s.Join("")
+	for _, p := range append([]string{`42["slow","drop"]`}, slowThenSave[1:]...) {
+		s.Post(p)
+	}
+	f.want(nil, sio.ServerTransport)
+}
+
+// orderCases are about events behind a handler that takes its time.
+var orderCases = []testCase{
+	{
+		name: "acks/behind-uploads",
+		rule: "a handler may wait for its own client's ack behind several of the largest messages",
+		spec: "DESIGN 3",
+		opts: func(o *sio.Options) { o.MaxPayload = 300_000 },
+		run:  acksBehindUploads,
+	},
+	{
+		name: "limits/inbox",
+		rule: "behind a handler that takes its time so many packets wait, then reading stops, and goes " +
+			"on behind it",
+		spec: "DESIGN 3",
+		slow: true,
+		opts: func(o *sio.Options) { o.MaxInbox = 4 },
+		run:  limitsInbox,
+	},
+}
+
+func acksBehindUploads(c *env) {
+	w := c.Join("")
+	w.Send(`42["ask","x"]`)
+	id := c.question(w)
+	for range 10 {
+		w.Send(`42["echo","` + strings.Repeat("x", 290_000) + `"]`)
+	}
+	w.Send("43" + id + `["y"]`)
+	c.Want("answer", w.Next(), `42["answer","y"]`)
+}
+
+func limitsInbox(c *env) {
+	w := c.Join("")
+	w.Send(`42["block"]`)
+	w.Next()
+	for i := range 4 {
+		w.Send(fmt.Sprintf(`42["n",%d]`, i))
+	}
+	ping := wire.Frame(0x89, []byte("p"))
+	_ = w.Raw(ping)
+	c.Want("ping within the bound", w.Next()[:10], "control 8a")
+	w.Send(`42["n",4]`)
+	_ = w.Raw(ping)
+	stopped := make(chan string, 1)
+	go func() { stopped <- w.Next() }()
+	select {
+	case got := <-stopped:
+		c.T.Errorf("beyond the bound: %s", got)
+	case <-time.After(300 * time.Millisecond):
+	}
+	close(c.own().release)
+	if got := <-stopped; !strings.HasPrefix(got, "control 8a") {
+		c.T.Errorf("after it: %s", got)
+	}
+	c.Eventually("all events", func() bool { return len(c.handled()) == 5 })
 }

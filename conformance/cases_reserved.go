@@ -6,14 +6,23 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-func init() {
-	register(Case{Name: "wire/reserved-names", Rule: "no client is sent an event whose name clients keep for themselves, though another client has chosen it: official ones would end the connection, or take it for their own", Spec: "DESIGN 3", local: true, run: reservedNames})
+// reservedCases are about names that clients keep for themselves.
+var reservedCases = []testCase{
+	{
+		name: "wire/reserved-names",
+		rule: "no client is sent an event whose name clients keep for themselves, though another " +
+			"client has chosen it: official ones would end the connection, or take it for their own",
+		spec:  "DESIGN 3",
+		local: true,
+		run:   reservedNames,
+	},
 }
 
 // reservedNames has a client choose the names of the events that others are sent.
-func reservedNames(c *Context) {
+func reservedNames(c *env) {
 	n := c.server().Of("/")
-	n.On("send others", sio.Handle(func(_ context.Context, s *sio.Socket, name string) error { return s.Broadcast().Emit(name, "x") }))
+	n.On("send others",
+		sio.Handle(func(_ context.Context, s *sio.Socket, name string) error { return s.Broadcast().Emit(name, "x") }))
 	n.On("send back", sio.Handle(func(_ context.Context, s *sio.Socket, name string) error { return s.Emit(name, "x") }))
 	n.On("call back", sio.Handle(func(_ context.Context, s *sio.Socket, name string) error {
 		_, err := sio.Call[sio.None](s.Context(), s, name)
@@ -21,7 +30,10 @@ func reservedNames(c *Context) {
 	}))
 	victim := c.Join("")
 	w := c.Join("")
-	for _, name := range []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", `disconn\u0065ct`} {
+	for _, name := range []string{
+		"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
+		`disconn\u0065ct`,
+	} {
 		for _, how := range []string{"send others", "send back", "call back"} {
 			w.Send(`421["` + how + `","` + name + `"]`)
 			c.Want(how+" "+name, w.Next(), "431"+internalAck)

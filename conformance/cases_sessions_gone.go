@@ -12,74 +12,140 @@ import (
 // none is the ack of an event that needs a session, for a stranger.
 const none = `[{"error":{"code":"none","message":"no session"}}]`
 
-func init() {
-	sessionCases = append(sessionCases, []sessionCase{
-		{name: "cookie-of-before-is-a-strangers", rule: "a cookie whose session is no more connects as a stranger, who stays connected", spec: "bridge 3.4", run: func(c *sessionContext) {
-			b := c.login("ann")
-			old := maps.Clone(b.jar)
-			c.Want("logout", b.post("/logout", "quiet", "1"), "200 ok")
-			b.use(old)
-			b.Head.Set("Cookie", b.cookies())
-			tb := b.tab()
-			c.Want("get", tb.ask("get", "user"), none)
-			c.bridge.Revalidate(context.Background())
-			c.Want("after the sessions were looked up", tb.ask("get", "user"), none)
-		}},
-		{name: "cookie-made-up", rule: "a cookie that somebody has made up is no session", spec: "bridge 3.4", run: func(c *sessionContext) {
-			c.madeUp()
-		}},
-		{name: "logout-beside-handshake", rule: "a logout while a handshake loads the session is not lost: the client is a stranger", spec: "bridge 3.4", run: func(c *sessionContext) {
-			b := c.login("ann")
-			page := c.browser() // the same browser, on connections of its own
-			page.use(b.jarCopy())
-			c.loaded.do(func() { c.Want("logout", page.post("/logout"), "200 ok") })
-			tb := b.tab()
-			c.Want("peek", tb.ask("peek", "user"), none)
-		}},
-		{name: "change-of-session-refused", rule: "when another user logs in in the same browser, requests of the old connection are refused, and the client comes back as the new user", spec: "bridge 3.4", only: "polling", run: func(c *sessionContext) {
-			c.changeOfUser()
-		}},
-	}...)
-	cookieCases = append(cookieCases, []sessionCase{
-		{name: "cookie-store-foreign-refused", rule: "a request with another visitor's cookie, or none, is refused", spec: "bridge 3.3, 3.4", only: "polling", run: func(c *sessionContext) {
-			bob := c.login("bob")
-			for what, other := range map[string]*browser{"another visitor's": bob, "none": c.browser()} {
-				for _, method := range []string{"GET", "POST"} {
-					tb := c.login("ann").tab()
-					stolen := *tb.poll
-					stolen.Client = other.Client
-					c.Want(what+", "+method, stolen.Must(method, stolen.Query(), map[string]string{"POST": `421["peek","user"]`}[method]).Status, 403)
-					tb.ended()
-				}
-			}
+// goneSessionCases are about cookies whose session is gone, or is another one.
+var goneSessionCases = []sessionCase{
+	{
+		name: "cookie-of-before-is-a-strangers",
+		rule: "a cookie whose session is no more connects as a stranger, who stays connected",
+		spec: "bridge 3.4",
+		run:  cookieOfBeforeIsAStrangers,
+	},
+	{
+		name: "cookie-made-up",
+		rule: "a cookie that somebody has made up is no session",
+		spec: "bridge 3.4",
+		run:  cookieMadeUp,
+	},
+	{
+		name: "logout-beside-handshake",
+		rule: "a logout while a handshake loads the session is not lost: the client is a stranger",
+		spec: "bridge 3.4",
+		run:  logoutBesideHandshake,
+	},
+	{
+		name: "change-of-session-refused",
+		rule: "when another user logs in in the same browser, requests of the old connection are " +
+			"refused, and the client comes back as the new user",
+		spec: "bridge 3.4",
+		only: "polling",
+		run:  changeOfSessionRefused,
+	},
+}
+
+func cookieOfBeforeIsAStrangers(c *sessionContext) {
+	b := c.login("ann")
+	old := maps.Clone(b.jar)
+	c.Want("logout", b.post("/logout", "quiet", "1"), "200 ok")
+	b.use(old)
+	b.Head.Set("Cookie", b.cookies())
+	tb := b.tab()
+	c.Want("get", tb.ask("get", "user"), none)
+	c.bridge.Revalidate(context.Background())
+	c.Want("after the sessions were looked up", tb.ask("get", "user"), none)
+}
+
+func cookieMadeUp(c *sessionContext) {
+	c.madeUp()
+}
+
+func logoutBesideHandshake(c *sessionContext) {
+	b := c.login("ann")
+	page := c.browser() // the same browser, on connections of its own
+	page.use(b.jarCopy())
+	c.loaded.do(func() { c.Want("logout", page.post("/logout"), "200 ok") })
+	tb := b.tab()
+	c.Want("peek", tb.ask("peek", "user"), none)
+}
+
+func changeOfSessionRefused(c *sessionContext) {
+	c.changeOfUser()
+}
+
+// goneCookieCases are about cookies of other visitors, for libraries whose values live in the
+// cookie.
+var goneCookieCases = []sessionCase{
+	{
+		name: "cookie-store-foreign-refused",
+		rule: "a request with another visitor's cookie, or none, is refused",
+		spec: "bridge 3.3, 3.4",
+		only: "polling",
+		run:  cookieStoreForeignRefused,
+	},
+	{
+		name: "cookie-store-own-changes",
+		rule: "a visitor's own cookie is another one after each save, and stays the same visitor's",
+		spec: "bridge 3.3, 3.4",
+		only: "polling",
+		run:  cookieStoreOwnChanges,
+	},
+	{
+		name: "cookie-store-change-of-user",
+		rule: "when another user logs in in the same browser, requests of the old connection are " +
+			"refused, and the client comes back as the new user",
+		spec: "bridge 3.3, 3.4",
+		only: "polling",
+		run:  cookieStoreChangeOfUser,
+	},
+	{
+		name: "cookie-store-made-up",
+		rule: "a cookie that somebody has made up is no session",
+		spec: "bridge 3.4",
+		run:  cookieStoreMadeUp,
+	},
+}
+
+func cookieStoreForeignRefused(c *sessionContext) {
+	bob := c.login("bob")
+	for what, other := range map[string]*browser{"another visitor's": bob, "none": c.browser()} {
+		for _, method := range []string{"GET", "POST"} {
 			tb := c.login("ann").tab()
 			stolen := *tb.poll
-			stolen.Client = bob.Client
-			if w, a := stolen.Upgrade("EIO=4&transport=websocket&sid="+stolen.Open.SID, ""); w != nil || a.Status != 403 {
-				c.T.Errorf("upgrade with another visitor's cookie: %v", a)
-			}
+			stolen.Client = other.Client
+			c.Want(what+", "+method,
+				stolen.Must(method, stolen.Query(), map[string]string{"POST": `421["peek","user"]`}[method]).Status,
+				403)
 			tb.ended()
-		}},
-		{name: "cookie-store-own-changes", rule: "a visitor's own cookie is another one after each save, and stays the same visitor's", spec: "bridge 3.3, 3.4", only: "polling", run: func(c *sessionContext) {
-			b := c.login("ann")
-			tb := b.tab()
-			for _, value := range []string{"1", "1", "2"} {
-				before := b.cookies()
-				c.Want("HTTP", b.post("/set", "key", "n", "value", value), "200 ok")
-				c.Want("as it was at the handshake", tb.ask("peek", "user"), `["ann"]`)
-				c.Want("another connection", b.tab().ask("get", "n"), `["`+value+`"]`)
-				if value == "2" && b.cookies() == before {
-					c.T.Error("the cookie is the same: the values do not live there")
-				}
-			}
-		}},
-		{name: "cookie-store-change-of-user", rule: "when another user logs in in the same browser, requests of the old connection are refused, and the client comes back as the new user", spec: "bridge 3.3, 3.4", only: "polling", run: func(c *sessionContext) {
-			c.changeOfUser()
-		}},
-		{name: "cookie-store-made-up", rule: "a cookie that somebody has made up is no session", spec: "bridge 3.4", run: func(c *sessionContext) {
-			c.madeUp()
-		}},
-	}...)
+		}
+	}
+	tb := c.login("ann").tab()
+	stolen := *tb.poll
+	stolen.Client = bob.Client
+	if w, a := stolen.Upgrade("EIO=4&transport=websocket&sid="+stolen.Open.SID, ""); w != nil || a.Status != 403 {
+		c.T.Errorf("upgrade with another visitor's cookie: %v", a)
+	}
+	tb.ended()
+}
+
+func cookieStoreOwnChanges(c *sessionContext) {
+	b := c.login("ann")
+	tb := b.tab()
+	for _, value := range []string{"1", "1", "2"} {
+		before := b.cookies()
+		c.Want("HTTP", b.post("/set", "key", "n", "value", value), "200 ok")
+		c.Want("as it was at the handshake", tb.ask("peek", "user"), `["ann"]`)
+		c.Want("another connection", b.tab().ask("get", "n"), `["`+value+`"]`)
+		if value == "2" && b.cookies() == before {
+			c.T.Error("the cookie is the same: the values do not live there")
+		}
+	}
+}
+
+func cookieStoreChangeOfUser(c *sessionContext) {
+	c.changeOfUser()
+}
+
+func cookieStoreMadeUp(c *sessionContext) {
+	c.madeUp()
 }
 
 // changeOfUser logs another user in, in the browser that is connected.

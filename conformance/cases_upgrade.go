@@ -12,57 +12,101 @@ import (
 	"github.com/siokit/siokit/internal/wire"
 )
 
-func init() {
-	register(
-		Case{Name: "upgrade/steps", Rule: "probe, pong, noop for the waiting poll, upgrade", Spec: "protocol 2.9", run: upgradeSteps},
-		Case{Name: "upgrade/interrupted", Rule: "an upgrade that is interrupted at any step loses, doubles and reorders nothing", Spec: "reliability E12, F23", run: upgradeInterrupted},
-		Case{Name: "upgrade/under-traffic", local: true, Rule: "1 000 numbered messages each way while the upgrade happens arrive in order", Spec: "reliability E13, F24", run: upgradeUnderTraffic},
-		Case{Name: "upgrade/post-in-flight", need: []Capability{PartialBody}, Rule: "what a POST brings that was under way precedes what comes on the websocket", Spec: "reliability E12, F23", run: postInFlight},
-		Case{Name: "upgrade/bad-probes", Rule: "a candidate that neither probes nor upgrades is closed and polling goes on", Spec: "reliability E07-E09", run: func(c *Context) {
-			s := c.Polling()
-			s.Join("")
-			for _, row := range [][]string{{"2"}, {"40"}, {"2probe", "40"}, {"2probe", "2probe"}, {"2probe", "x"}, {""}} {
-				w := c.probe(s)
-				w.Send(row...)
-				w.End()
-				s.Post(`42["echo",1]`)
-				c.Want(fmt.Sprintf("polling after %q", row), s.Packets(1)[0], `42["echo",1]`)
-			}
-		}},
-		Case{Name: "upgrade/second", Rule: "a second websocket of a session is opened and closed without a code, during and after an upgrade, and means nothing", Spec: "reliability E10", run: func(c *Context) {
-			s := c.Polling()
-			s.Join("")
-			w := s.Probe()
-			c.second(w4 + "&sid=" + s.Open.SID)
-			w.Send("2probe")
-			c.Want("pong", w.Next(), "3probe")
-			w.Send("5", `42["echo",1]`)
-			c.Want("echo", w.Next(), `42["echo",1]`)
-			c.second(w4 + "&sid=" + s.Open.SID)
-			c.Want("GET", s.Get(), `400 {"code":3,"message":"Bad request"}`)
-			c.Want("POST", s.Post("42"), `400 {"code":3,"message":"Bad request"}`)
-			w.Send(`42["echo",2]`)
-			c.Want("still served", w.Next(), `42["echo",2]`)
-		}},
-		Case{Name: "upgrade/timeout", slow: true, Rule: "a silent candidate is closed, polling goes on", Spec: "reliability E11",
-			opts: func(o *sio.Options) { o.UpgradeTimeout = 500 * time.Millisecond }, run: func(c *Context) {
-				s := c.Polling()
-				s.Join("")
-				w := s.Probe()
-				w.End()
-				w = c.probe(s)
-				w.Send("2probe")
-				w.Next()
-				w.End()
-				s.Post(`42["echo",1]`)
-				c.Want("polling", s.Packets(1)[0], `42["echo",1]`)
-			}},
-	)
+// upgradeCases are about the way from polling to a websocket.
+var upgradeCases = []testCase{
+	{
+		name: "upgrade/steps",
+		rule: "probe, pong, noop for the waiting poll, upgrade",
+		spec: "protocol 2.9",
+		run:  upgradeSteps,
+	},
+	{
+		name: "upgrade/interrupted",
+		rule: "an upgrade that is interrupted at any step loses, doubles and reorders nothing",
+		spec: "reliability E12, F23",
+		run:  upgradeInterrupted,
+	},
+	{
+		name:  "upgrade/under-traffic",
+		rule:  "1 000 numbered messages each way while the upgrade happens arrive in order",
+		spec:  "reliability E13, F24",
+		local: true,
+		run:   upgradeUnderTraffic,
+	},
+	{
+		name: "upgrade/post-in-flight",
+		rule: "what a POST brings that was under way precedes what comes on the websocket",
+		spec: "reliability E12, F23",
+		need: []Capability{PartialBody},
+		run:  postInFlight,
+	},
+	{
+		name: "upgrade/bad-probes",
+		rule: "a candidate that neither probes nor upgrades is closed and polling goes on",
+		spec: "reliability E07-E09",
+		run:  upgradeBadProbes,
+	},
+	{
+		name: "upgrade/second",
+		rule: "a second websocket of a session is opened and closed without a code, during and after " +
+			"an upgrade, and means nothing",
+		spec: "reliability E10",
+		run:  upgradeSecond,
+	},
+	{
+		name: "upgrade/timeout",
+		rule: "a silent candidate is closed, polling goes on",
+		spec: "reliability E11",
+		slow: true,
+		opts: func(o *sio.Options) { o.UpgradeTimeout = 500 * time.Millisecond },
+		run:  upgradeTimeout,
+	},
+}
+
+func upgradeBadProbes(c *env) {
+	s := c.Polling()
+	s.Join("")
+	for _, row := range [][]string{{"2"}, {"40"}, {"2probe", "40"}, {"2probe", "2probe"}, {"2probe", "x"}, {""}} {
+		w := c.probe(s)
+		w.Send(row...)
+		w.End()
+		s.Post(`42["echo",1]`)
+		c.Want(fmt.Sprintf("polling after %q", row), s.Packets(1)[0], `42["echo",1]`)
+	}
+}
+
+func upgradeSecond(c *env) {
+	s := c.Polling()
+	s.Join("")
+	w := s.Probe()
+	c.second(w4 + "&sid=" + s.Open.SID)
+	w.Send("2probe")
+	c.Want("pong", w.Next(), "3probe")
+	w.Send("5", `42["echo",1]`)
+	c.Want("echo", w.Next(), `42["echo",1]`)
+	c.second(w4 + "&sid=" + s.Open.SID)
+	c.Want("GET", s.Get(), `400 {"code":3,"message":"Bad request"}`)
+	c.Want("POST", s.Post("42"), `400 {"code":3,"message":"Bad request"}`)
+	w.Send(`42["echo",2]`)
+	c.Want("still served", w.Next(), `42["echo",2]`)
+}
+
+func upgradeTimeout(c *env) {
+	s := c.Polling()
+	s.Join("")
+	w := s.Probe()
+	w.End()
+	w = c.probe(s)
+	w.Send("2probe")
+	w.Next()
+	w.End()
+	s.Post(`42["echo",1]`)
+	c.Want("polling", s.Packets(1)[0], `42["echo",1]`)
 }
 
 // probe opens a candidate, once the session has forgotten the one before: until
 // then it is opened and closed at once.
-func (c *Context) probe(s *wire.Session) (w *wire.WS) {
+func (c *env) probe(s *wire.Session) (w *wire.WS) {
 	c.T.Helper()
 	c.Eventually("room for another candidate", func() bool {
 		w, _ = s.Upgrade(w4+"&sid="+s.Open.SID, "")
@@ -79,7 +123,7 @@ func (c *Context) probe(s *wire.Session) (w *wire.WS) {
 	return w
 }
 
-func upgradeSteps(c *Context) {
+func upgradeSteps(c *env) {
 	s := c.Polling()
 	s.Join("")
 	held := s.Hold()
@@ -99,7 +143,7 @@ func upgradeSteps(c *Context) {
 }
 
 // upgradeInterrupted kills the candidate after each step, with messages both ways.
-func upgradeInterrupted(c *Context) {
+func upgradeInterrupted(c *env) {
 	steps := []string{"tcp", "101", "probe sent", "probe answered", "waiting poll ended", "post in flight"}
 	for _, step := range steps {
 		s := c.Polling()
@@ -154,26 +198,14 @@ func upgradeInterrupted(c *Context) {
 	}
 }
 
-func upgradeUnderTraffic(c *Context) {
+func upgradeUnderTraffic(c *env) {
 	const count = 1000
 	s := c.Polling()
 	s.Join("")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var wg sync.WaitGroup
-	wg.Add(1)
-	go func() { // the server's side of the traffic
-		defer wg.Done()
-		for i := range count {
-			if ctx.Err() != nil {
-				return
-			}
-			_ = c.server().Of("/").Emit("down", i)
-			if i%20 == 0 {
-				time.Sleep(time.Millisecond)
-			}
-		}
-	}()
+	wg.Go(func() { c.emitNumbered(ctx, count) })
 	var down []string
 	take := func(body string) {
 		for _, p := range strings.Split(body, "\x1e") {
@@ -220,6 +252,24 @@ func upgradeUnderTraffic(c *Context) {
 		take(p)
 	}
 	wg.Wait()
+	inOrder(c, down, count)
+}
+
+// emitNumbered emits the event down with 0, 1 and so on, 20 in a burst.
+func (c *env) emitNumbered(ctx context.Context, count int) {
+	for i := range count {
+		if ctx.Err() != nil {
+			return
+		}
+		_ = c.server().Of("/").Emit("down", i)
+		if i%20 == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// inOrder verifies that the numbered messages of both directions came once and in order.
+func inOrder(c *env, down []string, count int) {
 	for i, p := range down {
 		if want := fmt.Sprintf(`42["down",%d]`, i); p != want {
 			c.T.Fatalf("down %d is %s", i, p)
@@ -235,7 +285,7 @@ func upgradeUnderTraffic(c *Context) {
 
 // postInFlight tries a few times: nothing tells from outside that half a body has
 // arrived, and an upgrade that is quicker finds no request under way.
-func postInFlight(c *Context) {
+func postInFlight(c *env) {
 	var last []int
 	for i := range 5 {
 		s := c.Polling()

@@ -9,87 +9,143 @@ import (
 	"github.com/siokit/siokit/internal/wire"
 )
 
-func init() {
-	register(
-		Case{Name: "websocket/big", Rule: "a message of 1 MB in either direction", Spec: "bridge 6", run: func(c *Context) {
-			w := c.Join("")
-			big := `42["echo","` + strings.Repeat("x", 1<<20) + `"]`
-			w.Send(big)
-			if got := w.Next(); got != big {
-				c.T.Errorf("got %d bytes", len(got))
-			}
-			w.Send(`42["echo",1]`)
-			c.Want("then", w.Next(), `42["echo",1]`)
-		}},
-		Case{Name: "websocket/limit", Rule: "a message of exactly the limit is served, one byte more closes with 1009", Spec: "reliability W09", run: func(c *Context) {
-			w := c.Join("")
-			exact := `42["echo","` + strings.Repeat("x", 2<<20-len(`42["echo",""]`)) + `"]`
-			w.Send(exact)
-			if got := w.Next(); got != exact {
-				c.T.Errorf("got %d bytes", len(got))
-			}
-			w.Send(exact + " ")
-			c.Want("one byte more", w.End().Code, 1009)
-		}},
-		Case{Name: "websocket/early-bytes", Rule: "frames in the same segment as the handshake are handled", Spec: "reliability W23", run: func(c *Context) {
-			w, a := c.Upgrade(w4, string(wire.Frame(0x81, []byte("40"))))
-			if w == nil {
-				c.T.Fatal(a)
-			}
-			w.Next()
-			if got := w.Next(); !strings.HasPrefix(got, `40{"sid"`) {
-				c.T.Errorf("connect: %s", got)
-			}
-		}},
-		Case{Name: "websocket/refused", lack: WebSocket, Rule: "a host that cannot hand a connection over refuses the upgrade at once, says why, and serves polling", Spec: "bridge 1.3, 6", run: func(c *Context) {
-			c.Client.Need = nil
-			s := c.Polling()
-			w, a := c.Upgrade(w4+"&sid="+s.Open.SID, "")
-			if w != nil {
-				c.T.Fatal("upgraded, though the host is declared to lack that")
-			}
-			c.Want("status", a.Status, 501)
-			c.Want("a reason", len(a.Body) > 20, true)
-			if w, a = c.Upgrade(w4, ""); w != nil || a.Status != 501 {
-				c.T.Errorf("without a session: %v", a)
-			}
-			s.Join("")
-			s.Post(`42["echo",1]`)
-			c.Want("polling", s.Packets(1)[0], `42["echo",1]`)
-		}},
-		Case{Name: "websocket/frames", Rule: "fragments, pings, byte by byte: all legal forms of a message", Spec: "RFC 6455 5", run: legalFrames},
-		Case{Name: "websocket/reset", Rule: "a reset, also in the middle of a frame, delivers no half message", Spec: "reliability W17, W18", run: func(c *Context) {
-			w := c.Join("")
-			_ = w.Raw(wire.Frame(0x81, []byte(`42["n",1]`)))
-			_ = w.Raw(wire.Frame(0x01, []byte(`42["n",2]`))) // unfinished
-			f := wire.Frame(0x80, []byte(`,3`))
-			_ = w.Raw(f[:len(f)-1])
-			c.Eventually("the first message", func() bool { return len(c.handled()) == 1 })
-			w.Reset()
-			c.ends()
-			c.Want("handled", c.handled(), []int{1})
-		}},
-		Case{Name: "websocket/close-codes", Rule: "the client's close is answered, the server's kick closes 1000", Spec: "RFC 6455 5.5.1", run: func(c *Context) {
-			w := c.Join("")
-			_ = w.Raw(wire.Frame(0x88, []byte{0x03, 0xe8}))
-			c.Want("answer", w.End().Code, 1000)
-			c.reason(sio.TransportClose)
-			w = c.Join("")
-			w.Send(`42["kick",true]`)
-			c.Want("kick", w.Next(), "41")
-			c.Closed(w, 1000)
-		}},
-		Case{Name: "websocket/cookies-on-101", need: []Capability{HostCookies}, Rule: "headers of the host survive on the 101", Spec: "bridge 1.3", run: func(c *Context) {
-			w, a := c.Upgrade(w4, "")
-			if w == nil {
-				c.T.Fatal(a)
-			}
-			c.Want("cookie", w.Head.Get("Set-Cookie"), "host=1")
-		}},
-	)
+// websocketCases are about messages and frames.
+var websocketCases = []testCase{
+	{
+		name: "websocket/big",
+		rule: "a message of 1 MB in either direction",
+		spec: "bridge 6",
+		run:  websocketBig,
+	},
+	{
+		name: "websocket/limit",
+		rule: "a message of exactly the limit is served, one byte more closes with 1009",
+		spec: "reliability W09",
+		run:  websocketLimit,
+	},
+	{
+		name: "websocket/early-bytes",
+		rule: "frames in the same segment as the handshake are handled",
+		spec: "reliability W23",
+		run:  websocketEarlyBytes,
+	},
+	{
+		name: "websocket/refused",
+		rule: "a host that cannot hand a connection over refuses the upgrade at once, says why, and " +
+			"serves polling",
+		spec: "bridge 1.3, 6",
+		lack: WebSocket,
+		run:  websocketRefused,
+	},
+	{
+		name: "websocket/frames",
+		rule: "fragments, pings, byte by byte: all legal forms of a message",
+		spec: "RFC 6455 5",
+		run:  legalFrames,
+	},
+	{
+		name: "websocket/reset",
+		rule: "a reset, also in the middle of a frame, delivers no half message",
+		spec: "reliability W17, W18",
+		run:  websocketReset,
+	},
+	{
+		name: "websocket/close-codes",
+		rule: "the client's close is answered, the server's kick closes 1000",
+		spec: "RFC 6455 5.5.1",
+		run:  websocketCloseCodes,
+	},
+	{
+		name: "websocket/cookies-on-101",
+		rule: "headers of the host survive on the 101",
+		spec: "bridge 1.3",
+		need: []Capability{HostCookies},
+		run:  websocketCookiesOn101,
+	},
 }
 
-func legalFrames(c *Context) {
+func websocketBig(c *env) {
+	w := c.Join("")
+	big := `42["echo","` + strings.Repeat("x", 1<<20) + `"]`
+	w.Send(big)
+	if got := w.Next(); got != big {
+		c.T.Errorf("got %d bytes", len(got))
+	}
+	w.Send(`42["echo",1]`)
+	c.Want("then", w.Next(), `42["echo",1]`)
+}
+
+func websocketLimit(c *env) {
+	w := c.Join("")
+	exact := `42["echo","` + strings.Repeat("x", 2<<20-len(`42["echo",""]`)) + `"]`
+	w.Send(exact)
+	if got := w.Next(); got != exact {
+		c.T.Errorf("got %d bytes", len(got))
+	}
+	w.Send(exact + " ")
+	c.Want("one byte more", w.End().Code, 1009)
+}
+
+func websocketEarlyBytes(c *env) {
+	w, a := c.Upgrade(w4, string(wire.Frame(0x81, []byte("40"))))
+	if w == nil {
+		c.T.Fatal(a)
+	}
+	w.Next()
+	if got := w.Next(); !strings.HasPrefix(got, `40{"sid"`) {
+		c.T.Errorf("connect: %s", got)
+	}
+}
+
+func websocketRefused(c *env) {
+	c.Client.Need = nil
+	s := c.Polling()
+	w, a := c.Upgrade(w4+"&sid="+s.Open.SID, "")
+	if w != nil {
+		c.T.Fatal("upgraded, though the host is declared to lack that")
+	}
+	c.Want("status", a.Status, 501)
+	c.Want("a reason", len(a.Body) > 20, true)
+	if w, a = c.Upgrade(w4, ""); w != nil || a.Status != 501 {
+		c.T.Errorf("without a session: %v", a)
+	}
+	s.Join("")
+	s.Post(`42["echo",1]`)
+	c.Want("polling", s.Packets(1)[0], `42["echo",1]`)
+}
+
+func websocketReset(c *env) {
+	w := c.Join("")
+	_ = w.Raw(wire.Frame(0x81, []byte(`42["n",1]`)))
+	_ = w.Raw(wire.Frame(0x01, []byte(`42["n",2]`))) // unfinished
+	f := wire.Frame(0x80, []byte(`,3`))
+	_ = w.Raw(f[:len(f)-1])
+	c.Eventually("the first message", func() bool { return len(c.handled()) == 1 })
+	w.Reset()
+	c.ends()
+	c.Want("handled", c.handled(), []int{1})
+}
+
+func websocketCloseCodes(c *env) {
+	w := c.Join("")
+	_ = w.Raw(wire.Frame(0x88, []byte{0x03, 0xe8}))
+	c.Want("answer", w.End().Code, 1000)
+	c.reason(sio.TransportClose)
+	w = c.Join("")
+	w.Send(`42["kick",true]`)
+	c.Want("kick", w.Next(), "41")
+	c.Closed(w, 1000)
+}
+
+func websocketCookiesOn101(c *env) {
+	w, a := c.Upgrade(w4, "")
+	if w == nil {
+		c.T.Fatal(a)
+	}
+	c.Want("cookie", w.Head.Get("Set-Cookie"), "host=1")
+}
+
+func legalFrames(c *env) {
 	w := c.Join("")
 	msg := []byte(`42["echo","é€😀"]`)
 	for i := 1; i < len(msg); i++ { // split at every byte, inside code points too

@@ -14,25 +14,74 @@ import (
 
 // What travels: that other clients are sent what the server has understood, and
 // nothing that ends their connections.
-func init() {
-	register(
-		Case{Name: "wire/placeholders", Rule: "an object that only some client takes for a placeholder ends its sender's connection, and nobody else gets it", Spec: "protocol 5, reliability B08", run: wirePlaceholders},
-		Case{Name: "wire/placeholders-beside", Rule: "what came without binary is not passed on beside binary when clients would take it for a placeholder", Spec: "protocol 5", run: wireBeside},
-		Case{Name: "wire/utf8", Rule: "no text that is not UTF-8 is sent, whatever the application passes on", Spec: "RFC 6455 8.1", run: wireUTF8},
-		Case{Name: "wire/one-meaning", Rule: "arguments that were checked by decoding them are not passed on when they have two meanings", Spec: "RFC 8259 4", run: wireOneMeaning},
-		Case{Name: "wire/nested-binary", Rule: "an attachment is bytes at any depth of a map or a list", Spec: "protocol 5", run: wireNested},
-		Case{Name: "wire/attachments-in-time", Rule: "a client that does not send the attachments of a packet is disconnected, whatever else it sends", Spec: "reliability B04", slow: true,
-			opts: func(o *sio.Options) { o.AttachmentTimeout = 150 * time.Millisecond }, run: wireAttachments},
-		Case{Name: "wire/words", Rule: "a client whose arguments do not fit is told the key and the kinds of JSON, and nothing of the server's types", Spec: "RFC 8259 3", run: wireWords},
-		Case{Name: "wire/base64", Rule: "base64 is read with and without padding, in both alphabets, with line ends", Spec: "RFC 4648 3", run: wireBase64},
-		Case{Name: "wire/message-acks", Rule: "a message may ask for an ack, in every generation", Spec: "legacy A2.1", run: wireMessageAcks},
-	)
+
+var wireCases = []testCase{
+	{
+		name: "wire/placeholders",
+		rule: "an object that only some client takes for a placeholder ends its sender's connection, " +
+			"and nobody else gets it",
+		spec: "protocol 5, reliability B08",
+		run:  wirePlaceholders,
+	},
+	{
+		name: "wire/placeholders-beside",
+		rule: "what came without binary is not passed on beside binary when clients would take it for " +
+			"a placeholder",
+		spec: "protocol 5",
+		run:  wireBeside,
+	},
+	{
+		name: "wire/utf8",
+		rule: "no text that is not UTF-8 is sent, whatever the application passes on",
+		spec: "RFC 6455 8.1",
+		run:  wireUTF8,
+	},
+	{
+		name: "wire/one-meaning",
+		rule: "arguments that were checked by decoding them are not passed on when they have two meanings",
+		spec: "RFC 8259 4",
+		run:  wireOneMeaning,
+	},
+	{
+		name: "wire/nested-binary",
+		rule: "an attachment is bytes at any depth of a map or a list",
+		spec: "protocol 5",
+		run:  wireNested,
+	},
+	{
+		name: "wire/attachments-in-time",
+		rule: "a client that does not send the attachments of a packet is disconnected, whatever else " +
+			"it sends",
+		spec: "reliability B04",
+		slow: true,
+		opts: func(o *sio.Options) { o.AttachmentTimeout = 150 * time.Millisecond },
+		run:  wireAttachments,
+	},
+	{
+		name: "wire/words",
+		rule: "a client whose arguments do not fit is told the key and the kinds of JSON, and nothing " +
+			"of the server's types",
+		spec: "RFC 8259 3",
+		run:  wireWords,
+	},
+	{
+		name: "wire/base64",
+		rule: "base64 is read with and without padding, in both alphabets, with line ends",
+		spec: "RFC 4648 3",
+		run:  wireBase64,
+	},
+	{
+		name: "wire/message-acks",
+		rule: "a message may ask for an ack, in every generation",
+		spec: "legacy A2.1",
+		run:  wireMessageAcks,
+	},
 }
 
 const placeholder = `{"_placeholder":true,"num":0}`
 
 // theOne passes on what comes as the event shouted until it is the event end.
-func (c *Context) theOne(what string, victims ...*wire.WS) {
+func (c *env) theOne(what string, victims ...*wire.WS) {
 	c.T.Helper()
 	w := c.Join("")
 	w.Send(`42["shout","end"]`)
@@ -45,7 +94,7 @@ func (c *Context) theOne(what string, victims ...*wire.WS) {
 	_ = w.Conn.Close()
 }
 
-func wirePlaceholders(c *Context) {
+func wirePlaceholders(c *env) {
 	victims := []*wire.WS{c.Join(""), c.ws3(), c.ws1(c.Handshake1(""))}
 	for _, bomb := range []string{
 		`{"_placeholder":true,"num":7,"x":{}}`, `{"_placeholder":true,"num":[0]}`, `{"_placeholder":false,"_placeholder":true,"num":7}`,
@@ -67,7 +116,7 @@ func wirePlaceholders(c *Context) {
 	c.Want("what no client takes for one", victims[0].Next(), `451-["shouted",`+placeholder+`,{"_placeholder":false}]`)
 }
 
-func wireBeside(c *Context) {
+func wireBeside(c *env) {
 	ns := c.server().Of("/")
 	ns.On("beside", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
 		return ev.Socket.Broadcast().Emit("shouted", ev.Args, []byte{1})
@@ -91,7 +140,7 @@ func wireBeside(c *Context) {
 	c.Want("anything else", victims[0].Next(), `451-["shouted",{"a":1},`+placeholder+`]`)
 }
 
-func wireUTF8(c *Context) {
+func wireUTF8(c *env) {
 	ns := c.server().Of("/")
 	ns.On("raw", sio.Handle(func(_ context.Context, s *sio.Socket, b []byte) error {
 		return s.Broadcast().Emit("shouted", json.RawMessage(b))
@@ -134,7 +183,7 @@ func wireUTF8(c *Context) {
 	}
 }
 
-func wireOneMeaning(c *Context) {
+func wireOneMeaning(c *env) {
 	type message struct {
 		Text string
 		More []struct{ Name string }
@@ -163,7 +212,7 @@ func wireOneMeaning(c *Context) {
 	c.Want("keys that the handler does not know", victims[0].Next(), `42["shouted",{"text":"a","other":1,"OTHER":2}]`)
 }
 
-func wireNested(c *Context) {
+func wireNested(c *env) {
 	type tree struct {
 		Any  any
 		List []map[string]any
@@ -196,7 +245,7 @@ func wireNested(c *Context) {
 	}
 }
 
-func wireAttachments(c *Context) {
+func wireAttachments(c *env) {
 	c.server()
 	for _, w := range []*wire.WS{c.Join(""), c.ws3()} {
 		w.Send(`452-["echo",` + placeholder + `,{"_placeholder":true,"num":1}]`)
@@ -216,7 +265,7 @@ func wireAttachments(c *Context) {
 	c.Want("afterwards", w.Next(), `42["echo","still here"]`)
 }
 
-func wireWords(c *Context) {
+func wireWords(c *env) {
 	type internalRecord struct {
 		Limit int `json:"limit"`
 		List  []struct {
@@ -235,7 +284,7 @@ func wireWords(c *Context) {
 	}
 }
 
-func wireBase64(c *Context) {
+func wireBase64(c *env) {
 	for _, text := range []string{"-_8BAg==", "+/8BAg==", "-_8BAg", "+/8BAg", "+/8B\nAg==\n", "-_8\r\nBAg"} {
 		s := c.Polling()
 		s.Join("")
@@ -251,7 +300,7 @@ func wireBase64(c *Context) {
 	}
 }
 
-func wireMessageAcks(c *Context) {
+func wireMessageAcks(c *env) {
 	ns := c.server().Of("/")
 	ns.On("ask-message", sio.HandlerFunc(func(ctx context.Context, ev *sio.Event) error {
 		answer, err := sio.CallMessage[string](ctx, ev.Socket, "how are you?")

@@ -162,12 +162,12 @@ func newRun(opts []Option) *run {
 	return r
 }
 
-// Case is one thing that is verified.
-type Case struct {
-	Name  string // stable, for -run and Skip
-	Rule  string // what must hold
-	Spec  string // where it is said
-	run   func(c *Context)
+// testCase is one thing that is verified.
+type testCase struct {
+	name  string // stable, for -run and Skip
+	rule  string // what must hold
+	spec  string // where that is said
+	run   func(c *env)
 	opts  func(o *sio.Options)
 	all   bool         // every dialect and transport is enabled
 	slow  bool         // left out by -short
@@ -175,38 +175,34 @@ type Case struct {
 	need  []Capability // what the host must have
 	lack  Capability   // only for hosts that lack it
 	// prepare changes the environment before the host starts.
-	prepare func(c *Context)
+	prepare func(c *env)
 }
 
 // Run runs every case against fresh hosts, each as a subtest.
 func Run(t *testing.T, f Factory, opts ...Option) {
 	r := newRun(opts)
 	r.factory = f
-	r.test(t, all)
+	r.test(t, allCases())
 }
 
 // Check is Run for those who want results instead of a test.
 func Check(f Factory, opts ...Option) ([]Result, error) {
 	r := newRun(opts)
 	r.factory = f
-	return r.check(all, nil)
+	return r.check(allCases(), nil)
 }
 
 // Cases lists the names of the cases of Run.
 func Cases() []string {
-	names := make([]string, len(all))
-	for i, c := range all {
-		names[i] = c.Name
+	var names []string
+	for _, c := range allCases() {
+		names = append(names, c.name)
 	}
 	return names
 }
 
-var all []Case
-
-func register(cases ...Case) { all = append(all, cases...) }
-
 // test runs cases as subtests and prints the summary.
-func (r *run) test(t *testing.T, cases []Case) {
+func (r *run) test(t *testing.T, cases []testCase) {
 	t.Helper()
 	r.short = testing.Short()
 	if err := r.names(cases); err != nil {
@@ -217,7 +213,7 @@ func (r *run) test(t *testing.T, cases []Case) {
 		if !r.chosen(c) {
 			continue
 		}
-		t.Run(c.Name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			res := r.one(t, c)
 			results = append(results, res)
 			switch {
@@ -238,7 +234,7 @@ func (r *run) test(t *testing.T, cases []Case) {
 }
 
 // check runs cases and returns what came out; told sees each result as it comes.
-func (r *run) check(cases []Case, told func(Result)) (results []Result, err error) {
+func (r *run) check(cases []testCase, told func(Result)) (results []Result, err error) {
 	if err := r.names(cases); err != nil {
 		return nil, err
 	}
@@ -256,11 +252,11 @@ func (r *run) check(cases []Case, told func(Result)) (results []Result, err erro
 }
 
 // names complains about options that name a case that does not exist.
-func (r *run) names(cases []Case) error {
+func (r *run) names(cases []testCase) error {
 	var unknown []string
 	is := func(name string, below bool) bool {
-		return slices.ContainsFunc(cases, func(c Case) bool {
-			return c.Name == name || below && strings.HasPrefix(c.Name, name+"/")
+		return slices.ContainsFunc(cases, func(c testCase) bool {
+			return c.name == name || below && strings.HasPrefix(c.name, name+"/")
 		})
 	}
 	for name := range r.skip {
@@ -290,9 +286,9 @@ func (r *run) names(cases []Case) error {
 	return fmt.Errorf("conformance: there is no case or capability %q", unknown)
 }
 
-func (r *run) chosen(c Case) bool {
+func (r *run) chosen(c testCase) bool {
 	return len(r.only) == 0 || slices.ContainsFunc(r.only, func(name string) bool {
-		return c.Name == name || strings.HasPrefix(c.Name, name+"/")
+		return c.name == name || strings.HasPrefix(c.name, name+"/")
 	})
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/siokit/siokit/internal/wire"
 )
 
-// Context is what a case works with.
-type Context struct {
+// env is what a case works with.
+type env struct {
 	T *probe
 	*wire.Client
 	Server *sio.Server // nil when the server is not in this process
@@ -27,6 +27,7 @@ type Context struct {
 	stopped bool
 	app     *app
 	control *control
+	acl     *aclApp // of the cases about access rules
 	// sessions is what the cases of RunSessions work with.
 	sessions *sessionContext
 }
@@ -36,8 +37,8 @@ const (
 	needsServer = "needs the server in this process"
 )
 
-func newContext(r *run, c Case, p *probe) *Context {
-	x := &Context{T: p, run: r, mount: mount, opts: sio.Options{
+func newContext(r *run, c testCase, p *probe) *env {
+	x := &env{T: p, run: r, mount: mount, opts: sio.Options{
 		PingInterval: 10 * time.Second, PingTimeout: 10 * time.Second, ConnectTimeout: 10 * time.Second,
 		AckTimeout: 5 * time.Second, MaxPayload: 2 << 20, MaxQueueBytes: 8 << 20,
 		Logger: slog.New(slog.NewTextHandler(logTo{p}, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -55,7 +56,7 @@ func newContext(r *run, c Case, p *probe) *Context {
 }
 
 // Start starts a host with a new server. addr "" means any free port.
-func (c *Context) Start(addr string) {
+func (c *env) Start(addr string) {
 	if c.run.url != "" {
 		c.Host = &Host{URL: c.run.url, Stop: func() {}}
 		c.client()
@@ -73,7 +74,7 @@ func (c *Context) Start(addr string) {
 }
 
 // client makes the client of the host, which skips what the host lacks.
-func (c *Context) client() {
+func (c *env) client() {
 	c.Client = wire.New(c.T, c.Host.URL, c.mount+"/")
 	c.Client.Trace = c.T.note
 	c.Client.Need = func(what string) { c.needs(Capability(what)) }
@@ -83,14 +84,14 @@ func (c *Context) client() {
 }
 
 // needs ends the case when the host lacks something.
-func (c *Context) needs(what Capability) {
+func (c *env) needs(what Capability) {
 	if reason := c.run.lacks[what]; reason != "" {
 		c.T.Skip(lacking(what, reason))
 	}
 }
 
 // patience is how long something that must come is waited for.
-func (c *Context) patience() time.Duration {
+func (c *env) patience() time.Duration {
 	if d := c.run.patience; d != 0 {
 		return d
 	}
@@ -98,7 +99,7 @@ func (c *Context) patience() time.Duration {
 }
 
 // Stop shuts the server down and stops the host.
-func (c *Context) Stop() {
+func (c *env) Stop() {
 	if c.stopped || c.Host == nil {
 		return
 	}
@@ -115,7 +116,7 @@ func (c *Context) Stop() {
 }
 
 // left complains about goroutines that the case has left behind.
-func (c *Context) left() {
+func (c *env) left() {
 	if c.run.url != "" {
 		return
 	}
@@ -125,7 +126,7 @@ func (c *Context) left() {
 }
 
 // abandon ends what a case that is past its deadline waits for.
-func (c *Context) abandon() {
+func (c *env) abandon() {
 	go func() {
 		defer func() { _ = recover() }() // whatever state it is in
 		if c.Client != nil {
@@ -144,7 +145,7 @@ func (c *Context) abandon() {
 
 // Want compares what came with what the rule demands: values of one type, numbers
 // with numbers, and what has a text of its own, such as an answer, with that text.
-func (c *Context) Want(what string, got, want any) {
+func (c *env) Want(what string, got, want any) {
 	c.T.Helper()
 	if !same(got, want) {
 		c.T.Errorf("%s\n got  %v\n want %v%s", what, got, want, types(got, want))
@@ -187,7 +188,7 @@ func types(got, want any) string {
 }
 
 // Eventually waits until f holds.
-func (c *Context) Eventually(what string, f func() bool) {
+func (c *env) Eventually(what string, f func() bool) {
 	c.T.Helper()
 	deadline := time.Now().Add(c.patience())
 	for !f() {
@@ -199,7 +200,7 @@ func (c *Context) Eventually(what string, f func() bool) {
 }
 
 // Closed waits for the end of a websocket and checks its close code.
-func (c *Context) Closed(w *wire.WS, codes ...int) {
+func (c *env) Closed(w *wire.WS, codes ...int) {
 	c.T.Helper()
 	got := w.End().Code
 	if c.run.lacks[CloseCodes] == "" && !slices.Contains(codes, got) {
@@ -208,7 +209,7 @@ func (c *Context) Closed(w *wire.WS, codes ...int) {
 }
 
 // Alive checks that another client is served as if nothing had happened.
-func (c *Context) Alive() {
+func (c *env) Alive() {
 	c.T.Helper()
 	w := c.Join("")
 	w.Send(`42["echo","alive"]`)
@@ -218,7 +219,7 @@ func (c *Context) Alive() {
 
 // server is Server, for cases that cannot do without: they are left out when it
 // is not in this process.
-func (c *Context) server() *sio.Server {
+func (c *env) server() *sio.Server {
 	if c.Server == nil {
 		c.T.Skip(needsServer)
 	}
@@ -226,13 +227,13 @@ func (c *Context) server() *sio.Server {
 }
 
 // own is the application in this process.
-func (c *Context) own() *app {
+func (c *env) own() *app {
 	c.server()
 	return c.app
 }
 
 // handled are the arguments of the events "n" that have been handled.
-func (c *Context) handled() []int {
+func (c *env) handled() []int {
 	if c.app != nil {
 		return c.app.handled()
 	}
@@ -240,7 +241,7 @@ func (c *Context) handled() []int {
 }
 
 // ends waits for the end of one socket.
-func (c *Context) ends() {
+func (c *env) ends() {
 	c.T.Helper()
 	if c.Server == nil { // unknown from outside
 		c.holds()
@@ -252,14 +253,14 @@ func (c *Context) ends() {
 }
 
 // forget forgets which sockets have ended.
-func (c *Context) forget() {
+func (c *env) forget() {
 	if c.app != nil {
 		c.app.forget()
 	}
 }
 
 // reason waits for the end of one socket and checks why it ended.
-func (c *Context) reason(want sio.Reason) {
+func (c *env) reason(want sio.Reason) {
 	c.T.Helper()
 	if c.Server == nil { // unknown from outside
 		c.holds()
@@ -273,7 +274,7 @@ func (c *Context) reason(want sio.Reason) {
 // holds gives a request that was just sent the time to arrive and be held:
 // nothing tells that from outside. A case that is too early for it fails, it
 // does not pass.
-func (c *Context) holds() { time.Sleep(50 * time.Millisecond) }
+func (c *env) holds() { time.Sleep(50 * time.Millisecond) }
 
 // logTo shows what the server logs when the case fails.
 type logTo struct{ p *probe }

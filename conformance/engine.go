@@ -61,10 +61,10 @@ func (r Result) Report() string {
 
 // one runs a case, as often as the run says, in environments of its own. t is nil
 // outside of tests.
-func (r *run) one(t *testing.T, c Case) Result {
-	res := Result{Name: c.Name, Rule: c.Rule, Spec: c.Spec, Status: Skipped}
-	known, isKnown := r.known[c.Name]
-	switch reason, skip := r.skip[c.Name]; {
+func (r *run) one(t *testing.T, c testCase) Result {
+	res := Result{Name: c.name, Rule: c.rule, Spec: c.spec, Status: Skipped}
+	known, isKnown := r.known[c.name]
+	switch reason, skip := r.skip[c.name]; {
 	case skip:
 		res.Reason = reason
 	case r.short && c.slow:
@@ -87,7 +87,7 @@ func (r *run) one(t *testing.T, c Case) Result {
 	}
 	from := time.Now()
 	for range r.times {
-		p := &probe{name: c.Name, from: time.Now()}
+		p := &probe{name: c.name, from: time.Now()}
 		if t != nil {
 			p.TB = t
 		}
@@ -130,7 +130,7 @@ type probe struct {
 const traceMost = 120
 
 // run runs the case, but not longer than the run allows.
-func (p *probe) run(r *run, c Case) {
+func (p *probe) run(r *run, c testCase) {
 	x := newContext(r, c, p)
 	done := make(chan struct{})
 	go func() {
@@ -153,7 +153,7 @@ func (p *probe) run(r *run, c Case) {
 	case <-timer.C:
 		var b bytes.Buffer
 		_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
-		p.Errorf("%s has not ended after %v; the goroutines:\n%s", c.Name, r.timeout, b.String())
+		p.Errorf("%s has not ended after %v; the goroutines:\n%s", c.name, r.timeout, b.String())
 		x.abandon()
 		select { // what waited for the host now fails
 		case <-done:

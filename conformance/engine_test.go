@@ -62,7 +62,9 @@ func TestWant(t *testing.T) {
 	}{
 		{1, 1, true}, {1, "1", false}, {"1", 1, false}, {int64(1), 1, true}, {1.0, 1, true}, {true, "true", false}, {nil, "<nil>", false}, {nil, nil, true},
 		{answer, "200 ok", true}, {"200 ok", answer, true}, {answer, "200 no", false},
-		{[]any{1}, []any{"1"}, false}, {[]string{"a b"}, []string{"a", "b"}, false}, {[]string(nil), []string{}, true}, {[]int{1}, []string{"1"}, false},
+		{[]any{1}, []any{"1"}, false}, {
+			[]string{"a b"}, []string{"a", "b"}, false,
+		}, {[]string(nil), []string{}, true}, {[]int{1}, []string{"1"}, false},
 	} {
 		if got := same(row.got, row.want); got != row.same {
 			t.Errorf("%#v and %#v: %v", row.got, row.want, got)

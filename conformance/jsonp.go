@@ -18,7 +18,7 @@ type jsonpSession struct {
 
 var sidOf = regexp.MustCompile(`"sid":"([^"]+)"`)
 
-func (c *Context) jsonp(query string, index int) *jsonpSession {
+func (c *env) jsonp(query string, index int) *jsonpSession {
 	c.T.Helper()
 	s := &jsonpSession{query: query, index: index}
 	s.first = s.next(c)
@@ -31,7 +31,7 @@ func (c *Context) jsonp(query string, index int) *jsonpSession {
 }
 
 // next polls and returns the payload.
-func (s *jsonpSession) next(c *Context) string {
+func (s *jsonpSession) next(c *env) string {
 	c.T.Helper()
 	for {
 		a := c.Must("GET", s.query, "")
@@ -47,7 +47,7 @@ func (s *jsonpSession) next(c *Context) string {
 }
 
 // called is the argument of the one call that a script consists of.
-func called(c *Context, script, before, after string) string {
+func called(c *env, script, before, after string) string {
 	c.T.Helper()
 	arg, ok := strings.CutPrefix(script, before)
 	arg, ok2 := strings.CutSuffix(arg, after)
@@ -59,7 +59,7 @@ func called(c *Context, script, before, after string) string {
 }
 
 // post sends a payload as the clients' form does.
-func (s *jsonpSession) post(c *Context, payload string) {
+func (s *jsonpSession) post(c *env, payload string) {
 	c.T.Helper()
 	payload = strings.ReplaceAll(payload, `\n`, "\\\n")
 	payload = strings.ReplaceAll(payload, "\n", `\n`)

@@ -15,7 +15,7 @@ import (
 func RunURL(t *testing.T, url string, opts ...Option) {
 	r := newRun(opts)
 	r.url = strings.TrimSuffix(url, "/")
-	r.test(t, all)
+	r.test(t, allCases())
 }
 
 // CheckURL is RunURL for those who want results instead of a test. told, unless
@@ -23,7 +23,7 @@ func RunURL(t *testing.T, url string, opts ...Option) {
 func CheckURL(url string, told func(Result), opts ...Option) ([]Result, error) {
 	r := newRun(opts)
 	r.url = strings.TrimSuffix(url, "/")
-	return r.check(all, told)
+	return r.check(allCases(), told)
 }
 
 // Application is what a server has to serve for RunURL.
@@ -59,14 +59,14 @@ To /secret come only those whose auth has the token "letmein"; they are sent
 // control talks to the application behind an address, beside the case.
 type control struct{ url string }
 
-func newControl(c *Context) *control {
+func newControl(c *env) *control {
 	o := &control{url: c.run.url}
 	o.ask(c, "reset")
 	return o
 }
 
 // ask sends an event without arguments and returns what is acked.
-func (o *control) ask(c *Context, event string) string {
+func (o *control) ask(c *env, event string) string {
 	w := wire.New(c.T, o.url, mount+"/")
 	defer w.Close()
 	if c.run.lacks[EIO4] != "" {
@@ -85,7 +85,7 @@ func (o *control) ask(c *Context, event string) string {
 }
 
 // handled asks which events "n" were handled.
-func (o *control) handled(c *Context) []int {
+func (o *control) handled(c *env) []int {
 	c.T.Helper()
 	var list [][]int
 	ack := o.ask(c, "handled")

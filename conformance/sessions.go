@@ -2,18 +2,11 @@ package conformance
 
 import (
 	"context"
-	"fmt"
-	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/internal/wire"
 	"github.com/siokit/siokit/sessionbridge"
 )
 
@@ -28,23 +21,25 @@ import (
 //	GET  /who                        answers the user, or "anonymous"
 //	POST /logout (form: quiet)       destroys it and tells the bridge, unless quiet
 //	POST /rotate                     gives it a new id and tells the bridge
-func RunSessions(t *testing.T, f Factory, opts ...Option) { runSessions(t, f, sessionCases, opts) }
+func RunSessions(t *testing.T, f Factory, opts ...Option) { runSessions(t, f, allSessionCases(), opts) }
 
 // RunCookieSessions is RunSessions for a library whose values live in the cookie.
-func RunCookieSessions(t *testing.T, f Factory, opts ...Option) { runSessions(t, f, cookieCases, opts) }
+func RunCookieSessions(t *testing.T, f Factory, opts ...Option) {
+	runSessions(t, f, allCookieCases(), opts)
+}
 
 // CheckSessions is RunSessions for those who want results instead of a test.
 func CheckSessions(f Factory, opts ...Option) ([]Result, error) {
 	r := newRun(opts)
 	r.factory = f
-	return r.check(asCases(sessionCases), nil)
+	return r.check(asCases(allSessionCases()), nil)
 }
 
 // CheckCookieSessions is RunCookieSessions for those who want results instead of a test.
 func CheckCookieSessions(f Factory, opts ...Option) ([]Result, error) {
 	r := newRun(opts)
 	r.factory = f
-	return r.check(asCases(cookieCases), nil)
+	return r.check(asCases(allCookieCases()), nil)
 }
 
 func runSessions(t *testing.T, f Factory, list []sessionCase, opts []Option) {
@@ -54,25 +49,26 @@ func runSessions(t *testing.T, f Factory, list []sessionCase, opts []Option) {
 }
 
 // asCases are cases of sessions as the engine runs them, each over both transports.
-func asCases(list []sessionCase) (cases []Case) {
+func asCases(list []sessionCase) (cases []testCase) {
 	for _, c := range list {
 		for _, transport := range []string{"polling", "websocket"} {
 			if c.only != "" && c.only != transport {
 				continue
 			}
-			cases = append(cases, Case{Name: c.name + "/" + transport, Rule: c.rule, Spec: c.spec, prepare: func(x *Context) {
-				sc := &sessionContext{Context: x, transport: transport, inside: make(chan struct{}, 1), proceed: make(chan struct{})}
+			cases = append(cases, testCase{name: c.name + "/" + transport, rule: c.rule, spec: c.spec, prepare: func(x *env) {
+				sc := &sessionContext{env: x, transport: transport, inside: make(chan struct{}, 1), proceed: make(chan struct{})}
 				x.sessions = sc
 				x.opts.OnHandshake = sc.handshake
 				x.config.Bridge = sc.newBridge
 				x.config.CookieAge = c.age
-			}, run: func(x *Context) {
+			}, run: func(x *env) {
 				sc := x.sessions
 				defer sc.leave()
 				if sc.bridge == nil {
 					x.T.Fatal("the factory has not called Config.Bridge")
 				}
-				sc.serve()
+				sc.serve(sc.server().Of("/"))
+				sc.serveUpdates(sc.server().Of("/"))
 				c.run(sc)
 			}})
 		}
@@ -93,7 +89,7 @@ func (c *sessionContext) leave() {
 
 // sessionContext is a Context with a bridge and browsers.
 type sessionContext struct {
-	*Context
+	*env
 	transport string
 	bridge    *sessionbridge.Bridge
 	browsers  []*browser
@@ -112,17 +108,18 @@ func (c *sessionContext) newBridge(be sessionbridge.Backend) *sessionbridge.Brid
 	return c.bridge
 }
 
-// serve registers the events that the cases use.
-func (c *sessionContext) serve() {
-	n := c.server().Of("/")
-	with := func(s *sio.Socket) (*sessionbridge.Session, error) {
-		if sess, ok := sessionbridge.From(s); ok {
-			return sess, nil
-		}
-		return nil, sio.Errorf("none", "no session")
+// sessionOf returns the session of a socket, or the error that the client is told.
+func sessionOf(s *sio.Socket) (*sessionbridge.Session, error) {
+	if sess, ok := sessionbridge.From(s); ok {
+		return sess, nil
 	}
+	return nil, sio.Errorf("none", "no session")
+}
+
+// serve registers the events that the cases use.
+func (c *sessionContext) serve(n *sio.Namespace) {
 	n.On("get", sio.Reply(func(ctx context.Context, s *sio.Socket, key string) (any, error) {
-		sess, err := with(s)
+		sess, err := sessionOf(s)
 		if err != nil {
 			return nil, err
 		}
@@ -132,14 +129,14 @@ func (c *sessionContext) serve() {
 		return sess.Get(key), nil
 	}))
 	n.On("peek", sio.Reply(func(_ context.Context, s *sio.Socket, key string) (any, error) {
-		sess, err := with(s)
+		sess, err := sessionOf(s)
 		if err != nil {
 			return nil, err
 		}
 		return sess.Get(key), nil
 	}))
 	n.On("set", sio.Reply(func(ctx context.Context, s *sio.Socket, a sio.Args2[string, string]) (bool, error) {
-		sess, err := with(s)
+		sess, err := sessionOf(s)
 		if err != nil {
 			return false, err
 		}
@@ -148,8 +145,12 @@ func (c *sessionContext) serve() {
 			return nil
 		})
 	}))
+}
+
+// serveUpdates registers the events that change what they have read.
+func (c *sessionContext) serveUpdates(n *sio.Namespace) {
 	n.On("set-slowly", sio.Reply(func(ctx context.Context, s *sio.Socket, a sio.Args2[string, string]) (bool, error) {
-		sess, err := with(s)
+		sess, err := sessionOf(s)
 		if err != nil {
 			return false, err
 		}
@@ -168,7 +169,7 @@ func (c *sessionContext) serve() {
 		})
 	}))
 	n.On("inc", sio.Reply(func(ctx context.Context, s *sio.Socket, key string) (bool, error) {
-		sess, err := with(s)
+		sess, err := sessionOf(s)
 		if err != nil {
 			return false, err
 		}
@@ -179,166 +180,4 @@ func (c *sessionContext) serve() {
 			return nil
 		})
 	}))
-}
-
-// browser has cookies.
-type browser struct {
-	*wire.Client // of the socket
-	c            *sessionContext
-	site         *wire.Client // of the routes beside it
-	jar          map[string]string
-	tabs         []*tab
-}
-
-func (c *sessionContext) browser() *browser {
-	b := &browser{Client: wire.New(c.T, c.Host.URL, mount+"/"), c: c, site: wire.New(c.T, c.Host.URL, ""), jar: map[string]string{}}
-	c.browsers = append(c.browsers, b)
-	return b
-}
-
-// login opens a browser whose user is logged in.
-func (c *sessionContext) login(user string) *browser {
-	c.T.Helper()
-	b := c.browser()
-	c.Want("login", b.post("/login", "user", user), "200 ok")
-	return b
-}
-
-func (b *browser) cookies() string {
-	var list []string
-	for k, v := range b.jar {
-		list = append(list, k+"="+v)
-	}
-	slices.Sort(list)
-	return strings.Join(list, "; ")
-}
-
-// keep takes the cookies of an answer.
-func (b *browser) keep(a wire.Answer) {
-	for _, c := range (&http.Response{Header: a.Header}).Cookies() {
-		if c.MaxAge < 0 || c.Value == "" || !c.Expires.IsZero() && c.Expires.Before(time.Now()) {
-			delete(b.jar, c.Name)
-		} else {
-			b.jar[c.Name] = c.Value
-		}
-	}
-	b.Head = http.Header{}
-	if cookies := b.cookies(); cookies != "" {
-		b.Head.Set("Cookie", cookies)
-	}
-	b.site.Head = b.Head.Clone()
-}
-
-func (b *browser) do(method, path, query, body string) string {
-	b.c.T.Helper()
-	at := b.site.At(path)
-	var head []string
-	if body != "" {
-		head = []string{"Content-Type", "application/x-www-form-urlencoded"}
-	}
-	a := at.Must(method, query, body, head...)
-	b.keep(a)
-	return a.String()
-}
-
-func (b *browser) post(path string, form ...string) string {
-	b.c.T.Helper()
-	v := url.Values{"siokit": {"1"}}
-	for i := 0; i+1 < len(form); i += 2 {
-		v.Set(form[i], form[i+1])
-	}
-	return b.do("POST", path, "", v.Encode())
-}
-
-func (b *browser) get(path, query string) string {
-	b.c.T.Helper()
-	return b.do("GET", path, query, "")
-}
-
-// tab is one connection of a browser.
-type tab struct {
-	b    *browser
-	poll *wire.Session
-	ws   *wire.WS
-	id   int
-}
-
-// tab opens a connection over the case's transport.
-func (b *browser) tab() *tab {
-	b.c.T.Helper()
-	return b.tabOver(b.c.transport)
-}
-
-func (b *browser) tabOver(transport string) *tab {
-	b.c.T.Helper()
-	tb := &tab{b: b}
-	b.tabs = append(b.tabs, tb)
-	if transport == "websocket" {
-		tb.ws = b.Join("")
-		return tb
-	}
-	tb.poll = b.Polling()
-	tb.poll.Join("")
-	return tb
-}
-
-// ask sends an event and returns what the ack holds.
-func (tb *tab) ask(event string, args ...string) string {
-	tb.b.c.T.Helper()
-	tb.id++
-	packet := fmt.Sprintf("42%d[%q", tb.id, event)
-	for _, a := range args {
-		packet += fmt.Sprintf(",%q", a)
-	}
-	packet += "]"
-	prefix := fmt.Sprintf("43%d", tb.id)
-	if tb.ws != nil {
-		tb.ws.Send(packet)
-		for {
-			if m := tb.ws.Next(); strings.HasPrefix(m, prefix) {
-				return strings.TrimPrefix(m, prefix)
-			}
-		}
-	}
-	tb.poll.Post(packet)
-	for {
-		if m := tb.poll.Packets(1)[0]; strings.HasPrefix(m, prefix) {
-			return strings.TrimPrefix(m, prefix)
-		}
-	}
-}
-
-// ended waits until the server has ended the connection.
-func (tb *tab) ended() {
-	tb.b.c.T.Helper()
-	if tb.ws != nil {
-		tb.ws.End()
-		return
-	}
-	tb.b.c.Eventually("the session's polls fail", func() bool {
-		a, err := tb.poll.Do(context.Background(), "GET", tb.poll.Query(), "")
-		return err == nil && a.Status >= 400
-	})
-}
-
-// close leaves.
-func (tb *tab) close() {
-	switch {
-	case tb.ws != nil:
-		tb.ws.Reset()
-	case tb.poll != nil:
-		tb.poll.Post("1")
-	}
-}
-
-// session is the session behind the only connection of a user.
-func (c *sessionContext) session() *sessionbridge.Session {
-	c.T.Helper()
-	for s := range c.server().Of("/").All().Sockets(context.Background()) {
-		if sess, ok := sessionbridge.From(s.(*sio.Socket)); ok {
-			return sess
-		}
-	}
-	c.T.Fatal("no socket has a session")
-	return nil
 }
