@@ -159,7 +159,7 @@ var aclCases = []testCase{
 		name: "acl/table",
 		rule: "every kind of packet passes the same gate, in every generation; a refused event looks " +
 			"like one that does not exist",
-		spec:    "legacy A1.2; DESIGN 4",
+		spec:    "docs/protocol.md 9.3",
 		local:   true,
 		prepare: withGate,
 		run:     aclTable,
@@ -167,7 +167,7 @@ var aclCases = []testCase{
 	{
 		name:    "acl/at-once",
 		rule:    "rights that another goroutine changes count from the next packet on",
-		spec:    "DESIGN 4",
+		spec:    "docs/protocol.md 9.3",
 		local:   true,
 		prepare: withGate,
 		run:     aclAtOnce,
@@ -175,7 +175,7 @@ var aclCases = []testCase{
 	{
 		name:    "acl/closed",
 		rule:    "a gate without a list lets nobody in, and a policy that panics refuses",
-		spec:    "DESIGN 4",
+		spec:    "docs/protocol.md 9.3",
 		local:   true,
 		prepare: withGate,
 		run:     aclClosed,
@@ -183,7 +183,7 @@ var aclCases = []testCase{
 	{
 		name: "acl/talkative",
 		rule: "with Options.Talkative clients learn why",
-		spec: "legacy A1.2, error names",
+		spec: "docs/protocol.md 6.4; docs/protocol.md 9.3",
 		opts: aclTalkativeOptions,
 		run:  aclTalkative,
 	},

@@ -16,7 +16,7 @@ var clientsCases = []testCase{
 		name: "clients/no-probe",
 		rule: "an upgrade packet without a probe completes the upgrade: what was queued follows on the " +
 			"websocket, a waiting poll ends with noop",
-		spec: "clients for ESP8266, ESP32 and PHP",
+		spec: "docs/protocol.md 4.3",
 		need: []Capability{WebSocket},
 		run:  noProbe,
 	},
@@ -24,7 +24,7 @@ var clientsCases = []testCase{
 		name: "clients/no-version",
 		rule: "a client that names no version and asks for b64 is one of Engine.IO 3; a request with a " +
 			"session is of the session's protocol",
-		spec: "the client for Swift up to 15.2",
+		spec: "docs/protocol.md 2.2",
 		need: []Capability{EIO3},
 		run:  noVersion,
 	},
@@ -32,7 +32,7 @@ var clientsCases = []testCase{
 		name: "clients/assumed",
 		rule: "with Options.AssumeEIO3 whoever names no version is of Engine.IO 3; whoever names " +
 			"another one is refused",
-		spec: "the client for Swift with websockets alone",
+		spec: "docs/protocol.md 2.2",
 		need: []Capability{EIO3},
 		opts: func(o *sio.Options) { o.AssumeEIO3 = true },
 		run:  clientsAssumed,
@@ -40,21 +40,21 @@ var clientsCases = []testCase{
 	{
 		name: "clients/below-the-path-of-0.9",
 		rule: "the query of Engine.IO 3 decides, whatever the path: also below the paths of 0.9",
-		spec: "cocos2d-x",
+		spec: "docs/protocol.md 2.2",
 		need: []Capability{EIO3},
 		run:  belowOldPath,
 	},
 	{
 		name: "clients/empty-sid",
 		rule: "an empty sid is none",
-		spec: "Engine.IO 3 and 4, parameter sid",
+		spec: "docs/protocol.md 2.2",
 		run:  clientsEmptySid,
 	},
 	{
 		name: "clients/0.9-transport-without-session",
 		rule: "0.9: a request without a session is a handshake, whatever transport its path names; an " +
 			"upgrade is refused",
-		spec: "the Node server 0.9, manager.js",
+		spec: "docs/protocol.md 10.1",
 		need: []Capability{SIO1},
 		run:  clients09TransportWithoutSession,
 	},
@@ -62,7 +62,7 @@ var clientsCases = []testCase{
 		name: "clients/binary-payloads",
 		rule: "an Engine.IO 3 client that polls as the official ones do and has not asked for b64 gets " +
 			"every payload in the binary form, the only one that clients 1.0 to 1.3 read",
-		spec: "engine.io-parser 1.x",
+		spec: "Engine.IO 3: Payload; docs/protocol.md 3.5",
 		need: []Capability{EIO3},
 		run:  binaryPayloads,
 	},
@@ -70,7 +70,7 @@ var clientsCases = []testCase{
 		name: "clients/payload-options",
 		rule: "Options.PollFraming decides about the form of payloads for everybody who has not asked " +
 			"for b64",
-		spec: "engine.io-parser 1.x and 2.x",
+		spec: "docs/protocol.md 3.5",
 		need: []Capability{EIO3},
 		opts: func(o *sio.Options) { o.PollFraming = sio.FramingBinary },
 		run:  clientsPayloadOptions,
@@ -79,7 +79,7 @@ var clientsCases = []testCase{
 		name: "clients/text-of-1.x-back",
 		rule: "a client that has encoded text twice gets text beyond ASCII encoded twice where a " +
 			"payload has the text form, and as it is in the binary form",
-		spec: "protocol 2.7",
+		spec: "docs/protocol.md 3.6",
 		need: []Capability{EIO3},
 		run:  clientsTextOf1XBack,
 	},
@@ -87,13 +87,13 @@ var clientsCases = []testCase{
 		name: "clients/goodbye-crosses-poll",
 		rule: "a poll that was sent before the request that says goodbye, and is served after it, ends " +
 			"with noop; the session is over when the goodbye is answered",
-		spec: "the public test suites, close",
+		spec: "docs/protocol.md 3.3",
 		run:  clientsGoodbyeCrossesPoll,
 	},
 	{
 		name: "clients/other-methods",
 		rule: "a method that opens no session is refused in the form of the dialect",
-		spec: "protocol 2.5",
+		spec: "docs/protocol.md 2.3",
 		run:  clientsOtherMethods,
 	},
 }

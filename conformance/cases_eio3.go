@@ -29,14 +29,14 @@ var eio3Cases = []testCase{
 	{
 		name: "eio3/handshake",
 		rule: "Engine.IO 3: the connect of the default namespace follows the open packet without request",
-		spec: "protocol 2.7, 4.2",
+		spec: "Socket.IO 4: Connection to the default namespace; docs/protocol.md 6.1",
 		run:  eio3Handshake,
 	},
 	{
 		name: "eio3/heartbeat",
 		rule: "Engine.IO 3: the client pings, is answered without its data, and is given up an " +
 			"interval and a timeout after its last ping",
-		spec: "protocol 2.7, 2.10",
+		spec: "Engine.IO 3: Timeouts; docs/protocol.md 4.4",
 		slow: true,
 		opts: short,
 		run:  eio3Heartbeat,
@@ -44,74 +44,74 @@ var eio3Cases = []testCase{
 	{
 		name: "eio3/polling",
 		rule: "Engine.IO 3: lengths in UTF-16 units both ways, several packets in a payload, ok to a POST",
-		spec: "protocol 2.4, 2.5; reliability P24",
+		spec: "Engine.IO 3: Payload; docs/protocol.md 3.1",
 		run:  eio3Polling,
 	},
 	{
 		name: "eio3/overlap",
 		rule: "Engine.IO 3: a second poll ends the session; the waiting one gets a close packet",
-		spec: "protocol 2.5",
+		spec: "docs/protocol.md 3.3",
 		run:  eio3Overlap,
 	},
 	{
 		name: "eio3/binary",
 		rule: "Engine.IO 3: binary payloads both ways, base64 for those who cannot, a type in front of " +
 			"binary frames",
-		spec: "protocol 2.4",
+		spec: "Engine.IO 3: Payload; docs/protocol.md 3.5",
 		run:  eio3Binary,
 	},
 	{
 		name: "eio3/namespaces",
 		rule: "revision 4: query behind the namespace, bare answers, errors as values; a second " +
 			"connect is ignored",
-		spec: "protocol 4.2, 5",
+		spec: "Socket.IO 4: Exchange protocol; docs/protocol.md 6.4",
 		run:  eio3Namespaces,
 	},
 	{
 		name: "eio3/malformed",
 		rule: "Engine.IO 3: malformed payloads and packets end the session and nobody else's",
-		spec: "reliability P22, P23; protocol 5",
+		spec: "Engine.IO 3: Payload; docs/protocol.md 3.2; docs/protocol.md 5.2",
 		run:  eio3Malformed,
 	},
 	{
 		name: "eio3/upgrade",
 		rule: "Engine.IO 3: probe, noop for the waiting poll, upgrade; nothing is lost",
-		spec: "protocol 2.9",
+		spec: "Engine.IO 3: Transport upgrading",
 		run:  eio3Upgrade,
 	},
 	{
 		name: "eio3/text-of-1.x",
 		rule: "text that a 1.x client has encoded twice is read right; a client that has shown that it " +
 			"encodes once is left alone",
-		spec: "protocol 2.7",
+		spec: "docs/protocol.md 3.6",
 		run:  eio3TextOf1X,
 	},
 	{
 		name: "eio3/off",
 		rule: "a refused version gets its own error at once, with a text that names the option, before " +
 			"any upgrade",
-		spec: "reliability H10, protocol 2.8",
+		spec: "docs/protocol.md 2.3",
 		opts: func(o *sio.Options) { o.Dialects = []string{"eio4"} },
 		run:  eio3Off,
 	},
 	{
 		name: "jsonp/engine",
 		rule: "jsonp of Engine.IO 3 and 4: a script that calls with a string, messages in the form field d",
-		spec: "protocol 2.6; reliability J01, J04, J05",
+		spec: "Engine.IO 3: JSONP; docs/protocol.md 3.4",
 		all:  true,
 		run:  jsonpEngine,
 	},
 	{
 		name: "jsonp/foreign-page",
 		rule: "an answer that a page can include is refused to pages of other origins",
-		spec: "reliability J09",
+		spec: "docs/protocol.md 9.2",
 		all:  true,
 		run:  jsonpForeignPage,
 	},
 	{
 		name:  "jsonp/off",
 		rule:  "a transport that is off is refused with a text that names the option",
-		spec:  "reliability J16",
+		spec:  "docs/protocol.md 2.3",
 		local: true,
 		run:   jsonpOff,
 	},

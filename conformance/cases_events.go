@@ -14,26 +14,26 @@ var eventCases = []testCase{
 	{
 		name: "events/errors",
 		rule: "a handler's error reaches the client as code, an internal one without its text",
-		spec: "DESIGN 3",
+		spec: "docs/protocol.md 6.4",
 		run:  eventsErrors,
 	},
 	{
 		name: "events/panic",
 		rule: "a panicking handler is answered as internal and kills nothing",
-		spec: "reliability R05",
+		spec: "docs/protocol.md 7.1",
 		run:  eventsPanic,
 	},
 	{
 		name: "events/order-while-waiting",
 		rule: "1 000 events of one socket are handled in order while a handler awaits the client's " +
 			"ack; another socket is not delayed",
-		spec: "DESIGN 3",
+		spec: "docs/protocol.md 6.5",
 		run:  orderWhileWaiting,
 	},
 	{
 		name: "events/blocked-handler",
 		rule: "behind a blocked handler reading stops, other sockets go on, the heartbeat is suspended",
-		spec: "DESIGN 3, reliability F07",
+		spec: "docs/protocol.md 6.5",
 		slow: true,
 		opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 200*time.Millisecond, 400*time.Millisecond },
 		run:  eventsBlockedHandler,
@@ -41,33 +41,33 @@ var eventCases = []testCase{
 	{
 		name: "events/emit-before-sleep",
 		rule: "what a handler emits leaves before its sleep ends",
-		spec: "DESIGN 3",
+		spec: "docs/protocol.md 6.5",
 		run:  eventsEmitBeforeSleep,
 	},
 	{
 		name: "rooms/say",
 		rule: "rooms reach their members once, with or without the sender",
-		spec: "protocol 4.5",
+		spec: "docs/protocol.md 6.7",
 		run:  rooms,
 	},
 	{
 		name: "rooms/union",
 		rule: "whoever is in several of the rooms addressed gets one message; those in a room that is " +
 			"excepted get none",
-		spec:  "protocol 4.5",
+		spec:  "docs/protocol.md 6.7",
 		local: true,
 		run:   roomsUnion,
 	},
 	{
 		name: "rooms/binary-broadcast",
 		rule: "a broadcast carries binary to websocket and polling alike",
-		spec: "protocol 3.2",
+		spec: "docs/protocol.md 6.7",
 		run:  roomsBinaryBroadcast,
 	},
 	{
 		name: "request/snapshot",
 		rule: "the handshake's request never changes, whatever comes on the same connections",
-		spec: "bridge 2.4",
+		spec: "docs/protocol.md 2.7",
 		run:  snapshot,
 	},
 }

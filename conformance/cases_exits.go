@@ -302,7 +302,7 @@ var exitsCases = []testCase{
 		name: "panics/exchange",
 		rule: "an exchange of the application's own that panics during a poll ends the session, during " +
 			"a POST that request alone: nothing waits for it",
-		spec:  "DESIGN 3",
+		spec:  "docs/protocol.md 7.1",
 		local: true,
 		run:   panicsExchange,
 	},

@@ -17,13 +17,13 @@ var hostsCases = []testCase{
 	{
 		name: "request/one-connection",
 		rule: "what a socket's request shows is not what the next request on the same connection says",
-		spec: "bridge 2.4",
+		spec: "docs/protocol.md 2.7",
 		run:  oneConnection,
 	},
 	{
 		name: "websocket/header-forms",
 		rule: "an opening handshake may be written in any case and have its lists on several lines",
-		spec: "reliability H30; RFC 6455 4.2.1",
+		spec: "RFC 6455 4.2.1; docs/protocol.md 2.6",
 		need: []Capability{WebSocket},
 		run:  headerForms,
 	},
@@ -38,7 +38,7 @@ var hostsCases = []testCase{
 	{
 		name: "origin/any-cookies",
 		rule: "with the star, a page of another origin is served as if its browser had sent no cookies",
-		spec: "reliability O04, O06",
+		spec: "docs/protocol.md 9.1",
 		all:  true,
 		opts: func(o *sio.Options) { o.Origins = []string{"*"} },
 		run:  anyCookies,
@@ -46,7 +46,7 @@ var hostsCases = []testCase{
 	{
 		name: "origin/websocket-scheme",
 		rule: "an origin with ws or wss for http or https is the same origin; another host's is not",
-		spec: "reliability O03",
+		spec: "docs/protocol.md 9.1",
 		need: []Capability{WebSocket},
 		opts: func(o *sio.Options) { o.Origins = []string{"HTTPS://App.Example.com:443/"} },
 		run:  websocketScheme,
@@ -54,7 +54,7 @@ var hostsCases = []testCase{
 	{
 		name: "limits/query",
 		rule: "a query longer than Options.MaxQuery is refused, one at the bound is served",
-		spec: "reliability H20",
+		spec: "docs/protocol.md 8.3",
 		opts: func(o *sio.Options) { o.MaxQuery = 1 << 10 },
 		run:  longQuery,
 	},
@@ -62,14 +62,14 @@ var hostsCases = []testCase{
 		name: "limits/headers",
 		rule: "headers larger than Options.MaxHeaders, or more than that allows, are refused; a " +
 			"request at the bound is served",
-		spec: "reliability H21",
+		spec: "docs/protocol.md 8.3",
 		opts: func(o *sio.Options) { o.MaxHeaders = 2 << 10 },
 		run:  largeHeaders,
 	},
 	{
 		name: "limits/announced-body",
 		rule: "a body takes memory as it comes, not as it is announced",
-		spec: "reliability P20",
+		spec: "docs/protocol.md 8.3",
 		slow: true, need: []Capability{PartialBody},
 		run: announcedBody,
 	},

@@ -51,19 +51,19 @@ func connectKickedCases() (cases []testCase) {
 		cases = append(cases, testCase{
 			name:  "connect/kicked/" + k.name,
 			rule:  "a client that is disconnected while OnConnect runs is refused",
-			spec:  "protocol 4.1",
+			spec:  "docs/protocol.md 6.1",
 			local: true,
 			run:   func(c *env) { connectKicked(c, k) },
 		}, testCase{
 			name:  "eio3/kicked/" + k.name,
 			rule:  "2.x: the same, also in the namespace that the server connects",
-			spec:  "protocol 5",
+			spec:  "docs/protocol.md 6.1",
 			local: true, need: []Capability{EIO3},
 			run: func(c *env) { eio3Kicked(c, k) },
 		}, testCase{
 			name:  "sio1/kicked/" + k.name,
 			rule:  "0.9: the same; out of the first namespace the connection ends, for good",
-			spec:  "legacy A2",
+			spec:  "docs/protocol.md 6.1; docs/protocol.md 10.6",
 			local: true, need: []Capability{SIO1},
 			run: func(c *env) { sio1Kicked(c, k) },
 		})
@@ -129,7 +129,7 @@ var joinCases = []testCase{
 		name: "connect/refused-timeout",
 		rule: "a join that was refused does not count for the connect timeout; where the server " +
 			"connects the first namespace the client is told to stay away",
-		spec: "protocol 4.1",
+		spec: "docs/protocol.md 6.1",
 		slow: true, local: true,
 		opts: func(o *sio.Options) { o.ConnectTimeout = 300 * time.Millisecond },
 		run:  connectRefusedTimeout,
@@ -137,14 +137,14 @@ var joinCases = []testCase{
 	{
 		name: "connect/too-often",
 		rule: "attempts to join are bounded for each connection, and grow back with the time",
-		spec: "reliability O19",
+		spec: "docs/protocol.md 6.2",
 		opts: func(o *sio.Options) { o.JoinBurst, o.JoinRate = 8, 20 },
 		run:  connectTooOften,
 	},
 	{
 		name: "connect/join-and-leave",
 		rule: "joining and leaving again and again is bounded: others may be told of each",
-		spec: "reliability O19",
+		spec: "docs/protocol.md 6.2",
 		opts: func(o *sio.Options) { o.JoinBurst, o.JoinRate = 8, 0.001 },
 		run:  connectJoinAndLeave,
 	},
@@ -152,7 +152,7 @@ var joinCases = []testCase{
 		name: "connect/dynamic-bound",
 		rule: "namespaces of a pattern are bounded in all; one more is refused as if there were none, " +
 			"and there is room again when one is empty",
-		spec:  "reliability S21",
+		spec:  "docs/protocol.md 6.2",
 		local: true,
 		opts:  func(o *sio.Options) { o.MaxDynamicNamespaces = 3 },
 		run:   connectDynamicBound,
@@ -160,14 +160,14 @@ var joinCases = []testCase{
 	{
 		name:  "sio1/endpoint-without-slash",
 		rule:  "0.9: an endpoint without a slash is the namespace with one",
-		spec:  "legacy A2",
+		spec:  "docs/protocol.md 10.6",
 		local: true, need: []Capability{SIO1},
 		run: sio1EndpointWithoutSlash,
 	},
 	{
 		name:  "limits/connecting",
 		rule:  "what is sent to a client while OnConnect runs is bounded as its queue is",
-		spec:  "DESIGN 3",
+		spec:  "docs/protocol.md 8.4",
 		local: true,
 		opts:  func(o *sio.Options) { o.MaxQueue = 16 },
 		run:   limitsConnecting,
@@ -175,7 +175,7 @@ var joinCases = []testCase{
 	{
 		name: "limits/one-limit",
 		rule: "setting one of the limits leaves the others as they are",
-		spec: "DESIGN 8",
+		spec: "docs/protocol.md 8.3",
 		opts: func(o *sio.Options) { o.Limits.Attachments = 2 },
 		run:  limitsOneLimit,
 	},

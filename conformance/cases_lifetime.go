@@ -29,20 +29,20 @@ var lifetimeCases = []testCase{
 		name: "upgrade/second-of-websocket",
 		rule: "a second websocket of a session that began with one is opened and closed without a " +
 			"code, and means nothing",
-		spec: "reliability E10",
+		spec: "Engine.IO 4: WebSocket; docs/protocol.md 4.3",
 		run:  upgradeSecondOfWebsocket,
 	},
 	{
 		name: "upgrade/polls-again",
 		rule: "when a candidate that has probed is gone, polls wait for messages again",
-		spec: "reliability E11, E12",
+		spec: "docs/protocol.md 4.3",
 		run:  upgradePollsAgain,
 	},
 	{
 		name: "polling/bad-payload-ends",
 		rule: "after a payload that is no packet, or is too large, the session is unknown at once: the " +
 			"next poll is 400 without leftovers",
-		spec: "reliability P13, (g) malformed",
+		spec: "docs/protocol.md 3.2",
 		slow: true,
 		run:  pollingBadPayloadEnds,
 	},
@@ -50,7 +50,7 @@ var lifetimeCases = []testCase{
 		name: "polling/too-large-plain",
 		rule: "the answer to a message over the limit has no body, and the close frame of a websocket " +
 			"no reason",
-		spec: "protocol 2.6",
+		spec: "docs/protocol.md 3.2",
 		slow: true,
 		run:  pollingTooLargePlain,
 	},
@@ -58,7 +58,7 @@ var lifetimeCases = []testCase{
 		name: "heartbeat/timeout-to-the-tick",
 		rule: "a session that polls ends an interval and a timeout after its handshake: the poll of " +
 			"that moment is 400",
-		spec: "protocol 9, suite of Engine.IO",
+		spec: "docs/protocol.md 4.4",
 		slow: true,
 		opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 300*time.Millisecond, 200*time.Millisecond },
 		run:  heartbeatTimeoutToTheTick,
@@ -67,7 +67,7 @@ var lifetimeCases = []testCase{
 		name: "limits/unread-answer",
 		rule: "a client that takes nothing of a poll's answer for ten seconds loses it, and in 0.9 " +
 			"keeps no other transport of its session waiting",
-		spec: "reliability R01, (g) slow readers",
+		spec: "docs/protocol.md 8.1",
 		slow: true, need: []Capability{SIO1},
 		run: unreadAnswer,
 	},
@@ -147,7 +147,7 @@ func heartbeatFullInboxCases() (cases []testCase) {
 			name: "heartbeat/full-inbox/" + row.name,
 			rule: "a client whose events wait behind a blocked handler goes on hearing from the server, in " +
 				"time, and is not given up",
-			spec: "reliability F07",
+			spec: "docs/protocol.md 4.4",
 			slow: true, need: []Capability{Capability(row.name)},
 			opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 200*time.Millisecond, 200*time.Millisecond },
 			run:  func(c *env) { heartbeatFullInbox(c, row) },

@@ -28,21 +28,21 @@ func limitsPendingCases() (cases []testCase) {
 			name: "limits/pending/" + row.name,
 			rule: "handshakes that nothing follows are bounded for one address: beyond the bound 503 with " +
 				"Retry-After, while other addresses and those who have connected are served",
-			spec: "reliability H26, V01",
+			spec: "docs/protocol.md 8.2",
 			need: []Capability{Capability(row.name)},
 			opts: limitsPendingOptions,
 			run:  func(c *env) { limitsPending(c, row) },
 		}, testCase{
 			name: "limits/pending-peer/" + row.name,
 			rule: "without Options.Address the peer of the connection is counted, whatever its port",
-			spec: "reliability H26",
+			spec: "docs/protocol.md 8.2",
 			need: []Capability{Capability(row.name)},
 			opts: func(o *sio.Options) { o.MaxPendingPerAddress = 2 },
 			run:  func(c *env) { limitsPendingPeer(c, row) },
 		}, testCase{
 			name: "limits/pending-end/" + row.name,
 			rule: "a session that nothing follows is forgotten soon after its timeout, and makes room",
-			spec: "reliability H26",
+			spec: "docs/protocol.md 8.2",
 			slow: true, need: []Capability{Capability(row.name)},
 			opts: func(o *sio.Options) { limitsPendingEndOptions(o, row) },
 			run:  func(c *env) { limitsPendingEnd(c, row) },
@@ -102,7 +102,7 @@ var limitsCases = []testCase{
 		name: "limits/connections",
 		rule: "the connections of one address, and all connections, are bounded whatever their " +
 			"transport and generation",
-		spec: "reliability, section d",
+		spec: "docs/protocol.md 8.2",
 		need: []Capability{WebSocket},
 		opts: limitsConnectionsOptions,
 		run:  limitsConnections,

@@ -15,7 +15,7 @@ var rateLimitCases = []testCase{
 		name: "acl/rate-limit-kept",
 		rule: "a rate limit does not start full again when a client leaves a namespace and joins " +
 			"again, and holds for joining where it is asked to",
-		spec: "DESIGN 4",
+		spec: "docs/protocol.md 9.3",
 		run:  rateLimitKept,
 	},
 }

@@ -146,7 +146,7 @@ func noticesCases() (cases []testCase) {
 			name: "notices/" + row.name,
 			rule: "what keeps a client out is in the log at the default level, once a minute and without " +
 				"secrets, with the option to set; OnError is told every time and Stats counts",
-			spec:  "newcomer 4, 5, 11",
+			spec:  "docs/protocol.md 9.4",
 			local: true,
 			opts:  func(o *sio.Options) { noticesOptions(o, row) },
 			run:   func(c *env) { notices(c, row) },
@@ -199,7 +199,7 @@ var noticesFloodCases = []testCase{
 	{
 		name:  "notices/flood",
 		rule:  "a client that says something else every time does not fill the log",
-		spec:  "newcomer 11",
+		spec:  "docs/protocol.md 9.4",
 		local: true,
 		opts:  withLedger,
 		run:   noticesFlood,

@@ -148,7 +148,7 @@ func goodbyeCases() (cases []testCase) {
 		cases = append(cases, testCase{
 			name: "goodbye/" + row.name,
 			rule: "what was received before the end is handled before OnDisconnect, though an earlier handler still runs: " + row.rule,
-			spec: "DESIGN 3",
+			spec: "docs/protocol.md 6.6",
 			slow: slices.Contains([]string{"overlap", "websocket", "disconnect", "shutdown"}, row.name), local: true, need: []Capability{row.need},
 			run: func(c *env) { row.run(c, newFarewell(c)) },
 		})
@@ -262,7 +262,7 @@ var orderCases = []testCase{
 	{
 		name: "acks/behind-uploads",
 		rule: "a handler may wait for its own client's ack behind several of the largest messages",
-		spec: "DESIGN 3",
+		spec: "docs/protocol.md 6.5",
 		opts: func(o *sio.Options) { o.MaxPayload = 300_000 },
 		run:  acksBehindUploads,
 	},
@@ -270,7 +270,7 @@ var orderCases = []testCase{
 		name: "limits/inbox",
 		rule: "behind a handler that takes its time so many packets wait, then reading stops, and goes " +
 			"on behind it",
-		spec: "DESIGN 3",
+		spec: "docs/protocol.md 8.4",
 		slow: true,
 		opts: func(o *sio.Options) { o.MaxInbox = 4 },
 		run:  limitsInbox,

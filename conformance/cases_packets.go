@@ -42,7 +42,7 @@ func packetsAcceptedCases() (cases []testCase) {
 		cases = append(cases, testCase{
 			name: caseName("packets/accepted", row.id),
 			rule: "a form that the reference accepts is accepted, and the next packet handled",
-			spec: "protocol 5",
+			spec: "docs/protocol.md 5.1",
 			run:  func(c *env) { packetsAccepted(c, row) },
 		})
 	}
@@ -129,7 +129,7 @@ func packetsRefusedCases() (cases []testCase) {
 		cases = append(cases, testCase{
 			name: caseName("packets/refused", row.id),
 			rule: "a form that is refused ends the connection with its reason, and nobody else notices",
-			spec: "protocol 5, reliability a6, a7 " + row.id,
+			spec: "Socket.IO 5: Packet encoding; docs/protocol.md 5.2",
 			run:  func(c *env) { packetsRefused(c, row) },
 		})
 	}

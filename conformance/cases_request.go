@@ -16,13 +16,13 @@ var requestCases = []testCase{
 		name: "request/exposed",
 		rule: "headers, cookies, URL, addresses and TLS of the handshake are there, over polling and " +
 			"websocket",
-		spec: "bridge 4",
+		spec: "docs/protocol.md 2.7",
 		run:  requestExposed,
 	},
 	{
 		name: "request/unchanged-meanwhile",
 		rule: "requests of other clients that are served at the same time change nothing",
-		spec: "bridge 3.2, 6",
+		spec: "docs/protocol.md 2.7",
 		run:  requestUnchangedMeanwhile,
 	},
 }

@@ -12,7 +12,7 @@ var reservedCases = []testCase{
 		name: "wire/reserved-names",
 		rule: "no client is sent an event whose name clients keep for themselves, though another " +
 			"client has chosen it: official ones would end the connection, or take it for their own",
-		spec:  "DESIGN 3",
+		spec:  "docs/protocol.md 5.4",
 		local: true,
 		run:   reservedNames,
 	},

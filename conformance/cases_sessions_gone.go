@@ -17,26 +17,26 @@ var goneSessionCases = []sessionCase{
 	{
 		name: "cookie-of-before-is-a-strangers",
 		rule: "a cookie whose session is no more connects as a stranger, who stays connected",
-		spec: "bridge 3.4",
+		spec: "docs/protocol.md 12.2",
 		run:  cookieOfBeforeIsAStrangers,
 	},
 	{
 		name: "cookie-made-up",
 		rule: "a cookie that somebody has made up is no session",
-		spec: "bridge 3.4",
+		spec: "docs/protocol.md 12.3",
 		run:  cookieMadeUp,
 	},
 	{
 		name: "logout-beside-handshake",
 		rule: "a logout while a handshake loads the session is not lost: the client is a stranger",
-		spec: "bridge 3.4",
+		spec: "docs/protocol.md 12.2",
 		run:  logoutBesideHandshake,
 	},
 	{
 		name: "change-of-session-refused",
 		rule: "when another user logs in in the same browser, requests of the old connection are " +
 			"refused, and the client comes back as the new user",
-		spec: "bridge 3.4",
+		spec: "docs/protocol.md 12.3",
 		only: "polling",
 		run:  changeOfSessionRefused,
 	},
@@ -77,14 +77,14 @@ var goneCookieCases = []sessionCase{
 	{
 		name: "cookie-store-foreign-refused",
 		rule: "a request with another visitor's cookie, or none, is refused",
-		spec: "bridge 3.3, 3.4",
+		spec: "docs/protocol.md 12.5",
 		only: "polling",
 		run:  cookieStoreForeignRefused,
 	},
 	{
 		name: "cookie-store-own-changes",
 		rule: "a visitor's own cookie is another one after each save, and stays the same visitor's",
-		spec: "bridge 3.3, 3.4",
+		spec: "docs/protocol.md 12.5",
 		only: "polling",
 		run:  cookieStoreOwnChanges,
 	},
@@ -92,14 +92,14 @@ var goneCookieCases = []sessionCase{
 		name: "cookie-store-change-of-user",
 		rule: "when another user logs in in the same browser, requests of the old connection are " +
 			"refused, and the client comes back as the new user",
-		spec: "bridge 3.3, 3.4",
+		spec: "docs/protocol.md 12.5",
 		only: "polling",
 		run:  cookieStoreChangeOfUser,
 	},
 	{
 		name: "cookie-store-made-up",
 		rule: "a cookie that somebody has made up is no session",
-		spec: "bridge 3.4",
+		spec: "docs/protocol.md 12.5",
 		run:  cookieStoreMadeUp,
 	},
 }

@@ -14,21 +14,21 @@ var sio1SessionCases = []testCase{
 	{
 		name: "sio1/dead-session",
 		rule: "0.9: who has no session is told so in the form of the transport, and connects again",
-		spec: "legacy A3.3",
+		spec: "docs/protocol.md 10.3",
 		all:  true,
 		run:  sio1DeadSession,
 	},
 	{
 		name: "sio1/post-first",
 		rule: "0.9: a POST before the first GET is handled, and the connect packet is not lost",
-		spec: "legacy A3.4, A10",
+		spec: "docs/protocol.md 10.5",
 		run:  sio1PostFirst,
 	},
 	{
 		name: "sio1/overlap",
 		rule: "0.9: a newer poll replaces the one that waits, which gets a noop; a poll given up loses " +
 			"nothing",
-		spec: "legacy A4.2, A10",
+		spec: "docs/protocol.md 10.5",
 		need: []Capability{ClientGone},
 		opts: sio1OverlapOptions,
 		run:  sio1Overlap,
@@ -36,32 +36,32 @@ var sio1SessionCases = []testCase{
 	{
 		name: "sio1/other-transport",
 		rule: "0.9: the newest transport wins; no message comes twice",
-		spec: "reliability V10",
+		spec: "docs/protocol.md 10.5",
 		run:  sio1OtherTransport,
 	},
 	{
 		name: "sio1/disconnect",
 		rule: "0.9: leaving by packet, by request, and being thrown out",
-		spec: "legacy A3.1, A3.3, A5; reliability V12",
+		spec: "Socket.IO 0.9: Forced socket disconnection; docs/protocol.md 10.6",
 		run:  sio1Disconnect,
 	},
 	{
 		name: "sio1/namespaces",
 		rule: "0.9: endpoints, query, refusal; nothing reaches a namespace that is not joined",
-		spec: "legacy A2.1, A5; reliability V07",
+		spec: "Socket.IO 0.9: (1) Connect; docs/protocol.md 10.6",
 		run:  sio1Namespaces,
 	},
 	{
 		name: "sio1/acks",
 		rule: "0.9: a plain id is acked on arrival, one with a plus sign by the handler; the server " +
 			"asks with a plus sign",
-		spec: "legacy A2.1, A5",
+		spec: "Socket.IO 0.9: (6) ACK; docs/protocol.md 10.6",
 		run:  sio1Acks,
 	},
 	{
 		name: "sio1/malformed",
 		rule: "0.9: malformed packets and payloads end the session and nobody else's",
-		spec: "legacy A2.2; reliability V03, V04, V06, V08",
+		spec: "docs/protocol.md 10.6",
 		run:  sio1Malformed,
 	},
 }

@@ -44,7 +44,7 @@ func errorsCases() (cases []testCase) {
 		cases = append(cases, testCase{
 			name: caseName("errors", row.id),
 			rule: "a refused request gets its code and leaves other sessions alone",
-			spec: "protocol 2.11, reliability a1 " + row.id,
+			spec: "docs/protocol.md 2.3",
 			run:  func(c *env) { errors2(c, row) },
 		})
 	}
@@ -83,7 +83,7 @@ func errorsUpgradeCases() (cases []testCase) {
 		cases = append(cases, testCase{
 			name: caseName("errors/upgrade", row.id),
 			rule: "a refused upgrade gets an HTTP answer, never a 101, and leaves other sessions alone",
-			spec: "RFC 6455 4.2, reliability a1 " + row.id,
+			spec: "RFC 6455 4.2.2; docs/protocol.md 2.3",
 			run:  func(c *env) { errorsUpgrade(c, row) },
 		})
 	}
@@ -132,7 +132,7 @@ func pollingBadPayloadCases() (cases []testCase) {
 		cases = append(cases, testCase{
 			name: caseName("polling/bad-payload", row.id),
 			rule: "a malformed payload ends the session with its answer, and what waited is told",
-			spec: "reliability a4 " + row.id + "; (g) malformed polling body",
+			spec: "docs/protocol.md 3.2",
 			run:  func(c *env) { pollingBadPayload(c, row) },
 		})
 	}
@@ -194,7 +194,7 @@ func websocketBadFrameCases() (cases []testCase) {
 		cases = append(cases, testCase{
 			name: caseName("websocket/bad-frame", row.id),
 			rule: "a frame against the rules closes with its code, and nobody else notices",
-			spec: "RFC 6455 5, 7.4; reliability a3 " + row.id,
+			spec: "RFC 6455 5.2; RFC 6455 7.4.1; docs/protocol.md 4.2",
 			run:  func(c *env) { websocketBadFrame(c, row) },
 		})
 	}

@@ -20,39 +20,39 @@ var wireCases = []testCase{
 		name: "wire/placeholders",
 		rule: "an object that only some client takes for a placeholder ends its sender's connection, " +
 			"and nobody else gets it",
-		spec: "protocol 5, reliability B08",
+		spec: "docs/protocol.md 5.4",
 		run:  wirePlaceholders,
 	},
 	{
 		name: "wire/placeholders-beside",
 		rule: "what came without binary is not passed on beside binary when clients would take it for " +
 			"a placeholder",
-		spec: "protocol 5",
+		spec: "docs/protocol.md 5.4",
 		run:  wireBeside,
 	},
 	{
 		name: "wire/utf8",
 		rule: "no text that is not UTF-8 is sent, whatever the application passes on",
-		spec: "RFC 6455 8.1",
+		spec: "RFC 6455 8.1; docs/protocol.md 5.4",
 		run:  wireUTF8,
 	},
 	{
 		name: "wire/one-meaning",
 		rule: "arguments that were checked by decoding them are not passed on when they have two meanings",
-		spec: "RFC 8259 4",
+		spec: "RFC 8259 4; docs/protocol.md 5.4",
 		run:  wireOneMeaning,
 	},
 	{
 		name: "wire/nested-binary",
 		rule: "an attachment is bytes at any depth of a map or a list",
-		spec: "protocol 5",
+		spec: "docs/protocol.md 5.3",
 		run:  wireNested,
 	},
 	{
 		name: "wire/attachments-in-time",
 		rule: "a client that does not send the attachments of a packet is disconnected, whatever else " +
 			"it sends",
-		spec: "reliability B04",
+		spec: "docs/protocol.md 5.3",
 		slow: true,
 		opts: func(o *sio.Options) { o.AttachmentTimeout = 150 * time.Millisecond },
 		run:  wireAttachments,
@@ -61,19 +61,19 @@ var wireCases = []testCase{
 		name: "wire/words",
 		rule: "a client whose arguments do not fit is told the key and the kinds of JSON, and nothing " +
 			"of the server's types",
-		spec: "RFC 8259 3",
+		spec: "RFC 8259 3; docs/protocol.md 5.5",
 		run:  wireWords,
 	},
 	{
 		name: "wire/base64",
 		rule: "base64 is read with and without padding, in both alphabets, with line ends",
-		spec: "RFC 4648 3",
+		spec: "RFC 4648 3.2",
 		run:  wireBase64,
 	},
 	{
 		name: "wire/message-acks",
 		rule: "a message may ask for an ack, in every generation",
-		spec: "legacy A2.1",
+		spec: "Socket.IO 0.9: Messages; docs/protocol.md 10.6",
 		run:  wireMessageAcks,
 	},
 }

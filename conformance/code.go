@@ -24,7 +24,7 @@ func codeCases(group, rule string, rows []codeRow) (cases []testCase) {
 		cases = append(cases, testCase{
 			name:  group + "/" + row.place,
 			rule:  rule + row.rule,
-			spec:  "DESIGN 3",
+			spec:  "docs/protocol.md 7.1",
 			local: true,
 			opts:  row.opts,
 			run:   row.verify,

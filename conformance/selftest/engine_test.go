@@ -102,7 +102,7 @@ func TestReport(t *testing.T) {
 		}
 		return []frame{f}
 	})}, conformance.Only("disconnect/one-namespace"))[0]
-	for _, want := range []string{"disconnect/one-namespace: failed\n", "rule: leaving one namespace leaves the others alive\n", "spec: protocol 4.4\n",
+	for _, want := range []string{"disconnect/one-namespace: failed\n", "rule: leaving one namespace leaves the others alive\n", "spec: Socket.IO 5: Disconnection from a namespace; docs/protocol.md 6.3\n",
 		"cases_socket.go:", ": the other\n", ` got  42["echo",2]`, ` want 42["echo",1]`, "the exchange, in seconds since the start:\n   0.0", "> upgrade /socket.io/?EIO=4&transport=websocket",
 		"< 101, ws:", `> text "41/chat,"`, `< frame 81 "42[\"echo\",2]"`} {
 		if !strings.Contains(r.Report(), want) {
