@@ -9,6 +9,7 @@ func allCases() []testCase {
 		aclCases,
 		clientsCases,
 		eio3Cases,
+		jsonpCases,
 		handshakeCases,
 		pollingCases,
 		codeCases("exits", "code that ends its goroutine ends nothing else: ", exitsRows),

@@ -87,45 +87,64 @@ func (f sessionFault) factory(t testing.TB, srv *sio.Server, cfg conformance.Con
 	if cfg.CookieAge != 0 && f.life == 0 {
 		t.Skip("the cookies of the memory backend have no date")
 	}
-	s := &store{Store: memory.New("session", f.life), f: f}
-	bridge := cfg.Bridge(s)
+	h := &sessionHost{f: f, store: &store{Store: memory.New("session", f.life), f: f}}
+	h.bridge = cfg.Bridge(h.store)
 	mux := http.NewServeMux()
 	mux.Handle(cfg.Path, srv)
 	mux.Handle(cfg.Path+"/", srv)
-	session := func(r *http.Request) (string, sessionbridge.Values) {
-		c, err := r.Cookie("session")
-		if err != nil {
-			return "", nil
-		}
-		v, err := s.Store.Load(r.Context(), c.Value)
-		if err != nil {
-			return "", nil
-		}
-		return c.Value, v
+	h.values(mux)
+	h.ends(mux)
+	return conformance.ServeHTTP(t, mux, cfg)
+}
+
+// sessionHost is a host with the routes that RunSessions asks for.
+type sessionHost struct {
+	f      sessionFault
+	store  *store
+	bridge *sessionbridge.Bridge
+}
+
+// session returns the session of a request; "" when there is none.
+func (h *sessionHost) session(r *http.Request) (string, sessionbridge.Values) {
+	c, err := r.Cookie("session")
+	if err != nil {
+		return "", nil
 	}
-	create := func(w http.ResponseWriter, v sessionbridge.Values) {
-		c := s.Create(v)
-		s.mu.Lock()
-		if s.last = c; s.first == "" {
-			s.first = c.Value
-		}
-		s.mu.Unlock()
-		http.SetCookie(w, c)
+	v, err := h.store.Store.Load(r.Context(), c.Value)
+	if err != nil {
+		return "", nil
 	}
-	ok := func(w http.ResponseWriter) { _, _ = w.Write([]byte("ok")) }
+	return c.Value, v
+}
+
+// create makes a session and its cookie.
+func (h *sessionHost) create(w http.ResponseWriter, v sessionbridge.Values) {
+	c := h.store.Create(v)
+	h.store.mu.Lock()
+	if h.store.last = c; h.store.first == "" {
+		h.store.first = c.Value
+	}
+	h.store.mu.Unlock()
+	http.SetCookie(w, c)
+}
+
+func ok(w http.ResponseWriter) { _, _ = w.Write([]byte("ok")) }
+
+// values registers the routes that read and write a session.
+func (h *sessionHost) values(mux *http.ServeMux) {
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
-		create(w, sessionbridge.Values{"user": r.FormValue("user")})
+		h.create(w, sessionbridge.Values{"user": r.FormValue("user")})
 		ok(w)
 	})
 	mux.HandleFunc("POST /set", func(w http.ResponseWriter, r *http.Request) {
-		if id, v := session(r); id != "" && !f.deaf {
+		if id, v := h.session(r); id != "" && !h.f.deaf {
 			v[r.FormValue("key")] = r.FormValue("value")
-			_ = s.Store.Save(r.Context(), id, v)
+			_ = h.store.Store.Save(r.Context(), id, v)
 		}
 		ok(w)
 	})
 	mux.HandleFunc("GET /get", func(w http.ResponseWriter, r *http.Request) {
-		_, v := session(r)
+		_, v := h.session(r)
 		if text, is := v[r.FormValue("key")].(string); is {
 			_, _ = w.Write([]byte(text))
 			return
@@ -133,37 +152,40 @@ func (f sessionFault) factory(t testing.TB, srv *sio.Server, cfg conformance.Con
 		http.NotFound(w, r)
 	})
 	mux.HandleFunc("GET /who", func(w http.ResponseWriter, r *http.Request) {
-		_, v := session(r)
+		_, v := h.session(r)
 		user, is := v["user"].(string)
 		if !is {
 			user = "anonymous"
 		}
-		s.mu.Lock()
-		if f.chatty && s.last != nil {
-			http.SetCookie(w, s.last)
+		h.store.mu.Lock()
+		if h.f.chatty && h.store.last != nil {
+			http.SetCookie(w, h.store.last)
 		}
-		s.mu.Unlock()
+		h.store.mu.Unlock()
 		_, _ = w.Write([]byte(user))
 	})
+}
+
+// ends registers the routes that end a session or give it a new id.
+func (h *sessionHost) ends(mux *http.ServeMux) {
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
-		if id, _ := session(r); id != "" && !f.keeps {
-			_ = s.Delete(r.Context(), id)
-			if !f.silent && r.FormValue("quiet") == "" {
-				bridge.Logout(r.Context(), id)
+		if id, _ := h.session(r); id != "" && !h.f.keeps {
+			_ = h.store.Delete(r.Context(), id)
+			if !h.f.silent && r.FormValue("quiet") == "" {
+				h.bridge.Logout(r.Context(), id)
 			}
 		}
 		http.SetCookie(w, &http.Cookie{Name: "session", MaxAge: -1, Path: "/"})
 		ok(w)
 	})
 	mux.HandleFunc("POST /rotate", func(w http.ResponseWriter, r *http.Request) {
-		if id, v := session(r); id != "" && !f.still {
-			_ = s.Delete(r.Context(), id)
-			create(w, maps.Clone(v))
-			bridge.Rotated(r.Context(), id)
+		if id, v := h.session(r); id != "" && !h.f.still {
+			_ = h.store.Delete(r.Context(), id)
+			h.create(w, maps.Clone(v))
+			h.bridge.Rotated(r.Context(), id)
 		}
 		ok(w)
 	})
-	return conformance.ServeHTTP(t, mux, cfg)
 }
 
 type sessionBreaker struct {
