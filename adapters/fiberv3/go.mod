@@ -4,8 +4,8 @@ go 1.25.0
 
 require (
 	github.com/gofiber/fiber/v3 v3.5.0
-	github.com/siokit/siokit v0.0.0
-	github.com/siokit/siokit/internal/fasthttphost v0.0.0
+	github.com/siokit/siokit v0.1.0
+	github.com/siokit/siokit/internal/fasthttphost v0.1.0
 )
 
 require (

@@ -6,10 +6,10 @@ import (
 	"github.com/gofiber/fiber/v3"
 
 	siofiberv3 "github.com/siokit/siokit/adapters/fiberv3"
+	"github.com/siokit/siokit/adapters/internal/hosttest"
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/internal/hosttest"
 )
 
 func TestGroup(t *testing.T) {

@@ -9,10 +9,11 @@ import (
 	"github.com/gofiber/fiber/v3"
 
 	siofiberv3 "github.com/siokit/siokit/adapters/fiberv3"
+	"github.com/siokit/siokit/adapters/internal/hosttest"
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/internal/hosttest"
+	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 )
 
@@ -125,7 +126,7 @@ func TestCustomContext(t *testing.T) {
 // TestBodyLimit: a limit of the host below MaxPayload is logged, with its name.
 func TestBodyLimit(t *testing.T) {
 	for limit, want := range map[int]int{1 << 10: 1, 2 << 20: 0} {
-		var log hosttest.Log
+		var log testkit.Log
 		srv := sio.NewServer(&sio.Options{Logger: log.Logger()})
 		siofiberv3.Mount(fiber.New(fiber.Config{BodyLimit: limit}).Group("/x"), "/socket.io", srv.Of("/"))
 		if got := strings.Count(log.String(), "fiber.Config.BodyLimit"); got != want {

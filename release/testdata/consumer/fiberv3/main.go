@@ -1,0 +1,25 @@
+// Fiber 3.
+package main
+
+import (
+	"fmt"
+	"log"
+	"net"
+
+	"github.com/gofiber/fiber/v3"
+
+	siofiberv3 "github.com/siokit/siokit/adapters/fiberv3"
+	"github.com/siokit/siokit/core/sio"
+)
+
+func main() {
+	app := fiber.New()
+	siofiberv3.Mount(app, "/socket.io", sio.NewServer(nil))
+
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("listening on", ln.Addr())
+	log.Fatal(app.Listener(ln, fiber.ListenConfig{DisableStartupMessage: true}))
+}
