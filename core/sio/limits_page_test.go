@@ -53,11 +53,12 @@ var limitName = regexp.MustCompile(`^(max|min|Max)[A-Z]|(Timeout|Time|Linger|Pat
 // notLimits are constants and fields with such a name that bound nothing a client
 // could reach.
 var notLimits = map[string]string{
-	"core/internal/packet.maxPooled":         "which buffers are kept for reuse",
-	"core/internal/codec/engineio.maxLength": "digits of a length; the payload ends before",
-	"Options.FlashPolicy.Port":               "a port",
-	"Options.RepairText":                     "a choice",
-	"Options.PollFraming":                    "a choice",
+	"core/internal/packet.maxPooled":            "which buffers are kept for reuse",
+	"core/internal/transport/polling.maxPooled": "which buffers are kept for reuse",
+	"core/internal/codec/engineio.maxLength":    "digits of a length; the payload ends before",
+	"Options.FlashPolicy.Port":                  "a port",
+	"Options.RepairText":                        "a choice",
+	"Options.PollFraming":                       "a choice",
 }
 
 // TestLimitsPage: docs/limits.md has a row for every limit, no other rows, and the
