@@ -183,6 +183,8 @@ func TestSeedsGuide(t *testing.T) {
 	}
 }
 
+var testName = regexp.MustCompile(`^(?:Test|Example)\w*$`)
+
 // TestCommandsAndLinks: what README and the guides tell to run is there, and so is
 // what they point at. A command with @latest needs a module that says nothing about
 // replacements, and lies in the root module.
@@ -209,10 +211,14 @@ func TestCommandsAndLinks(t *testing.T) {
 			}
 		}
 		prose := regexp.MustCompile("(?s)```.*?```|`[^`\n]*`").ReplaceAll(text, nil)
-		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(string(prose), -1) {
+		for _, m := range regexp.MustCompile(`\[([^]]*)\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(string(prose), -1) {
 			links++
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
-				t.Errorf("%s points at %s: %v", page, m[1], err)
+			src, err := os.ReadFile(filepath.Join(filepath.Dir(page), m[2]))
+			if err != nil {
+				t.Errorf("%s points at %s: %v", page, m[2], err)
+			}
+			if fn := testName.FindString(m[1]); fn != "" && !strings.Contains(string(src), "\nfunc "+fn+"(") {
+				t.Errorf("%s: %s: no func %s", page, m[2], fn)
 			}
 		}
 	}
