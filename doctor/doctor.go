@@ -1,6 +1,6 @@
-// Package doctor examines a Socket.IO endpoint from outside and says what the
-// middleware of its host breaks, and how to keep it away from the route. It is the
-// first thing to run when something does not work. In a checkout of siokit:
+// Package doctor examines a Socket.IO endpoint from outside. It says which middleware,
+// proxy or timeout breaks Socket.IO, and how to keep it away from the route. The command
+// siodoctor runs it. In a clone of siokit:
 //
 //	go run ./cmd/siodoctor http://127.0.0.1:3000/socket.io/
 //
@@ -8,9 +8,9 @@
 //
 //	go run github.com/siokit/siokit/cmd/siodoctor@latest http://127.0.0.1:3000/socket.io/
 //
-// The doctor speaks Engine.IO 4 by hand and joins one namespace, the default one
-// unless told otherwise. A fault does not end the examination: what does not rest
-// on the part that failed is looked at all the same, so that one run finds several.
+// The doctor speaks Engine.IO 4 and joins one namespace, by default "/". A fault does
+// not end the examination: checks that do not need the failed part still run, so one run
+// finds several faults.
 package doctor
 
 import (
@@ -21,17 +21,17 @@ import (
 	"time"
 )
 
-// Finding is one thing that is wrong.
+// Finding is one fault.
 type Finding struct {
-	// Check is the name of what was looked at: "handshake", "post", "held-poll" and so on.
+	// Check is the name of the check: "handshake", "post", "held-poll" and so on.
 	Check string
-	// Problem is what was seen.
+	// Problem is what the doctor saw.
 	Problem string
-	// Cure is what is likely behind it, and what to do.
+	// Cure is the likely cause, and what to do.
 	Cure string
 }
 
-// String is the finding in two lines.
+// String returns the finding as two lines.
 func (f Finding) String() string { return f.Check + ": " + f.Problem + "\n    " + f.Cure }
 
 // Options of an examination. The zero value of every field means its default.
@@ -39,26 +39,27 @@ type Options struct {
 	// Header is sent with every request: cookies, tokens, an Origin. With an Origin
 	// the examination says whether a page of that origin may connect.
 	Header http.Header
-	// Namespace is joined by the connections that are held; "/". A server ends a
-	// connection that joins none (Options.ConnectTimeout in siokit), so a namespace
-	// that refuses the doctor is told to Note and cuts the examination short.
+	// Namespace is the namespace that the doctor joins; "/". A server ends a connection
+	// that joins none (Options.ConnectTimeout in siokit). So when the namespace refuses
+	// the doctor, the examination is shorter, and Note is told.
 	Namespace string
 	// Auth is the payload of the CONNECT packet, a JSON object such as
 	// {"token":"letmein"}; none.
 	Auth string
-	// Hold is how long a poll and a websocket are held; the server's ping interval
-	// and 5 s more, which shows every timeout that clients would meet. A shorter
-	// value than the ping interval and Patience is raised to their sum: with it the
-	// server's silence until its first ping would look like a fault.
+	// Hold is how long a poll and a websocket are held; the default is the server's
+	// ping interval plus 5 s, which shows every timeout that clients would meet. A value
+	// below the ping interval plus Patience is raised to that sum: otherwise the
+	// silence of the server until its first ping would look like a fault.
 	Hold time.Duration
 	// Patience bounds every other wait; 5 s.
 	Patience time.Duration
-	// Client makes the requests; one of its own. Redirects are never followed.
+	// Client makes the requests; nil: a client of the doctor's own. Redirects are never
+	// followed.
 	Client *http.Client
-	// Progress is told what is being looked at; nil: nobody.
+	// Progress is called with the name of each check before it runs; nil: not called.
 	Progress func(check string)
-	// Note is told what could not be looked at, and why; nil: nobody. A note is no
-	// fault of the host.
+	// Note is called with what could not be examined, and why; nil: not called. A note
+	// is not a fault of the host.
 	Note func(text string)
 }
 
@@ -97,10 +98,10 @@ const (
 	end                    // there is nothing to look at
 )
 
-// Examine examines the endpoint at an URL such as "https://example.com/socket.io/".
-// Without a path it is "/socket.io/". No finding means that clients can poll, post,
-// and use websockets there. The error is that the URL cannot be used at all, or
-// ctx's.
+// Examine examines the endpoint at a URL such as "https://example.com/socket.io/".
+// A URL without a path means "/socket.io/". No finding means that clients can poll, post,
+// and use websockets there. The error is about a URL that cannot be used at all, or is
+// that of ctx.
 func Examine(ctx context.Context, endpoint string, o *Options) ([]Finding, error) {
 	e, err := newExam(endpoint, o)
 	if err != nil {

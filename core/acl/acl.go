@@ -1,19 +1,19 @@
-// Package acl decides what a socket may do: method by method, as the seeds of
-// this project did it, and by policies that compose.
+// Package acl has policies: rules that decide what a socket may do.
 //
-// A namespace asks its policies (Namespace.Guard in package sio) before anything
-// of a packet is decoded, and all of them must agree:
+// Namespace.Guard of package sio adds policies to a namespace. They are asked when a
+// client joins the namespace and for each of its packets, before the arguments are
+// decoded. All policies of a namespace must agree:
 //
-//	gate := acl.NewGate(acl.RecvConnect, "login")  // locked first
+//	gate := acl.NewGate(acl.RecvConnect, "login") // closed but for these two
 //	chat.Guard(gate, acl.RateLimit(20, time.Second))
 //	...
-//	gate.Lift(s)                                   // opened when s has logged in
+//	gate.Lift(s) // s has logged in: open
 //
-// What a client sees of a refusal is what it sees of an event that does not
-// exist; the server's error hook sees which policy refused, and why.
+// A refused event looks to the client like an event that does not exist. Options.OnError
+// of package sio is told which policy refused, and why.
 //
-// Acks are not asked about: a client can only answer what the server has asked.
-// Neither is leaving: it is always allowed.
+// Two things need no permission: an ack, because a client can only answer what the
+// server has asked, and leaving a namespace or a room.
 package acl
 
 import (
@@ -22,20 +22,20 @@ import (
 	"errors"
 )
 
-// Subject is who asks. *sio.Socket is one; policies that need more of it assert
-// its type.
+// Subject is the socket that asks for something. *sio.Socket implements Subject; a
+// policy that needs more of the socket asserts that type.
 type Subject interface {
 	// Get returns the value kept with the subject under key, or nil.
 	Get(key any) any
-	// GetOrSet returns that value, made by mk when there is none. mk is called
-	// with the subject locked.
+	// GetOrSet returns the value kept under key. When there is none, mk makes it. mk
+	// is called with the subject locked, so it must not call the subject.
 	GetOrSet(key any, mk func() any) any
 }
 
-// Connected is a Subject that shares a connection with others: the sockets that one
-// client has in several namespaces, at the same time or one after the other.
-// *sio.Socket is one. Policies keep with the connection what must outlive leaving
-// and joining, as RateLimit does.
+// Connected is a Subject that shares a connection with other subjects: a client has a
+// socket in each namespace that it joins, at the same time or one after the other.
+// *sio.Socket implements Connected. A policy keeps state with the connection when the
+// state must survive leaving and joining again, as RateLimit does.
 type Connected interface {
 	Subject
 	// Connection is the same for all subjects of one connection.
@@ -54,13 +54,13 @@ const (
 	Join                // entering a room, asked for by the client (see package mixin)
 )
 
-// The names of those actions that have no event name. They are what the seeds
-// called the methods. An event "message" is one of the last two.
+// The names of the actions that have no event name. gevent-socketio calls its methods
+// so. The event "message" has the name RecvMessage when its argument is a string, else
+// RecvJSON.
 //
-// They stand for the kinds Connect, Message and JSON alone. A client's event may
-// have such a name as well; where a namespace has policies such an event is refused
-// before they are asked, so that a policy that goes by names cannot take it for
-// the packet.
+// The names stand for the kinds Connect, Message and JSON only. A client may send an
+// event with such a name. In a namespace with policies that event is refused before the
+// policies are asked, so a policy that compares names cannot take it for the packet.
 const (
 	RecvConnect = "recv_connect"
 	RecvMessage = "recv_message"
@@ -79,10 +79,10 @@ type Action struct {
 	Args []json.RawMessage // of a packet, not decoded; valid during Check only
 }
 
-// Policy is a rule. Implementations are safe for concurrent use.
+// Policy is a rule. Implementations must be safe for concurrent use.
 type Policy interface {
-	// Check returns nil when s may do a, ErrAbstain when the policy is not about
-	// such actions, and any other error when s may not.
+	// Check returns nil when s may do a, ErrAbstain when the policy has no opinion on
+	// such actions, and any other error when s may not do a.
 	Check(ctx context.Context, s Subject, a Action) error
 }
 
@@ -98,12 +98,13 @@ var (
 	ErrDenied = errors.New("acl: not allowed")
 	// ErrLimited is the refusal of RateLimit.
 	ErrLimited = errors.New("acl: too many events")
-	// ErrAbstain says that a policy has nothing to say about an action. Where
-	// nobody else has either, the action is allowed.
+	// ErrAbstain says that a policy has no opinion on an action. An action on which no
+	// policy has an opinion is allowed.
 	ErrAbstain = errors.New("acl: no opinion")
 )
 
-// All is the policy that agrees when none of ps refuses.
+// All returns a policy that allows an action when none of ps refuses it. The first
+// refusal is its error. When all of ps abstain, it abstains.
 func All(ps ...Policy) Policy {
 	return PolicyFunc(func(ctx context.Context, s Subject, a Action) error {
 		result := ErrAbstain
@@ -119,8 +120,9 @@ func All(ps ...Policy) Policy {
 	})
 }
 
-// Any is the policy that agrees when one of ps does. Policies are asked in
-// order, up to the first that agrees. Without policies it refuses.
+// Any returns a policy that allows an action when at least one of ps allows it. The
+// policies are asked in order, up to the first that allows. When all of ps abstain, it
+// abstains. Without policies it refuses everything.
 func Any(ps ...Policy) Policy {
 	return PolicyFunc(func(ctx context.Context, s Subject, a Action) error {
 		result := ErrAbstain
@@ -140,7 +142,8 @@ func Any(ps ...Policy) Policy {
 	})
 }
 
-// Not is the policy that refuses what p allows and allows what p refuses.
+// Not returns a policy that refuses what p allows and allows what p refuses. When p
+// abstains, it abstains.
 func Not(p Policy) Policy {
 	return PolicyFunc(func(ctx context.Context, s Subject, a Action) error {
 		switch err := p.Check(ctx, s, a); {

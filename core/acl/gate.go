@@ -7,13 +7,13 @@ import (
 	"sync/atomic"
 )
 
-// Gate is an access list for each subject: the seeds' ACL. A subject starts with
-// the initial list; Allow, Deny, Lift and Reset change the rights of one subject,
-// from any goroutine, and count from the next packet on. The rights are kept
-// with the subject and die with it. One gate may guard several namespaces: a
-// client has rights of its own in each.
+// Gate is a Policy with an access list for each subject. Every subject starts with the
+// initial list. Allow, Deny, Lift and Reset change the list of one subject; they may be
+// called from any goroutine and count from the next packet on. The list is kept with
+// the subject and ends with it. One gate may guard several namespaces: a client has a
+// list of its own in each.
 //
-// A Gate has no opinion about rooms (Join): see RoomPrefix.
+// A Gate abstains when a client wants to enter a room (Join): see RoomPrefix.
 type Gate struct {
 	initial rights
 }
@@ -39,10 +39,10 @@ type cell struct {
 	r  atomic.Pointer[rights]
 }
 
-// NewGate returns a gate whose initial list holds the named events, RecvConnect,
-// RecvMessage and RecvJSON among them; "message" stands for the last two.
-// Whatever is not listed is refused: without RecvConnect nobody gets in, and
-// without any name the gate is closed for everything.
+// NewGate returns a gate whose initial list holds the named events. RecvConnect,
+// RecvMessage and RecvJSON may be in the list; "message" stands for the last two.
+// Whatever is not listed is refused. Without RecvConnect no client can join the
+// namespace. Without any name the gate refuses everything.
 func NewGate(initial ...string) *Gate {
 	g := &Gate{}
 	g.initial.named = set(nil, initial, true)
@@ -89,12 +89,12 @@ func (g *Gate) Allow(s Subject, names ...string) {
 	g.change(s, func(old *rights) rights { return rights{old.open, set(old.named, names, true)} })
 }
 
-// Deny takes names from what s may do, also where the gate was lifted.
+// Deny removes names from what s may do, also after Lift.
 func (g *Gate) Deny(s Subject, names ...string) {
 	g.change(s, func(old *rights) rights { return rights{old.open, set(old.named, names, false)} })
 }
 
-// Lift allows s everything, until Reset; a later Deny makes exceptions.
+// Lift allows s everything, until Reset. A later Deny makes exceptions.
 func (g *Gate) Lift(s Subject) {
 	g.change(s, func(*rights) rights { return rights{open: true} })
 }
@@ -104,8 +104,9 @@ func (g *Gate) Reset(s Subject) {
 	g.change(s, func(*rights) rights { return g.initial })
 }
 
-// Allowed reports whether the gate lets s do what has this name. The Recv names
-// mean the packets, never events of that name, which a gate refuses.
+// Allowed reports whether the gate allows s the action with this name. RecvConnect,
+// RecvMessage and RecvJSON mean the packets, not events of these names, which a gate
+// refuses.
 func (g *Gate) Allowed(s Subject, name string) bool { return g.rights(s).allow(name) }
 
 func (g *Gate) Check(_ context.Context, s Subject, a Action) error {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// RoomPrefix lets clients enter only those rooms whose names begin with one of
-// the prefixes. It has no opinion about anything else.
+// RoomPrefix returns a policy for rooms: a client may enter only rooms whose names begin
+// with one of the prefixes. The policy abstains on everything else.
 func RoomPrefix(prefixes ...string) Policy {
 	return PolicyFunc(func(_ context.Context, _ Subject, a Action) error {
 		if a.Kind != Join {
@@ -24,9 +24,9 @@ func RoomPrefix(prefixes ...string) Policy {
 	})
 }
 
-// Authenticated lets those subjects do anything for which check is true, for
-// instance because a user stands in their web session. It is asked for every
-// action, so it must be quick.
+// Authenticated returns a policy that allows everything to subjects for which check
+// returns true, and nothing to others. check is called for every action, so it must be
+// quick. A nil check panics.
 func Authenticated(check func(ctx context.Context, s Subject) bool) Policy {
 	if check == nil {
 		panic("acl: Authenticated with a nil function")
@@ -39,16 +39,17 @@ func Authenticated(check func(ctx context.Context, s Subject) bool) Policy {
 	})
 }
 
-// RateLimit lets each client do n things in any period per, with as many at once;
-// it refuses those beyond with ErrLimited. Refused ones do not count. What counts
-// are messages and events, unless kinds says otherwise; it has no opinion about other
-// kinds. RateLimit(5, time.Minute, Connect) bounds how often a client may try to join,
-// and so how many tokens it may try; RateLimit(10, time.Second, Join) is for rooms.
+// RateLimit returns a policy that allows each client n actions at once, and then as many
+// as n in each period per. It refuses more with ErrLimited; refused actions do not count.
+// It counts messages and events, unless kinds says otherwise, and abstains on
+// other kinds. RateLimit(5, time.Minute, Connect) bounds how often a client may try to
+// join, and so how many tokens it may try. RateLimit(10, time.Second, Join) is for rooms.
 //
-// The state is kept with the connection (Connected): leaving and joining does not
-// refill it, and the namespaces that one RateLimit guards share it. Several namespaces
-// with a RateLimit of their own each have a state of their own for each client. A new
-// connection starts full.
+// The count is kept with the connection (Connected), so leaving and joining again does
+// not reset it. Namespaces that share one RateLimit share its count for each client;
+// for separate counts make several. A new connection starts at zero.
+//
+// It panics when n or per is not positive, or a kind does not exist.
 func RateLimit(n int, per time.Duration, kinds ...Kind) Policy {
 	if n < 1 || per <= 0 {
 		panic(fmt.Sprintf("acl: RateLimit(%d, %v)", n, per))

@@ -1,9 +1,9 @@
 package host
 
-// Wrapper is an Exchange around another one, such as those of sio.Server's
-// UseExchange. Of what an Exchange may implement beside Exchange ([Prober],
-// [Detailer], [CookieHider]), a wrapper keeps what it has an Unwrap for: [As]
-// asks the wrapper first and then what is inside of it.
+// Wrapper is an Exchange around another one, as middleware of sio.Server's UseExchange
+// makes it. The exchange inside may implement more than Exchange ([Prober], [Detailer],
+// [CookieHider]). A wrapper that has Unwrap keeps these: [As] asks the wrapper first and
+// then the exchange inside.
 type Wrapper interface {
 	Exchange
 	// Unwrap returns the exchange inside.
@@ -25,16 +25,16 @@ func As[T any](x Exchange) (t T, ok bool) {
 	return t, false
 }
 
-// CookieHider is an Exchange that can take the cookies off its request, so that
-// neither Header nor EachHeader nor the framework's own context shows them. The
-// exchanges of a host without it are asked for everything but cookies.
+// CookieHider is an Exchange that can remove the cookies from its request: after it
+// neither Header nor EachHeader nor the framework's context shows them. For a host
+// without CookieHider the core hides the cookies in Header and EachHeader only.
 type CookieHider interface {
 	HideCookies()
 }
 
-// Details are what a framework knows about a request beyond HTTP. They may lie in
-// memory of the request: whoever keeps them beyond ServeExchange copies them, as
-// sio.Request does.
+// Details are what a framework knows about a request beyond HTTP. They may use memory of
+// the request: code that keeps them after ServeExchange must copy them, as sio.Request
+// does.
 type Details struct {
 	URL          string            // the request target as it was sent, path and query
 	ClientIP     string            // the client as the framework sees it, behind its trusted proxies

@@ -1,9 +1,9 @@
-// Package host is the seam between siokit and a web framework. An adapter turns
-// each request of its framework into an [Exchange] and hands it to a [Handler];
-// everything else, from the long poll to the websocket, is the core's business.
+// Package host is the interface between siokit and a web framework. It is for authors of
+// adapters; applications use a finished adapter.
 //
-// A net/http framework needs no Exchange of its own: [ServeHTTP] takes its writer
-// and request.
+// An adapter turns each request of its framework into an [Exchange] and gives it to a
+// [Handler]. The core does the rest, from the long poll to the websocket. A framework on
+// net/http needs no Exchange of its own: [ServeHTTP] takes its writer and request.
 package host
 
 import (
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Handler serves exchanges. *sio.Server and *sio.Namespace are Handlers.
+// Handler serves exchanges. *sio.Server, *sio.Namespace and *eio.Server are Handlers.
 type Handler interface {
 	// ServeExchange answers x: exactly one of Reply, Stream and Upgrade is called.
 	ServeExchange(x Exchange)
@@ -28,7 +28,7 @@ var _ Handler = HandlerFunc(nil)
 
 func (f HandlerFunc) ServeExchange(x Exchange) { f(x) }
 
-// Caps are the abilities of a host that cannot be taken for granted.
+// Caps are abilities that some hosts have and others have not.
 type Caps uint8
 
 // The abilities that Exchange.Caps reports.
@@ -62,11 +62,11 @@ type UpgradeOptions struct {
 
 // Exchange is one HTTP request and its answer.
 //
-// All strings and byte slices are owned by the receiver. An Exchange is valid
-// until ServeExchange returns. Exactly one of Reply, Stream and Upgrade must be
-// called. The functions given to Stream and Upgrade may run before the call
-// returns (net/http) or after ServeExchange has returned (fasthttp), and must
-// not touch the Exchange.
+// Strings and byte slices that its methods return must be copies: the core keeps what
+// it gets. An Exchange is valid until ServeExchange returns. Exactly one of Reply, Stream
+// and Upgrade is called with success. The functions given to Stream and Upgrade may run
+// before the call returns (net/http) or after ServeExchange has returned (fasthttp), and
+// must not use the Exchange.
 type Exchange interface {
 	// Method is the request method in upper case.
 	Method() string
@@ -84,7 +84,7 @@ type Exchange interface {
 	// the announced length is over limit (bytes), else as soon as it is crossed;
 	// ErrTimeout when the body does not arrive in time.
 	Body(limit int64) ([]byte, error)
-	// RemoteAddr is the peer of the connection, not what a proxy claims.
+	// RemoteAddr is the address of the connection's peer, not what a proxy claims.
 	RemoteAddr() string
 	// TLS is the state of the connection, nil without TLS.
 	TLS() *tls.ConnectionState
@@ -117,8 +117,8 @@ type Exchange interface {
 	Native() any
 }
 
-// StreamTimeout is how long a client of a stream may take nothing of what is
-// written. Hosts see to it that Write or Flush fails then.
+// StreamTimeout is how long the client of a stream may read nothing; 10 s. A host must
+// let Write or Flush fail after it.
 const StreamTimeout = 10 * time.Second
 
 // Stream is an answer in pieces.
@@ -127,8 +127,8 @@ type Stream interface {
 	Flush() error
 }
 
-// Prober is an Exchange that can ask the connection right now whether its client
-// is still there. Hosts whose Gone is late implement it.
+// Prober is an Exchange that can look at the connection at once and say whether the
+// client is still there. A host implements it when its Gone is late.
 type Prober interface {
 	// Present reports false when the client is known to have left.
 	Present() bool

@@ -6,8 +6,8 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-// Broadcast relays events of clients to the others, with their arguments as they
-// are: drawings on a board, cursors, typing.
+// Broadcast relays events of one client to the other clients, with unchanged arguments:
+// drawings on a board, cursors, "is typing".
 type Broadcast struct {
 	Events   []string // the events to relay
 	ToSelf   bool     // the sender gets them too

@@ -9,18 +9,19 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-// History keeps what was last said in each room, for those who come later. What
-// is to be kept is emitted with Emit; a socket that enters with Join gets it in
-// order, and everything after it, nothing twice. Join fits Rooms.Enter.
+// History keeps the last events of each room for sockets that join later. Emit emits an
+// event to a room and keeps it. Join puts a socket into a room: the socket gets the kept
+// events in order and then every new one, none of them twice. Join fits Rooms.Enter.
 //
-// Memory is bounded: in each room by Last events and by Bytes; in all by MaxRooms rooms
-// of a namespace, and by MaxBytes, of which the room that was quiet for longest is
-// forgotten first. The rooms of a namespace are forgotten with it. A History must not be
-// copied once it is used.
+// Memory is bounded: a room by Last and Bytes, a namespace by MaxRooms, and all
+// namespaces together by MaxBytes. When a bound is reached, the room that was quiet for
+// longest is dropped first. The rooms of a namespace end with the namespace. A History
+// must not be copied after its first use.
 type History struct {
-	// Events are what clients may say themselves: with the room's name and any
-	// further arguments, which those in the room get as they are, the sender too.
-	// Whoever is not in the room is refused, and so are the server's own rooms.
+	// Events are the events that clients may send to a room themselves. The first
+	// argument is the room's name. All sockets of the room, the sender included, get
+	// the event with its arguments. A client that is not in the room is refused, and
+	// so is a room of the server's own.
 	Events   []string
 	Last     int // events kept for each room; 50
 	MaxRooms int // rooms kept for each namespace; 1 000
@@ -89,7 +90,7 @@ func (h *History) Emit(n *sio.Namespace, room, event string, args ...any) error 
 	return nil
 }
 
-// Join puts a socket into a room and sends it what was said there.
+// Join puts a socket into a room and sends it the kept events of the room.
 func (h *History) Join(s *sio.Socket, room string) error {
 	p := h.of(s.Namespace())
 	p.mu.Lock()

@@ -10,32 +10,32 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-// Member is somebody who is here.
+// Member is one entry of a presence list.
 type Member struct {
 	ID   string `json:"id"`
 	Info any    `json:"info,omitempty"`
 }
 
-// Presence tells the clients of a namespace who else is here: who joins gets the
-// event "presence" with all members, and the others "presence-join" with the new
-// one; "presence-leave" has the id of one who has gone. Nobody misses or sees twice
-// what happens while they join.
+// Presence tells the clients of a namespace who else is in it. A client that joins gets
+// the event "presence" with the list of all members. The other clients get
+// "presence-join" with the new member, and later "presence-leave" with the id of a member
+// that has gone. A client neither misses a change nor gets one twice while it joins.
 //
-// Members are sockets unless Who gives several sockets one id, such as a user's:
-// then the first of them joins and the last one leaves.
+// Each socket is a member, unless Who gives several sockets the same id, such as the id
+// of a user: then the first socket joins and the last one leaves.
 //
-// The first change is told at once, those within Every after it together, with what
-// they come to: who joins and leaves again in that time is not told of. So a client
-// that joins and leaves in a loop costs the others little.
+// The first change is sent at once. Changes within Every after it are sent together, as
+// their net result: a member that joins and leaves within that time is not mentioned. So
+// a client that joins and leaves in a loop costs the others little.
 type Presence struct {
 	Event string // "presence"
-	// Who is the member that a socket stands for; its own id and no info. It is
-	// asked once, when the socket has connected.
+	// Who returns the member for a socket; the default has the socket's id and no
+	// info. It is called once, when the socket has connected.
 	Who func(s *sio.Socket) Member
-	// Every is how long changes are collected before they are told; 50 ms.
+	// Every is how long changes are collected before they are sent; 50 ms.
 	Every time.Duration
-	// MaxMembers is how many members a namespace has at most; 10 000. Who comes when there
-	// are as many is told of the others and is not a member.
+	// MaxMembers is how many members a namespace has at most; 10 000. A socket that
+	// joins beyond that gets the list but does not become a member.
 	MaxMembers int
 
 	mine sio.Key[*here]
@@ -61,7 +61,7 @@ func (p *Presence) of(n *sio.Namespace) *here {
 	})
 }
 
-// Members are those who are in a namespace now, by id.
+// Members returns the members of a namespace now, sorted by id.
 func (p *Presence) Members(n *sio.Namespace) []Member {
 	h := p.of(n)
 	h.mu.Lock()

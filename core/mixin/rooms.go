@@ -1,6 +1,6 @@
-// Package mixin has ready bundles for sio.Namespace.Mix: rooms that clients join
-// and leave, presence, history, and relays. Each is small, uses the public API
-// alone, and is meant to be read as well as used: write your own like them.
+// Package mixin has ready bundles of handlers for sio.Namespace.Mix: rooms that clients
+// join and leave, presence, history, and relays. Each mixin is small and uses only the
+// public API, so it is also an example of how to write your own.
 //
 //	history := &mixin.History{}
 //	io.Of("/chat").Mix(&mixin.Rooms{Enter: history.Join}, history, &mixin.Presence{})
@@ -14,19 +14,19 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-// Rooms lets clients join and leave rooms by events with the room's name, which
-// are acknowledged with it. The namespace's policies (acl.RoomPrefix) and Policy
-// decide which. Rooms of the server's own (sio.ServerRoom) can be neither joined nor
-// left, and the name of a room that is a socket's id is refused, because what is sent
-// to that socket alone would be overheard.
+// Rooms lets clients join and leave rooms. The client emits the event "join" or "leave"
+// with the room's name, and the ack is that name. The policies of the namespace (such as
+// acl.RoomPrefix) and Policy decide which rooms a client may enter. A client can neither
+// join nor leave rooms of the server's own (sio.ServerRoom). It cannot join a room whose
+// name is the id of a socket, because it would hear what is sent to that socket alone.
 type Rooms struct {
 	JoinEvent  string     // "join"
 	LeaveEvent string     // "leave"
 	Policy     acl.Policy // asked with the kind acl.Join; nil: no opinion
 	Max        int        // how many rooms one client may be in; 64
 	MaxName    int        // the longest name, in bytes; 256
-	// Enter puts the socket into the room; Socket.Join. History.Join sends what
-	// was said there as well.
+	// Enter puts the socket into the room; the default is Socket.Join. With History.Join
+	// the socket also gets the last events of the room.
 	Enter func(s *sio.Socket, room string) error
 }
 
@@ -76,5 +76,5 @@ func (r *Rooms) join(ctx context.Context, s *sio.Socket, room string) (string, e
 	return room, r.Enter(s, room)
 }
 
-// everything is the policy that has no objection: with it abstaining is agreeing.
+// everything turns ErrAbstain into consent.
 var everything = acl.PolicyFunc(func(context.Context, acl.Subject, acl.Action) error { return nil })

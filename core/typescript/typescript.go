@@ -1,12 +1,12 @@
-// Package typescript writes the contract of a server as TypeScript, in the form
-// that the official client's generics take:
+// Package typescript writes the events of a server as TypeScript types, in the form that
+// the generics of the official client take:
 //
 //	import type { ServerToClientEvents, ClientToServerEvents } from "./contract"
 //	const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io()
 //
 // The names for a namespace other than the default one begin with its path:
-// ChatServerToClientEvents for "/chat". Call Write from a test or a small main of
-// the application, where its server is.
+// ChatServerToClientEvents for "/chat". Call Write from a test or a small main of the
+// application, because the types are in its code.
 package typescript
 
 import (
