@@ -48,6 +48,7 @@ var suites = map[string][]string{
 	"gorilla":  {"sessionbridge/gorilla", "-run", "^TestBackend$", "."},
 	"scs":      {"sessionbridge/scs", "-run", "^TestBackend$", "."},
 	"fiberses": {"sessionbridge/fiber", "-run", "^TestBackend$", "."},
+	"fiberv3s": {"sessionbridge/fiberv3", "-run", "^TestBackend$", "."},
 	"sessions": {"examples", "-run", "^(TestSessions|TestCookieSessions)$/^(nethttp|gin)$", "./internal/hosts"},
 }
 
