@@ -151,7 +151,7 @@ func (h handler) Message(binary bool, data []byte, inline bool) virtsocket.Reaso
 	handle := func() { s.handle(m) }
 	if inline {
 		if role, ok := s.inbox.Claim(order); ok {
-			s.vs.Enter()
+			s.vs.AllowHandoff()
 			s.inbox.Run(role, handle)
 			return 0
 		}

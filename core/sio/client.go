@@ -115,10 +115,10 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 		c.queue(p)
 		return 0
 	}
-	// From Enter on another goroutine may read, and decode into what is ours.
+	// From AllowHandoff on another goroutine may read, and decode into what is ours.
 	own := packets.Get().(*packet.Packet)
 	*own, *p = *p, packet.Packet{Args: own.Args[:0]}
-	c.vs.Enter()
+	c.vs.AllowHandoff()
 	c.inbox.Run(role, task{p: own})
 	own.Forget()
 	packets.Put(own)

@@ -85,7 +85,7 @@ func (c *Conn) Transport() string { return c.client.vs.Transport() }
 
 // Nudge has a poll that is held answered at once, with nothing, so that the client
 // sends the next one, with its cookies as they are then.
-func (c *Conn) Nudge() { c.client.vs.Nudge() }
+func (c *Conn) Nudge() { c.client.vs.EndPoll() }
 
 // Join puts every socket of the connection into rooms, those that connect later
 // before their client is told.

@@ -33,7 +33,7 @@
 //
 // # Locks
 //
-// Inbox.mu is held for a few instructions, never while a task runs. Conn.Stall is
+// Inbox.mu is held for a few instructions, never while a task runs. Conn.PauseHeartbeat is
 // called with it held; no other method of Conn or Doer is.
 package inbox
 
@@ -50,10 +50,10 @@ const (
 
 // Conn is the connection that an inbox belongs to. See virtsocket.Socket.
 type Conn interface {
-	Begin()        // a worker starts
-	End()          // it ends
-	Busy()         // a task begins that may take long
-	Stall(on bool) // readers wait for room, or none does any more
+	Begin()                 // a worker starts
+	End()                   // it ends
+	WatchHandler()          // a task begins that may take long
+	PauseHeartbeat(on bool) // readers wait for room, or none does any more
 }
 
 // Doer does the tasks of an inbox.
@@ -159,7 +159,7 @@ func (b *Inbox[T]) Run(r Role[T], t T) {
 	for more := true; more; {
 		b.doer.Do(t)
 		if t, more = b.next(&r); more {
-			b.conn.Busy()
+			b.conn.WatchHandler()
 		}
 	}
 	ended = true
@@ -191,11 +191,11 @@ func (b *Inbox[T]) Put(key string, size int, t T) bool {
 			b.room = sync.NewCond(&b.mu)
 		}
 		if b.stalled++; b.stalled == 1 {
-			b.conn.Stall(true)
+			b.conn.PauseHeartbeat(true)
 		}
 		b.room.Wait()
 		if b.stalled--; b.stalled == 0 {
-			b.conn.Stall(false)
+			b.conn.PauseHeartbeat(false)
 			b.room.Broadcast() // Close waits for it
 		}
 	}
@@ -327,7 +327,7 @@ func (b *Inbox[T]) carryOn(r Role[T]) {
 	b.conn.Begin()
 	defer b.conn.End()
 	if t, more := b.next(&r); more {
-		b.conn.Busy()
+		b.conn.WatchHandler()
 		b.Run(r, t)
 	}
 }

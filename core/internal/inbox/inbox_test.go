@@ -22,7 +22,7 @@ type fake struct {
 	done   []string
 	stalls []bool
 	began  int // Begin without End
-	busy   int // calls of Busy
+	busy   int // calls of WatchHandler
 }
 
 func newFake(count, bytes int) *fake {
@@ -37,11 +37,11 @@ func (f *fake) count(n *int, by int) {
 	*n += by
 }
 
-func (f *fake) Begin() { f.count(&f.began, 1) }
-func (f *fake) End()   { f.count(&f.began, -1) }
-func (f *fake) Busy()  { f.count(&f.busy, 1) }
+func (f *fake) Begin()        { f.count(&f.began, 1) }
+func (f *fake) End()          { f.count(&f.began, -1) }
+func (f *fake) WatchHandler() { f.count(&f.busy, 1) }
 
-func (f *fake) Stall(on bool) {
+func (f *fake) PauseHeartbeat(on bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stalls = append(f.stalls, on)
@@ -489,11 +489,11 @@ func TestNothingIsAllocated(t *testing.T) {
 
 type idle struct{}
 
-func (idle) Begin()     {}
-func (idle) End()       {}
-func (idle) Busy()      {}
-func (idle) Stall(bool) {}
-func (idle) Do(int)     {}
+func (idle) Begin()              {}
+func (idle) End()                {}
+func (idle) WatchHandler()       {}
+func (idle) PauseHeartbeat(bool) {}
+func (idle) Do(int)              {}
 
 func BenchmarkClaim(b *testing.B) {
 	var in Inbox[int]

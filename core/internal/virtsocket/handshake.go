@@ -1,6 +1,7 @@
 package virtsocket
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/siokit/siokit/core/host"
@@ -16,7 +17,7 @@ import (
 //   - whoever installs a transport looks under Socket.mu whether the session still
 //     lives (Socket.install), and closes the transport if it does not;
 //   - whoever puts a session into the hub looks afterwards whether it has ended
-//     meanwhile (Hub.enlist);
+//     meanwhile (Hub.register);
 //   - Closed is told by Socket.Close, or by Hub.accept when the socket had no
 //     handler at that time, and by nobody else.
 
@@ -39,7 +40,7 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		return
 	}
 	s := h.newSocket(d)
-	if ref := h.enter(x, s); ref != nil {
+	if ref := h.takeSlot(x, s); ref != nil {
 		h.refuse(x, d, ref)
 		return
 	}
@@ -58,6 +59,28 @@ func (h *Hub) handshake(x host.Exchange, d dialect.Dialect, req dialect.Request)
 		return
 	}
 	h.openPolling(x, req, s)
+}
+
+// maxAddress is how many bytes of an address are kept.
+const maxAddress = 64
+
+// takeSlot takes the slot of a new session, or refuses the handshake.
+func (h *Hub) takeSlot(x host.Exchange, s *Socket) *dialect.Refusal {
+	address := ""
+	if l := &h.limiter.limits; l.PendingPerAddress > 0 || l.ConnectionsPerAddress > 0 {
+		if address = l.Address(x); len(address) > maxAddress {
+			address = address[:maxAddress]
+		}
+	}
+	option := h.limiter.take(&s.slot, address)
+	if option == "" {
+		return nil
+	}
+	x.SetHeader("Retry-After", "1")
+	return &dialect.Refusal{
+		Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: "Too many handshakes",
+		Cause: dialect.CauseLimit, Context: fmt.Sprintf("Options.%s is reached (address %q)", option, address),
+	}
 }
 
 // unavailable refuses a handshake that may succeed a little later.
@@ -117,7 +140,7 @@ func (h *Hub) greet(x host.Exchange, g dialect.Greeter, s *Socket) {
 		s.set(h.opts.CloseTimeout)
 	}
 	s.mu.Unlock()
-	h.enlist(s)
+	h.register(s)
 	h.opts.Origins.headers(x)
 	if err := g.Greet(x, h.opening(s)); err != nil {
 		s.Lost(err)
@@ -129,7 +152,7 @@ func (h *Hub) greet(x host.Exchange, g dialect.Greeter, s *Socket) {
 
 // openDuplex opens a session on a duplex transport.
 func (h *Hub) openDuplex(x host.Exchange, t transport.Duplex, s *Socket) {
-	h.doors.note(&s.place, back) // the connection is what it costs the client
+	h.limiter.note(&s.slot, back) // the connection is what it costs the client
 	// A host may find that the client has left and never run start.
 	s.mu.Lock()
 	if s.state == stateOpen {
@@ -152,8 +175,8 @@ func (h *Hub) openDuplex(x host.Exchange, t transport.Duplex, s *Socket) {
 			return
 		}
 		// From here on the answer is out: the session may be found.
-		h.enlist(s)
-		s.begins()
+		h.register(s)
+		s.start()
 	})
 	if err != nil {
 		s.Close(TransportError)
@@ -167,8 +190,8 @@ func (h *Hub) openPolling(x host.Exchange, req dialect.Request, s *Socket) {
 		h.closedEarly(x, s)
 		return
 	}
-	h.enlist(s)
-	s.begins()
+	h.register(s)
+	s.start()
 	s.serve(x, req)
 }
 
@@ -209,18 +232,18 @@ func (s *Socket) install(conn transport.Conn, set func()) bool {
 	return true
 }
 
-// begins sends the first message of a session and tells the handler. Nothing leaves
+// start sends the first message of a session and tells the handler. Nothing leaves
 // before both have had their turn: where the first message is what connects a client
 // (0.9), a client that has it must not miss what its namespace is sent next.
-func (s *Socket) begins() {
+func (s *Socket) start() {
 	s.Begin()
 	defer s.End()
-	s.open(s.first())
+	s.open(s.firstMessage())
 	s.handler.Opened()
 }
 
-// first is the first message of a session.
-func (s *Socket) first() *packet.Message { return s.dialect.Open(s.hub.opening(s)) }
+// firstMessage is the first message of a session.
+func (s *Socket) firstMessage() *packet.Message { return s.dialect.Open(s.hub.opening(s)) }
 
 // opening is what the handshake of s tells.
 func (h *Hub) opening(s *Socket) dialect.Opening {
@@ -240,9 +263,9 @@ func (h *Hub) opening(s *Socket) dialect.Opening {
 	return o
 }
 
-// enlist makes the session's id known. The session may have ended since its
+// register makes the session's id known. The session may have ended since its
 // transport was installed; Lost has then found nothing to remove.
-func (h *Hub) enlist(s *Socket) {
+func (h *Hub) register(s *Socket) {
 	h.add(s)
 	s.mu.Lock()
 	gone := s.gone

@@ -240,7 +240,7 @@ func TestEndsWhileEnlisted(t *testing.T) {
 		t.Fatal("not installed")
 	}
 	s.Lost(nil)
-	h.enlist(s)
+	h.register(s)
 	if n := h.Len(); n != before {
 		t.Errorf("%d sessions more in the hub", n-before)
 	}

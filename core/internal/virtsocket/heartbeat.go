@@ -89,21 +89,26 @@ func (s *Socket) early() time.Duration {
 // quiet reports whether there are no heartbeats; s.mu is held.
 func (s *Socket) quiet() bool { return s.legacy != nil && s.legacy.quiet }
 
-// traffic notes a message from the client. While a pong is due, the first one
-// restarts the timeout: the client is alive, its pong may be stuck behind it.
-func (s *Socket) traffic() {
+// traffic notes a message from the client, and reports whether the session is open.
+// While a pong is due, the first message restarts the timeout: the client is alive,
+// its pong may be stuck behind the message.
+func (s *Socket) traffic() (open bool) {
 	s.mu.Lock()
-	if s.pongDue && !s.restarted && s.state == stateOpen {
+	defer s.mu.Unlock()
+	if s.state != stateOpen {
+		return false
+	}
+	if s.pongDue && !s.restarted {
 		s.restarted = true
 		s.setAt(max(s.due, s.hub.wheel.Now()+s.hub.opts.PingTimeout))
 	}
-	s.mu.Unlock()
+	return true
 }
 
-// Stall tells the heartbeat that the connection is not read because the
+// PauseHeartbeat tells the heartbeat that the connection is not read because the
 // application does not keep up. The client is not to blame for its silence, at
 // the next expiry either; and it must go on hearing from the server.
-func (s *Socket) Stall(on bool) {
+func (s *Socket) PauseHeartbeat(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stalled = on
@@ -175,9 +180,9 @@ func (s *Socket) alive(quiet bool) packet.Kind {
 	return packet.Noop
 }
 
-// Nudge has a request that waits for messages answered with none. On other
+// EndPoll has a request that waits for messages answered with none. On other
 // transports the client gets a packet that it ignores.
-func (s *Socket) Nudge() {
+func (s *Socket) EndPoll() {
 	if noop := s.dialect.Control(packet.Unit{Kind: packet.Noop}); noop != nil {
 		_ = s.Send(noop)
 	}

@@ -135,7 +135,7 @@ func TestStallPings(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h, c, r := begin(t, row.query, nil)
 			time.Sleep(time.Second)
-			r.s.Stall(true)
+			r.s.PauseHeartbeat(true)
 			stalled := time.Since(c.from)
 			time.Sleep(10 * time.Minute)
 			synctest.Wait()
@@ -155,7 +155,7 @@ func TestStallPings(t *testing.T) {
 			if gap := stalled + 10*time.Minute - last; gap >= row.within {
 				t.Errorf("%q: nothing for the last %v", row.query, gap)
 			}
-			r.s.Stall(false)
+			r.s.PauseHeartbeat(false)
 			time.Sleep(2 * time.Minute)
 			synctest.Wait()
 			if len(r.closed) != 1 || r.closed[0] != PingTimeout {
@@ -172,9 +172,9 @@ func TestStallIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, _, r := begin(t, "EIO=4&transport=websocket", nil)
 		time.Sleep(30 * time.Second) // the pong is due
-		r.s.Stall(true)
+		r.s.PauseHeartbeat(true)
 		time.Sleep(14 * time.Second)
-		r.s.Stall(false) // a second before the client would be given up
+		r.s.PauseHeartbeat(false) // a second before the client would be given up
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if len(r.closed) != 0 {

@@ -1,8 +1,3 @@
-// Package virtsocket is the virtual socket: one for each client, it outlives
-// any one transport. It keeps the registry of sessions, the outgoing queues, the
-// heartbeat, the upgrade from polling to a duplex transport, and the reasons for
-// which a socket ends. It knows no Socket.IO packets: with a dialect's engine
-// half it serves bare Engine.IO.
 package virtsocket
 
 import (
@@ -65,7 +60,7 @@ type Handler interface {
 	Opened()
 	// Message handles one message. data is valid until it returns. With inline
 	// the call comes from the goroutine that reads the connection: it may run
-	// for long, if it says so with Socket.Enter once the order of the message is settled.
+	// for long, if it says so with Socket.AllowHandoff once the order of the message is settled.
 	// Without, it comes from an HTTP request that must be answered soon.
 	// An error ends the socket with the reason given.
 	Message(binary bool, data []byte, inline bool) Reason
@@ -85,7 +80,7 @@ type Hub struct {
 	closed  atomic.Bool
 	queues  outboxLimits
 	live    atomic.Int64
-	doors   doors
+	limiter limiter
 	notices notices
 	empty   chan struct{} // closed when a closed hub has no live sockets
 	once    sync.Once
@@ -138,7 +133,7 @@ func NewHub(opts Options) *Hub {
 	res := min(opts.PingInterval, opts.PingTimeout, opts.UpgradeTimeout) / 20
 	h.wheel = wheel.New(max(5*time.Millisecond, min(res, 100*time.Millisecond)))
 	h.watch.init()
-	h.doors.limits = opts.Limits
+	h.limiter.limits = opts.Limits
 	for i := range h.shards {
 		h.shards[i].m = make(map[string]*Socket)
 	}
@@ -150,6 +145,9 @@ func (h *Hub) Wheel() *wheel.Wheel { return h.wheel }
 
 // Len is the number of live sockets.
 func (h *Hub) Len() int { return int(h.live.Load()) }
+
+// Pending is how many sessions are pending; see Limits.
+func (h *Hub) Pending() int { return h.limiter.count() }
 
 func (h *Hub) shard(id string) *shard {
 	// The id is random; two of its characters spread it.
@@ -174,7 +172,7 @@ func (h *Hub) get(id string) *Socket {
 	return sh.m[id]
 }
 
-// remove makes the id unknown, and gives the session's place back: also that of a
+// remove makes the id unknown, and gives the session's slot back: also that of a
 // session which was never found here.
 func (h *Hub) remove(s *Socket) {
 	sh := h.shard(s.id)
@@ -182,7 +180,7 @@ func (h *Hub) remove(s *Socket) {
 	_, ok := sh.m[s.id]
 	delete(sh.m, s.id)
 	sh.mu.Unlock()
-	h.doors.leave(&s.place)
+	h.limiter.giveBack(&s.slot)
 	if ok && h.live.Add(-1) == 0 && h.closed.Load() {
 		h.once.Do(func() { close(h.empty) })
 	}

@@ -82,10 +82,7 @@ func (s *Socket) left() {
 func (s *Socket) unit(u packet.Unit, inline bool) Reason {
 	switch u.Kind {
 	case packet.MessageUnit:
-		if s.rules().Heartbeat == dialect.ServerPings {
-			s.traffic()
-		}
-		if s.isClosed() {
+		if !s.traffic() {
 			return 0
 		}
 		return s.handler.Message(u.Binary, u.Data, inline)

@@ -1,15 +1,12 @@
 package virtsocket
 
 import (
-	"fmt"
-	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/siokit/siokit/core/host"
-	"github.com/siokit/siokit/core/internal/dialect"
 )
 
 // Limits bound the sessions of a Hub. A bound of 0 is none.
@@ -27,9 +24,6 @@ type Limits struct {
 	// must not panic; nil: PeerAddress. Only its first 64 bytes count.
 	Address func(x host.Exchange) string
 }
-
-// maxAddress is how many bytes of an address are kept.
-const maxAddress = 64
 
 // PeerAddress is the address of the connection's peer without its port, of IPv6
 // the network of 64 bits: one client has as many addresses in it as it likes. It
@@ -50,9 +44,9 @@ func PeerAddress(x host.Exchange) string {
 	return p.String()
 }
 
-// doors counts sessions for Limits. Its lock is taken with any other held, and
+// limiter counts sessions for Limits. Its lock is taken with any other held, and
 // nothing is called under it.
-type doors struct {
+type limiter struct {
 	limits Limits
 
 	mu             sync.Mutex
@@ -67,22 +61,22 @@ type peer struct {
 	total, pending int
 }
 
-// place is what one session takes of the bounds.
-type place struct {
-	peer  *peer // nil: not counted for an address, or not any more; guarded by doors.mu
+// slot is what one session takes of the bounds.
+type slot struct {
+	peer  *peer // nil: not counted for an address, or not any more; guarded by limiter.mu
 	state atomic.Uint32
 }
 
-// What place.state is made of. It only changes with doors.mu held.
+// What slot.state is made of. It only changes with limiter.mu held.
 const (
 	taken   = 1 << iota // counted in all
 	settled             // the handler has accepted the client for good
 	back                // the client has come back
 )
 
-// enter takes a place, or says which option keeps it from doing so. Every place
-// is left once.
-func (d *doors) enter(p *place, address string) (option string) {
+// take takes a slot, or says which option keeps it from doing so. Every slot
+// is given back once.
+func (d *limiter) take(p *slot, address string) (option string) {
 	l := &d.limits
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -116,8 +110,8 @@ func (d *doors) enter(p *place, address string) (option string) {
 	return ""
 }
 
-// note adds settled or back to a place. With both it is not pending any more.
-func (d *doors) note(p *place, what uint32) {
+// note adds settled or back to a slot. With both it is not pending any more.
+func (d *limiter) note(p *slot, what uint32) {
 	if p.state.Load()&what != 0 {
 		return // every request of a session comes by here
 	}
@@ -141,8 +135,8 @@ func (d *doors) note(p *place, what uint32) {
 	}
 }
 
-// leave gives a place back.
-func (d *doors) leave(p *place) {
+// giveBack gives a slot back.
+func (d *limiter) giveBack(p *slot) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	was := p.state.Load()
@@ -162,8 +156,8 @@ func (d *doors) leave(p *place) {
 	}
 }
 
-// forget ends the counting of a place for its address; d.mu is held.
-func (d *doors) forget(p *place) {
+// forget ends the counting of a slot for its address; d.mu is held.
+func (d *limiter) forget(p *slot) {
 	at := p.peer
 	p.peer = nil
 	if at.total--; at.total == 0 {
@@ -172,34 +166,8 @@ func (d *doors) forget(p *place) {
 }
 
 // count is how many sessions are pending.
-func (d *doors) count() int {
+func (d *limiter) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.pending
 }
-
-// enter takes the place of a new session, or refuses the handshake.
-func (h *Hub) enter(x host.Exchange, s *Socket) *dialect.Refusal {
-	address := ""
-	if l := &h.doors.limits; l.PendingPerAddress > 0 || l.ConnectionsPerAddress > 0 {
-		if address = l.Address(x); len(address) > maxAddress {
-			address = address[:maxAddress]
-		}
-	}
-	option := h.doors.enter(&s.place, address)
-	if option == "" {
-		return nil
-	}
-	x.SetHeader("Retry-After", "1")
-	return &dialect.Refusal{
-		Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: "Too many handshakes",
-		Cause: dialect.CauseLimit, Context: fmt.Sprintf("Options.%s is reached (address %q)", option, address),
-	}
-}
-
-// Settle says that the handler has accepted the client for good, for Limits.
-// Calls beyond the first have no effect.
-func (s *Socket) Settle() { s.hub.doors.note(&s.place, settled) }
-
-// Pending is how many sessions are pending; see Limits.
-func (h *Hub) Pending() int { return h.doors.count() }

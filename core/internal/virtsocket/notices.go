@@ -133,9 +133,9 @@ func (h *Hub) tooLarge() string {
 	return fmt.Sprintf("a message larger than Options.MaxPayload (%d bytes) ended a connection", h.opts.MaxPayload)
 }
 
-// ended notes why a session's transport has broken, where an operator can do
+// noteTooLarge notes why a session's transport has broken, where an operator can do
 // something about it.
-func (s *Socket) ended(err error) {
+func (s *Socket) noteTooLarge(err error) {
 	var te *transport.Error
 	if !errors.As(err, &te) || te.Code != transport.TooBig {
 		return

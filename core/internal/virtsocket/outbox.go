@@ -14,6 +14,9 @@ const (
 	corkCount = 128
 )
 
+// ErrClosed is returned by sends on a socket that has ended.
+var ErrClosed = errors.New("virtsocket: closed")
+
 // Why an outbox takes no message, beside ErrClosed.
 var (
 	errFull    = errors.New("virtsocket: the outgoing queue is full")

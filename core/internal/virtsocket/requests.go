@@ -48,6 +48,31 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 	h.resume(x, d, req)
 }
 
+// oversized refuses a request whose query or headers are larger than allowed,
+// before anything has looked at them. It reports whether it has answered.
+func (h *Hub) oversized(x host.Exchange, hd head) bool {
+	ref := &dialect.Refusal{Code: dialect.BadRequest, Cause: dialect.CauseTooLarge}
+	switch {
+	case len(x.RawQuery())+len(x.Path()) > h.opts.MaxQuery:
+		ref = TooLong()
+	case hd.size > h.opts.MaxHeaders:
+		ref.Status, ref.Message = http.StatusRequestHeaderFieldsTooLarge, "Headers too large"
+		ref.Context = "larger than Options.MaxHeaders"
+	default:
+		return false
+	}
+	h.refuse(x, h.opts.Dialects[0], ref)
+	return true
+}
+
+// TooLong is the refusal of a request whose address is longer than MaxQuery.
+func TooLong() *dialect.Refusal {
+	return &dialect.Refusal{
+		Code: dialect.BadRequest, Status: http.StatusRequestURITooLong, Message: "Query too long",
+		Context: "longer than Options.MaxQuery", Cause: dialect.CauseTooLarge,
+	}
+}
+
 // resume serves a request that names a session.
 func (h *Hub) resume(x host.Exchange, d dialect.Dialect, req dialect.Request) {
 	var s *Socket
@@ -56,7 +81,7 @@ func (h *Hub) resume(x host.Exchange, d dialect.Dialect, req dialect.Request) {
 	}
 	known := s != nil && s.dialect.Name() == d.Name()
 	if known {
-		h.doors.note(&s.place, back)
+		h.limiter.note(&s.slot, back)
 		if ref := s.handler.Visit(x); ref != nil {
 			s.Drop()
 			h.refuse(x, d, ref)
@@ -149,7 +174,7 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 	}
 	visit := s.hub.visit(req, s.payloads(req))
 	if first {
-		// Before the first message leaves, as in begins.
+		// Before the first message leaves, as in start.
 		s.out.takeSingle(x.Method() == http.MethodGet && !visit.Answer.Stream)
 		s.handler.Opened()
 	}

@@ -12,9 +12,6 @@ import (
 	"github.com/siokit/siokit/core/internal/wheel"
 )
 
-// ErrClosed is returned by sends on a socket that has ended.
-var ErrClosed = errors.New("virtsocket: closed")
-
 // lingerTime is how long a closed polling session answers the poll that comes
 // too late with its last messages.
 const (
@@ -37,7 +34,7 @@ type Socket struct {
 	handler Handler
 	legacy  *legacy     // nil for a session of Engine.IO 4
 	hb      wheel.Timer // heartbeat, or close timeout; after the end: linger
-	place   place       // what the session takes of the hub's Limits
+	slot    slot        // what the session takes of the hub's Limits
 	out     outbox
 
 	mu        sync.Mutex
@@ -49,7 +46,7 @@ type Socket struct {
 	gone      bool   // the last transport has ended: nothing is to be found in the hub
 	pongDue   bool
 	restarted bool          // the pong timeout was restarted by other traffic
-	stalled   bool          // see Stall
+	stalled   bool          // see PauseHeartbeat
 	excused   bool          // stalled at some moment since the last expiry
 	unpinged  bool          // the first ping is still to come
 	due       time.Duration // of hb
@@ -106,6 +103,10 @@ func (s *Socket) open(first *packet.Message) {
 		s.Close(ServerShutdown)
 	}
 }
+
+// Settle says that the handler has accepted the client for good, for Limits.
+// Calls beyond the first have no effect.
+func (s *Socket) Settle() { s.hub.limiter.note(&s.slot, settled) }
 
 // Ended reports whether the socket has been closed. Handler.Closed may still be
 // under way.
@@ -207,7 +208,7 @@ func (s *Socket) Lost(err error) {
 	case errors.Is(err, transport.ErrSlow):
 		reason = SlowClient
 	default:
-		s.ended(err)
+		s.noteTooLarge(err)
 	}
 	s.Close(reason)
 	s.mu.Lock()
@@ -276,7 +277,7 @@ func (s *Socket) lingers(r Reason) bool {
 
 // lingerTime is how long the session then waits for that poll.
 func (s *Socket) lingerTime(r Reason) time.Duration {
-	if r == ServerShutdown || s.place.state.Load()&settled == 0 {
+	if r == ServerShutdown || s.slot.state.Load()&settled == 0 {
 		return shutdownLinger // nobody, or nobody's last messages, to wait for
 	}
 	return lingerTime

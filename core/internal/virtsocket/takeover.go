@@ -48,7 +48,7 @@ func (l *replaceableLink) Frame(f packet.Frame) error {
 }
 
 // hasTurn notes that frame n has its turn in the order of the session: the frame
-// has been handled or queued, or (Socket.Enter) is the one that is being handled,
+// has been handled or queued, or (Socket.AllowHandoff) is the one that is being handled,
 // and the next one may be inside already.
 func (l *replaceableLink) hasTurn(n uint64) {
 	l.turn.Lock()
@@ -118,7 +118,7 @@ func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 			return
 		}
 		if first {
-			s.begins()
+			s.start()
 			return
 		}
 		s.arm()
@@ -199,7 +199,7 @@ func (s *Socket) attach(x host.Exchange, req dialect.Request) (first, ok bool) {
 	first = !s.legacy.opened
 	s.mu.Unlock()
 	if first {
-		s.open(s.first())
+		s.open(s.firstMessage())
 	}
 	return first, true
 }

@@ -142,7 +142,7 @@ func beginMove(t *testing.T, enter bool) *moving {
 				return
 			}
 			if enter {
-				s.Enter()
+				s.AllowHandoff()
 			}
 			<-m.release
 		}
@@ -162,7 +162,7 @@ func (m *moving) websocket() *fakeConn {
 }
 
 // TestTakeoverWaits: the next transport is read when what the older one is bringing
-// has its place, and not before; in the order of the client.
+// has its turn, and not before; in the order of the client.
 func TestTakeoverWaits(t *testing.T) {
 	for _, entered := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

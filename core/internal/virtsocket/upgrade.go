@@ -39,7 +39,7 @@ func (s *Socket) upgrade(x host.Exchange, t transport.Duplex) {
 		return
 	case s.candidate != nil || s.poll == nil || s.conn != transport.Conn(s.poll):
 		s.mu.Unlock()
-		s.hub.second(x, s, t)
+		s.hub.refuseSecond(x, s, t)
 		return
 	}
 	s.candidate = c
@@ -62,10 +62,10 @@ func (s *Socket) upgrade(x host.Exchange, t transport.Duplex) {
 	}
 }
 
-// second serves a request for a websocket of a session that has one, or is about
+// refuseSecond serves a request for a websocket of a session that has one, or is about
 // to have one. As with the reference it is opened and closed without a code, and
 // means nothing for the session: old clients and intermediaries repeat requests.
-func (h *Hub) second(x host.Exchange, s *Socket, t transport.Duplex) {
+func (h *Hub) refuseSecond(x host.Exchange, s *Socket, t transport.Duplex) {
 	err := t.Serve(x, &noSession{}, func(c transport.Conn) { c.Close(transport.NoCode, "") })
 	if err != nil {
 		h.refuseUpgrade(x, s.dialect, err)

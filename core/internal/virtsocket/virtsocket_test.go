@@ -215,13 +215,13 @@ func TestTrafficRestartsOnce(t *testing.T) {
 func TestStallSuspendsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, r := open(t, Options{})
-		r.s.Stall(true)
+		r.s.PauseHeartbeat(true)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if len(r.closed) != 0 {
 			t.Fatalf("closed %v", r.closed)
 		}
-		r.s.Stall(false)
+		r.s.PauseHeartbeat(false)
 		time.Sleep(46 * time.Second)
 		synctest.Wait()
 		if len(r.closed) != 1 {
@@ -252,7 +252,7 @@ func TestCork(t *testing.T) {
 			_ = r.s.Send(r.s.Dialect().Control(packet.Unit{Kind: packet.MessageUnit, Data: []byte(s)}))
 		}
 		r.handle = func(data string) {
-			r.s.Busy()
+			r.s.WatchHandler()
 			switch data {
 			case "quick":
 				say("a")

@@ -20,8 +20,8 @@ const (
 // exists while there is something to look at, so that a batch costs two short
 // critical sections and no timer.
 //
-// A socket is on the list from Busy to the end of its batch. Readers of Socket.busy
-// without the shard's lock (Busy, End) may be a moment behind: what they decide is
+// A socket is on the list from WatchHandler to the end of its batch. Readers of Socket.busy
+// without the shard's lock (WatchHandler, End) may be a moment behind: what they decide is
 // decided again with the lock. leave takes outbox.mu inside, nobody the reverse.
 type watch struct {
 	tick   atomic.Int64
@@ -60,7 +60,7 @@ func (w *watch) enter(s *Socket) {
 }
 
 // leave takes s off the list at the end of a batch, unless another batch has begun
-// meanwhile: its Busy may have found s on the list and relies on it.
+// meanwhile: its WatchHandler may have found s on the list and relies on it.
 func (w *watch) leave(s *Socket) {
 	sh := w.shard(s)
 	sh.mu.Lock()
@@ -173,18 +173,18 @@ func (s *Socket) release() {
 	}
 }
 
-// Busy says that application code is about to run inside a batch: if it takes
+// WatchHandler says that application code is about to run inside a batch: if it takes
 // long, what it sends must not wait for the end of the batch.
-func (s *Socket) Busy() {
+func (s *Socket) WatchHandler() {
 	if s.busy.Load() == 0 {
 		s.hub.watch.enter(s)
 	}
 }
 
-// Enter is Busy for the goroutine that called Handler.Message inline: from here
+// AllowHandoff is WatchHandler for the goroutine that called Handler.Message inline: from here
 // to the end of Message, Detach lets another goroutine read on.
-func (s *Socket) Enter() {
-	s.Busy()
+func (s *Socket) AllowHandoff() {
+	s.WatchHandler()
 	s.mu.Lock()
 	conn := s.conn
 	var l *replaceableLink
@@ -199,7 +199,7 @@ func (s *Socket) Enter() {
 }
 
 // Detach flushes, and moves the reading of the connection to another goroutine
-// if the current reader has called Enter. An application that waits for its own
+// if the current reader has called AllowHandoff. An application that waits for its own
 // client calls it first.
 func (s *Socket) Detach() {
 	s.Flush()

@@ -26,11 +26,11 @@ func unwatched() (*Hub, *Socket) {
 func TestWatchKeepsTheNext(t *testing.T) {
 	h, s := unwatched()
 	s.Begin()
-	s.Busy()
+	s.WatchHandler()
 	s.End()
 	h.watch.tick.Add(detachTicks)
 	s.Begin()
-	s.Busy()
+	s.WatchHandler()
 	h.watch.dismiss(s, 0) // the watch had seen the first batch
 	if s.busy.Load() == 0 {
 		t.Error("a batch that has entered is not watched")
@@ -48,10 +48,10 @@ func TestWatchKeepsTheNext(t *testing.T) {
 func TestWatchKeepsWhoReliesOnIt(t *testing.T) {
 	h, s := unwatched()
 	s.Begin()
-	s.Busy()
+	s.WatchHandler()
 	s.out.end() // End has got as far as this
 	s.Begin()
-	s.Busy()
+	s.WatchHandler()
 	h.watch.leave(s) // and goes on
 	if s.busy.Load() == 0 {
 		t.Error("not watched after the end of the batch before")
