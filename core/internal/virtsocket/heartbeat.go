@@ -189,7 +189,7 @@ func (s *Socket) EndPoll() {
 }
 
 // arrived and departed enclose a request that waits.
-func (s *Socket) arrived(v transport.Visit) {
+func (s *Socket) arrived(v transport.PollRequest) {
 	if !s.rules().QuietPolls {
 		return
 	}
@@ -200,7 +200,7 @@ func (s *Socket) arrived(v transport.Visit) {
 	s.arm()
 }
 
-func (s *Socket) departed(v transport.Visit) {
+func (s *Socket) departed(v transport.PollRequest) {
 	if !s.rules().QuietPolls {
 		return
 	}
