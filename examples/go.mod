@@ -9,24 +9,31 @@ require (
 	github.com/gin-gonic/gin v1.12.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/gofiber/fiber/v2 v2.52.15
+	github.com/gofiber/fiber/v3 v3.5.0
 	github.com/gorilla/securecookie v1.1.2
 	github.com/gorilla/sessions v1.4.0
 	github.com/julienschmidt/httprouter v1.3.0
 	github.com/labstack/echo-contrib v0.50.1
 	github.com/labstack/echo/v4 v4.16.0
+	github.com/labstack/echo/v5 v5.4.4
 	github.com/siokit/siokit v0.1.0
 	github.com/siokit/siokit/adapters/chi v0.1.0
 	github.com/siokit/siokit/adapters/echo v0.1.0
+	github.com/siokit/siokit/adapters/echov5 v0.1.0
 	github.com/siokit/siokit/adapters/fiber v0.1.0
+	github.com/siokit/siokit/adapters/fiberv3 v0.1.0
 	github.com/siokit/siokit/adapters/gin v0.1.0
+	github.com/siokit/siokit/sessionbridge/fiberv3 v0.1.0
 )
 
 require (
+	github.com/gofiber/schema v1.8.3 // indirect
+	github.com/gofiber/utils/v2 v2.4.1 // indirect
 	github.com/gorilla/context v1.1.2 // indirect
-	github.com/philhofer/fwd v1.1.3-0.20240916144458-20a13a1f6b7c // indirect
+	github.com/philhofer/fwd v1.2.0 // indirect
 	github.com/quasoft/memstore v0.0.0-20191010062613-2bce066d2b0b // indirect
 	github.com/siokit/siokit/internal/fasthttphost v0.1.0 // indirect
-	github.com/tinylib/msgp v1.2.5 // indirect
+	github.com/tinylib/msgp v1.6.4 // indirect
 	golang.org/x/time v0.15.0 // indirect
 )
 
@@ -51,7 +58,7 @@ require (
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/leodido/go-urn v1.4.0 // indirect
 	github.com/mattn/go-colorable v0.1.15 // indirect
-	github.com/mattn/go-isatty v0.0.22 // indirect
+	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mattn/go-runewidth v0.0.16 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.2 // indirect
@@ -81,10 +88,13 @@ replace (
 	github.com/siokit/siokit => ..
 	github.com/siokit/siokit/adapters/chi => ../adapters/chi
 	github.com/siokit/siokit/adapters/echo => ../adapters/echo
+	github.com/siokit/siokit/adapters/echov5 => ../adapters/echov5
 	github.com/siokit/siokit/adapters/fiber => ../adapters/fiber
+	github.com/siokit/siokit/adapters/fiberv3 => ../adapters/fiberv3
 	github.com/siokit/siokit/adapters/gin => ../adapters/gin
 	github.com/siokit/siokit/internal/fasthttphost => ../internal/fasthttphost
 	github.com/siokit/siokit/sessionbridge/fiber => ../sessionbridge/fiber
+	github.com/siokit/siokit/sessionbridge/fiberv3 => ../sessionbridge/fiberv3
 	github.com/siokit/siokit/sessionbridge/gorilla => ../sessionbridge/gorilla
 	github.com/siokit/siokit/sessionbridge/scs => ../sessionbridge/scs
 )

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-var adapters = []string{"nethttp", "gin", "echo", "chi", "fiber"}
+var adapters = []string{"nethttp", "gin", "echo", "echov5", "chi", "fiber", "fiberv3"}
 
 // need skips a test unless the module is asked for: its tests need Node,
 // npm packages and chromium.
@@ -322,7 +322,7 @@ func TestChatComesBack(t *testing.T) {
 // TestLogin drives the login examples with the framework's own sessions.
 func TestLogin(t *testing.T) {
 	need(t)
-	for _, args := range [][]string{{"login-gin"}, {"login-echo"}, {"login-chi", "-sessions", "scs"}, {"login-chi", "-sessions", "gorilla"}, {"login-fiber"}} {
+	for _, args := range [][]string{{"login-gin"}, {"login-echo"}, {"login-echov5"}, {"login-chi", "-sessions", "scs"}, {"login-chi", "-sessions", "gorilla"}, {"login-fiber"}, {"login-fiberv3"}} {
 		t.Run(strings.Join(args, ""), func(t *testing.T) {
 			addr, _ := start(t, build(t, args[0]), append(args[1:], "-addr", "127.0.0.1:0")...)
 			cmd := node(t, "login.mjs", "http://"+addr+"/")

@@ -51,6 +51,7 @@ type Host struct {
 
 var makers = map[string]func(library string) (*Host, error){
 	"nethttp": overHTTP, "gin": overGin, "echo": overEcho, "chi": overChi, "fiber": overFiber,
+	"echov5": overEchoV5, "fiberv3": overFiberV3,
 }
 
 // Names lists the frameworks.

@@ -26,17 +26,31 @@ import (
 	fiberetag "github.com/gofiber/fiber/v2/middleware/etag"
 	fiberlogger "github.com/gofiber/fiber/v2/middleware/logger"
 	fiberrecover "github.com/gofiber/fiber/v2/middleware/recover"
+	fiberv3 "github.com/gofiber/fiber/v3"
+	fiberv3compress "github.com/gofiber/fiber/v3/middleware/compress"
+	fiberv3cors "github.com/gofiber/fiber/v3/middleware/cors"
+	fiberv3csrf "github.com/gofiber/fiber/v3/middleware/csrf"
+	fiberv3etag "github.com/gofiber/fiber/v3/middleware/etag"
+	fiberv3logger "github.com/gofiber/fiber/v3/middleware/logger"
+	fiberv3recover "github.com/gofiber/fiber/v3/middleware/recover"
+	fiberv3session "github.com/gofiber/fiber/v3/middleware/session"
+	fiberv3timeout "github.com/gofiber/fiber/v3/middleware/timeout"
 	"github.com/labstack/echo/v4"
 	echomw "github.com/labstack/echo/v4/middleware"
+	echov5 "github.com/labstack/echo/v5"
+	echov5mw "github.com/labstack/echo/v5/middleware"
 
 	siochi "github.com/siokit/siokit/adapters/chi"
 	sioecho "github.com/siokit/siokit/adapters/echo"
+	sioechov5 "github.com/siokit/siokit/adapters/echov5"
 	siofiber "github.com/siokit/siokit/adapters/fiber"
+	siofiberv3 "github.com/siokit/siokit/adapters/fiberv3"
 	siogin "github.com/siokit/siokit/adapters/gin"
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/doctor"
 	"github.com/siokit/siokit/internal/wire"
 	"github.com/siokit/siokit/sessionbridge"
+	fiberv3bridge "github.com/siokit/siokit/sessionbridge/fiberv3"
 	scsbridge "github.com/siokit/siokit/sessionbridge/scs"
 )
 
@@ -46,8 +60,8 @@ import (
 var middleware = []struct {
 	host, name string
 	serve      func(io *sio.Server) http.Handler // or
-	fiber      fiber.Handler
-	sick       string // the checks that have findings; "" means that everything works
+	fiber      any                               // a handler of fiber v2 or v3
+	sick       string                            // the checks that have findings; "" means that everything works
 }{
 	{"nethttp", "none", func(s *sio.Server) http.Handler { return s }, nil, ""},
 	{"nethttp", "MaxBytesHandler", func(s *sio.Server) http.Handler { return http.MaxBytesHandler(s, 1<<20) }, nil, ""},
@@ -57,6 +71,8 @@ var middleware = []struct {
 	{"echo", "none", overEcho(), nil, ""},
 	{"chi", "none", overChi(), nil, ""},
 	{"fiber", "none", nil, func(c *fiber.Ctx) error { return c.Next() }, ""},
+	{"echov5", "none", overEchoV5(), nil, ""},
+	{"fiberv3", "none", nil, func(c fiberv3.Ctx) error { return c.Next() }, ""},
 	{"gin", "Recovery", overGin(gin.Recovery()), nil, ""},
 	{"gin", "Logger", overGin(gin.LoggerWithWriter(io.Discard)), nil, ""},
 	{"gin", "gzip", overGin(gzip.Gzip(gzip.DefaultCompression)), nil, ""},
@@ -88,6 +104,23 @@ var middleware = []struct {
 	{"fiber", "cors", nil, fibercors.New(), ""},
 	{"fiber", "etag", nil, fiberetag.New(), "cache"},
 	{"fiber", "csrf", nil, fibercsrf.New(), "post"},
+	{"echov5", "Recover", overEchoV5(echov5mw.Recover()), nil, ""},
+	{"echov5", "Logger", overEchoV5(echov5mw.RequestLoggerWithConfig(echov5mw.RequestLoggerConfig{LogStatus: true, LogValuesFunc: func(*echov5.Context, echov5mw.RequestLoggerValues) error { return nil }})), nil, ""},
+	{"echov5", "Gzip", overEchoV5(echov5mw.Gzip()), nil, ""},
+	{"echov5", "BodyLimit", overEchoV5(echov5mw.BodyLimit(1 << 20)), nil, ""},
+	{"echov5", "BodyLimit below MaxPayload", overEchoV5(echov5mw.BodyLimit(100_000)), nil, "body-limit"},
+	{"echov5", "BodyDump", overEchoV5(echov5mw.BodyDump(func(*echov5.Context, []byte, []byte, error) {})), nil, ""},
+	{"echov5", "ContextTimeout", overEchoV5(echov5mw.ContextTimeout(time.Minute)), nil, ""},
+	{"echov5", "CORS", overEchoV5(echov5mw.CORS("https://app.example.com")), nil, ""},
+	{"echov5", "Secure", overEchoV5(echov5mw.Secure()), nil, ""},
+	{"echov5", "CSRF", overEchoV5(echov5mw.CSRF()), nil, "post"},
+	{"fiberv3", "recover", nil, fiberv3recover.New(), ""},
+	{"fiberv3", "logger", nil, fiberv3logger.New(fiberv3logger.Config{Stream: io.Discard}), ""},
+	{"fiberv3", "compress", nil, fiberv3compress.New(), ""},
+	{"fiberv3", "cors", nil, fiberv3cors.New(), ""},
+	{"fiberv3", "etag", nil, fiberv3etag.New(), "cache"},
+	{"fiberv3", "csrf", nil, fiberv3csrf.New(), "post"},
+	{"fiberv3", "timeout", nil, fiberv3timeout.New(func(c fiberv3.Ctx) error { return c.Next() }, fiberv3timeout.Config{Timeout: 500 * time.Millisecond}), "held-poll"},
 }
 
 type discard struct{}
@@ -109,6 +142,15 @@ func overEcho(mw ...echo.MiddlewareFunc) func(*sio.Server) http.Handler {
 		e := echo.New()
 		e.Use(mw...)
 		sioecho.Mount(e, "/socket.io", s)
+		return e
+	}
+}
+
+func overEchoV5(mw ...echov5.MiddlewareFunc) func(*sio.Server) http.Handler {
+	return func(s *sio.Server) http.Handler {
+		e := echov5.New()
+		e.Use(mw...)
+		sioechov5.Mount(e, "/socket.io", s)
 		return e
 	}
 }
@@ -140,13 +182,20 @@ func TestMiddleware(t *testing.T) {
 				t.Fatal(err)
 			}
 			var stop func() error
-			if row.fiber != nil {
+			switch mw := row.fiber.(type) {
+			case func(*fiber.Ctx) error:
 				app := fiber.New(fiber.Config{DisableStartupMessage: true})
-				app.Use(row.fiber)
+				app.Use(mw)
 				siofiber.Mount(app, "/socket.io", srv)
 				go func() { _ = app.Listener(ln) }()
 				stop = func() error { return app.ShutdownWithTimeout(2 * time.Second) }
-			} else {
+			case func(fiberv3.Ctx) error:
+				app := fiberv3.New()
+				app.Use(mw)
+				siofiberv3.Mount(app, "/socket.io", srv)
+				go func() { _ = app.Listener(ln, fiberv3.ListenConfig{DisableStartupMessage: true}) }()
+				stop = func() error { return app.ShutdownWithTimeout(2 * time.Second) }
+			default:
 				hs := &http.Server{Handler: row.serve(srv), ReadHeaderTimeout: time.Second}
 				go func() { _ = hs.Serve(ln) }()
 				stop = hs.Close
@@ -205,6 +254,9 @@ func TestInsideLoadAndSave(t *testing.T) {
 		"echo": func(sm *scs.SessionManager, s *sio.Server) http.Handler {
 			return overEcho(echo.WrapMiddleware(sm.LoadAndSave))(s)
 		},
+		"echov5": func(sm *scs.SessionManager, s *sio.Server) http.Handler {
+			return overEchoV5(echov5.WrapMiddleware(sm.LoadAndSave))(s)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log syncBuffer
@@ -219,5 +271,31 @@ func TestInsideLoadAndSave(t *testing.T) {
 				t.Errorf("%v; log: %s", a, log.String())
 			}
 		})
+	}
+}
+
+// TestInsideSessionMiddleware: the same for the session middleware of fiber v3.
+func TestInsideSessionMiddleware(t *testing.T) {
+	var log syncBuffer
+	mw, store := fiberv3session.NewWithStore()
+	bridge := sessionbridge.New(fiberv3bridge.New(store), nil)
+	srv := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	app := fiberv3.New()
+	siofiberv3.Mount(app, "/outside", srv)
+	siofiberv3.Mount(app.Group("/inside", mw), "/socket.io", srv)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = app.Listener(ln, fiberv3.ListenConfig{DisableStartupMessage: true}) }()
+	defer func() { _ = app.ShutdownWithTimeout(2 * time.Second) }()
+	defer func() { _ = srv.Shutdown(context.Background()) }()
+	for path, want := range map[string]int{"/outside/": http.StatusOK, "/inside/socket.io/": http.StatusForbidden} {
+		if a := wire.New(t, "http://"+ln.Addr().String(), path).Must("GET", "EIO=4&transport=polling", ""); a.Status != want {
+			t.Errorf("%s: %v", path, a)
+		}
+	}
+	if !strings.Contains(log.String(), "session middleware") {
+		t.Errorf("log: %s", log.String())
 	}
 }

@@ -23,6 +23,8 @@ func TestSessions(t *testing.T) {
 		{"echo", "memory"}, {"echo", "gorilla"},
 		{"chi", "memory"}, {"chi", "gorilla"}, {"chi", "scs"},
 		{"fiber", "memory"}, {"fiber", "fiber"},
+		{"echov5", "memory"}, {"echov5", "gorilla"},
+		{"fiberv3", "memory"}, {"fiberv3", "fiber"},
 	} {
 		ok := t.Run(row.host+"/"+row.library, func(t *testing.T) { conformance.RunSessions(t, factory(row.host, row.library)) })
 		table += fmt.Sprintf("%-8s %-8s passed: %t\n", row.host, row.library, ok)
@@ -32,7 +34,7 @@ func TestSessions(t *testing.T) {
 
 // TestCookieSessions: where the values live in the cookie.
 func TestCookieSessions(t *testing.T) {
-	for _, host := range []string{"nethttp", "gin", "echo", "chi"} {
+	for _, host := range []string{"nethttp", "gin", "echo", "echov5", "chi"} {
 		t.Run(host, func(t *testing.T) { conformance.RunCookieSessions(t, factory(host, "cookie")) })
 	}
 }
