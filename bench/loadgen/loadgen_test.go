@@ -1,0 +1,135 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// peersBinary is ../peers, built once.
+var peersBinary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "peers")
+	if err != nil {
+		panic(err)
+	}
+	peersBinary = filepath.Join(dir, "peers")
+	if out, err := exec.Command("go", "build", "-o", peersBinary, "../peers").CombinedOutput(); err != nil {
+		panic(string(out))
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// peer starts a server of ../peers.
+func peer(t *testing.T, args ...string) *options {
+	t.Helper()
+	addr, err := free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(peersBinary, append(args, "-addr", addr)...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	if err := listening(addr); err != nil {
+		t.Fatal(err)
+	}
+	return &options{addr: addr, pid: cmd.Process.Pid, n: 3, depth: 4, size: 16,
+		warm: 50 * time.Millisecond, time: 200 * time.Millisecond, hold: 100 * time.Millisecond}
+}
+
+func TestPeers(t *testing.T) {
+	gws := peer(t, "-lib", "gws")
+	gws.proto = protoRaw
+	tcp := peer(t, "-lib", "tcp")
+	tcp.proto = protoTCP
+	all := peer(t, "-lib", "tcp", "-broadcast")
+	all.proto = protoTCP
+	for name, run := range map[string]func() (*result, error){
+		"check gws":     func() (*result, error) { return check(gws) },
+		"echo gws":      func() (*result, error) { return echo(gws) },
+		"broadcast gws": func() (*result, error) { return broadcast(gws) },
+		"idle gws":      func() (*result, error) { return idle(gws) },
+		"echo tcp":      func() (*result, error) { return echo(tcp) },
+		"broadcast tcp": func() (*result, error) { return broadcast(all) },
+	} {
+		res, err := run()
+		if err != nil || res.Errors != 0 || res.Reordered != 0 || res.Count == 0 {
+			t.Errorf("%s: %+v (%v)", name, res, err)
+		}
+	}
+}
+
+// TestCheckFindsABrokenServer: one that echoes a broadcast instead of sending it to all.
+func TestCheckFindsABrokenServer(t *testing.T) {
+	o := peer(t, "-lib", "tcp")
+	o.proto = protoTCP
+	res, err := check(o)
+	if err != nil || res.Errors != 1 || !strings.Contains(res.First, "broadcast") {
+		t.Errorf("%+v (%v)", res, err)
+	}
+}
+
+func TestSlotRefusesAForeignAnswer(t *testing.T) {
+	l := newLoad(&options{depth: 2, size: 3})
+	if n, err := l.slot([]byte(`42["echo",1,"xxx"]`)); n != 1 || err != nil {
+		t.Errorf("slot %d (%v)", n, err)
+	}
+	for _, text := range []string{`42["echo",2,"xxx"]`, `42["echo",1,"xxxx"]`, `42["b",1,"xxx"]`, ``, `42`} {
+		if _, err := l.slot([]byte(text)); err == nil {
+			t.Errorf("%q was taken for an answer", text)
+		}
+	}
+}
+
+func TestReport(t *testing.T) {
+	var lines strings.Builder
+	enc := json.NewEncoder(&lines)
+	for round, v := range []string{"2", "4", "3"} {
+		_ = enc.Encode(cell{round, "base", "echo", json.RawMessage(`{"lat":{"p99_us":` + v + `}}`)})
+		_ = enc.Encode(cell{round, "ours", "echo", json.RawMessage(`{"lat":{"p99_us":6}}`)})
+	}
+	got, err := read(strings.NewReader(lines.String()), "lat.p99_us")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "| server | echo |\n| --- | --- |\n| base | 3 (2-4, 3) **1.00** |\n| ours | 6 (6-6, 3) **2.00** |\n"
+	if text := got.markdown("base"); text != want {
+		t.Errorf("got\n%swant\n%s", text, want)
+	}
+}
+
+func TestProcess(t *testing.T) {
+	if kib, err := rss(os.Getpid()); err != nil || kib < 1000 {
+		t.Errorf("%d KiB (%v)", kib, err)
+	}
+	start := time.Now()
+	for n := 0; time.Since(start) < 60*time.Millisecond; n++ {
+		_ = strconv.Itoa(n)
+	}
+	if used, err := cpu(os.Getpid()); err != nil || used < 10*time.Millisecond {
+		t.Errorf("%v (%v)", used, err)
+	}
+}
+
+func TestOnlyThisMachine(t *testing.T) {
+	for addr, ok := range map[string]bool{"127.0.0.1:1": true, "[::1]:1": true, "localhost:1": true, "example.com:1": false, "10.0.0.1:1": false} {
+		if err := loopback(addr); (err == nil) != ok {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+}
