@@ -230,6 +230,32 @@ func TestCommandsAndLinks(t *testing.T) {
 	}
 }
 
+// TestArchitecture: the functions in the tables of docs/architecture.md are in the
+// files that the page names.
+func TestArchitecture(t *testing.T) {
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := 0
+	for _, m := range regexp.MustCompile("(?m)^\\| \\d'? \\| `([^`]+)` \\| ([^|]+) \\|").FindAllStringSubmatch(string(page), -1) {
+		src, err := os.ReadFile(filepath.Join("..", m[1]))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, fn := range regexp.MustCompile(`\w+`).FindAllString(m[2], -1) {
+			functions++
+			if !regexp.MustCompile(`(?m)^func (\([^)]*\) )?` + fn + `[(\[]`).Match(src) {
+				t.Errorf("docs/architecture.md: %s has no function %s", m[1], fn)
+			}
+		}
+	}
+	if functions < 25 {
+		t.Errorf("only %d functions were looked for", functions)
+	}
+}
+
 // TestMarkdownWidth: a line of Markdown has at most 100 characters, so that a diff can
 // be read. Tables, code, and lines of a single word (a long link) are exempt.
 func TestMarkdownWidth(t *testing.T) {
