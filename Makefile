@@ -1,33 +1,36 @@
 # Every target is what .ci/run calls.
 MODULES := $(shell go list -m -f '{{.Dir}}')
 
-.PHONY: all fmt vet lint test test-race modules fuzz bench interop
-all: fmt vet lint test
+.PHONY: all help fmt vet lint test test-race modules fuzz bench interop consumers figures
+all: fmt vet lint test ## format, vet, lint and test
 
-fmt:
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+fmt: ## format all Go files
 	gofmt -l -w .
 
-vet:
+vet: ## go vet, every module
 	go vet work
 
-lint:
+lint: ## staticcheck, every module
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 work
 
-test:
+test: ## the tests of every module
 	go test work
 
-test-race:
+test-race: ## the same with the race detector
 	go test -race work
 
 # The workspace hides incomplete go.mod files; this does not use it.
-modules:
+modules: ## every go.mod is tidy and enough on its own
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go vet ./...); done
 
 # A number of inputs, not a time: a run that ends by the clock fails now and then
 # with "context deadline exceeded" although nothing was found.
 FUZZTIME ?= 1000000x
 FUZZ = go test -run '^$$' -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
-fuzz:
+fuzz: ## every fuzz target; FUZZTIME=10000x for fewer inputs
 	$(FUZZ) -fuzz FuzzSplit ./core/internal/packet
 	$(FUZZ) -fuzz FuzzScript ./core/internal/packet
 	$(FUZZ) -fuzz 'FuzzPayload$$' ./core/internal/codec/engineio
@@ -44,8 +47,14 @@ fuzz:
 	$(FUZZ) -fuzz FuzzAnswer ./core/internal/transport/multipart
 	$(FUZZ) -fuzz FuzzHeader ./core/internal/transport/websocket
 
-bench:
+bench: ## the benchmarks of the codecs and the emit path
 	go test -run '^$$' -bench . -benchmem ./core/...
 
-interop:
+interop: ## official clients and a browser; needs Node and chromium
 	cd interop && npm ci && SIOKIT_INTEROP=1 go test -count=1 -v .
+
+consumers: ## install every module as a user does, outside of the workspace
+	go run ./release check
+
+figures: ## repeat the figures of docs/performance.md; some minutes, Linux only
+	bench/run
