@@ -17,10 +17,10 @@ type Options struct {
 	// gone. Without it such a client is a stranger: it is connected, and From has
 	// nothing for it; what it may do is for policies to say (Authenticated).
 	Require bool
-	// User is the key of the value that says who is logged in. With it sockets are in
-	// the room of their user (see Bridge.ToUser), and when a session is seen to have
-	// another user than before, its connections are dropped and come back as the new
-	// one's. Sessions in cookies are told apart by it. "": there are no such rooms.
+	// User is the key of the session's value that names the logged-in user; "": none.
+	// With it each socket is in the room of its user (see Bridge.ToUser). When a session
+	// gets another user, its connections are dropped, and clients come back in the room
+	// of the new user. Sessions in cookies are compared by it.
 	User string
 	// Every is how often the sessions behind connections are looked up, once for
 	// each session, to notice those that have expired or were destroyed without a
@@ -30,12 +30,17 @@ type Options struct {
 	// in this time, if the backend can (Toucher) and ReloadBeforeEvent or Touch is in use;
 	// 0: never. Polls do not count: they would keep a session alive for ever.
 	Touch time.Duration
-	// CookieFerry lets Update change sessions in cookies while the client polls: the
-	// poll that is held is ended, the next one shows the cookie as it is now, and its
-	// answer carries the changed one, which the poll after that confirms. What an HTTP
-	// handler changes in that one round trip is lost. It needs a CookieEncoder, and a
-	// browser that keeps cookies of polls: same origin, or credentials allowed. Over a
-	// websocket Update returns ErrReadOnly all the same.
+	// CookieFerry lets Update change a session whose values are in its cookie, while the
+	// client polls:
+	//
+	//  1. The held poll is ended.
+	//  2. The next poll shows the cookie that the browser has now.
+	//  3. Its answer sets the changed cookie.
+	//  4. The poll after that shows the changed cookie, and Update returns.
+	//
+	// What an HTTP handler changes in this round trip is lost. It needs a CookieEncoder,
+	// and a browser that keeps cookies of polls: same origin, or credentials allowed.
+	// Over a websocket Update still returns ErrReadOnly.
 	CookieFerry bool
 	// Retries is how often Update tries; 5.
 	Retries int
