@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/siokit/siokit/core/packet"
 )
 
 // Type is the type of a Socket.IO packet. The values are the project's own;
@@ -175,28 +177,11 @@ type Frame struct {
 	Data   []byte
 }
 
-// Limits bound what a decoder accepts. The zero value of a field means no limit;
-// DefaultLimits are the library's.
-type Limits struct {
-	Attachments     int // of one packet
-	AttachmentBytes int // of one packet, all attachments together
-	Depth           int // nesting of JSON
-	EventName       int // bytes
-	Namespace       int // bytes
-	Auth            int // bytes of a CONNECT payload
-	PayloadPackets  int // packets in one polling body
-}
+// Limits bound what a decoder accepts. Applications name the type, so the type is public.
+type Limits = packet.Limits
 
 // DefaultLimits are the limits that a dialect keeps when nothing else is said.
-var DefaultLimits = Limits{
-	Attachments:     10,
-	AttachmentBytes: 4 << 20,
-	Depth:           64,
-	EventName:       256,
-	Namespace:       256,
-	Auth:            16 << 10,
-	PayloadPackets:  10_000,
-}
+var DefaultLimits = packet.DefaultLimits
 
 // InvalidNamespace is the Data of the ConnectError for a namespace that does not exist.
 const InvalidNamespace = `{"message":"Invalid namespace"}`
