@@ -51,7 +51,7 @@ func jsonpEngine(c *env) {
 	}
 	old.post(c, wire.Frame3(`42["echo","€"]`))
 	c.Want("echo of version 3", old.next(c), wire.Frame3(`42["echo","\u20ac"]`))
-	for _, j := range []string{"alert(1)//x", "];alert(1);//", strings.Repeat("1", 1<<16), "-1", "٣", "", "1234567890", "0&j=1"} {
+	for _, j := range []string{"alert(1)//x", "];alert(1);//", strings.Repeat("1", 1<<10), "-1", "٣", "", "1234567890", "0&j=1"} {
 		a := c.Must("GET", "EIO=4&transport=polling&j="+strings.ReplaceAll(url.QueryEscape(j), "%26j%3D", "&j="), "")
 		if a.Status == 200 || strings.Contains(a.Body, "alert") {
 			c.T.Errorf("J01 %.20q: %.80v", j, a)
