@@ -25,9 +25,10 @@ func TestMain(m *testing.M) {
 }
 
 // options are quick, and like the defaults in what matters here: a client that
-// joins no namespace is ended before the first ping.
+// joins no namespace is ended before the first ping. That comes up to half of the
+// interval early, and behind the timeouts of the patients below.
 func options() *sio.Options {
-	return &sio.Options{PingInterval: time.Second, ConnectTimeout: 800 * time.Millisecond, PingTimeout: 5 * time.Second, Logger: slog.New(slog.DiscardHandler)}
+	return &sio.Options{PingInterval: 1800 * time.Millisecond, ConnectTimeout: 800 * time.Millisecond, PingTimeout: 5 * time.Second, Logger: slog.New(slog.DiscardHandler)}
 }
 
 // examine looks at a handler, and returns what was found and what was noted.
