@@ -133,9 +133,9 @@ var frameworks = map[string][]string{
 	"echo":   {"github.com/labstack/echo/v4"},
 	"echov5": {"github.com/labstack/echo/v5"},
 	"chi":    {"github.com/go-chi/chi/v5"},
-	"fiber":  {"github.com/gofiber/fiber/v2", module + "/internal/fasthttphost"},
+	"fiber":  {"github.com/gofiber/fiber/v2", module + "/adapters/fiber/fasthttphost"},
 
-	"fiberv3": {"github.com/gofiber/fiber/v3", module + "/internal/fasthttphost"},
+	"fiberv3": {"github.com/gofiber/fiber/v3", module + "/adapters/fiber/fasthttphost"},
 }
 
 func TestAdapterImports(t *testing.T) {

@@ -32,7 +32,6 @@ require (
 	github.com/gorilla/context v1.1.2 // indirect
 	github.com/philhofer/fwd v1.2.0 // indirect
 	github.com/quasoft/memstore v0.0.0-20191010062613-2bce066d2b0b // indirect
-	github.com/siokit/siokit/internal/fasthttphost v0.1.0 // indirect
 	github.com/tinylib/msgp v1.6.4 // indirect
 	golang.org/x/time v0.15.0 // indirect
 )
@@ -92,7 +91,6 @@ replace (
 	github.com/siokit/siokit/adapters/fiber => ../adapters/fiber
 	github.com/siokit/siokit/adapters/fiberv3 => ../adapters/fiberv3
 	github.com/siokit/siokit/adapters/gin => ../adapters/gin
-	github.com/siokit/siokit/internal/fasthttphost => ../internal/fasthttphost
 	github.com/siokit/siokit/sessionbridge/fiber => ../sessionbridge/fiber
 	github.com/siokit/siokit/sessionbridge/fiberv3 => ../sessionbridge/fiberv3
 	github.com/siokit/siokit/sessionbridge/gorilla => ../sessionbridge/gorilla

@@ -5,7 +5,7 @@ go 1.26.0
 require (
 	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/siokit/siokit v0.1.0
-	github.com/siokit/siokit/internal/fasthttphost v0.1.0
+	github.com/valyala/fasthttp v1.58.0
 )
 
 require (
@@ -19,11 +19,8 @@ require (
 	github.com/mattn/go-runewidth v0.0.16 // indirect
 	github.com/rivo/uniseg v0.2.0 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
-	github.com/valyala/fasthttp v1.58.0 // indirect
 	github.com/valyala/tcplisten v1.0.0 // indirect
 	golang.org/x/sys v0.28.0 // indirect
 )
 
 replace github.com/siokit/siokit => ../..
-
-replace github.com/siokit/siokit/internal/fasthttphost => ../../internal/fasthttphost

@@ -13,8 +13,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/siokit/siokit/adapters/fiber/fasthttphost"
 	"github.com/siokit/siokit/core/host"
-	"github.com/siokit/siokit/internal/fasthttphost"
 )
 
 // Option changes how requests are handed over.

@@ -5,7 +5,7 @@ go 1.26.0
 require (
 	github.com/gofiber/fiber/v3 v3.5.0
 	github.com/siokit/siokit v0.1.0
-	github.com/siokit/siokit/internal/fasthttphost v0.1.0
+	github.com/siokit/siokit/adapters/fiber v0.1.0
 )
 
 require (
@@ -30,4 +30,4 @@ require (
 
 replace github.com/siokit/siokit => ../..
 
-replace github.com/siokit/siokit/internal/fasthttphost => ../../internal/fasthttphost
+replace github.com/siokit/siokit/adapters/fiber => ../fiber

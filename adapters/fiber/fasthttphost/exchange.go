@@ -1,6 +1,6 @@
 // Package fasthttphost is the exchange of the adapters whose framework stands on
-// fasthttp: those for fiber v2 and fiber v3. It is a module of its own, because the
-// root module must not depend on fasthttp.
+// fasthttp: those for fiber v2 and fiber v3. It belongs to the module of fiber v2's
+// adapter, because the root module must not depend on fasthttp, and imports no fiber.
 package fasthttphost
 
 import (
