@@ -138,7 +138,7 @@ func (a *app) serve(n *sio.Namespace) {
 		return nil
 	}))
 	n.On("drop", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
-		s.Drop()
+		s.CloseTransport()
 		return nil
 	}))
 	n.On("request", sio.Reply(func(_ context.Context, s *sio.Socket, header string) ([]string, error) {

@@ -19,7 +19,7 @@ type aclApp struct {
 	told []string
 }
 
-func (a *aclApp) onError(in sio.Incident) {
+func (a *aclApp) onError(in sio.Failure) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.told = append(a.told, in.Name+" "+in.Namespace+" "+in.Where)
@@ -73,7 +73,7 @@ func (a *aclApp) guarded(c *Context) {
 		}
 		return ev.Socket.Emit("ev", ev.Args)
 	}))
-	in.OnAny(sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+	in.OnUnhandled(sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
 		if acl.Reserved(ev.Name) {
 			c.T.Errorf("the event %q passed the gate", ev.Name)
 		}
@@ -196,8 +196,8 @@ func init() {
 			w.Send("41") // leaving is never refused
 			c.Alive()
 		}},
-		Case{Name: "acl/talkative", Rule: "with Options.Talkative clients learn why", Spec: "legacy A1.2, error names", opts: func(o *sio.Options) {
-			o.Talkative = true
+		Case{Name: "acl/talkative", Rule: "with Options.ExplainRefusals clients learn why", Spec: "legacy A1.2, error names", opts: func(o *sio.Options) {
+			o.ExplainRefusals = true
 		}, run: func(c *Context) {
 			n := c.server().Of("/")
 			n.Guard(acl.PolicyFunc(func(_ context.Context, _ acl.Subject, a acl.Action) error {

@@ -62,9 +62,9 @@ func init() {
 		{place: "OnDisconnect", rule: "the socket leaves, and may come again", serve: func(srv *sio.Server) {
 			srv.Of("/p").OnDisconnect(func(context.Context, *sio.Socket, sio.Reason) { runtime.Goexit() })
 		}, talk: []says{{"40/p,", "40/p,"}, {"41/p,", ""}, {"40/p,", "40/p,"}}},
-		{place: "OnIncoming", rule: "the event is answered as internal, and the next ones are handled", serve: func(srv *sio.Server) {
+		{place: "OnAny", rule: "the event is answered as internal, and the next ones are handled", serve: func(srv *sio.Server) {
 			var seen atomic.Int32
-			srv.Of("/").OnIncoming(func(context.Context, *sio.Event) {
+			srv.Of("/").OnAny(func(context.Context, *sio.Event) {
 				if seen.Add(1) == 1 {
 					runtime.Goexit()
 				}
@@ -83,7 +83,7 @@ func init() {
 			srv.OfFunc(func(string, *sio.Request) bool { runtime.Goexit(); return false })
 		}, talk: []says{{"40/p,", "44/p," + internalRefusal}}},
 		{place: "OnError", rule: "the event is answered", opts: func(o *sio.Options) {
-			o.OnError = func(sio.Incident) { runtime.Goexit() }
+			o.OnError = func(sio.Failure) { runtime.Goexit() }
 		}, talk: []says{{`421["boom"]`, "431" + internalAck}, {`42["no such event"]`, ""}, {`422["echo","x"]`, `432["x"]`}}},
 		{place: "OnHandshake", rule: "the handshake is answered with 500", opts: func(o *sio.Options) {
 			o.OnHandshake = func(_ context.Context, r *sio.Request, _ host.Exchange) error {
@@ -100,7 +100,7 @@ func init() {
 		{place: "OnExchange", rule: "the request is answered with 500", opts: func(o *sio.Options) {
 			o.OnHandshake = func(ctx context.Context, r *sio.Request, _ host.Exchange) error {
 				if r.Query().Has("p") {
-					sio.Opening(ctx).OnExchange(func(host.Exchange) error { runtime.Goexit(); return nil })
+					sio.ConnFromContext(ctx).OnExchange(func(host.Exchange) error { runtime.Goexit(); return nil })
 				}
 				return nil
 			}

@@ -19,7 +19,7 @@ var kicks = []struct {
 }{
 	{"disconnect", false, func(s *sio.Socket) { s.Disconnect(false) }},
 	{"disconnect-all", true, func(s *sio.Socket) { s.Disconnect(true) }},
-	{"drop", true, func(s *sio.Socket) { s.Drop() }},
+	{"drop", true, func(s *sio.Socket) { s.CloseTransport() }},
 	{"target", false, func(s *sio.Socket) {
 		s.Join("banned")
 		done := make(chan struct{})
@@ -184,7 +184,7 @@ func init() {
 			c.Want("4.x", four.Next(), `42/room/1,["hi"]`)
 		}},
 		Case{Name: "limits/connecting", Rule: "what is sent to a client while OnConnect runs is bounded as its queue is", Spec: "DESIGN 3", local: true,
-			opts: func(o *sio.Options) { o.MaxQueue = 16 }, run: func(c *Context) {
+			opts: func(o *sio.Options) { o.MaxQueueMessages = 16 }, run: func(c *Context) {
 				asks, goes := make(chan struct{}), make(chan struct{})
 				n := c.server().Of("/slow")
 				n.OnConnect(func(ctx context.Context, s *sio.Socket) error {

@@ -16,9 +16,9 @@ import (
 func init() {
 	register(
 		Case{Name: "limits/slow-reader", Rule: "a client that does not read is disconnected at the queue's bound, the others receive everything, memory stays flat", Spec: "reliability R01, F04",
-			opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueue = 1<<20, 1024 }, run: slowReader},
+			opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueueMessages = 1<<20, 1024 }, run: slowReader},
 		Case{Name: "limits/slow-poller", Rule: "a client that does not poll is disconnected at the queue's bound", Spec: "reliability R01",
-			opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueue = 1<<20, 100 }, run: func(c *Context) {
+			opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueueMessages = 1<<20, 100 }, run: func(c *Context) {
 				s := c.Polling()
 				s.Join("")
 				for i := range 200 {
@@ -181,7 +181,7 @@ func init() {
 }
 
 // deepQueue makes room for all that a case emits at once.
-func deepQueue(o *sio.Options) { o.MaxQueue = 10_000 }
+func deepQueue(o *sio.Options) { o.MaxQueueMessages = 10_000 }
 
 func slowReader(c *Context) {
 	slow := c.Join("")

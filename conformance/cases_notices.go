@@ -18,7 +18,7 @@ type ledger struct {
 	slog.Handler
 	mu   sync.Mutex
 	text bytes.Buffer
-	told []sio.Incident
+	told []sio.Failure
 }
 
 func (l *ledger) Write(p []byte) (int, error) {
@@ -43,7 +43,7 @@ func withLedger(o *sio.Options) {
 	l := &ledger{}
 	l.Handler = slog.NewTextHandler(io.Writer(l), nil)
 	o.Logger = slog.New(l)
-	o.OnError = func(in sio.Incident) {
+	o.OnError = func(in sio.Failure) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.told = append(l.told, in)
@@ -73,37 +73,37 @@ func init() {
 		opts           func(o *sio.Options)
 		do             func(c *Context)
 	}{
-		{"origin", sio.IncidentOrigin, []string{"page " + evil + " is not listed in Options.Origins", "(Host was 127.0.0.1"}, nil, get(q4, "Origin", evil)},
-		{"origin-of-a-websocket", sio.IncidentOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, nil, func(c *Context) { c.Upgrade(w4, "", "Origin", evil) }},
-		{"origin-in-0.9", sio.IncidentOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, nil, func(c *Context) { c.At(mount+"/1/").Must("GET", "", "", "Origin", evil) }},
-		{"origin-of-a-preflight", sio.IncidentOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, func(o *sio.Options) { o.Origins = []string{"https://app.example.com"} },
+		{"origin", sio.FailureOrigin, []string{"page " + evil + " is not listed in Options.Origins", "(Host was 127.0.0.1"}, nil, get(q4, "Origin", evil)},
+		{"origin-of-a-websocket", sio.FailureOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, nil, func(c *Context) { c.Upgrade(w4, "", "Origin", evil) }},
+		{"origin-in-0.9", sio.FailureOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, nil, func(c *Context) { c.At(mount+"/1/").Must("GET", "", "", "Origin", evil) }},
+		{"origin-of-a-preflight", sio.FailureOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, func(o *sio.Options) { o.Origins = []string{"https://app.example.com"} },
 			func(c *Context) {
 				c.Must("OPTIONS", q4, "", "Origin", evil, "Access-Control-Request-Method", "POST")
 			}},
-		{"origin-of-a-script", sio.IncidentOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, everything, get(q4+"&j=0", "Referer", evil+"/page?token="+secretQuery)},
-		{"version", sio.IncidentVersion, []string{"Unsupported protocol version"}, nil, get("EIO=5&transport=polling")},
-		{"no-version", sio.IncidentVersion, []string{"Options.AssumeEIO3"}, nil, get("transport=polling")},
-		{"dialect", sio.IncidentVersion, []string{"sio1 is not among Options.Dialects"}, func(o *sio.Options) { o.Dialects = []string{"eio4"} }, at("/1/", "")},
-		{"session", sio.IncidentSession, []string{"unknown session", "sticky"}, nil, get(q4 + "&sid=" + secretSID)},
-		{"session-of-a-websocket", sio.IncidentSession, []string{"unknown session", "sticky"}, nil, func(c *Context) { c.Upgrade(w4+"&sid="+secretSID, "") }},
-		{"session-of-0.9", sio.IncidentSession, []string{"unknown session", "sticky"}, nil, at("/1/xhr-polling/"+secretSID, "")},
-		{"transport", sio.IncidentTransport, []string{"jsonp is not among Options.Transports"}, nil, get(q4 + "&j=0")},
-		{"transport-of-0.9", sio.IncidentTransport, []string{"htmlfile is not among Options.Transports"}, nil, at("/1/htmlfile/"+secretSID, "")},
-		{"upgrade-header", sio.IncidentUpgrade, []string{"Upgrade header", "proxy"}, nil, get(w4)},
-		{"post-too-large", sio.IncidentTooLarge, []string{"Options.MaxPayload (100 bytes)"}, small, func(c *Context) {
+		{"origin-of-a-script", sio.FailureOrigin, []string{"page " + evil + " is not listed in Options.Origins"}, everything, get(q4+"&j=0", "Referer", evil+"/page?token="+secretQuery)},
+		{"version", sio.FailureVersion, []string{"Unsupported protocol version"}, nil, get("EIO=5&transport=polling")},
+		{"no-version", sio.FailureVersion, []string{"Options.AssumeEIO3"}, nil, get("transport=polling")},
+		{"dialect", sio.FailureVersion, []string{"sio1 is not among Options.Dialects"}, func(o *sio.Options) { o.Dialects = []string{"eio4"} }, at("/1/", "")},
+		{"session", sio.FailureSession, []string{"unknown session", "sticky"}, nil, get(q4 + "&sid=" + secretSID)},
+		{"session-of-a-websocket", sio.FailureSession, []string{"unknown session", "sticky"}, nil, func(c *Context) { c.Upgrade(w4+"&sid="+secretSID, "") }},
+		{"session-of-0.9", sio.FailureSession, []string{"unknown session", "sticky"}, nil, at("/1/xhr-polling/"+secretSID, "")},
+		{"transport", sio.FailureTransport, []string{"jsonp is not among Options.Transports"}, nil, get(q4 + "&j=0")},
+		{"transport-of-0.9", sio.FailureTransport, []string{"htmlfile is not among Options.Transports"}, nil, at("/1/htmlfile/"+secretSID, "")},
+		{"upgrade-header", sio.FailureUpgrade, []string{"Upgrade header", "proxy"}, nil, get(w4)},
+		{"post-too-large", sio.FailureTooLarge, []string{"Options.MaxPayload (100 bytes)"}, small, func(c *Context) {
 			s := c.Polling()
 			s.Post(strings.Repeat("4", 200))
 		}},
-		{"frame-too-large", sio.IncidentTooLarge, []string{"Options.MaxPayload (100 bytes)"}, small, func(c *Context) {
+		{"frame-too-large", sio.FailureTooLarge, []string{"Options.MaxPayload (100 bytes)"}, small, func(c *Context) {
 			w, _ := c.WebSocket()
 			w.Send(strings.Repeat("4", 200))
 			w.End()
 		}},
-		{"limit", sio.IncidentLimit, []string{"Options.MaxPending is reached"}, func(o *sio.Options) { o.MaxPending = 1 }, func(c *Context) {
+		{"limit", sio.FailureLimit, []string{"Options.MaxPending is reached"}, func(o *sio.Options) { o.MaxPending = 1 }, func(c *Context) {
 			for c.Must("GET", q4, "").Status == 200 {
 			}
 		}},
-		{"refused", sio.IncidentRefused, []string{"members only"}, func(o *sio.Options) {
+		{"refused", sio.FailureRefused, []string{"members only"}, func(o *sio.Options) {
 			o.OnHandshake = func(context.Context, *sio.Request, host.Exchange) error { return &sio.Error{Message: "members only"} }
 		}, get(q4)},
 	} {
@@ -127,7 +127,7 @@ func init() {
 			c.Must("GET", q4, "", "Origin", fmt.Sprintf("https://evil%d.example", i))
 		}
 		l := c.opts.Logger.Handler().(*ledger)
-		lines, told := l.lines(sio.IncidentOrigin)
+		lines, told := l.lines(sio.FailureOrigin)
 		c.Want("OnError", told, 200)
 		if len(lines) < 2 || len(lines) > 100 {
 			c.T.Errorf("%d lines for 200 origins", len(lines))
@@ -147,7 +147,7 @@ func noted(c *Context, incident string, text []string) {
 	})
 	lines, told := l.lines(incident)
 	c.Want("OnError", told, 3)
-	c.Want("Stats", c.Server.Stats().Incidents[incident], 3)
+	c.Want("Stats", c.Server.Stats().Failures[incident], 3)
 	found := 0
 	for _, line := range lines {
 		all := true

@@ -36,7 +36,7 @@ func newFarewell(c *Context) *farewell {
 			s.Disconnect(false)
 		case "drop":
 			c.holds()
-			s.Conn().Drop()
+			s.Conn().CloseTransport()
 		}
 		<-ctx.Done()
 		return nil
@@ -138,7 +138,7 @@ func init() {
 		{"malformed", "a packet that ends the connection", EIO4, func(c *Context, f *farewell) {
 			w := c.Join("")
 			w.Send(append(events, "4nonsense")...)
-			f.want(three, sio.ForcedClose)
+			f.want(three, sio.MalformedPacket)
 		}},
 		{"shutdown", "the server is shut down", EIO4, func(c *Context, f *farewell) {
 			s := c.Polling()
@@ -188,7 +188,7 @@ func init() {
 			c.Want("kicked", w.Next(), "41")
 			f.want(nil, sio.ServerNamespace)
 		}},
-		{"dropped", "nor behind Drop, a logout for example", EIO4, func(c *Context, f *farewell) {
+		{"dropped", "nor behind CloseTransport, a logout for example", EIO4, func(c *Context, f *farewell) {
 			s := c.Polling()
 			s.Join("")
 			for _, p := range append([]string{`42["slow","drop"]`}, events[1:]...) {

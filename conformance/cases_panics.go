@@ -90,11 +90,11 @@ func init() {
 		{place: "OnDisconnect", rule: "the socket leaves, and may come again", serve: func(srv *sio.Server) {
 			srv.Of("/p").OnDisconnect(func(context.Context, *sio.Socket, sio.Reason) { panic("OnDisconnect") })
 		}, talk: []says{{"40/p,", "40/p,"}, {"41/p,", ""}, {"40/p,", "40/p,"}}},
-		{place: "OnIncoming", rule: "the event is handled", serve: func(srv *sio.Server) {
-			srv.Of("/").OnIncoming(func(context.Context, *sio.Event) { panic("OnIncoming") })
+		{place: "OnAny", rule: "the event is handled", serve: func(srv *sio.Server) {
+			srv.Of("/").OnAny(func(context.Context, *sio.Event) { panic("OnAny") })
 		}, talk: []says{{`421["echo","x"]`, `431["x"]`}}},
-		{place: "OnOutgoing", rule: "the event leaves", serve: func(srv *sio.Server) {
-			srv.Of("/").OnOutgoing(func(sio.Outgoing) { panic("OnOutgoing") })
+		{place: "OnAnyOutgoing", rule: "the event leaves", serve: func(srv *sio.Server) {
+			srv.Of("/").OnAnyOutgoing(func(sio.Outgoing) { panic("OnAnyOutgoing") })
 		}, talk: []says{{`42["echo","x"]`, `42["echo","x"]`}, {`42["shout","y"]`, `42["shouted","y"]`}}},
 		{place: "Loop", rule: "the socket is told and disconnected", serve: func(srv *sio.Server) {
 			srv.Of("/p").Loop(func(ctx context.Context, s *sio.Socket) error {
@@ -133,7 +133,7 @@ func init() {
 		{place: "OnExchange", rule: "the request is answered with 500", opts: func(o *sio.Options) {
 			o.OnHandshake = func(ctx context.Context, r *sio.Request, _ host.Exchange) error {
 				if r.Query().Has("p") {
-					sio.Opening(ctx).OnExchange(func(host.Exchange) error { panic("OnExchange") })
+					sio.ConnFromContext(ctx).OnExchange(func(host.Exchange) error { panic("OnExchange") })
 				}
 				return nil
 			}
@@ -183,7 +183,7 @@ func init() {
 			c.Want("websocket", c.ws3() != nil, true)
 		}},
 		{place: "OnError", rule: "the event is answered", opts: func(o *sio.Options) {
-			o.OnError = func(sio.Incident) { panic("OnError") }
+			o.OnError = func(sio.Failure) { panic("OnError") }
 		}, talk: []says{{`421["boom"]`, "431" + internalAck}, {`42["no such event"]`, ""}}},
 		{place: "ErrorAck", rule: "the ack is internal, also when what ErrorAck returns cannot be encoded", opts: func(o *sio.Options) {
 			o.ErrorAck = func(e *sio.Error) any {

@@ -70,7 +70,7 @@ func init() {
 			c.Want("a packet that crossed the kick is ignored", w.Next(), `42["echo",2]`)
 			c.reason(sio.ServerNamespace)
 		}},
-		Case{Name: "disconnect/drop", Rule: "Drop ends the transport without a disconnect packet", Spec: "protocol 4.4", run: func(c *Context) {
+		Case{Name: "disconnect/drop", Rule: "CloseTransport ends the transport without a disconnect packet", Spec: "protocol 4.4", run: func(c *Context) {
 			w := c.Join("")
 			w.Send(`42["drop"]`)
 			s, err := w.Read()

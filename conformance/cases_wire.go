@@ -202,7 +202,7 @@ func wireAttachments(c *Context) {
 		w.Send(`452-["echo",` + placeholder + `,{"_placeholder":true,"num":1}]`)
 		w.SendBinary([]byte{4})
 		c.Closed(w, 1002)
-		c.reason(sio.ForcedClose)
+		c.reason(sio.MalformedPacket)
 	}
 	w := c.Join("")
 	w.Send(`451-["echo",` + placeholder + `]`)

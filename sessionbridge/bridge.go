@@ -13,30 +13,30 @@ import (
 
 // Options configure a Bridge. The zero value of every field means its default.
 type Options struct {
-	// Require refuses handshakes without a session, and those whose session is
+	// RequireSession refuses handshakes without a session, and those whose session is
 	// gone. Without it such a client is a stranger: it is connected, and From has
 	// nothing for it; what it may do is for policies to say (Authenticated).
-	Require bool
-	// User is the key of the value that says who is logged in. With it sockets are in
+	RequireSession bool
+	// UserKey is the key of the value that says who is logged in. With it sockets are in
 	// the room of their user (see Bridge.ToUser), and when a session is seen to have
 	// another user than before, its connections are dropped and come back as the new
 	// one's. Sessions in cookies are told apart by it. "": there are no such rooms.
-	User string
-	// Every is how often the sessions behind connections are looked up, once for
+	UserKey string
+	// RevalidateEvery is how often the sessions behind connections are looked up, once for
 	// each session, to notice those that have expired or were destroyed without a
 	// call of Logout; 30 s. Negative: never.
-	Every time.Duration
+	RevalidateEvery time.Duration
 	// Touch puts off a session's expiry when a socket sends an event, at most once
 	// in this time, if the backend can (Toucher) and ReloadBeforeEvent or Touch is in use;
 	// 0: never. Polls do not count: they would keep a session alive for ever.
 	Touch time.Duration
-	// CookieFerry lets Update change sessions in cookies while the client polls: the
+	// WriteCookieOnPoll lets Update change sessions in cookies while the client polls: the
 	// poll that is held is ended, the next one shows the cookie as it is now, and its
 	// answer carries the changed one, which the poll after that confirms. What an HTTP
 	// handler changes in that one round trip is lost. It needs a CookieEncoder, and a
 	// browser that keeps cookies of polls: same origin, or credentials allowed. Over a
 	// websocket Update returns ErrReadOnly all the same.
-	CookieFerry bool
+	WriteCookieOnPoll bool
 	// Retries is how often Update tries; 5.
 	Retries int
 	// LoadTimeout bounds the load at a handshake, and what has no context of the
@@ -65,8 +65,8 @@ func New(be Backend, o *Options) *Bridge {
 	if o != nil {
 		b.opts = *o
 	}
-	if b.opts.Every == 0 {
-		b.opts.Every = 30 * time.Second
+	if b.opts.RevalidateEvery == 0 {
+		b.opts.RevalidateEvery = 30 * time.Second
 	}
 	if b.opts.Retries <= 0 {
 		b.opts.Retries = 5
@@ -82,14 +82,14 @@ func New(be Backend, o *Options) *Bridge {
 
 // look revalidates as long as there are sessions.
 func (b *Bridge) look(stop chan struct{}) {
-	tick := time.NewTicker(b.opts.Every)
+	tick := time.NewTicker(b.opts.RevalidateEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
-			ctx, cancel := context.WithTimeout(context.Background(), max(b.opts.Every, b.opts.LoadTimeout))
+			ctx, cancel := context.WithTimeout(context.Background(), max(b.opts.RevalidateEvery, b.opts.LoadTimeout))
 			b.Revalidate(ctx)
 			cancel()
 		}
@@ -97,7 +97,7 @@ func (b *Bridge) look(stop chan struct{}) {
 }
 
 // Revalidate looks up every session that has connections, once, ends those that
-// are gone and returns their number. It runs by itself every Options.Every. A panic
+// are gone and returns their number. It runs by itself every Options.RevalidateEvery. A panic
 // of the backend is logged, and the next session looked up.
 func (b *Bridge) Revalidate(ctx context.Context) (ended int) {
 	b.mu.Lock()
@@ -151,7 +151,7 @@ func (b *Bridge) end(s *Session, why ending) int {
 		close(s.done)
 	}
 	for _, c := range conns {
-		c.Drop()
+		c.CloseTransport()
 	}
 	return len(conns)
 }
@@ -220,5 +220,5 @@ func (b *Bridge) Session(id string) *Session {
 func (b *Bridge) To(n *sio.Namespace, id string) sio.Target { return n.To(Room(id)) }
 
 // ToUser addresses the sockets of one user in a namespace, in all browsers, as
-// Options.User says.
+// Options.UserKey says.
 func (b *Bridge) ToUser(n *sio.Namespace, user any) sio.Target { return n.To(UserRoom(user)) }

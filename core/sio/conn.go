@@ -25,14 +25,14 @@ type Conn struct {
 	checks []func(x host.Exchange) error
 }
 
-var _ Holder = (*Conn)(nil)
+var _ ValueStore = (*Conn)(nil)
 
 type openingKey struct{}
 
-// Opening returns the connection that is being opened. ctx is that of
+// ConnFromContext returns the connection that is being opened. ctx is that of
 // Options.OnHandshake, or derived from it; with any other the result is nil. The
 // connection has no sockets yet, and a refusal ends it.
-func Opening(ctx context.Context) *Conn {
+func ConnFromContext(ctx context.Context) *Conn {
 	c, ok := ctx.Value(openingKey{}).(*client)
 	if !ok {
 		return nil
@@ -76,16 +76,16 @@ func (c *Conn) Sockets() []*Socket {
 	return slices.DeleteFunc(c.client.list(), func(s *Socket) bool { return !s.Connected() })
 }
 
-// Drop closes the transport as a failing network would, so that official clients
+// CloseTransport closes the transport as a failing network would, so that official clients
 // connect again by themselves, with fresh cookies.
-func (c *Conn) Drop() { c.client.vs.Drop() }
+func (c *Conn) CloseTransport() { c.client.vs.Drop() }
 
 // Transport is the name of the transport in use, as in Options.Transports.
 func (c *Conn) Transport() string { return c.client.vs.Transport() }
 
-// Nudge has a poll that is held answered at once, with nothing, so that the client
+// EndPoll has a poll that is held answered at once, with nothing, so that the client
 // sends the next one, with its cookies as they are then.
-func (c *Conn) Nudge() { c.client.vs.Nudge() }
+func (c *Conn) EndPoll() { c.client.vs.Nudge() }
 
 // Join puts every socket of the connection into rooms, those that connect later
 // before their client is told.
@@ -133,13 +133,13 @@ func (c *Conn) OnExchange(fn func(x host.Exchange) error) {
 	c.checks = append(c.checks, fn)
 }
 
-// Set implements Holder: it keeps a value with the connection.
+// Set implements ValueStore: it keeps a value with the connection.
 func (c *Conn) Set(key, value any) { c.values.set(key, value) }
 
-// Get implements Holder: it returns the value that is kept under key, or nil.
+// Get implements ValueStore: it returns the value that is kept under key, or nil.
 func (c *Conn) Get(key any) any { return c.values.get(key) }
 
-// GetOrSet implements Holder: it returns the value under key, made by mk if there
+// GetOrSet implements ValueStore: it returns the value under key, made by mk if there
 // is none.
 func (c *Conn) GetOrSet(key any, mk func() any) any { return c.values.getOrSet(key, mk) }
 

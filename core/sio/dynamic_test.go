@@ -198,7 +198,7 @@ func TestOfFunc(t *testing.T) {
 // TestDynamicConcurrently: clients that come and go while the namespace is
 // emitted to never end up in two of the same name.
 func TestDynamicConcurrently(t *testing.T) {
-	srv := NewServer(&Options{MaxQueue: 1 << 20, MaxQueueBytes: 1 << 30}) // emitted to as fast as can be
+	srv := NewServer(&Options{MaxQueueMessages: 1 << 20, MaxQueueBytes: 1 << 30}) // emitted to as fast as can be
 	n := srv.OfPattern("/r/{id}")
 	n.On("count", Reply(func(_ context.Context, s *Socket, _ None) (bool, error) {
 		return srv.Lookup(s.Namespace().Path()) == s.Namespace(), nil

@@ -13,8 +13,8 @@ var (
 	ErrDisconnected = errors.New("sio: the socket is disconnected")
 	// ErrAckTimeout: the client did not answer a Call in time.
 	ErrAckTimeout = errors.New("sio: the client did not acknowledge in time")
-	// ErrAcked: an event was acknowledged twice.
-	ErrAcked = errors.New("sio: the event was acknowledged already")
+	// ErrAlreadyAcked: an event was acknowledged twice.
+	ErrAlreadyAcked = errors.New("sio: the event was acknowledged already")
 	// ErrServerClosed is returned by Shutdown when it is called again.
 	ErrServerClosed = errors.New("sio: server closed")
 )
@@ -68,17 +68,17 @@ type Reason = virtsocket.Reason
 
 // The reasons that OnDisconnect is told.
 const (
-	TransportClose  = virtsocket.TransportClose  // the client or the network ended the connection
-	TransportError  = virtsocket.TransportError  // the connection broke, or broke the transport's rules
-	PingTimeout     = virtsocket.PingTimeout     // no heartbeat in time
-	ParseError      = virtsocket.ParseError      // malformed Engine.IO packet
-	ForcedClose     = virtsocket.ForcedClose     // malformed Socket.IO packet
-	ForcedServer    = virtsocket.ForcedServer    // protocol violation, or no namespace joined in time
-	SlowClient      = virtsocket.SlowClient      // the outgoing queue reached its bound
-	ServerShutdown  = virtsocket.ServerShutdown  // the server is shutting down
-	ServerTransport = virtsocket.ServerTransport // Socket.Drop
-	ClientNamespace = virtsocket.ClientNamespace // the client left the namespace
-	ServerNamespace = virtsocket.ServerNamespace // Socket.Disconnect
+	TransportClose    = virtsocket.TransportClose  // the client or the network ended the connection
+	TransportError    = virtsocket.TransportError  // the connection broke, or broke the transport's rules
+	PingTimeout       = virtsocket.PingTimeout     // no heartbeat in time
+	ParseError        = virtsocket.ParseError      // malformed Engine.IO packet
+	MalformedPacket   = virtsocket.ForcedClose     // malformed Socket.IO packet
+	ProtocolViolation = virtsocket.ForcedServer    // protocol violation, or no namespace joined in time
+	SlowClient        = virtsocket.SlowClient      // the outgoing queue reached its bound
+	ServerShutdown    = virtsocket.ServerShutdown  // the server is shutting down
+	ServerTransport   = virtsocket.ServerTransport // Socket.CloseTransport
+	ClientNamespace   = virtsocket.ClientNamespace // the client left the namespace
+	ServerNamespace   = virtsocket.ServerNamespace // Socket.Disconnect
 )
 
 // errReserved is the error of sending an event that no client may be sent.

@@ -46,7 +46,7 @@ func TestMessages(t *testing.T) {
 	both.On("message", handler("event"))
 	srv.Of("/one").On("message", handler("event"))
 	srv.Of("/text").OnMessage(handler("text"))
-	srv.Of("/text").OnAny(handler("any"))
+	srv.Of("/text").OnUnhandled(handler("any"))
 	c := serve(t, srv)
 	four, _ := c.WebSocket()
 	nine := c.Polling1()
@@ -105,9 +105,9 @@ func TestCatchAll(t *testing.T) {
 	got := &record{}
 	srv := NewServer(&Options{Logger: slog.New(slog.DiscardHandler)})
 	n := srv.Of("/")
-	n.OnIncoming(func(_ context.Context, ev *Event) { got.add("in %s %s %t", ev.Name, ev.Args, ev.WantsAck()) })
-	n.OnIncoming(func(context.Context, *Event) { panic("watcher") })
-	n.OnOutgoing(func(o Outgoing) { got.add("out %s %v %t %v", o.Event, o.Args, o.Socket != nil, o.Rooms) })
+	n.OnAny(func(_ context.Context, ev *Event) { got.add("in %s %s %t", ev.Name, ev.Args, ev.WantsAck()) })
+	n.OnAny(func(context.Context, *Event) { panic("watcher") })
+	n.OnAnyOutgoing(func(o Outgoing) { got.add("out %s %v %t %v", o.Event, o.Args, o.Socket != nil, o.Rooms) })
 	n.On("known", Handle(func(_ context.Context, s *Socket, x int) error {
 		_ = s.Emit("one", x)
 		_ = n.To("a", "b").Emit("some")
@@ -191,15 +191,15 @@ func TestLevels(t *testing.T) {
 	}
 }
 
-// TestIncidents: the error hook sees the true names, and its own panic is nothing.
-func TestIncidents(t *testing.T) {
+// TestFailures: the error hook sees the true names, and its own panic is nothing.
+func TestFailures(t *testing.T) {
 	got := &record{}
 	srv := NewServer(&Options{
 		Logger:   slog.New(slog.DiscardHandler),
 		ErrorAck: func(e *Error) any { return "failed: " + e.Code },
-		OnError: func(in Incident) {
+		OnError: func(in Failure) {
 			got.add("%s %s %s %v", in.Name, in.Namespace, in.Where, in.Err)
-			if in.Request == nil || (in.Name == IncidentPanic) != (len(in.Stack) > 0) {
+			if in.Request == nil || (in.Name == FailurePanic) != (len(in.Stack) > 0) {
 				t.Errorf("%+v", in)
 			}
 			panic("hook")
@@ -242,13 +242,13 @@ func TestIncidents(t *testing.T) {
 // TestFail sends what a handler's error would be.
 func TestFail(t *testing.T) {
 	_, _, w, s := asker(t, nil)
-	if err := s.Fail(Errorf("c", "m")); err != nil {
+	if err := s.EmitError(Errorf("c", "m")); err != nil {
 		t.Error(err)
 	}
 	if m := w.Next(); m != `42["error",{"code":"c","message":"m"}]` {
 		t.Error(m)
 	}
-	if err := s.Fail(&Error{Data: make(chan int)}); err == nil {
+	if err := s.EmitError(&Error{Data: make(chan int)}); err == nil {
 		t.Error("what cannot be encoded was sent")
 	}
 }

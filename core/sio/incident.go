@@ -7,10 +7,10 @@ import (
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
-// Incident is something that went wrong with what a client sent, or in
+// Failure is something that went wrong with what a client sent, or in
 // application code. Options.OnError is told.
-type Incident struct {
-	// Name is one of the Incident constants.
+type Failure struct {
+	// Name is one of the Failure constants.
 	Name string
 	// Err is the cause: what a policy, handler or decoder has returned.
 	Err error
@@ -18,7 +18,7 @@ type Incident struct {
 	Where string
 	// Namespace is the name that the client has used.
 	Namespace string
-	// Socket is nil when there is none, as for IncidentNoNamespace.
+	// Socket is nil when there is none, as for FailureNoNamespace.
 	Socket *Socket
 	// Request is the client's, that of its handshake; nil when it has none yet.
 	Request *Request
@@ -33,27 +33,27 @@ type Incident struct {
 
 // The names of incidents. Those that the seeds of this project had are as there.
 const (
-	IncidentPacket      = "invalid_packet"       // malformed; the connection is closed
-	IncidentNoNamespace = "no_such_namespace"    // unknown, or not joined
-	IncidentNoMethod    = "no_such_method"       // an event without a handler
-	IncidentDenied      = "method_access_denied" // a policy refused; Err is its error
-	IncidentArgs        = "invalid_method_args"  // the arguments do not fit the handler
-	IncidentFailed      = "handler_failed"       // a handler or hook returned an error that clients are not shown
-	IncidentPanic       = "panic"                // application code panicked
+	FailurePacket      = "invalid_packet"       // malformed; the connection is closed
+	FailureNoNamespace = "no_such_namespace"    // unknown, or not joined
+	FailureNoHandler   = "no_such_method"       // an event without a handler
+	FailureDenied      = "method_access_denied" // a policy refused; Err is its error
+	FailureArgs        = "invalid_method_args"  // the arguments do not fit the handler
+	FailureHandler     = "handler_failed"       // a handler or hook returned an error that clients are not shown
+	FailurePanic       = "panic"                // application code panicked
 
 	// Requests that are not served. OnError is told of each, the log once a minute.
-	IncidentOrigin    = virtsocket.NoticeOrigin    // a page that is not among Options.Origins
-	IncidentVersion   = virtsocket.NoticeVersion   // a client of a generation that is not among Options.Dialects
-	IncidentSession   = virtsocket.NoticeSession   // a session that has ended, or is in another process
-	IncidentTransport = virtsocket.NoticeTransport // a transport that is not among Options.Transports
-	IncidentUpgrade   = virtsocket.NoticeUpgrade   // a request for a websocket that a proxy has taken the Upgrade header from
-	IncidentTooLarge  = virtsocket.NoticeTooLarge  // a message or POST over Options.MaxPayload, a query over MaxQuery, headers over MaxHeaders
-	IncidentLimit     = virtsocket.NoticeLimit     // a handshake beyond MaxConnections, MaxPending or the bounds per address
-	IncidentRefused   = virtsocket.NoticeRefused   // refused by OnHandshake or Conn.OnExchange with an *Error
-	IncidentRequest   = virtsocket.NoticeRequest   // any other request that is malformed or out of place
+	FailureOrigin    = virtsocket.NoticeOrigin    // a page that is not among Options.Origins
+	FailureVersion   = virtsocket.NoticeVersion   // a client of a generation that is not among Options.Dialects
+	FailureSession   = virtsocket.NoticeSession   // a session that has ended, or is in another process
+	FailureTransport = virtsocket.NoticeTransport // a transport that is not among Options.Transports
+	FailureUpgrade   = virtsocket.NoticeUpgrade   // a request for a websocket that a proxy has taken the Upgrade header from
+	FailureTooLarge  = virtsocket.NoticeTooLarge  // a message or POST over Options.MaxPayload, a query over MaxQuery, headers over MaxHeaders
+	FailureLimit     = virtsocket.NoticeLimit     // a handshake beyond MaxConnections, MaxPending or the bounds per address
+	FailureRefused   = virtsocket.NoticeRefused   // refused by OnHandshake or Conn.OnExchange with an *Error
+	FailureRequest   = virtsocket.NoticeRequest   // any other request that is malformed or out of place
 
-	IncidentTooManyJoins      = "too_many_joins"      // more attempts to join than Options.JoinBurst and JoinRate allow
-	IncidentTooManyNamespaces = "too_many_namespaces" // more than Options.MaxNamespaces or MaxDynamicNamespaces
+	FailureTooManyJoins      = "too_many_joins"      // more attempts to join than Options.JoinBurst and JoinRate allow
+	FailureTooManyNamespaces = "too_many_namespaces" // more than Options.MaxNamespaces or MaxDynamicNamespaces
 )
 
 // Notices about clients are logged at warn, each kind with the same detail once a
@@ -67,18 +67,18 @@ func newNotices() *ratelog.Limiter { return ratelog.New(noticeEvery, noticeDetai
 
 // noticeTexts are what the log says of the incidents that clients cause.
 var noticeTexts = map[string]string{
-	IncidentPacket:            "siokit: malformed packet, the connection ends",
-	IncidentNoNamespace:       "siokit: no such namespace",
-	IncidentNoMethod:          "siokit: event without a handler",
-	IncidentDenied:            "siokit: refused by a policy",
-	IncidentArgs:              "siokit: arguments do not fit the handler",
-	IncidentTooManyJoins:      "siokit: too many attempts to join, see Options.JoinBurst and JoinRate",
-	IncidentTooManyNamespaces: "siokit: too many namespaces, see Options.MaxNamespaces and MaxDynamicNamespaces",
+	FailurePacket:            "siokit: malformed packet, the connection ends",
+	FailureNoNamespace:       "siokit: no such namespace",
+	FailureNoHandler:         "siokit: event without a handler",
+	FailureDenied:            "siokit: refused by a policy",
+	FailureArgs:              "siokit: arguments do not fit the handler",
+	FailureTooManyJoins:      "siokit: too many attempts to join, see Options.JoinBurst and JoinRate",
+	FailureTooManyNamespaces: "siokit: too many namespaces, see Options.MaxNamespaces and MaxDynamicNamespaces",
 }
 
 // notice logs something that a client has caused, and reports it. detail is what
 // makes two of a kind the same for the log.
-func (c *client) notice(in Incident, detail string) {
+func (c *client) notice(in Failure, detail string) {
 	if in.Socket != nil {
 		in.Namespace = in.Socket.ns.path
 	}
@@ -96,7 +96,7 @@ func (c *client) notice(in Incident, detail string) {
 }
 
 // report tells Options.OnError about something of this client's.
-func (c *client) report(in Incident) {
+func (c *client) report(in Failure) {
 	in.Request = c.req
 	c.srv.report(in)
 }

@@ -38,26 +38,26 @@ func (c *client) connect(p *packet.Packet) Reason {
 		return 0
 	}
 	if !c.joins.take(o.JoinBurst, o.JoinRate) {
-		c.turnBack(p.Namespace, Incident{Name: IncidentTooManyJoins}, "Too many joins")
+		c.turnBack(p.Namespace, Failure{Name: FailureTooManyJoins}, "Too many joins")
 		return 0
 	}
 	c.mu.Lock()
 	many := len(c.sockets) >= o.MaxNamespaces
 	c.mu.Unlock()
 	if many {
-		c.turnBack(p.Namespace, Incident{Name: IncidentTooManyNamespaces}, "Too many namespaces")
+		c.turnBack(p.Namespace, Failure{Name: FailureTooManyNamespaces}, "Too many namespaces")
 		return 0
 	}
 	ns, err := c.enter(p.Namespace)
 	switch {
 	case err == errTooManyDynamic:
-		c.turnAway(p.Namespace, Incident{Name: IncidentTooManyNamespaces, Where: p.Namespace, Err: err})
+		c.turnAway(p.Namespace, Failure{Name: FailureTooManyNamespaces, Where: p.Namespace, Err: err})
 		return 0
 	case err != nil:
 		c.refuse(p.Namespace, internalError)
 		return 0
 	case ns == nil:
-		c.turnAway(p.Namespace, Incident{Name: IncidentNoNamespace, Where: p.Namespace})
+		c.turnAway(p.Namespace, Failure{Name: FailureNoNamespace, Where: p.Namespace})
 		return 0
 	}
 	s := &Socket{ns: ns, client: c, id: virtsocket.NewID()}
@@ -113,7 +113,7 @@ func (c *client) refusedBy(t *table, s *Socket) bool {
 	switch told := !s.disconnect(ServerNamespace, false); {
 	case told:
 	case denied != nil:
-		c.turnAway(s.ns.path, Incident{Name: IncidentDenied, Err: denied, Where: acl.RecvConnect})
+		c.turnAway(s.ns.path, Failure{Name: FailureDenied, Err: denied, Where: acl.RecvConnect})
 	default:
 		c.refuse(s.ns.path, c.srv.public(err))
 	}
@@ -241,7 +241,7 @@ func (c *client) dismiss(path string) {
 }
 
 // turnBack refuses a client that asks for more than it may have.
-func (c *client) turnBack(path string, in Incident, message string) {
+func (c *client) turnBack(path string, in Failure, message string) {
 	in.Namespace, in.Where = path, path
 	c.notice(in, message)
 	c.refuse(path, &Error{Message: message})

@@ -126,23 +126,23 @@ func (n *Namespace) OnJSON(h Handler, mw ...Middleware) {
 	n.change("OnJSON", h == nil, func(hs *hooks) { put("OnJSON", n, &hs.json, h, mw) })
 }
 
-// OnAny registers the handler of events that have none. It panics when there is
+// OnUnhandled registers the handler of events that have none. It panics when there is
 // one already, or a Loop.
-func (n *Namespace) OnAny(h Handler) {
-	n.change("OnAny", h == nil, func(hs *hooks) { put("OnAny", n, &hs.any, h, nil) })
+func (n *Namespace) OnUnhandled(h Handler) {
+	n.change("OnUnhandled", h == nil, func(hs *hooks) { put("OnUnhandled", n, &hs.any, h, nil) })
 }
 
-// OnIncoming adds a function that sees every event before its handler, also
+// OnAny adds a function that sees every event before its handler, also
 // those that have none, but not what a policy has refused. ev is valid until fn
 // returns.
-func (n *Namespace) OnIncoming(fn func(ctx context.Context, ev *Event)) {
-	n.change("OnIncoming", fn == nil, func(hs *hooks) { hs.incoming = append(hs.incoming, fn) })
+func (n *Namespace) OnAny(fn func(ctx context.Context, ev *Event)) {
+	n.change("OnAny", fn == nil, func(hs *hooks) { hs.incoming = append(hs.incoming, fn) })
 }
 
-// OnOutgoing adds a function that sees every event that the server emits in the
+// OnAnyOutgoing adds a function that sees every event that the server emits in the
 // namespace, once for an Emit to many. It runs in the goroutine that emits.
-func (n *Namespace) OnOutgoing(fn func(out Outgoing)) {
-	n.change("OnOutgoing", fn == nil, func(hs *hooks) { hs.outgoing = append(hs.outgoing, fn) })
+func (n *Namespace) OnAnyOutgoing(fn func(out Outgoing)) {
+	n.change("OnAnyOutgoing", fn == nil, func(hs *hooks) { hs.outgoing = append(hs.outgoing, fn) })
 }
 
 // Outgoing is an event on its way to clients.
@@ -162,7 +162,7 @@ func (n *Namespace) Use(mw ...Middleware) {
 // Guard adds policies. All of them are asked, in order, before anything of a
 // packet is decoded: for joining the namespace, and for each message and event.
 // A client that is refused sees what it would see if there were no such namespace
-// or event (Options.Talkative changes that); Options.OnError sees who refused.
+// or event (Options.ExplainRefusals changes that); Options.OnError sees who refused.
 // Events named acl.RecvConnect, acl.RecvMessage or acl.RecvJSON are refused
 // wherever there is a policy.
 //
@@ -243,13 +243,13 @@ func (n *Namespace) Socket(id string) *Socket {
 	return nil
 }
 
-// Set implements Holder: it keeps a value with the namespace.
+// Set implements ValueStore: it keeps a value with the namespace.
 func (n *Namespace) Set(key, value any) { n.values.set(key, value) }
 
-// Get implements Holder: it returns the value that is kept under key, or nil.
+// Get implements ValueStore: it returns the value that is kept under key, or nil.
 func (n *Namespace) Get(key any) any { return n.values.get(key) }
 
-// GetOrSet implements Holder: it returns the value under key, made by mk if there
+// GetOrSet implements ValueStore: it returns the value under key, made by mk if there
 // is none.
 func (n *Namespace) GetOrSet(key any, mk func() any) any { return n.values.getOrSet(key, mk) }
 

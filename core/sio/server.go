@@ -80,7 +80,7 @@ func NewServer(opts *Options) *Server {
 		PollDuration:   o.PollDuration,
 		MaxPayload:     o.MaxPayload,
 		MaxQueueBytes:  o.MaxQueueBytes,
-		MaxQueue:       o.MaxQueue,
+		MaxQueue:       o.MaxQueueMessages,
 		MaxQuery:       o.MaxQuery,
 		MaxHeaders:     o.MaxHeaders,
 		Origins:        virtsocket.Origins{List: o.Origins},
@@ -299,7 +299,7 @@ func (s *Server) admit(c *client, x host.Exchange) error {
 	})
 	if err != nil && err != errTooLong && err != errPanic && s.asError(err) == nil {
 		s.opts.Logger.Error("siokit: OnHandshake failed", "error", err)
-		s.report(Incident{Name: IncidentFailed, Err: err, Where: "OnHandshake", Request: c.req})
+		s.report(Failure{Name: FailureHandler, Err: err, Where: "OnHandshake", Request: c.req})
 	}
 	return err
 }
@@ -309,13 +309,13 @@ type Stats struct {
 	Sessions int // connections, with those that are saying goodbye
 	Pending  int // those of them that Options.MaxPending is about
 	Sockets  int // connected sockets of all namespaces
-	// Incidents counts what happened since the start, by Incident.Name.
-	Incidents map[string]int64
+	// Failures counts what happened since the start, by Failure.Name.
+	Failures map[string]int64
 }
 
 // Stats counts what is there now.
 func (s *Server) Stats() Stats {
-	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending(), Incidents: s.incidents.all()}
+	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending(), Failures: s.incidents.all()}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, n := range s.namespaces {

@@ -114,7 +114,7 @@ func (s *Socket) Auth(v any) error {
 
 // Context ends when the socket disconnects. Events that were received before the
 // client left are handled all the same, and before OnDisconnect: their handlers get a
-// context that lives for up to five seconds more. After Disconnect and Drop they are not.
+// context that lives for up to five seconds more. After Disconnect and CloseTransport they are not.
 func (s *Socket) Context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,14 +154,14 @@ func (s *Socket) Of(path string) *Socket {
 	return o
 }
 
-// Set implements Holder: it keeps a value with the socket. Values die with the
+// Set implements ValueStore: it keeps a value with the socket. Values die with the
 // socket and have nothing to do with the web session. See Key for a typed form.
 func (s *Socket) Set(key, value any) { s.values.set(key, value) }
 
-// Get implements Holder: it returns the value that is kept under key, or nil.
+// Get implements ValueStore: it returns the value that is kept under key, or nil.
 func (s *Socket) Get(key any) any { return s.values.get(key) }
 
-// GetOrSet implements Holder: it returns the value under key, made by mk if there
+// GetOrSet implements ValueStore: it returns the value under key, made by mk if there
 // is none.
 func (s *Socket) GetOrSet(key any, mk func() any) any { return s.values.getOrSet(key, mk) }
 
@@ -241,7 +241,7 @@ func (s *Socket) sendEarly(m *packet.Message, volatile bool) error {
 	}
 	o := &s.ns.srv.opts
 	// One place in the queue is the answer's.
-	if len(s.early) >= max(1, o.MaxQueue-1) || s.earlyBytes >= o.MaxQueueBytes {
+	if len(s.early) >= max(1, o.MaxQueueMessages-1) || s.earlyBytes >= o.MaxQueueBytes {
 		s.mu.Unlock()
 		m.Release()
 		s.client.vs.Close(SlowClient)
@@ -286,7 +286,7 @@ func (s *Socket) Broadcast() Target { return Target{ns: s.ns, skip: s} }
 
 // Disconnect takes the client out of the namespace, or with all out of every
 // namespace and off the connection. Official clients do not come back by
-// themselves after it; see Drop. While OnConnect runs it refuses the client, as an
+// themselves after it; see CloseTransport. While OnConnect runs it refuses the client, as an
 // error of OnConnect does.
 func (s *Socket) Disconnect(all bool) {
 	if all {
@@ -302,11 +302,11 @@ func (s *Socket) Disconnect(all bool) {
 	s.disconnect(ServerNamespace, true)
 }
 
-// Drop closes the client's transport as a failing network would: official
+// CloseTransport closes the client's transport as a failing network would: official
 // clients connect again by themselves, with fresh cookies. While OnConnect runs
-// they would come back for the same, so there Drop refuses the client and then ends
+// they would come back for the same, so there CloseTransport refuses the client and then ends
 // the connection.
-func (s *Socket) Drop() {
+func (s *Socket) CloseTransport() {
 	if s.state.Load() == stateConnecting && s.disconnect(ServerNamespace, true) {
 		s.client.vs.Close(ServerTransport)
 		return

@@ -178,13 +178,13 @@ func (t Target) send(p packet.Packet, event string, args []any, each func(func(*
 	return nil
 }
 
-// show hands an event to the functions of OnOutgoing. Its Args are a copy, or
+// show hands an event to the functions of OnAnyOutgoing. Its Args are a copy, or
 // every argument list would live on the heap, watched or not.
 func (s *Server) show(fns []func(out Outgoing), out Outgoing) {
 	for _, fn := range fns {
 		func() {
 			ended := errExit
-			defer s.caught(inOnOutgoing, "", nil, out.Socket, &ended)
+			defer s.caught(inOnAnyOutgoing, "", nil, out.Socket, &ended)
 			fn(out)
 			ended = nil
 		}()
