@@ -350,8 +350,8 @@ func (c *client) answer(err error, ev *Event) {
 	}
 }
 
-// failed reports an error that the client is not shown, or that says that its
-// arguments do not fit.
+// failed reports an error that the client is not shown, or that has a cause that it is
+// not shown, or that says that its arguments do not fit.
 func (c *client) failed(err error, where string, s *Socket) {
 	if err == errPanic || c.srv.errorIs(err, errPanic) || c.srv.errorIs(err, ErrDisconnected) || c.srv.errorIs(err, context.Canceled) {
 		return
@@ -362,6 +362,9 @@ func (c *client) failed(err error, where string, s *Socket) {
 		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
 	case e.Code == CodeBadArgument:
 		c.notice(Failure{Name: FailureArgs, Err: detailed(err, e), Where: where, Socket: s}, where)
+	case e.cause != nil:
+		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err, "cause", e.cause)
+		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
 	}
 }
 
@@ -378,9 +381,8 @@ func (c *client) end(s *Socket, r Reason) {
 	if tasks := s.overlap.Load(); tasks != nil {
 		tasks.Wait()
 	}
-	ctx := s.Context()
 	for _, fn := range t.disconnect {
-		_ = c.srv.apart(inOnDisconnect, c, s, func() error { fn(ctx, s, r); return nil })
+		_ = c.srv.apart(inOnDisconnect, c, s, func() error { s.disconnected(fn, r); return nil })
 	}
 	s.leaveAll()
 	if r == ClientNamespace {

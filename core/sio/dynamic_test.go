@@ -149,15 +149,8 @@ func TestDynamic(t *testing.T) {
 	again.Send("41/project/7,")
 	gone(t, srv, "/project/7")
 
-	kept := srv.Of("/project/10") // by name: stays
-	w10 := c.Join("/project/10,")
-	w10.Send("41/project/10,")
-	w10.Send("40/project/11,")
-	w10.Next()
-	if srv.Lookup("/project/10") != kept {
-		t.Error("what Of has returned is gone")
-	}
-	if got := panics(func() { kept.On("x", Handle(func(context.Context, *Socket, None) error { return nil })) }); !strings.Contains(got, "register there") {
+	byName := srv.Of("/project/10")
+	if got := panics(func() { byName.On("x", Handle(func(context.Context, *Socket, None) error { return nil })) }); !strings.Contains(got, "register there") {
 		t.Errorf("%q", got)
 	}
 }

@@ -29,6 +29,9 @@ const (
 // Error is the one error whose text reaches the client. Handlers, middleware
 // and OnConnect return it; any other error is logged and reaches the client as
 // the code "internal". A nil *Error that is returned as an error counts as no error.
+//
+// A client that OnConnect refuses sees Message and Data but not Code, because a
+// CONNECT_ERROR has no place for it: what the client's code is to look at belongs in Data.
 type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
@@ -37,8 +40,23 @@ type Error struct {
 	cause error // for the log alone
 }
 
-// Unwrap returns what has caused an Error that Bind, Auth or Call returned. It is
-// for the log: it may name Go types, and no client sees it.
+// WithCause returns a copy of the error with a cause, for the log and for errors.Is: no
+// client sees it. When a handler or OnConnect returns such an error, the cause is
+// logged and Options.OnError told of it.
+//
+//	return sio.Errorf("busy", "try again later").WithCause(err)
+func (e *Error) WithCause(cause error) *Error {
+	if e == nil {
+		return nil
+	}
+	c := *e
+	c.cause = cause
+	return &c
+}
+
+// Unwrap returns the cause of an Error: that of WithCause, or what was wrong with the
+// arguments where Bind or Call returned the Error. It is for the log: it may name Go
+// types, and no client sees it.
 func (e *Error) Unwrap() error {
 	if e == nil {
 		return nil

@@ -11,6 +11,9 @@ import (
 // what was received before the client left.
 const lastEventsTime = 5 * time.Second
 
+// onDisconnectTime is how long the context of an OnDisconnect function lives.
+const onDisconnectTime = 5 * time.Second
+
 // task is one thing to do in the order of the connection; see package inbox.
 //
 // The end of a connection takes its turn behind the packets that it was read

@@ -38,7 +38,7 @@ const (
 	FailureNoHandler   = "no_such_method"       // an event without a handler
 	FailureDenied      = "method_access_denied" // a policy refused; Err is its error
 	FailureArgs        = "invalid_method_args"  // the arguments do not fit the handler
-	FailureHandler     = "handler_failed"       // a handler or hook returned an error that clients are not shown
+	FailureHandler     = "handler_failed"       // a handler or hook returned an error, or one with a cause, that clients are not shown
 	FailurePanic       = "panic"                // application code panicked
 
 	// Requests that are not served. OnError is told of each, the log once a minute.

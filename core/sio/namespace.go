@@ -27,7 +27,8 @@ type Namespace struct {
 	parent *Namespace        // of a dynamic namespace: where its handlers are
 	params map[string]string // what its pattern matched
 	many   *family           // of a pattern or function: the namespaces that match
-	refs   int               // of a dynamic namespace: sockets, and one for Of; guarded by Server.mu
+	refs   int               // of a dynamic namespace: its sockets; guarded by Server.mu
+	named  bool              // of Server.Of: stands for the dynamic namespace that has its name now
 
 	mu    sync.Mutex // guards hooks
 	hooks hooks
@@ -191,7 +192,9 @@ func (n *Namespace) OnConnected(fn func(ctx context.Context, s *Socket)) {
 
 // OnDisconnect adds a function that runs exactly once for every socket that has
 // connected, after its last handler has returned and before it leaves its rooms.
-// ctx is over already.
+//
+// ctx lives for five seconds from the call of fn, so that fn can write to a database.
+// The socket's own context, [Socket.Context], has ended.
 func (n *Namespace) OnDisconnect(fn func(ctx context.Context, s *Socket, r Reason)) {
 	n.change("OnDisconnect", fn == nil, func(hs *hooks) { hs.disconnect = append(hs.disconnect, fn) })
 }
@@ -233,6 +236,18 @@ func (n *Namespace) Len() (count int) {
 	return count
 }
 
+// Rooms returns the rooms that sockets of the namespace have joined, each with the number
+// of its sockets. Rooms of the server's own (see ServerRoom) and the ids of sockets are not
+// among them. The map is the caller's. It is made of one part of the rooms after the
+// other, not at one moment.
+func (n *Namespace) Rooms() map[string]int {
+	counts := make(map[string]int)
+	for _, m := range n.members() {
+		m.rooms.count(counts)
+	}
+	return counts
+}
+
 // Socket returns the connected socket with this id, or nil.
 func (n *Namespace) Socket(id string) *Socket {
 	for _, m := range n.members() {
@@ -244,14 +259,14 @@ func (n *Namespace) Socket(id string) *Socket {
 }
 
 // Set implements ValueStore: it keeps a value with the namespace.
-func (n *Namespace) Set(key, value any) { n.values.set(key, value) }
+func (n *Namespace) Set(key, value any) { n.kept().set(key, value) }
 
 // Get implements ValueStore: it returns the value that is kept under key, or nil.
-func (n *Namespace) Get(key any) any { return n.values.get(key) }
+func (n *Namespace) Get(key any) any { return n.kept().get(key) }
 
 // GetOrSet implements ValueStore: it returns the value under key, made by mk if there
 // is none.
-func (n *Namespace) GetOrSet(key any, mk func() any) any { return n.values.getOrSet(key, mk) }
+func (n *Namespace) GetOrSet(key any, mk func() any) any { return n.kept().getOrSet(key, mk) }
 
 func cleanPath(path string) string {
 	if path == "" {

@@ -73,7 +73,7 @@ type Options struct {
 	// not the first. Only the first 64 bytes count. x must not be kept.
 	Address func(x host.Exchange) string
 	// MaxDynamicNamespaces is how many namespaces of OfPattern and OfFunc may exist
-	// at once, those that Server.Of has made included; 10 000. Clients choose their
+	// at once; 10 000. Clients choose their
 	// names. Beyond it a new one is refused as an unknown namespace is, and logged.
 	MaxDynamicNamespaces int
 	// JoinBurst and JoinRate bound how often one connection may ask to join a

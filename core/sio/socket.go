@@ -284,6 +284,11 @@ func (s *Socket) To(rooms ...string) Target {
 // Broadcast addresses all other sockets of the namespace.
 func (s *Socket) Broadcast() Target { return Target{ns: s.ns, skip: s} }
 
+// Volatile addresses this socket alone, for events that may be lost: Emit drops the event
+// when the client is still being sent others. With [Target.To] it addresses the others in
+// the rooms, as [Socket.To] does.
+func (s *Socket) Volatile() Target { return Target{ns: s.ns, only: s, volatile: true} }
+
 // Disconnect takes the client out of the namespace, or with all out of every
 // namespace and off the connection. Official clients do not come back by
 // themselves after it; see CloseTransport. While OnConnect runs it refuses the client, as an
@@ -354,6 +359,14 @@ func (s *Socket) close(r Reason, tell, heard bool) bool {
 	}
 	s.client.inbox.Push(order, task{end: s, reason: r})
 	return true
+}
+
+// disconnected calls an OnDisconnect function. The socket's own context is over; what fn
+// does with it would fail at once.
+func (s *Socket) disconnected(fn func(ctx context.Context, s *Socket, r Reason), r Reason) {
+	ctx, cancel := context.WithTimeout(context.Background(), onDisconnectTime)
+	defer cancel()
+	fn(ctx, s, r)
 }
 
 var _ virtsocket.Handler = (*client)(nil)

@@ -16,7 +16,8 @@ type Target struct {
 	rooms    []string
 	except   []string
 	skip     *Socket
-	some     bool // only the rooms; false: all sockets of the namespace
+	only     *Socket // of Socket.Volatile
+	some     bool    // only the rooms; false: all sockets of the namespace
 	volatile bool
 	local    bool
 }
@@ -26,6 +27,9 @@ type Target struct {
 func (t Target) To(rooms ...string) Target {
 	t.rooms = append(t.rooms[:len(t.rooms):len(t.rooms)], rooms...)
 	t.some = true
+	if t.only != nil {
+		t.skip, t.only = t.only, nil
+	}
 	return t
 }
 
@@ -70,6 +74,8 @@ func (t Target) each(f func(*Socket)) {
 		}
 	}
 	switch {
+	case t.only != nil:
+		f(t.only)
 	case !t.some:
 		t.ns.rooms.eachAll(f)
 	case len(t.rooms) == 1:
@@ -95,7 +101,7 @@ func (t Target) sockets() (list []*Socket) {
 
 // split calls f for each namespace that the target is of.
 func (t Target) split(f func(Target) error) error {
-	if t.ns.many == nil {
+	if !t.ns.several() {
 		return f(t)
 	}
 	for _, n := range t.ns.members() {
@@ -151,6 +157,11 @@ func (t Target) Emit(event string, args ...any) error {
 // Send sends a message without an event name, as Socket.Send does.
 func (t Target) Send(data any) error {
 	return t.emit(packet.Packet{Type: messageType(data)}, "message", []any{data})
+}
+
+// SendJSON is Send, but clients of Socket.IO 0.9 get a json packet for strings too.
+func (t Target) SendJSON(data any) error {
+	return t.emit(packet.Packet{Type: packet.JSON}, "message", []any{data})
 }
 
 func (t Target) emit(p packet.Packet, event string, args []any) error {
@@ -237,6 +248,13 @@ func (t Target) Join(rooms ...string) { t.every(func(s *Socket) { s.Join(rooms..
 // Leave takes the target's sockets out of rooms.
 func (t Target) Leave(rooms ...string) { t.every(func(s *Socket) { s.Leave(rooms...) }) }
 
+// LeaveAll takes the target's sockets out of all rooms, as Socket.LeaveAll does.
+func (t Target) LeaveAll() { t.every((*Socket).LeaveAll) }
+
 // Disconnect disconnects the target's sockets from the namespace, or with all
 // from everything, as Socket.Disconnect does.
 func (t Target) Disconnect(all bool) { t.every(func(s *Socket) { s.Disconnect(all) }) }
+
+// CloseTransport closes the transports of the target's sockets, as
+// Socket.CloseTransport does.
+func (t Target) CloseTransport() { t.every((*Socket).CloseTransport) }

@@ -87,6 +87,7 @@ type Hub struct {
 	closed  atomic.Bool
 	queues  outboxLimits
 	live    atomic.Int64
+	dropped atomic.Int64 // volatile messages
 	doors   doors
 	notices notices
 	empty   chan struct{} // closed when a closed hub has no live sockets

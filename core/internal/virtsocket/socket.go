@@ -262,6 +262,10 @@ func (s *Socket) send(m *packet.Message, how delivery) error {
 	return err
 }
 
+// Dropped is the number of volatile messages that were dropped, of all sockets since the
+// hub was made.
+func (h *Hub) Dropped() int64 { return h.dropped.Load() }
+
 // Dropped is the number of volatile messages that were dropped.
 func (s *Socket) Dropped() int64 { return s.dropped.Load() }
 
@@ -277,6 +281,7 @@ func (s *Socket) enqueue(m *packet.Message, how delivery) (flushable, error) {
 		return to, nil
 	case errors.Is(err, errDropped):
 		s.dropped.Add(1)
+		s.hub.dropped.Add(1)
 		return nil, nil
 	case errors.Is(err, errFull):
 		s.Close(SlowClient)
