@@ -63,7 +63,12 @@ func (c *client) Opened() {
 }
 
 // Message implements virtsocket.Handler.
-func (c *client) Message(binary bool, data []byte, inline bool) Reason {
+func (c *client) Message(binary bool, data []byte, inline bool) virtsocket.Reason {
+	return c.message(binary, data, inline).below()
+}
+
+// message is Message; a reason other than 0 ends the connection.
+func (c *client) message(binary bool, data []byte, inline bool) Reason {
 	var p *packet.Packet
 	var err error
 	dec := *c.dec.Load()
@@ -350,24 +355,6 @@ func (c *client) answer(err error, ev *Event) {
 	}
 }
 
-// failed reports an error that the client is not shown, or that has a cause that it is
-// not shown, or that says that its arguments do not fit.
-func (c *client) failed(err error, where string, s *Socket) {
-	if err == errPanic || c.srv.errorIs(err, errPanic) || c.srv.errorIs(err, ErrDisconnected) || c.srv.errorIs(err, context.Canceled) {
-		return
-	}
-	switch e := c.srv.asError(err); {
-	case e == nil:
-		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err)
-		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
-	case e.Code == CodeBadArgument:
-		c.notice(Failure{Name: FailureArgs, Err: detailed(err, e), Where: where, Socket: s}, where)
-	case e.cause != nil:
-		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err, "cause", e.cause)
-		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
-	}
-}
-
 // end runs the OnDisconnect functions of a socket, once, and frees its rooms.
 func (c *client) end(s *Socket, r Reason) {
 	if s.over {
@@ -402,6 +389,6 @@ func (c *client) Expired(*wheel.Timer) {
 	case banned: // or it would come back for the same refusal, again and again
 		c.dismiss("/")
 	default:
-		c.vs.Close(ProtocolViolation)
+		c.vs.Close(ProtocolViolation.below())
 	}
 }

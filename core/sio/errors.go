@@ -3,8 +3,6 @@ package sio
 import (
 	"errors"
 	"fmt"
-
-	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // Errors that sends and calls return.
@@ -79,25 +77,6 @@ func (e *Error) Error() string {
 func Errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
-
-// Reason is why a socket ended. Its String is the usual text; Reconnects says
-// whether the official clients come back by themselves.
-type Reason = virtsocket.Reason
-
-// The reasons that OnDisconnect is told.
-const (
-	TransportClose    = virtsocket.TransportClose  // the client or the network ended the connection
-	TransportError    = virtsocket.TransportError  // the connection broke, or broke the transport's rules
-	PingTimeout       = virtsocket.PingTimeout     // no heartbeat in time
-	ParseError        = virtsocket.ParseError      // malformed Engine.IO packet
-	MalformedPacket   = virtsocket.ForcedClose     // malformed Socket.IO packet
-	ProtocolViolation = virtsocket.ForcedServer    // protocol violation, or no namespace joined in time
-	SlowClient        = virtsocket.SlowClient      // the outgoing queue reached its bound
-	ServerShutdown    = virtsocket.ServerShutdown  // the server is shutting down
-	ServerTransport   = virtsocket.ServerTransport // Socket.CloseTransport
-	ClientNamespace   = virtsocket.ClientNamespace // the client left the namespace
-	ServerNamespace   = virtsocket.ServerNamespace // Socket.Disconnect
-)
 
 // errReserved is the error of sending an event that no client may be sent.
 func errReserved(event string) error {

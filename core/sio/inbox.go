@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // lastEventsTime is how long the contexts of the handlers live together that handle
@@ -62,7 +63,7 @@ func (c *client) Do(t task) {
 		c.end(t.end, t.reason)
 	case t.p != nil:
 		if r := c.packet(t.p); r != 0 {
-			c.vs.Close(r)
+			c.vs.Close(r.below())
 		}
 	}
 }
@@ -107,7 +108,8 @@ func heard(r Reason) bool { return r != ServerNamespace && r != ServerTransport 
 // packets that wait, and those are handled, as in Node, where they are dispatched
 // before the close. Not so when the application has ended the connection: a
 // client that was kicked or logged out does nothing more here.
-func (c *client) Closed(r Reason) {
+func (c *client) Closed(why virtsocket.Reason) {
+	r := Reason(why)
 	c.srv.hub.Wheel().Stop(&c.timeout)
 	go func() {
 		c.mu.Lock()

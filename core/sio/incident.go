@@ -1,10 +1,10 @@
 package sio
 
 import (
+	"context"
 	"time"
 
 	"github.com/siokit/siokit/core/internal/ratelog"
-	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // Failure is something that went wrong with what a client sent, or in
@@ -42,15 +42,15 @@ const (
 	FailurePanic       = "panic"                // application code panicked
 
 	// Requests that are not served. OnError is told of each, the log once a minute.
-	FailureOrigin    = virtsocket.NoticeOrigin    // a page that is not among Options.Origins
-	FailureVersion   = virtsocket.NoticeVersion   // a client of a generation that is not among Options.Dialects
-	FailureSession   = virtsocket.NoticeSession   // a session that has ended, or is in another process
-	FailureTransport = virtsocket.NoticeTransport // a transport that is not among Options.Transports
-	FailureUpgrade   = virtsocket.NoticeUpgrade   // a request for a websocket that a proxy has taken the Upgrade header from
-	FailureTooLarge  = virtsocket.NoticeTooLarge  // a message or POST over Options.MaxPayload, a query over MaxQuery, headers over MaxHeaders
-	FailureLimit     = virtsocket.NoticeLimit     // a handshake beyond MaxConnections, MaxPending or the bounds per address
-	FailureRefused   = virtsocket.NoticeRefused   // refused by OnHandshake or Conn.OnExchange with an *Error
-	FailureRequest   = virtsocket.NoticeRequest   // any other request that is malformed or out of place
+	FailureOrigin    = "origin_refused"       // a page that is not among Options.Origins
+	FailureVersion   = "unsupported_version"  // a client of a generation that is not among Options.Dialects
+	FailureSession   = "unknown_session"      // a session that has ended, or is in another process
+	FailureTransport = "unknown_transport"    // a transport that is not among Options.Transports
+	FailureUpgrade   = "upgrade_stripped"     // a request for a websocket that a proxy has taken the Upgrade header from
+	FailureTooLarge  = "message_too_large"    // a message or POST over Options.MaxPayload, a query over MaxQuery, headers over MaxHeaders
+	FailureLimit     = "too_many_connections" // a handshake beyond MaxConnections, MaxPending or the bounds per address
+	FailureRefused   = "request_refused"      // refused by OnHandshake or Conn.OnExchange with an *Error
+	FailureRequest   = "bad_request"          // any other request that is malformed or out of place
 
 	FailureTooManyJoins      = "too_many_joins"      // more attempts to join than Options.JoinBurst and JoinRate allow
 	FailureTooManyNamespaces = "too_many_namespaces" // more than Options.MaxNamespaces or MaxDynamicNamespaces
@@ -99,4 +99,22 @@ func (c *client) notice(in Failure, detail string) {
 func (c *client) report(in Failure) {
 	in.Request = c.req
 	c.srv.report(in)
+}
+
+// failed reports an error that the client is not shown, or that has a cause that it is
+// not shown, or that says that its arguments do not fit.
+func (c *client) failed(err error, where string, s *Socket) {
+	if err == errPanic || c.srv.errorIs(err, errPanic) || c.srv.errorIs(err, ErrDisconnected) || c.srv.errorIs(err, context.Canceled) {
+		return
+	}
+	switch e := c.srv.asError(err); {
+	case e == nil:
+		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err)
+		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
+	case e.Code == CodeBadArgument:
+		c.notice(Failure{Name: FailureArgs, Err: detailed(err, e), Where: where, Socket: s}, where)
+	case e.cause != nil:
+		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err, "cause", e.cause)
+		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
+	}
 }

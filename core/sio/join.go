@@ -216,7 +216,7 @@ func (c *client) sendRefusal(path string, data []byte) {
 		c.mu.Unlock()
 	}
 	if !c.send(&packet.Packet{Type: packet.ConnectError, Namespace: path, Data: data}) {
-		c.vs.Close(ServerNamespace)
+		c.vs.Close(ServerNamespace.below())
 	}
 }
 
@@ -236,7 +236,7 @@ func (c *client) kick(path string) {
 func (c *client) dismiss(path string) {
 	said := c.send(&packet.Packet{Type: packet.Disconnect, Namespace: path})
 	if !said || c.rules().RootEnds && path == "/" {
-		c.vs.Close(ServerNamespace)
+		c.vs.Close(ServerNamespace.below())
 	}
 }
 

@@ -101,10 +101,9 @@ type Options struct {
 	// its connection. A host may have a smaller bound of its own: fiber's
 	// ReadBufferSize is 4 KiB for both.
 	MaxHeaders int
-	// Limits bound the parts of incoming packets. A field that is 0 has its default,
-	// that of packet.DefaultLimits; AttachmentBytes is at least 4 times MaxPayload. A
-	// packet beyond one of them ends the connection.
-	Limits packet.Limits
+	// Limits bound the parts of incoming packets. A packet beyond one of them ends the
+	// connection.
+	Limits Limits
 
 	// Transports are the enabled transports by name; "polling" and "websocket".
 	// Others serve old browsers and are off because each opens something that a

@@ -244,7 +244,7 @@ func (s *Socket) sendEarly(m *packet.Message, volatile bool) error {
 	if len(s.early) >= max(1, o.MaxQueueMessages-1) || s.earlyBytes >= o.MaxQueueBytes {
 		s.mu.Unlock()
 		m.Release()
-		s.client.vs.Close(SlowClient)
+		s.client.vs.Close(SlowClient.below())
 		return ErrDisconnected
 	}
 	s.early = append(s.early, early{m, volatile})
@@ -301,7 +301,7 @@ func (s *Socket) Disconnect(all bool) {
 		for _, o := range list {
 			o.disconnect(ServerNamespace, true)
 		}
-		s.client.vs.Close(ServerNamespace)
+		s.client.vs.Close(ServerNamespace.below())
 		return
 	}
 	s.disconnect(ServerNamespace, true)
@@ -313,7 +313,7 @@ func (s *Socket) Disconnect(all bool) {
 // the connection.
 func (s *Socket) CloseTransport() {
 	if s.state.Load() == stateConnecting && s.disconnect(ServerNamespace, true) {
-		s.client.vs.Close(ServerTransport)
+		s.client.vs.Close(ServerTransport.below())
 		return
 	}
 	s.client.vs.Drop()

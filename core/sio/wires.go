@@ -1,11 +1,13 @@
 package sio
 
 import (
+	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/dialect/eio3"
 	"github.com/siokit/siokit/core/internal/dialect/eio4"
 	"github.com/siokit/siokit/core/internal/dialect/sio06"
 	"github.com/siokit/siokit/core/internal/dialect/sio1"
+	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/transport"
 	"github.com/siokit/siokit/core/internal/transport/htmlfile"
 	"github.com/siokit/siokit/core/internal/transport/jsonp"
@@ -17,11 +19,16 @@ import (
 // dialects are the client generations that the library knows, in the order in
 // which they are asked.
 func dialects(o *Options) []dialect.Dialect {
+	limits := packet.Limits(o.Limits)
+	settings := eio3.Settings{Assume: o.AssumeEIO3, Framing: eio3.Framing(o.PollFraming)}
+	if choose := o.RepairTextOf; choose != nil {
+		settings.Choose = func(x host.Exchange) eio3.Repair { return eio3.Repair(choose(x)) }
+	}
 	return []dialect.Dialect{
-		eio4.New(o.Limits),
-		eio3.New(o.Limits, o.RepairText).With(eio3.Settings{Assume: o.AssumeEIO3, Framing: o.PollFraming, Choose: o.RepairTextOf}),
-		sio1.New(o.Limits),
-		sio06.New(o.Limits),
+		eio4.New(limits),
+		eio3.New(limits, eio3.Repair(o.RepairText)).With(settings),
+		sio1.New(limits),
+		sio06.New(limits),
 	}
 }
 
@@ -42,24 +49,3 @@ var transports = map[string]struct {
 	htmlfile.Name:       {form: htmlfile.Form{}, opens: "answers that are pages with scripts"},
 	multipart.Name:      {form: multipart.Form{}, opens: "answers that never end, of the type multipart/x-mixed-replace"},
 }
-
-// RepairText is what is done about clients of Socket.IO 1.x, which encode text
-// twice when they poll.
-type RepairText = eio3.Repair
-
-// The choices; the first is the default.
-const (
-	RepairDetected = eio3.RepairDetected // a packet that cannot be much else is read as encoded twice
-	RepairNever    = eio3.RepairNever    // for fleets of 2.x alone
-	RepairAlways   = eio3.RepairAlways   // for fleets of 1.x alone
-)
-
-// PollFraming is the form of the payloads to clients 1.x and 2.x that poll.
-type PollFraming = eio3.Framing
-
-// The choices; the first is the default.
-const (
-	FramingDetected = eio3.FramingDetected // binary for those whose handshake has the parameter t, as that of official clients has
-	FramingText     = eio3.FramingText     // text, which clients 1.0 to 1.3 do not read
-	FramingBinary   = eio3.FramingBinary   // binary for everybody who has not asked for b64
-)
