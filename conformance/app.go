@@ -134,7 +134,11 @@ func (a *app) serve(n *sio.Namespace) {
 		return s.Emit("after", time.Now().UnixMicro())
 	}))
 	n.On("kick", sio.Handle(func(_ context.Context, s *sio.Socket, all bool) error {
-		s.Disconnect(all)
+		if all {
+			s.Conn().Close()
+		} else {
+			s.Disconnect()
+		}
 		return nil
 	}))
 	n.On("drop", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {

@@ -35,8 +35,8 @@ var bridgeTests = []struct {
 	}},
 	{name: "logout-during-save-of-one-who-left", run: func(b *bridged) {
 		b.whileSaving(func(h http.Header, id string) {
-			for s := range b.io.Of("/").All().Sockets(context.Background()) {
-				s.(*sio.Socket).CloseTransport()
+			for _, s := range b.io.Of("/").All().Sockets() {
+				s.CloseTransport()
 			}
 			b.until("the connection has ended", func() bool { return b.bridge.Session(id) == nil })
 			b.logout(h, id)

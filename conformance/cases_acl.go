@@ -169,8 +169,8 @@ func init() {
 			w := c.Join("/in,")
 			id := c.server().Of("/in").All()
 			socket := func() (s *sio.Socket) {
-				for r := range id.Sockets(context.Background()) {
-					s = r.(*sio.Socket)
+				for _, r := range id.Sockets() {
+					s = r
 				}
 				return s
 			}()

@@ -17,15 +17,15 @@ var kicks = []struct {
 	ends bool // the connection
 	kick func(s *sio.Socket)
 }{
-	{"disconnect", false, func(s *sio.Socket) { s.Disconnect(false) }},
-	{"disconnect-all", true, func(s *sio.Socket) { s.Disconnect(true) }},
+	{"disconnect", false, func(s *sio.Socket) { s.Disconnect() }},
+	{"disconnect-all", true, func(s *sio.Socket) { s.Conn().Close() }},
 	{"drop", true, func(s *sio.Socket) { s.CloseTransport() }},
 	{"target", false, func(s *sio.Socket) {
 		s.Join("banned")
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			s.Namespace().To("banned").Disconnect(false)
+			s.Namespace().To("banned").Disconnect()
 		}()
 		<-done
 	}},
@@ -101,7 +101,7 @@ func init() {
 	register(
 		Case{Name: "connect/refused-timeout", slow: true, Rule: "a join that was refused does not count for the connect timeout; where the server connects the first namespace the client is told to stay away", Spec: "protocol 4.1", local: true,
 			opts: func(o *sio.Options) { o.ConnectTimeout = 300 * time.Millisecond }, run: func(c *Context) {
-				kickedOut(c.server(), func(s *sio.Socket) { s.Disconnect(false) })
+				kickedOut(c.server(), func(s *sio.Socket) { s.Disconnect() })
 				w, _ := c.WebSocket()
 				w.Send("40/kick,")
 				w.Next()

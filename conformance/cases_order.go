@@ -33,7 +33,7 @@ func newFarewell(c *Context) *farewell {
 		switch kick {
 		case "kick":
 			c.holds() // until the events behind this one have been read
-			s.Disconnect(false)
+			s.Disconnect()
 		case "drop":
 			c.holds()
 			s.Conn().CloseTransport()

@@ -334,8 +334,8 @@ func (tb *tab) close() {
 // session is the session behind the only connection of a user.
 func (c *sessionContext) session() *sessionbridge.Session {
 	c.T.Helper()
-	for s := range c.server().Of("/").All().Sockets(context.Background()) {
-		if sess, ok := sessionbridge.From(s.(*sio.Socket)); ok {
+	for _, s := range c.server().Of("/").All().Sockets() {
+		if sess, ok := sessionbridge.From(s); ok {
 			return sess
 		}
 	}

@@ -128,12 +128,12 @@ func TestServerRooms(t *testing.T) {
 				t.Error("In")
 			}
 			reached := 0
-			for r := range n.To("\x00user:eve").Sockets(context.Background()) {
+			for _, r := range n.To("\x00user:eve").Sockets() {
 				if r.ID() == own {
 					reached++
 				}
 			}
-			for r := range n.To("\x00presence").Sockets(context.Background()) {
+			for _, r := range n.To("\x00presence").Sockets() {
 				if r.ID() == own {
 					reached++
 				}

@@ -56,7 +56,7 @@ func TestOfByName(t *testing.T) {
 		if v := srv.Lookup("/room/7").Get("x"); v != round {
 			t.Errorf("%v", v)
 		}
-		for s := range srv.Lookup("/room/7").All().Sockets(context.Background()) {
+		for _, s := range srv.Lookup("/room/7").All().Sockets() {
 			s.Join("r")
 		}
 		if got := fmt.Sprint(srv.Of("/room/7").Rooms()); got != "map[r:1]" {

@@ -76,6 +76,18 @@ func (c *Conn) Sockets() []*Socket {
 	return slices.DeleteFunc(c.client.list(), func(s *Socket) bool { return !s.Connected() })
 }
 
+// Close takes the client out of every namespace and ends the connection. Official clients
+// do not come back by themselves after it, as they do after CloseTransport.
+func (c *Conn) Close() {
+	// The default namespace last: in older protocols the connection ends with it.
+	list := c.client.list()
+	slices.SortStableFunc(list, func(a, b *Socket) int { return len(b.ns.path) - len(a.ns.path) })
+	for _, s := range list {
+		s.disconnect(ServerNamespace, true)
+	}
+	c.client.vs.Close(ServerNamespace.below())
+}
+
 // CloseTransport closes the transport as a failing network would, so that official clients
 // connect again by themselves, with fresh cookies.
 func (c *Conn) CloseTransport() { c.client.vs.Drop() }

@@ -53,8 +53,8 @@ func TestStateful(t *testing.T) {
 	if g := made.take(); g != "0; 0" {
 		t.Error(g)
 	}
-	for s := range n.All().Sockets(context.Background()) {
-		if players.Of(s.(*Socket)).s != s {
+	for _, s := range n.All().Sockets() {
+		if players.Of(s).s != s {
 			t.Error("the value of another socket")
 		}
 	}

@@ -213,9 +213,9 @@ func ExampleTarget() {
 	_ = room.Emit("news", "for all in the lobby")
 	_ = room.Except("muted").Volatile().Emit("cursor", 3, 4)
 	room.Join("upstairs")
-	io.Of("/").All().Disconnect(true)
-	for s, err := range room.Sockets(context.Background()) {
-		fmt.Println(s.ID(), s.Rooms(), err)
+	io.Of("/").All().CloseConns()
+	for _, s := range room.Sockets() {
+		fmt.Println(s.ID(), s.Rooms())
 	}
 	// Output:
 }

@@ -54,7 +54,7 @@ func (s *Socket) startLoop(fn func(ctx context.Context, s *Socket) error) {
 				s.client.failed(err, "Loop", s)
 				_ = s.EmitError(s.ns.srv.public(err))
 			}
-			s.Disconnect(false)
+			s.Disconnect()
 		}()
 		defer s.ns.srv.caught(inLoop, "", s.client, s, &err)
 		err = settled(fn(ctx, s))

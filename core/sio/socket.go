@@ -289,23 +289,11 @@ func (s *Socket) Broadcast() Target { return Target{ns: s.ns, skip: s} }
 // the rooms, as [Socket.To] does.
 func (s *Socket) Volatile() Target { return Target{ns: s.ns, only: s, volatile: true} }
 
-// Disconnect takes the client out of the namespace, or with all out of every
-// namespace and off the connection. Official clients do not come back by
-// themselves after it; see CloseTransport. While OnConnect runs it refuses the client, as an
-// error of OnConnect does.
-func (s *Socket) Disconnect(all bool) {
-	if all {
-		// The default namespace last: in older protocols the connection ends with it.
-		list := s.client.list()
-		slices.SortStableFunc(list, func(a, b *Socket) int { return len(b.ns.path) - len(a.ns.path) })
-		for _, o := range list {
-			o.disconnect(ServerNamespace, true)
-		}
-		s.client.vs.Close(ServerNamespace.below())
-		return
-	}
-	s.disconnect(ServerNamespace, true)
-}
+// Disconnect takes the client out of the namespace; its sockets in others stay, and so does
+// the connection. Official clients do not come back by themselves after it, as they do
+// after CloseTransport. Conn.Close ends everything. While OnConnect runs Disconnect
+// refuses the client, as an error of OnConnect does.
+func (s *Socket) Disconnect() { s.disconnect(ServerNamespace, true) }
 
 // CloseTransport closes the client's transport as a failing network would: official
 // clients connect again by themselves, with fresh cookies. While OnConnect runs

@@ -1,8 +1,6 @@
 package sio
 
 import (
-	"context"
-	"iter"
 	"slices"
 
 	"github.com/siokit/siokit/core/internal/packet"
@@ -19,7 +17,6 @@ type Target struct {
 	only     *Socket // of Socket.Volatile
 	some     bool    // only the rooms; false: all sockets of the namespace
 	volatile bool
-	local    bool
 }
 
 // To adds rooms: the target is the sockets in any of them, each once. Without
@@ -42,12 +39,6 @@ func (t Target) Except(rooms ...string) Target {
 // Volatile makes Emit drop the event for a client that is still being sent others.
 func (t Target) Volatile() Target {
 	t.volatile = true
-	return t
-}
-
-// Local restricts the target to the sockets of this process.
-func (t Target) Local() Target {
-	t.local = true
 	return t
 }
 
@@ -123,29 +114,11 @@ func (t Target) every(f func(*Socket)) {
 	})
 }
 
-// Remote is a socket that may be connected to another process. *Socket is the
-// form that it has in this one.
-type Remote interface {
-	ID() string
-	Rooms() []string // without those of the server's own
-	Emit(event string, args ...any) error
-	Join(rooms ...string)
-	Leave(rooms ...string)
-	Disconnect(all bool)
-}
-
-// Sockets are the sockets of the target. Without a cluster each is a *Socket,
-// the error is always nil, and ctx is not looked at; with Local it stays so.
-func (t Target) Sockets(context.Context) iter.Seq2[Remote, error] {
-	return func(yield func(Remote, error) bool) {
-		var list []*Socket
-		t.every(func(s *Socket) { list = append(list, s) })
-		for _, s := range list {
-			if !yield(s, nil) {
-				return
-			}
-		}
-	}
+// Sockets returns the sockets of the target, in no particular order. The slice is the
+// caller's.
+func (t Target) Sockets() (list []*Socket) {
+	t.every(func(s *Socket) { list = append(list, s) })
+	return list
 }
 
 // Emit sends an event to every socket of the target. It is encoded once for each
@@ -251,9 +224,11 @@ func (t Target) Leave(rooms ...string) { t.every(func(s *Socket) { s.Leave(rooms
 // LeaveAll takes the target's sockets out of all rooms, as Socket.LeaveAll does.
 func (t Target) LeaveAll() { t.every((*Socket).LeaveAll) }
 
-// Disconnect disconnects the target's sockets from the namespace, or with all
-// from everything, as Socket.Disconnect does.
-func (t Target) Disconnect(all bool) { t.every(func(s *Socket) { s.Disconnect(all) }) }
+// Disconnect takes the target's clients out of the namespace, as Socket.Disconnect does.
+func (t Target) Disconnect() { t.every((*Socket).Disconnect) }
+
+// CloseConns ends the connections of the target's sockets, as Conn.Close does.
+func (t Target) CloseConns() { t.every(func(s *Socket) { s.Conn().Close() }) }
 
 // CloseTransport closes the transports of the target's sockets, as
 // Socket.CloseTransport does.

@@ -196,11 +196,11 @@ func relays(n *sio.Namespace) {
 // controls are the events that make something happen to the socket itself.
 func controls(n *sio.Namespace, gone *ends) {
 	n.On("kick", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
-		s.Disconnect(false)
+		s.Disconnect()
 		return nil
 	}))
 	n.On("kick-all", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
-		s.Disconnect(true)
+		s.Conn().Close()
 		return nil
 	}))
 	n.On("drop", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {

@@ -245,8 +245,8 @@ func TestFerryEnds(t *testing.T) {
 	t.Run("websocket", func(t *testing.T) {
 		w := b.c.Join("")
 		_ = w
-		for s := range b.io.Of("/").All().Sockets(context.Background()) {
-			if so := s.(*sio.Socket); so.Transport() == "websocket" {
+		for _, s := range b.io.Of("/").All().Sockets() {
+			if so := s; so.Transport() == "websocket" {
 				sess, _ := sessionbridge.From(so)
 				if err := sess.Update(context.Background(), change); !errors.Is(err, sessionbridge.ErrReadOnly) {
 					t.Error(err)
