@@ -115,14 +115,14 @@ func (c *sessionContext) newBridge(be sessionbridge.Backend) *sessionbridge.Brid
 // serve registers the events that the cases use.
 func (c *sessionContext) serve() {
 	n := c.server().Of("/")
-	with := func(s *sio.Socket) (*sessionbridge.Session, error) {
-		if sess, ok := sessionbridge.From(s); ok {
+	with := func(ctx context.Context, s *sio.Socket) (*sessionbridge.Session, error) {
+		if sess, ok := sessionbridge.From(ctx, s); ok {
 			return sess, nil
 		}
 		return nil, sio.Errorf("none", "no session")
 	}
 	n.On("get", sio.Reply(func(ctx context.Context, s *sio.Socket, key string) (any, error) {
-		sess, err := with(s)
+		sess, err := with(ctx, s)
 		if err != nil {
 			return nil, err
 		}
@@ -131,15 +131,15 @@ func (c *sessionContext) serve() {
 		}
 		return sess.Get(key), nil
 	}))
-	n.On("peek", sio.Reply(func(_ context.Context, s *sio.Socket, key string) (any, error) {
-		sess, err := with(s)
+	n.On("peek", sio.Reply(func(ctx context.Context, s *sio.Socket, key string) (any, error) {
+		sess, err := with(ctx, s)
 		if err != nil {
 			return nil, err
 		}
 		return sess.Get(key), nil
 	}))
 	n.On("set", sio.Reply(func(ctx context.Context, s *sio.Socket, a sio.Args2[string, string]) (bool, error) {
-		sess, err := with(s)
+		sess, err := with(ctx, s)
 		if err != nil {
 			return false, err
 		}
@@ -149,7 +149,7 @@ func (c *sessionContext) serve() {
 		})
 	}))
 	n.On("set-slowly", sio.Reply(func(ctx context.Context, s *sio.Socket, a sio.Args2[string, string]) (bool, error) {
-		sess, err := with(s)
+		sess, err := with(ctx, s)
 		if err != nil {
 			return false, err
 		}
@@ -168,7 +168,7 @@ func (c *sessionContext) serve() {
 		})
 	}))
 	n.On("inc", sio.Reply(func(ctx context.Context, s *sio.Socket, key string) (bool, error) {
-		sess, err := with(s)
+		sess, err := with(ctx, s)
 		if err != nil {
 			return false, err
 		}
@@ -335,7 +335,7 @@ func (tb *tab) close() {
 func (c *sessionContext) session() *sessionbridge.Session {
 	c.T.Helper()
 	for _, s := range c.server().Of("/").All().Sockets() {
-		if sess, ok := sessionbridge.From(s); ok {
+		if sess, ok := sessionbridge.From(context.Background(), s); ok {
 			return sess
 		}
 	}

@@ -39,8 +39,8 @@ type Options struct {
 	WriteCookieOnPoll bool
 	// Retries is how often Update tries; 5.
 	Retries int
-	// LoadTimeout bounds the load at a handshake, and what has no context of the
-	// caller's; 5 s.
+	// LoadTimeout bounds the load at a handshake, that of From, and the deletion of
+	// Logout; 5 s.
 	LoadTimeout time.Duration
 	// Logger receives what goes wrong; slog.Default().
 	Logger *slog.Logger
@@ -161,7 +161,9 @@ func (b *Bridge) end(s *Session, why ending) int {
 //
 // It deletes the session from the store as well, in case that a change by a socket
 // that was under way has written it once more; and one that is still under way finds
-// out, and deletes what it has written.
+// out, and deletes what it has written. The store is given the values of ctx, and
+// Options.LoadTimeout for the deletion: that ctx ends, as that of a request does whose
+// visitor has closed the page, does not undo a logout.
 func (b *Bridge) Logout(ctx context.Context, id string) int {
 	if id == "" { // that of a session in a cookie
 		return 0

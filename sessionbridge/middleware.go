@@ -36,7 +36,7 @@ func (b *Bridge) ReloadBeforeEvent() sio.Middleware {
 func (b *Bridge) Touch() sio.Middleware {
 	return func(next sio.Handler) sio.Handler {
 		return sio.HandlerFunc(func(ctx context.Context, ev *sio.Event) error {
-			if s, ok := From(ev.Socket); ok {
+			if s, ok := From(ctx, ev.Socket); ok {
 				b.touch(ctx, s)
 			}
 			return next.ServeEvent(ctx, ev)
@@ -53,12 +53,12 @@ func (b *Bridge) touch(ctx context.Context, s *Session) {
 // Authenticated is a policy for sockets whose session has a value under a key,
 // such as the user. It looks at the values as they were last loaded.
 func Authenticated(name string) acl.Policy {
-	return acl.Authenticated(func(_ context.Context, s acl.Subject) bool {
+	return acl.Authenticated(func(ctx context.Context, s acl.Subject) bool {
 		socket, ok := s.(*sio.Socket)
 		if !ok {
 			return false
 		}
-		sess, ok := From(socket)
+		sess, ok := From(ctx, socket)
 		return ok && sess.Get(name) != nil
 	})
 }

@@ -60,9 +60,9 @@ var over = func() chan struct{} {
 	return c
 }()
 
-// Get returns a value as it was last loaded, without asking the store again; the
-// first Get loads. It is nil when there is none, and when loading fails: Reload
-// says why.
+// Get returns a value as it was last loaded. It never asks the store: From has loaded the
+// session, and Reload loads it again. It is nil when there is no such value, and when
+// nothing was loaded.
 func (s *Session) Get(key string) any { return s.snapshot()[key] }
 
 // Snapshot returns a copy of the values as they were last loaded, like Get.
@@ -73,29 +73,25 @@ func (s *Session) snapshot() Values {
 		return nil
 	}
 	s.mu.Lock()
-	values, loaded, ended := s.values, s.loaded, s.ended
-	s.mu.Unlock()
-	if !loaded && !ended {
-		values, _ = s.loadInTime()
-	}
-	return values
+	defer s.mu.Unlock()
+	return s.values
 }
 
-// loadInTime is load where there is no context of the caller's.
-func (s *Session) loadInTime() (Values, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.b.opts.LoadTimeout)
+// loadInTime is load, for at most Options.LoadTimeout.
+func (s *Session) loadInTime(ctx context.Context) (Values, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.b.opts.LoadTimeout)
 	defer cancel()
 	return s.load(ctx)
 }
 
 // exists reports whether the session is there, as far as is known. The store is asked
 // only when it could not be asked at the handshake.
-func (s *Session) exists() bool {
+func (s *Session) exists(ctx context.Context) bool {
 	s.mu.Lock()
 	loaded, ended := s.loaded, s.ended
 	s.mu.Unlock()
 	if !loaded && !ended {
-		_, err := s.loadInTime()
+		_, err := s.loadInTime(ctx)
 		return err == nil
 	}
 	return !ended

@@ -9,7 +9,7 @@
 //
 // In a handler:
 //
-//	sess, ok := sessionbridge.From(s)
+//	sess, ok := sessionbridge.From(ctx, s)
 //	user := sess.Get("user")
 //	err := sess.Update(ctx, func(v sessionbridge.Values) error { v["seen"] = time.Now().Unix(); return nil })
 //
@@ -144,8 +144,9 @@ var key = sio.NewKey[*Session]("sessionbridge")
 // comes with false, also nil, holds nothing and cannot be changed.
 //
 // It costs no load: the handshake has loaded the session. Only when the store failed
-// then does From ask it, for at most Options.LoadTimeout, until there is an answer.
-func From(s *sio.Socket) (sess *Session, ok bool) {
+// then does From ask it, until there is an answer: for as long as ctx lives, and for at
+// most Options.LoadTimeout.
+func From(ctx context.Context, s *sio.Socket) (sess *Session, ok bool) {
 	sess, ok = key.Get(s.Conn())
-	return sess, ok && sess.exists()
+	return sess, ok && sess.exists(ctx)
 }

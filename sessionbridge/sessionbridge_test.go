@@ -231,8 +231,8 @@ func TestNothingChanged(t *testing.T) {
 func TestLoads(t *testing.T) {
 	for _, required := range []bool{false, true} {
 		s := start(t, &sessionbridge.Options{RevalidateEvery: -1, RequireSession: required}, false)
-		s.io.Of("/").On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
-			if sess, ok := sessionbridge.From(so); ok {
+		s.io.Of("/").On("who", sio.Reply(func(ctx context.Context, so *sio.Socket, _ sio.None) (any, error) {
+			if sess, ok := sessionbridge.From(ctx, so); ok {
 				return sess.Get("user"), nil
 			}
 			return "nobody", nil
@@ -361,8 +361,8 @@ func TestMiddleware(t *testing.T) {
 	n := s.io.Of("/")
 	n.Use(s.bridge.ReloadBeforeEvent(), s.bridge.Touch())
 	n.Guard(sessionbridge.Authenticated("user"))
-	n.On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
-		sess, _ := sessionbridge.From(so)
+	n.On("who", sio.Reply(func(ctx context.Context, so *sio.Socket, _ sio.None) (any, error) {
+		sess, _ := sessionbridge.From(ctx, so)
 		return sess.Get("user"), nil
 	}))
 	c, id := s.visitor(sessionbridge.Values{"user": "ann"})
@@ -462,7 +462,7 @@ func TestCookie(t *testing.T) {
 	bridge := sessionbridge.New(inCookie{}, nil)
 	io := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
 	io.Of("/").On("try", sio.Reply(func(ctx context.Context, s *sio.Socket, _ sio.None) ([]any, error) {
-		sess, _ := sessionbridge.From(s)
+		sess, _ := sessionbridge.From(ctx, s)
 		return []any{
 			sess.Get("user"), sess.ID(), sess.Reload(ctx) == nil,
 			errors.Is(sess.Update(ctx, func(sessionbridge.Values) error { return nil }), sessionbridge.ErrReadOnly),
