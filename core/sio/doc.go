@@ -8,16 +8,11 @@
 //
 // # Handlers
 //
-// [Handle] and [Reply] turn a function into a [Handler]; the types of its
-// arguments decide how an event is decoded. [HandlerFunc] takes raw arguments
-// and acknowledges by hand. [Call] asks a client and waits for its ack, [CallAll]
-// asks many and says who did not answer. Messages, which have no event name, go
-// to [Namespace.OnMessage] and [Namespace.OnJSON].
-//
-// In the style of classes a handler is a method: of a type that registers itself
-// as a [Mixin], or, with [Stateful] and [Method], of a value that each socket has
-// of its own. In the blocking style a function serves each socket: [Namespace.Loop]
-// with [Socket.Recv] or [Socket.Events].
+// [Handle] and [Reply] turn a function into a Handler; the types of its arguments
+// decide how an event is decoded, and what Reply returns is the ack. [Call] asks a client
+// and waits for its ack, [CallAll] asks many and says who did not answer.
+// [HandlerFunc] is for code that does not know the types: it takes raw arguments and
+// acknowledges by hand.
 //
 // # Namespaces
 //
@@ -59,13 +54,18 @@
 // Only an [*Error] reaches a client, in the ack it asked for or as the event
 // "error". Any other error is logged, and the client is told "internal". A panic
 // is such an error. Events without a handler are answered, when an ack was asked
-// for, with the code "refused". Options.OnError is told of each as an [Failure].
+// for, with the code "refused". Options.OnError is told of each as a [Failure].
 //
 // # Rooms
 //
 // A [Target] is a choice of sockets: [Namespace.To], [Namespace.All], [Socket.To],
 // [Socket.Broadcast]. An event to many is encoded once. What clients may do about
 // rooms themselves is in package mixin.
+//
+// # Values
+//
+// A [Key] is a typed place for a value with each socket, connection or namespace. Made once,
+// as a package variable, it cannot be mistaken for another one.
 //
 // # Contract
 //
@@ -87,4 +87,13 @@
 // Every limit is in [Options]. A client that does not read, sends too much or
 // speaks no Socket.IO is disconnected with its own [Reason]; the others do not
 // notice.
+//
+// # The styles of gevent-socketio
+//
+// Those who come from gevent-socketio find its two styles here; nothing else needs them.
+// In the style of classes a handler is a method: of a type that registers itself as a
+// [Mixin], or, with [Stateful] and [Method], of a value that each socket has of its own. In
+// the blocking style a function serves each socket: [Namespace.Loop] with [Socket.Recv] or
+// [Socket.Events]. Messages without an event name, which clients of 0.9 send, go to
+// [Namespace.OnMessage] and [Namespace.OnJSON].
 package sio
