@@ -29,7 +29,7 @@ var rules = []struct {
 	{"core/internal/packet", nil},
 	{"core/internal/codec/*", []string{"core/internal/packet"}},
 	{"core/internal/dialect", []string{"core/internal/packet", "core/host"}},
-	{"core/internal/dialect/*", []string{"core/internal/dialect", "core/internal/dialect/eio", "core/internal/packet", "core/internal/codec/*", "core/host"}},
+	{"core/internal/dialect/*", []string{"core/internal/dialect", "core/internal/dialect/eio", "core/internal/dialect/legacy", "core/internal/packet", "core/internal/codec/*", "core/host"}},
 	{"core/internal/transport", []string{"core/host", "core/internal/packet"}},
 	{"core/internal/transport/websocket", []string{"core/internal/transport", "core/host", "core/internal/packet", "github.com/gobwas/ws"}},
 	{"core/internal/transport/*", []string{"core/internal/transport", "core/host", "core/internal/packet"}},

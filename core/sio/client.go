@@ -154,7 +154,7 @@ func (c *client) forget(s *Socket) {
 
 // stray answers a packet for a namespace that the client has not joined.
 func (c *client) stray(path string) Reason {
-	if !c.rules().Lenient {
+	if !c.rules().AnswersStrayPackets {
 		return ForcedServer
 	}
 	in := Incident{Name: IncidentNoNamespace, Namespace: path, Where: path}
@@ -187,7 +187,7 @@ func (c *client) packet(p *packet.Packet) Reason {
 	switch p.Type {
 	case packet.Connect:
 		if s != nil && s.state.Load() != stateDisconnected {
-			if c.rules().Lenient || c.rules().ImplicitConnect {
+			if c.rules().AnswersStrayPackets || c.rules().ImplicitConnect {
 				return 0 // some clients join what the server has joined for them
 			}
 			return ForcedServer
@@ -197,7 +197,7 @@ func (c *client) packet(p *packet.Packet) Reason {
 		}
 		c.connect(p)
 	case packet.Disconnect:
-		if c.rules().RootEnds && p.Namespace == "/" {
+		if c.rules().RootEndsConn && p.Namespace == "/" {
 			for _, s := range c.list() {
 				c.leave(s)
 			}
@@ -239,7 +239,7 @@ func (c *client) leave(s *Socket) {
 // greeted reports whether the client takes itself for connected to a namespace that
 // it has not joined yet: in the protocols in which the first message of the
 // connection says so. It may have sent events, and have gone, while OnConnect runs.
-func (c *client) greeted(path string) bool { return path == "/" && c.rules().RootEnds }
+func (c *client) greeted(path string) bool { return path == "/" && c.rules().RootEndsConn }
 
 // hasEnded reports whether the connection has.
 func (c *client) hasEnded() bool {

@@ -267,7 +267,7 @@ func (c *client) kick(path string) {
 // where that is the same.
 func (c *client) dismiss(path string) {
 	said := c.send(&packet.Packet{Type: packet.Disconnect, Namespace: path})
-	if !said || c.rules().RootEnds && path == "/" {
+	if !said || c.rules().RootEndsConn && path == "/" {
 		c.vs.Close(ServerNamespace)
 	}
 }

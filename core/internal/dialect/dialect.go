@@ -49,21 +49,21 @@ type Rules struct {
 	Heartbeat Heartbeat
 	// ImplicitConnect: the server connects the default namespace by itself.
 	ImplicitConnect bool
-	// Takeover: a request for another transport replaces the one in use, and a
+	// NewestTransportWins: a request for another transport replaces the one in use, and a
 	// newer poll the one that waits. Without it the one way to another transport
 	// is the upgrade of Engine.IO, and a second poll ends the session.
-	Takeover bool
+	NewestTransportWins bool
 	// QuietPolls: there are no heartbeats while the session polls; it ends when
 	// the close timeout passes without a poll.
 	QuietPolls bool
 	// FramePayloads: a message of a duplex transport is a payload, which may
 	// hold several units.
 	FramePayloads bool
-	// RootEnds: leaving the default namespace ends the connection.
-	RootEnds bool
-	// Lenient: what is sent to a namespace that the client has not joined is
+	// RootEndsConn: leaving the default namespace ends the connection.
+	RootEndsConn bool
+	// AnswersStrayPackets: what is sent to a namespace that the client has not joined is
 	// answered with an error; otherwise it ends the connection.
-	Lenient bool
+	AnswersStrayPackets bool
 	// Repairs: the Payloads of a session are a Repairer.
 	Repairs bool
 	// Accepted is the answer to a request with a body, Type its content type.
@@ -81,21 +81,10 @@ type Opening struct {
 	MaxPayload   int64
 }
 
-// Payloads is the framing of the bodies of one session's requests.
-type Payloads interface {
-	// Unwrap returns the payload in a request body.
-	Unwrap(body []byte) ([]byte, error)
-	// DecodePayload calls yield for each unit of a payload until it returns
-	// false. Units before a malformed one are yielded.
-	DecodePayload(payload []byte, contentType string, yield func(packet.Unit) bool) error
-	// AppendPayload appends messages as one payload and returns its content type.
-	AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string)
-}
-
 // Repairer are Payloads that make up for what a client does wrong, or cannot do,
 // on duplex transports too.
 type Repairer interface {
-	Payloads
+	packet.Payloads
 	// Repair returns what is to be read in place of the text of a message.
 	Repair(text []byte) []byte
 	// Outgoing returns what is to be sent in place of a message.
@@ -117,11 +106,11 @@ type Dialect interface {
 
 	// Open is the first message of a session; nil: there is none.
 	Open(o Opening) *packet.Message
-	// Stranger is the answer to a request of a session that does not exist, on
+	// UnknownSession is the answer to a request of a session that does not exist, on
 	// whatever transport it came; nil: it is refused with UnknownSID.
-	Stranger() *packet.Message
-	// Goodbye is the last message to a client that polls; nil: its request fails.
-	Goodbye(reconnect bool) *packet.Message
+	UnknownSession() *packet.Message
+	// CloseMessage is the last message to a client that polls; nil: its request fails.
+	CloseMessage(reconnect bool) *packet.Message
 	// SocketID is what a client takes for the public id of its socket in a
 	// namespace; "" when the server tells it.
 	SocketID(sid, namespace string) string
@@ -130,7 +119,7 @@ type Dialect interface {
 	Decode(f packet.Frame) (packet.Unit, error)
 	// Payloads returns the framing for the requests of a session. With Repairs
 	// it is asked once for a session, and may keep state; else for every request.
-	Payloads(req Request) Payloads
+	Payloads(req Request) packet.Payloads
 	// Control is the message of a unit without application data, or of a plain
 	// text of an application that uses no Socket.IO packets. Data is copied.
 	Control(u packet.Unit) *packet.Message

@@ -238,7 +238,7 @@ func (bracketed) Answer(packet.Script) transport.Answer {
 
 func TestSmallestForm(t *testing.T) {
 	form := bracketed{}
-	visit := transport.Visit{Name: form.Name(), Answer: form.Answer(packet.Script{}), Codec: eio4.New(packet.DefaultLimits).Payloads(dialect.Request{})}
+	visit := transport.PollRequest{Name: form.Name(), Answer: form.Answer(packet.Script{}), Payloads: eio4.New(packet.DefaultLimits).Payloads(dialect.Request{})}
 	w := httptest.NewRecorder()
 	host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) {
 		_ = polling.Transport{}.Reply(x, visit, []*packet.Message{packet.TextMessage("4one"), packet.TextMessage("4two")})

@@ -100,16 +100,6 @@ type Duplex interface {
 	Serve(x host.Exchange, l Link, start func(c Conn)) error
 }
 
-// Codec is the framing of payloads, a part of each dialect.
-type Codec interface {
-	// AppendPayload appends messages as one payload and returns its content type.
-	AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string)
-	// Unwrap returns the payload in a request body.
-	Unwrap(body []byte) ([]byte, error)
-	// DecodePayload calls yield for each unit of a payload until it returns false.
-	DecodePayload(payload []byte, contentType string, yield func(packet.Unit) bool) error
-}
-
 // Form is the outward shape of a transport made of single requests: how the
 // answer of a request that waits for messages looks. What happens behind it is
 // the same for all of them, and the business of a Polling.
@@ -133,11 +123,11 @@ type Answer struct {
 	Head   string
 }
 
-// Visit is one request of a session that polls.
-type Visit struct {
-	Name   string // of the transport
-	Answer Answer
-	Codec  Codec
+// PollRequest is one request of a session that polls.
+type PollRequest struct {
+	Name     string // of the transport
+	Answer   Answer
+	Payloads packet.Payloads
 }
 
 // PollOptions are how one session polls.
@@ -159,7 +149,7 @@ type Polling interface {
 	// New returns the polling side of one virtual socket.
 	New(l Link, o PollOptions) Poll
 	// Reply answers a request with messages, without any session.
-	Reply(x host.Exchange, v Visit, ms []*packet.Message) error
+	Reply(x host.Exchange, v PollRequest, ms []*packet.Message) error
 }
 
 // Poll is the polling side of one virtual socket.
@@ -167,10 +157,10 @@ type Poll interface {
 	Conn
 	// Get serves a request that waits for messages. On an error nothing was
 	// answered. A stream may go on when Get has returned.
-	Get(x host.Exchange, v Visit) error
+	Get(x host.Exchange, v PollRequest) error
 	// Post reads a request body of at most limit bytes and hands its units to
 	// the link. It answers nothing.
-	Post(x host.Exchange, v Visit, limit int64) error
+	Post(x host.Exchange, v PollRequest, limit int64) error
 	// Hold makes waiting requests return at once, while an upgrade is under way.
 	Hold(on bool)
 	// Goodbye says what the client is told last; nil: its request fails. It is

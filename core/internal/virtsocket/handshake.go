@@ -22,10 +22,10 @@ import (
 
 func (h *Hub) newSocket(d dialect.Dialect) *Socket {
 	s := &Socket{hub: h, id: NewID(), dialect: d, out: outbox{limits: &h.queues}}
-	if r := d.Rules(); r.Takeover || r.Repairs {
+	if r := d.Rules(); r.NewestTransportWins || r.Repairs {
 		s.legacy = new(legacy)
 	}
-	if d.Rules().Takeover {
+	if d.Rules().NewestTransportWins {
 		s.legacy.switching = make(chan struct{}, 1)
 	}
 	return s
@@ -138,7 +138,7 @@ func (h *Hub) openDuplex(x host.Exchange, t transport.Duplex, s *Socket) {
 	s.mu.Unlock()
 	var l transport.Link = s
 	var replaceable *replaceableLink
-	if s.rules().Takeover {
+	if s.rules().NewestTransportWins {
 		replaceable = &replaceableLink{Socket: s}
 		l = replaceable
 	}
@@ -175,12 +175,12 @@ func (h *Hub) openPolling(x host.Exchange, req dialect.Request, s *Socket) {
 // startPolling makes polling the session's transport. It reports false when the
 // session has ended.
 func (s *Socket) startPolling(name string) bool {
-	o := transport.PollOptions{Name: name, Noop: s.dialect.Control(packet.Unit{Kind: packet.Noop}), Newest: s.rules().Takeover}
+	o := transport.PollOptions{Name: name, Noop: s.dialect.Control(packet.Unit{Kind: packet.Noop}), Newest: s.rules().NewestTransportWins}
 	if s.rules().QuietPolls {
 		o.Duration = s.hub.opts.PollDuration
 	}
 	poll := s.hub.opts.Polling.New(s, o)
-	poll.Goodbye(s.dialect.Goodbye(true))
+	poll.Goodbye(s.dialect.CloseMessage(true))
 	return s.install(poll, func() {
 		s.poll = poll
 		if s.legacy != nil {

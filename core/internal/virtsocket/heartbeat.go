@@ -184,7 +184,7 @@ func (s *Socket) Nudge() {
 }
 
 // arrived and departed enclose a request that waits.
-func (s *Socket) arrived(v transport.Visit) {
+func (s *Socket) arrived(v transport.PollRequest) {
 	if !s.rules().QuietPolls {
 		return
 	}
@@ -195,7 +195,7 @@ func (s *Socket) arrived(v transport.Visit) {
 	s.arm()
 }
 
-func (s *Socket) departed(v transport.Visit) {
+func (s *Socket) departed(v transport.PollRequest) {
 	if !s.rules().QuietPolls {
 		return
 	}

@@ -72,8 +72,8 @@ func (h *Hub) resume(x host.Exchange, d dialect.Dialect, req dialect.Request) {
 		_ = x.Reply(http.StatusOK, nil)
 	case known:
 		s.serve(x, req)
-	case d.Stranger() != nil:
-		h.stranger(x, d, req)
+	case d.UnknownSession() != nil:
+		h.unknownSession(x, d, req)
 	case s != nil:
 		h.refuse(x, d, &dialect.Refusal{Code: dialect.BadRequest, Context: "protocol mismatch"})
 	default:
@@ -100,9 +100,9 @@ func (h *Hub) form(name string) transport.Form {
 }
 
 // visit is how a polling request is to be served.
-func (h *Hub) visit(req dialect.Request, c transport.Codec) transport.Visit {
+func (h *Hub) visit(req dialect.Request, p packet.Payloads) transport.PollRequest {
 	f := h.form(req.Transport)
-	return transport.Visit{Name: req.Transport, Answer: f.Answer(req.Script), Codec: c}
+	return transport.PollRequest{Name: req.Transport, Answer: f.Answer(req.Script), Payloads: p}
 }
 
 // accepted answers a request whose body was handed on.
@@ -167,10 +167,10 @@ func (s *Socket) serve(x host.Exchange, req dialect.Request) {
 // serveDuplex answers a request for a connection of its own.
 func (s *Socket) serveDuplex(x host.Exchange, req dialect.Request, t transport.Duplex) {
 	switch {
-	case !s.rules().Takeover:
+	case !s.rules().NewestTransportWins:
 		s.upgrade(x, t)
-	case s.isClosed() && s.dialect.Stranger() != nil:
-		s.hub.stranger(x, s.dialect, req)
+	case s.isClosed() && s.dialect.UnknownSession() != nil:
+		s.hub.unknownSession(x, s.dialect, req)
 	default:
 		s.replace(x, t)
 	}
@@ -185,14 +185,14 @@ func (s *Socket) polling(x host.Exchange, req dialect.Request) transport.Poll {
 	s.mu.Unlock()
 	switch {
 	case !ended:
-	case poll == nil && s.dialect.Stranger() != nil:
-		s.hub.stranger(x, s.dialect, req)
+	case poll == nil && s.dialect.UnknownSession() != nil:
+		s.hub.unknownSession(x, s.dialect, req)
 		return nil
-	case !lingers && s.dialect.Stranger() == nil: // Close is about to make the id unknown
+	case !lingers && s.dialect.UnknownSession() == nil: // Close is about to make the id unknown
 		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
 		return nil
 	}
-	if poll == nil || conn != transport.Conn(poll) || !s.rules().Takeover && poll.Name() != req.Transport {
+	if poll == nil || conn != transport.Conn(poll) || !s.rules().NewestTransportWins && poll.Name() != req.Transport {
 		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch"})
 		return nil
 	}
@@ -200,13 +200,13 @@ func (s *Socket) polling(x host.Exchange, req dialect.Request) transport.Poll {
 }
 
 // get serves a request that waits for messages.
-func (s *Socket) get(x host.Exchange, req dialect.Request, poll transport.Poll, v transport.Visit) {
+func (s *Socket) get(x host.Exchange, req dialect.Request, poll transport.Poll, v transport.PollRequest) {
 	h := s.hub
 	h.opts.Origins.headers(x)
 	err := s.wait(x, poll, v)
 	switch {
-	case errors.Is(err, transport.ErrClosed) && s.dialect.Stranger() != nil:
-		h.stranger(x, s.dialect, req)
+	case errors.Is(err, transport.ErrClosed) && s.dialect.UnknownSession() != nil:
+		h.unknownSession(x, s.dialect, req)
 	case errors.Is(err, transport.ErrClosed):
 		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
 	case errors.Is(err, host.ErrNoStream):
@@ -217,14 +217,14 @@ func (s *Socket) get(x host.Exchange, req dialect.Request, poll transport.Poll, 
 	}
 }
 
-func (s *Socket) wait(x host.Exchange, poll transport.Poll, v transport.Visit) error {
+func (s *Socket) wait(x host.Exchange, poll transport.Poll, v transport.PollRequest) error {
 	s.arrived(v)
 	defer s.departed(v)
 	return poll.Get(x, v)
 }
 
 // post serves a polling request with a body, and answers it.
-func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Visit) {
+func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.PollRequest) {
 	ref := dialect.Refusal{Code: dialect.BadRequest}
 	err := poll.Post(x, visit, s.hub.opts.MaxPayload)
 	if err == nil {
@@ -234,7 +234,7 @@ func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Visi
 	reason := TransportError
 	switch {
 	case errors.Is(err, transport.ErrClosed):
-		if s.dialect.Stranger() != nil {
+		if s.dialect.UnknownSession() != nil {
 			s.hub.accepted(x, s.dialect)
 			return
 		}
@@ -255,19 +255,19 @@ func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Visi
 }
 
 // payloads is the framing for a request of the session.
-func (s *Socket) payloads(req dialect.Request) dialect.Payloads {
+func (s *Socket) payloads(req dialect.Request) packet.Payloads {
 	if s.rules().Repairs {
 		return s.legacy.codec
 	}
 	return s.dialect.Payloads(req)
 }
 
-// stranger answers a request of a session that does not exist in the form of its transport.
-func (h *Hub) stranger(x host.Exchange, d dialect.Dialect, req dialect.Request) {
+// unknownSession answers a request of a session that does not exist in the form of its transport.
+func (h *Hub) unknownSession(x host.Exchange, d dialect.Dialect, req dialect.Request) {
 	h.refused(x, &dialect.Refusal{Code: dialect.UnknownSID})
 	h.opts.Origins.headers(x)
 	if t := h.duplex(req.Transport); t != nil {
-		err := t.Serve(x, &noSession{d.Stranger()}, func(c transport.Conn) { c.Close(transport.Normal, "unknown session") })
+		err := t.Serve(x, &noSession{d.UnknownSession()}, func(c transport.Conn) { c.Close(transport.Normal, "unknown session") })
 		if err != nil {
 			h.refuseUpgrade(x, d, err)
 		}
@@ -277,5 +277,5 @@ func (h *Hub) stranger(x host.Exchange, d dialect.Dialect, req dialect.Request) 
 		h.accepted(x, d)
 		return
 	}
-	_ = h.opts.Polling.Reply(x, h.visit(req, d.Payloads(req)), []*packet.Message{d.Stranger()})
+	_ = h.opts.Polling.Reply(x, h.visit(req, d.Payloads(req)), []*packet.Message{d.UnknownSession()})
 }

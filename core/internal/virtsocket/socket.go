@@ -64,7 +64,7 @@ type Socket struct {
 type legacy struct {
 	codec dialect.Repairer // with Repairs
 
-	// With Takeover.
+	// With NewestTransportWins.
 	switching chan struct{}    // full while the transport is replaced; see startSwitch
 	link      *replaceableLink // of the duplex transport in use; like the rest guarded by Socket.mu
 	opened    bool
@@ -254,7 +254,7 @@ func (s *Socket) Close(r Reason) {
 		s.hub.remove(s)
 		return
 	case polls:
-		poll.Goodbye(s.dialect.Goodbye(r.Reconnects()))
+		poll.Goodbye(s.dialect.CloseMessage(r.Reconnects()))
 	}
 	if polls && !lingers {
 		conn.Close(transport.NoStatus, "")
@@ -271,7 +271,7 @@ func (s *Socket) lingers(r Reason) bool {
 	if r.code() == transport.NoStatus {
 		return false
 	}
-	return r != ParseError && r != TransportError || s.rules().Takeover
+	return r != ParseError && r != TransportError || s.rules().NewestTransportWins
 }
 
 // lingerTime is how long the session then waits for that poll.
@@ -289,7 +289,7 @@ func (s *Socket) Drop() {
 	s.mu.Lock()
 	polls := s.poll != nil && s.conn == transport.Conn(s.poll)
 	s.mu.Unlock()
-	if !polls || !s.rules().Takeover {
+	if !polls || !s.rules().NewestTransportWins {
 		s.abort()
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // In the older dialects a session comes to its transport by a request of its own,
-// and to another one by the next: the newest wins (dialect.Rules.Takeover).
+// and to another one by the next: the newest wins (dialect.Rules.NewestTransportWins).
 
 // replaceableLink is the Link of a duplex connection of such a session. Once another
 // transport has taken over, the connection is cut off, and its end ends nothing.
@@ -178,7 +178,7 @@ func (s *Socket) endSwitch() { <-s.legacy.switching }
 // whether this is the session's first transport, and not ok when another request
 // has been replacing the transport for too long.
 func (s *Socket) attach(x host.Exchange, req dialect.Request) (first, ok bool) {
-	if !s.rules().Takeover {
+	if !s.rules().NewestTransportWins {
 		return false, true
 	}
 	if !s.startSwitch(x.Gone) {

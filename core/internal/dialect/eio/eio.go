@@ -11,12 +11,68 @@ import (
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
+// Base is what the dialects of Engine.IO 3 and 4 have in common. Each embeds Base
+// and shows what differs.
+type Base struct{}
+
+// Resumes is the session id of a request that names no version.
+func (Base) Resumes(x host.Exchange) string {
+	if x.Query("EIO") != "" {
+		return ""
+	}
+	return x.Query("sid")
+}
+
+// Refuse answers with a JSON object of code and message, to a message over the
+// limit with nothing, as the reference does: clients show the text as a detail.
+func (Base) Refuse(x host.Exchange, r *dialect.Refusal) error {
+	if r.Cause == dialect.CauseTooLarge {
+		return x.Reply(r.HTTPStatus(), nil)
+	}
+	x.SetHeader("Content-Type", "application/json")
+	body, _ := json.Marshal(struct {
+		Code    dialect.Code `json:"code"`
+		Message string       `json:"message"`
+	}{r.Code, r.Text()})
+	return x.Reply(r.HTTPStatus(), body)
+}
+
+// Open is the first packet ("Handshake" of the protocol).
+func (Base) Open(o dialect.Opening) *packet.Message {
+	upgrades := []string{}
+	if o.Upgrade && slices.Contains(o.Transports, dialect.WebSocket) {
+		upgrades = append(upgrades, dialect.WebSocket)
+	}
+	body, _ := json.Marshal(struct {
+		SID          string   `json:"sid"`
+		Upgrades     []string `json:"upgrades"`
+		PingInterval int64    `json:"pingInterval"`
+		PingTimeout  int64    `json:"pingTimeout"`
+		MaxPayload   int64    `json:"maxPayload"`
+	}{o.SID, upgrades, o.PingInterval.Milliseconds(), o.PingTimeout.Milliseconds(), o.MaxPayload})
+	return packet.TextMessage("0" + string(body))
+}
+
+// UnknownSession is nil: an unknown session is an error.
+func (Base) UnknownSession() *packet.Message { return nil }
+
+// CloseMessage is the close packet.
+func (Base) CloseMessage(bool) *packet.Message { return Text(packet.Unit{Kind: packet.Close}) }
+
+// Text is the message of a unit without binary data.
+func Text(u packet.Unit) *packet.Message {
+	text := packet.ApplicationText(u.Data)
+	return packet.NewMessage(1+len(text), false, func(b []byte) []byte {
+		return append(append(b, '0'+byte(u.Kind)), text...)
+	})
+}
+
 // control are the parameters that decide about a request; doubled ones are refused.
 var control = [...]string{"EIO", "transport", "sid", "j"}
 
 // Parse reads a request from its query, whatever its path. With a parameter "j" a poll is one of jsonp. An empty
 // sid is none.
-func Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
+func (Base) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 	raw := x.RawQuery()
 	for _, key := range control {
 		if host.QueryCount(raw, key) > 1 {
@@ -40,44 +96,6 @@ func Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 		return req, &dialect.Refusal{Code: dialect.UnknownTransport}
 	}
 	return req, nil
-}
-
-// Resumes implements dialect.Guesser.
-func Resumes(x host.Exchange) string {
-	if x.Query("EIO") != "" {
-		return ""
-	}
-	return x.Query("sid")
-}
-
-// Refuse answers with a JSON object of code and message, to a message over the
-// limit with nothing, as the reference does: clients show the text as a detail.
-func Refuse(x host.Exchange, r *dialect.Refusal) error {
-	if r.Cause == dialect.CauseTooLarge {
-		return x.Reply(r.HTTPStatus(), nil)
-	}
-	x.SetHeader("Content-Type", "application/json")
-	body, _ := json.Marshal(struct {
-		Code    dialect.Code `json:"code"`
-		Message string       `json:"message"`
-	}{r.Code, r.Text()})
-	return x.Reply(r.HTTPStatus(), body)
-}
-
-// Open is the first packet ("Handshake" of the protocol).
-func Open(o dialect.Opening) *packet.Message {
-	upgrades := []string{}
-	if o.Upgrade && slices.Contains(o.Transports, dialect.WebSocket) {
-		upgrades = append(upgrades, dialect.WebSocket)
-	}
-	body, _ := json.Marshal(struct {
-		SID          string   `json:"sid"`
-		Upgrades     []string `json:"upgrades"`
-		PingInterval int64    `json:"pingInterval"`
-		PingTimeout  int64    `json:"pingTimeout"`
-		MaxPayload   int64    `json:"maxPayload"`
-	}{o.SID, upgrades, o.PingInterval.Milliseconds(), o.PingTimeout.Milliseconds(), o.MaxPayload})
-	return packet.TextMessage("0" + string(body))
 }
 
 // Unwrap returns the payload of a jsonp body, the form field "d". Browsers turn

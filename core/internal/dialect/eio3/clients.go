@@ -3,7 +3,6 @@ package eio3
 import (
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
-	"github.com/siokit/siokit/core/internal/dialect/eio"
 )
 
 // Framing is the form of the payloads to clients that poll and can receive
@@ -44,9 +43,6 @@ func (d Dialect) With(s Settings) Dialect {
 	return d
 }
 
-// Resumes implements dialect.Guesser.
-func (Dialect) Resumes(x host.Exchange) string { return eio.Resumes(x) }
-
 // Guess implements dialect.Guesser. Clients for Swift up to 15.2 and some of small
 // devices name no version; the servers of 1.x and 2.x did not ask for one.
 func (d Dialect) Guess(x host.Exchange) bool {
@@ -56,7 +52,7 @@ func (d Dialect) Guess(x host.Exchange) bool {
 // Parse implements dialect.Dialect. The path does not matter: clients of cocos2d-x
 // ask below those of 0.9, with the query of Engine.IO.
 func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
-	req, ref := eio.Parse(x)
+	req, ref := d.Base.Parse(x)
 	if ref != nil || req.SID != "" {
 		return req, ref
 	}

@@ -36,6 +36,7 @@ const (
 
 // Dialect implements dialect.Dialect. The zero value keeps no limits; use New.
 type Dialect struct {
+	eio.Base
 	limits packet.Limits
 	repair Repair
 	more   Settings
@@ -61,18 +62,6 @@ func (Dialect) Recognise(x host.Exchange) bool {
 	return v == "3" || v == "2"
 }
 
-// Refuse implements dialect.Dialect: a JSON object with code and message.
-func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error { return eio.Refuse(x, r) }
-
-// Open implements dialect.Dialect (Engine.IO protocol 3, "open").
-func (Dialect) Open(o dialect.Opening) *packet.Message { return eio.Open(o) }
-
-// Stranger implements dialect.Dialect: an unknown session is an error.
-func (Dialect) Stranger() *packet.Message { return nil }
-
-// Goodbye implements dialect.Dialect: the close packet.
-func (d Dialect) Goodbye(bool) *packet.Message { return d.Control(packet.Unit{Kind: packet.Close}) }
-
 // SocketID implements dialect.Dialect: clients derive it from the session's id.
 func (Dialect) SocketID(sid, namespace string) string {
 	if namespace == "/" {
@@ -85,7 +74,7 @@ func (Dialect) SocketID(sid, namespace string) string {
 func (Dialect) Decode(f packet.Frame) (packet.Unit, error) { return engineio.DecodeV3(f) }
 
 // Payloads implements dialect.Dialect.
-func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
+func (d Dialect) Payloads(req dialect.Request) packet.Payloads {
 	p := &payloads{limit: d.limits.PayloadPackets, repair: d.repair, base64: req.Base64, binary: req.Binary, jsonp: req.Transport == dialect.JSONP}
 	if chosen, ok := req.Own.(Repair); ok {
 		p.repair = chosen
@@ -103,7 +92,7 @@ type payloads struct {
 	twice         atomic.Bool // the client decodes text twice, where a payload has the text form
 }
 
-// Unwrap implements dialect.Payloads.
+// Unwrap implements packet.Payloads.
 func (p *payloads) Unwrap(body []byte) ([]byte, error) {
 	if p.jsonp {
 		return eio.Unwrap(body)
@@ -111,7 +100,7 @@ func (p *payloads) Unwrap(body []byte) ([]byte, error) {
 	return body, nil
 }
 
-// DecodePayload implements dialect.Payloads.
+// DecodePayload implements packet.Payloads.
 func (p *payloads) DecodePayload(body []byte, contentType string, yield func(packet.Unit) bool) error {
 	switch {
 	case contentType == engineio.BinaryV3:
@@ -145,7 +134,7 @@ func (p *payloads) Outgoing(m *packet.Message) *packet.Message {
 	return m
 }
 
-// AppendPayload implements dialect.Payloads. A batch with binary parts has the
+// AppendPayload implements packet.Payloads. A batch with binary parts has the
 // binary form, in which every client reads text as it is.
 func (p *payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
 	form := engineio.AppendPayloadV3
@@ -169,10 +158,7 @@ func (Dialect) Control(u packet.Unit) *packet.Message {
 	if u.Binary {
 		return packet.BinaryMessage(typed(u.Kind, u.Data))
 	}
-	text := packet.ApplicationText(u.Data)
-	return packet.NewMessage(1+len(text), false, func(b []byte) []byte {
-		return append(append(b, '0'+byte(u.Kind)), text...)
-	})
+	return eio.Text(u)
 }
 
 // typed is a binary part behind its type.

@@ -8,7 +8,7 @@ import (
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
-func payload(p dialect.Payloads, d Dialect, us ...packet.Unit) (body, kind string) {
+func payload(p packet.Payloads, d Dialect, us ...packet.Unit) (body, kind string) {
 	var ms []*packet.Message
 	for _, u := range us {
 		ms = append(ms, p.(dialect.Repairer).Outgoing(d.Control(u)))

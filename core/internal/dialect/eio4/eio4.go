@@ -13,6 +13,7 @@ import (
 
 // Dialect implements dialect.Dialect. Use New.
 type Dialect struct {
+	eio.Base
 	limits packet.Limits
 	plain  *payloads
 	script *jsonp
@@ -23,7 +24,7 @@ var _ dialect.Guesser = Dialect{}
 // New returns the dialect with the limits that its decoders keep.
 func New(limits packet.Limits) Dialect {
 	p := payloads{limits.PayloadPackets}
-	return Dialect{limits, &p, &jsonp{p}}
+	return Dialect{limits: limits, plain: &p, script: &jsonp{p}}
 }
 
 // Name implements dialect.Dialect.
@@ -37,32 +38,17 @@ func (Dialect) Rules() *dialect.Rules { return &rules }
 // Recognise implements dialect.Dialect: the version is in the query.
 func (Dialect) Recognise(x host.Exchange) bool { return x.Query("EIO") == "4" }
 
-// Resumes implements dialect.Guesser.
-func (Dialect) Resumes(x host.Exchange) string { return eio.Resumes(x) }
-
 // Guess implements dialect.Guesser: clients of this generation say so.
 func (Dialect) Guess(host.Exchange) bool { return false }
 
 // Parse implements dialect.Dialect. Below the paths of 0.9 there are old clients of
 // Engine.IO 3 and none of this generation.
-func (Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
+func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 	if p := x.Path(); p != "" && p[0] >= '0' && p[0] <= '9' {
 		return dialect.Request{}, &dialect.Refusal{Code: dialect.BadRequest, Context: "the path is one of revision 1"}
 	}
-	return eio.Parse(x)
+	return d.Base.Parse(x)
 }
-
-// Refuse implements dialect.Dialect: a JSON object with code and message.
-func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error { return eio.Refuse(x, r) }
-
-// Open implements dialect.Dialect (Engine.IO protocol 4, "Handshake").
-func (Dialect) Open(o dialect.Opening) *packet.Message { return eio.Open(o) }
-
-// Stranger implements dialect.Dialect: an unknown session is an error.
-func (Dialect) Stranger() *packet.Message { return nil }
-
-// Goodbye implements dialect.Dialect: the close packet.
-func (d Dialect) Goodbye(bool) *packet.Message { return d.Control(packet.Unit{Kind: packet.Close}) }
 
 // SocketID implements dialect.Dialect: the CONNECT answer tells it.
 func (Dialect) SocketID(string, string) string { return "" }
@@ -71,7 +57,7 @@ func (Dialect) SocketID(string, string) string { return "" }
 func (Dialect) Decode(f packet.Frame) (packet.Unit, error) { return engineio.DecodeV4(f) }
 
 // Payloads implements dialect.Dialect.
-func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
+func (d Dialect) Payloads(req dialect.Request) packet.Payloads {
 	if req.Transport == dialect.JSONP {
 		return d.script
 	}
@@ -80,10 +66,10 @@ func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
 
 type payloads struct{ limit int }
 
-// Unwrap implements dialect.Payloads.
+// Unwrap implements packet.Payloads.
 func (*payloads) Unwrap(body []byte) ([]byte, error) { return body, nil }
 
-// DecodePayload implements dialect.Payloads. Version 4 payloads are always text;
+// DecodePayload implements packet.Payloads. Version 4 payloads are always text;
 // the content type of the binary payloads of version 3 is refused.
 func (p *payloads) DecodePayload(body []byte, contentType string, yield func(packet.Unit) bool) error {
 	if contentType == "application/octet-stream" {
@@ -92,7 +78,7 @@ func (p *payloads) DecodePayload(body []byte, contentType string, yield func(pac
 	return engineio.DecodePayloadV4(body, p.limit, yield)
 }
 
-// AppendPayload implements dialect.Payloads.
+// AppendPayload implements packet.Payloads.
 func (*payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
 	payload := dst[len(dst):] // what is in front of it is none of its packets
 	for _, m := range ms {
@@ -107,7 +93,7 @@ func (*payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string
 // jsonp has its payloads in a form field.
 type jsonp struct{ payloads }
 
-// Unwrap implements dialect.Payloads.
+// Unwrap implements packet.Payloads.
 func (*jsonp) Unwrap(body []byte) ([]byte, error) { return eio.Unwrap(body) }
 
 // Control implements dialect.Dialect.
@@ -115,10 +101,7 @@ func (Dialect) Control(u packet.Unit) *packet.Message {
 	if u.Binary {
 		return packet.BinaryMessage(u.Data)
 	}
-	text := packet.ApplicationText(u.Data)
-	return packet.NewMessage(1+len(text), false, func(b []byte) []byte {
-		return append(append(b, '0'+byte(u.Kind)), text...)
-	})
+	return eio.Text(u)
 }
 
 // Encode implements dialect.Dialect.

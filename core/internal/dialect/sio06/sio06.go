@@ -11,41 +11,25 @@ import (
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/codec/socketio"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/dialect/legacy"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
-// names are the transports on the wire, the first segment of the path.
-var names = map[string]string{
-	"websocket":     dialect.WebSocket,
-	"flashsocket":   dialect.FlashSocket,
-	"htmlfile":      dialect.HTMLFile,
-	"xhr-multipart": dialect.XHRMultipart,
-	"xhr-polling":   dialect.Polling,
-	"jsonp-polling": dialect.JSONP,
-}
-
 // Dialect implements dialect.Dialect. The zero value keeps no limits; use New.
-type Dialect struct{ limits packet.Limits }
+type Dialect struct {
+	legacy.Base
+	limits packet.Limits
+}
 
 var _ dialect.Dialect = Dialect{}
 
 // New returns the dialect with the limits that its decoders keep.
-func New(limits packet.Limits) Dialect { return Dialect{limits} }
+func New(limits packet.Limits) Dialect { return Dialect{limits: limits} }
 
 // Name implements dialect.Dialect.
 func (Dialect) Name() string { return "sio06" }
 
-var rules = dialect.Rules{
-	Heartbeat:       dialect.ServerPings,
-	ImplicitConnect: true,
-	Takeover:        true,
-	QuietPolls:      true,
-	FramePayloads:   true,
-	RootEnds:        true,
-	Lenient:         true,
-	Accepted:        "ok",
-	Type:            "text/plain; charset=UTF-8",
-}
+var rules = legacy.Rules("ok")
 
 // Rules implements dialect.Dialect.
 func (Dialect) Rules() *dialect.Rules { return &rules }
@@ -53,7 +37,7 @@ func (Dialect) Rules() *dialect.Rules { return &rules }
 // Recognise implements dialect.Dialect: the path begins with a transport.
 func (Dialect) Recognise(x host.Exchange) bool {
 	first, _, _ := strings.Cut(x.Path(), "/")
-	return names[first] != ""
+	return legacy.Transport(first) != ""
 }
 
 // Parse implements dialect.Dialect: transport/session/anything, where anything
@@ -61,7 +45,7 @@ func (Dialect) Recognise(x host.Exchange) bool {
 // empty or out; what stands there is then a time, which no session id looks like.
 func (Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 	segments := slices.DeleteFunc(strings.Split(x.Path(), "/"), func(s string) bool { return s == "" })
-	req := dialect.Request{Transport: names[segments[0]]}
+	req := dialect.Request{Transport: legacy.Transport(segments[0])}
 	if len(segments) > 1 && strings.Trim(segments[1], "0123456789") != "" {
 		req.SID = segments[1]
 	}
@@ -93,8 +77,7 @@ func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error {
 	if r.Code == dialect.Forbidden && r.Message == "" {
 		status, text = http.StatusUnauthorized, "unauthorized"
 	}
-	x.SetHeader("Content-Type", "text/plain; charset=UTF-8")
-	return x.Reply(status, []byte(text))
+	return legacy.ReplyText(x, status, text)
 }
 
 func frame(data string) *packet.Message {
@@ -104,14 +87,11 @@ func frame(data string) *packet.Message {
 // Open implements dialect.Dialect: the session id is the first message.
 func (Dialect) Open(o dialect.Opening) *packet.Message { return frame(o.SID) }
 
-// Stranger implements dialect.Dialect: an unknown session is an error.
-func (Dialect) Stranger() *packet.Message { return nil }
+// UnknownSession implements dialect.Dialect: an unknown session is an error.
+func (Dialect) UnknownSession() *packet.Message { return nil }
 
-// Goodbye implements dialect.Dialect: there are no words for it.
-func (Dialect) Goodbye(bool) *packet.Message { return nil }
-
-// SocketID implements dialect.Dialect: clients know the session's id alone.
-func (Dialect) SocketID(sid, _ string) string { return sid }
+// CloseMessage implements dialect.Dialect: there are no words for it.
+func (Dialect) CloseMessage(bool) *packet.Message { return nil }
 
 // Decode implements dialect.Dialect; it is not used: see FramePayloads.
 func (Dialect) Decode(f packet.Frame) (packet.Unit, error) { return unit(f.Data), nil }
@@ -124,13 +104,13 @@ func unit(b []byte) packet.Unit {
 }
 
 // Payloads implements dialect.Dialect.
-func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
+func (d Dialect) Payloads(req dialect.Request) packet.Payloads {
 	return payloads{d.limits.PayloadPackets}
 }
 
 type payloads struct{ limit int }
 
-// Unwrap implements dialect.Payloads: every body is a form with the field "data".
+// Unwrap implements packet.Payloads: every body is a form with the field "data".
 func (payloads) Unwrap(body []byte) ([]byte, error) {
 	data, err := host.FormField(body, "data")
 	if err != nil {
@@ -139,17 +119,17 @@ func (payloads) Unwrap(body []byte) ([]byte, error) {
 	return []byte(data), nil
 }
 
-// DecodePayload implements dialect.Payloads.
+// DecodePayload implements packet.Payloads.
 func (p payloads) DecodePayload(body []byte, _ string, yield func(packet.Unit) bool) error {
 	return socketio.DecodePayload06(body, p.limit, func(b []byte) bool { return yield(unit(b)) })
 }
 
-// AppendPayload implements dialect.Payloads.
+// AppendPayload implements packet.Payloads.
 func (payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
 	for _, m := range ms {
 		dst = append(dst, m.Data()...)
 	}
-	return dst, "text/plain; charset=UTF-8"
+	return dst, legacy.TextType
 }
 
 // Control implements dialect.Dialect. A poll without messages has an empty answer.

@@ -6,7 +6,6 @@ package sio1
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,44 +13,28 @@ import (
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/codec/socketio"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/dialect/legacy"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // version is the first segment of every path.
 const version = "1"
 
-// names are the transports on the wire, in the order in which they are offered.
-var names = [...]struct{ wire, name string }{
-	{"websocket", dialect.WebSocket},
-	{"flashsocket", dialect.FlashSocket},
-	{"htmlfile", dialect.HTMLFile},
-	{"xhr-multipart", dialect.XHRMultipart},
-	{"xhr-polling", dialect.Polling},
-	{"jsonp-polling", dialect.JSONP},
-}
-
 // Dialect implements dialect.Dialect. The zero value keeps no limits; use New.
-type Dialect struct{ limits packet.Limits }
+type Dialect struct {
+	legacy.Base
+	limits packet.Limits
+}
 
 var _ dialect.Greeter = Dialect{}
 
 // New returns the dialect with the limits that its decoders keep.
-func New(limits packet.Limits) Dialect { return Dialect{limits} }
+func New(limits packet.Limits) Dialect { return Dialect{limits: limits} }
 
 // Name implements dialect.Dialect.
 func (Dialect) Name() string { return "sio1" }
 
-var rules = dialect.Rules{
-	Heartbeat:       dialect.ServerPings,
-	ImplicitConnect: true,
-	Takeover:        true,
-	QuietPolls:      true,
-	FramePayloads:   true,
-	RootEnds:        true,
-	Lenient:         true,
-	Accepted:        "1",
-	Type:            "text/plain; charset=UTF-8",
-}
+var rules = legacy.Rules("1")
 
 // Rules implements dialect.Dialect.
 func (Dialect) Rules() *dialect.Rules { return &rules }
@@ -94,11 +77,9 @@ func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 		return d.parseHandshake(x)
 	}
 	req.SID = sid
-	i := slices.IndexFunc(names[:], func(n struct{ wire, name string }) bool { return n.wire == wire })
-	if i < 0 {
+	if req.Transport = legacy.Transport(wire); req.Transport == "" {
 		return req, &dialect.Refusal{Code: dialect.UnknownTransport}
 	}
-	req.Transport = names[i].name
 	switch req.Transport {
 	case dialect.HTMLFile:
 		req.Script = htmlfile
@@ -157,8 +138,7 @@ func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error {
 		body := packet.AppendScript([]byte("io.j["+index+"](new Error("), []byte(text), false)
 		return x.Reply(http.StatusOK, append(body, "));"...))
 	}
-	x.SetHeader("Content-Type", "text/plain; charset=UTF-8")
-	return x.Reply(status, []byte(text))
+	return legacy.ReplyText(x, status, text)
 }
 
 func script(x host.Exchange) {
@@ -169,13 +149,7 @@ func script(x host.Exchange) {
 // Greet implements dialect.Greeter: session, heartbeat timeout, close timeout
 // and transports between colons.
 func (Dialect) Greet(x host.Exchange, o dialect.Opening) error {
-	var offered []string
-	for _, n := range names {
-		if slices.Contains(o.Transports, n.name) {
-			offered = append(offered, n.wire)
-		}
-	}
-	line := strings.Join([]string{o.SID, seconds(o.PingInterval + o.PingTimeout), seconds(o.CloseTimeout), strings.Join(offered, ",")}, ":")
+	line := strings.Join([]string{o.SID, seconds(o.PingInterval + o.PingTimeout), seconds(o.CloseTimeout), strings.Join(legacy.Offered(o.Transports), ",")}, ":")
 	if index := x.Query("jsonp"); index != "" {
 		script(x)
 		body := packet.AppendScript([]byte("io.j["+index+"]("), []byte(line), false)
@@ -196,23 +170,20 @@ var (
 	booted    = "0::"
 )
 
-// Stranger implements dialect.Dialect: clients connect again when they are told
+// UnknownSession implements dialect.Dialect: clients connect again when they are told
 // that they have not.
-func (Dialect) Stranger() *packet.Message { return packet.TextMessage(reconnect) }
+func (Dialect) UnknownSession() *packet.Message { return packet.TextMessage(reconnect) }
 
-// Goodbye implements dialect.Dialect. A client that is to come back is not told
+// CloseMessage implements dialect.Dialect. A client that is to come back is not told
 // to, as a stranger is: it would say goodbye on its part, and say it to its next
 // session when a request of its own is under way. A poll that fails makes it
 // connect again without a word.
-func (Dialect) Goodbye(again bool) *packet.Message {
+func (Dialect) CloseMessage(again bool) *packet.Message {
 	if again {
 		return nil
 	}
 	return packet.TextMessage(booted)
 }
-
-// SocketID implements dialect.Dialect: clients know the session's id alone.
-func (Dialect) SocketID(sid, _ string) string { return sid }
 
 // Decode implements dialect.Dialect. It reads one packet: see FramePayloads.
 func (Dialect) Decode(f packet.Frame) (packet.Unit, error) {
@@ -236,7 +207,7 @@ func unit(b []byte) packet.Unit {
 }
 
 // Payloads implements dialect.Dialect.
-func (d Dialect) Payloads(req dialect.Request) dialect.Payloads {
+func (d Dialect) Payloads(req dialect.Request) packet.Payloads {
 	return payloads{d.limits.PayloadPackets, req.Transport == dialect.JSONP}
 }
 
@@ -245,7 +216,7 @@ type payloads struct {
 	jsonp bool
 }
 
-// Unwrap implements dialect.Payloads: jsonp has a JSON string in the form field "d".
+// Unwrap implements packet.Payloads: jsonp has a JSON string in the form field "d".
 func (p payloads) Unwrap(body []byte) ([]byte, error) {
 	if !p.jsonp {
 		return body, nil
@@ -261,14 +232,14 @@ func (p payloads) Unwrap(body []byte) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// DecodePayload implements dialect.Payloads.
+// DecodePayload implements packet.Payloads.
 func (p payloads) DecodePayload(body []byte, _ string, yield func(packet.Unit) bool) error {
 	return socketio.DecodePayloadRev1(body, p.limit, func(b []byte) bool { return yield(unit(b)) })
 }
 
-// AppendPayload implements dialect.Payloads.
+// AppendPayload implements packet.Payloads.
 func (payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
-	return socketio.AppendPayloadRev1(dst, ms), "text/plain; charset=UTF-8"
+	return socketio.AppendPayloadRev1(dst, ms), legacy.TextType
 }
 
 // Control implements dialect.Dialect. Heartbeats look alike both ways.

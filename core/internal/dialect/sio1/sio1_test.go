@@ -29,7 +29,7 @@ func TestUnits(t *testing.T) {
 			t.Errorf("%d: %s", kind, got.Data())
 		}
 	}
-	if got := d.Stranger(); string(got.Data()) != "7:::1+0" {
+	if got := d.UnknownSession(); string(got.Data()) != "7:::1+0" {
 		t.Errorf("stranger: %s", got.Data())
 	}
 }

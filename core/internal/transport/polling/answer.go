@@ -15,9 +15,9 @@ const maxPooled = 64 << 10
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // reply answers a request with one payload.
-func reply(x host.Exchange, v transport.Visit, ms []*packet.Message) error {
+func reply(x host.Exchange, v transport.PollRequest, ms []*packet.Message) error {
 	buf := buffers.Get().(*[]byte)
-	body, contentType := v.Codec.AppendPayload((*buf)[:0], ms)
+	body, contentType := v.Payloads.AppendPayload((*buf)[:0], ms)
 	if v.Answer.Wrap != nil {
 		body = v.Answer.Wrap(append([]byte(nil), v.Answer.Head...), body)
 	}
@@ -41,11 +41,11 @@ func setType(x host.Exchange, contentType string) {
 }
 
 // appendAnswer appends one payload the way it stands in a stream.
-func appendAnswer(dst []byte, v transport.Visit, ms []*packet.Message) []byte {
+func appendAnswer(dst []byte, v transport.PollRequest, ms []*packet.Message) []byte {
 	if v.Answer.Wrap == nil {
-		dst, _ = v.Codec.AppendPayload(dst, ms)
+		dst, _ = v.Payloads.AppendPayload(dst, ms)
 		return dst
 	}
-	payload, _ := v.Codec.AppendPayload(nil, ms)
+	payload, _ := v.Payloads.AppendPayload(nil, ms)
 	return v.Answer.Wrap(dst, payload)
 }

@@ -21,7 +21,7 @@ func TestAwait(t *testing.T) {
 			t.Errorf("without a GET: %v", d)
 		}
 		post := func(p *poll) {
-			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) { _ = p.Post(x, transport.Visit{Name: Name, Codec: plain{}}, 100) }),
+			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) { _ = p.Post(x, transport.PollRequest{Name: Name, Payloads: plain{}}, 100) }),
 				httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil), host.HTTPConfig{})
 		}
 		apart := Transport{}.New(quiet{}, transport.PollOptions{Name: Name}).(*poll)
@@ -33,7 +33,7 @@ func TestAwait(t *testing.T) {
 			t.Errorf("a client that polls and posts in turn: %v", d)
 		}
 		get := func() {
-			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) { _ = p.Get(x, transport.Visit{Name: Name, Codec: plain{}}) }),
+			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) { _ = p.Get(x, transport.PollRequest{Name: Name, Payloads: plain{}}) }),
 				httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), host.HTTPConfig{})
 		}
 		start = time.Now()

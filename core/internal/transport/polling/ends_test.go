@@ -34,7 +34,7 @@ func TestClosedWhileAnswering(t *testing.T) {
 		l := &closingLink{}
 		l.p = Transport{}.New(l, transport.PollOptions{Name: Name, Newest: newest})
 		host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) {
-			if err := l.p.Get(x, transport.Visit{Name: Name, Codec: plain{}}); err != nil {
+			if err := l.p.Get(x, transport.PollRequest{Name: Name, Payloads: plain{}}); err != nil {
 				t.Error(err)
 			}
 		}), httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), host.HTTPConfig{})

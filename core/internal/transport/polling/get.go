@@ -25,14 +25,14 @@ var (
 // get is one GET. It belongs to the goroutine that serves the request.
 type get struct {
 	p    *poll
-	v    transport.Visit
+	v    transport.PollRequest
 	x    host.Exchange // nil in a stream, which may outlive its exchange
 	gone <-chan struct{}
 	late <-chan time.Time
 	left bool // it does not wait any more: its answer is on its way
 }
 
-func (p *poll) Get(x host.Exchange, v transport.Visit) error {
+func (p *poll) Get(x host.Exchange, v transport.PollRequest) error {
 	if err := p.admit(v); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (p *poll) Get(x host.Exchange, v transport.Visit) error {
 }
 
 // admit makes a GET the one that waits.
-func (p *poll) admit(v transport.Visit) error {
+func (p *poll) admit(v transport.PollRequest) error {
 	p.mu.Lock()
 	for p.opts.Newest && p.waiter != nobody && p.serves() {
 		if p.lives() {

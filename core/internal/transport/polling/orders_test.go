@@ -130,7 +130,7 @@ func (o *order) event() {
 		o.get(transport.Answer{Stream: true, Head: "<html>"})
 	case 4, 5:
 		o.start("POST", func() error {
-			return o.poll.Post(o.exchange(), transport.Visit{Name: Name, Codec: plain{}}, 100)
+			return o.poll.Post(o.exchange(), transport.PollRequest{Name: Name, Payloads: plain{}}, 100)
 		})
 	case 6, 7:
 		o.mu.Lock()
@@ -159,7 +159,9 @@ func (o *order) event() {
 }
 
 func (o *order) get(a transport.Answer) {
-	o.start("GET", func() error { return o.poll.Get(o.exchange(), transport.Visit{Name: Name, Answer: a, Codec: plain{}}) })
+	o.start("GET", func() error {
+		return o.poll.Get(o.exchange(), transport.PollRequest{Name: Name, Answer: a, Payloads: plain{}})
+	})
 }
 
 // inside lets something happen while the transport is in the middle of something else.

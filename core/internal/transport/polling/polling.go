@@ -36,7 +36,7 @@ func (Transport) New(l transport.Link, o transport.PollOptions) transport.Poll {
 }
 
 // Reply answers a request with messages, without any session.
-func (Transport) Reply(x host.Exchange, v transport.Visit, ms []*packet.Message) error {
+func (Transport) Reply(x host.Exchange, v transport.PollRequest, ms []*packet.Message) error {
 	return reply(x, v, ms)
 }
 

@@ -42,7 +42,7 @@ func TestWaitingPosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var units []string
 		p := Transport{}.New(nothing{&units}, transport.PollOptions{Name: Name, Newest: true})
-		v := transport.Visit{Name: Name, Codec: sio1.New(packet.DefaultLimits).Payloads(dialect.Request{})}
+		v := transport.PollRequest{Name: Name, Payloads: sio1.New(packet.DefaultLimits).Payloads(dialect.Request{})}
 		var mu sync.Mutex
 		results := map[error]int{}
 		post := func(body io.Reader) {

@@ -14,7 +14,7 @@ const maxWaitingPosts = 64
 // escapedFactor is how much larger the escaping of a form can make a body.
 const escapedFactor = 3
 
-func (p *poll) Post(x host.Exchange, v transport.Visit, limit int64) error {
+func (p *poll) Post(x host.Exchange, v transport.PollRequest, limit int64) error {
 	if err := p.take(); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (p *poll) take() error {
 }
 
 // receive reads the body and hands its units to the link.
-func (p *poll) receive(x host.Exchange, v transport.Visit, limit int64) error {
+func (p *poll) receive(x host.Exchange, v transport.PollRequest, limit int64) error {
 	if enc := x.Header("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return transport.ErrEncoding
 	}
@@ -72,7 +72,7 @@ func (p *poll) receive(x host.Exchange, v transport.Visit, limit int64) error {
 	if err != nil {
 		return err
 	}
-	if body, err = v.Codec.Unwrap(body); err != nil {
+	if body, err = v.Payloads.Unwrap(body); err != nil {
 		return err
 	}
 	if int64(len(body)) > limit {
@@ -80,5 +80,5 @@ func (p *poll) receive(x host.Exchange, v transport.Visit, limit int64) error {
 	}
 	p.link.Begin()
 	defer p.link.End()
-	return v.Codec.DecodePayload(body, x.Header("Content-Type"), p.link.Unit)
+	return v.Payloads.DecodePayload(body, x.Header("Content-Type"), p.link.Unit)
 }

@@ -13,7 +13,7 @@ import (
 
 // stream answers with one payload after the other, until the session ends,
 // another request takes its place, or the client leaves.
-func (p *poll) stream(x host.Exchange, v transport.Visit) error {
+func (p *poll) stream(x host.Exchange, v transport.PollRequest) error {
 	g := &get{p: p, v: v}
 	var started atomic.Bool
 	err := errUnfinished
@@ -73,7 +73,7 @@ func (g *get) putQueued(s host.Stream, buf []byte, ms []*packet.Message) ([]byte
 }
 
 // put writes each message as a payload of its own. It returns buf for the next call.
-func put(s host.Stream, v transport.Visit, buf []byte, ms []*packet.Message) ([]byte, error) {
+func put(s host.Stream, v transport.PollRequest, buf []byte, ms []*packet.Message) ([]byte, error) {
 	buf = buf[:0]
 	for i := range ms {
 		buf = appendAnswer(buf, v, ms[i:i+1])

@@ -39,7 +39,7 @@ func TestTable(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			p := make()
-			if got := answer(p, func(x host.Exchange) error { return p.Get(x, transport.Visit{Codec: joined{}}) }); got != row.get {
+			if got := answer(p, func(x host.Exchange) error { return p.Get(x, transport.PollRequest{Payloads: joined{}}) }); got != row.get {
 				t.Errorf("%s: a GET that comes: %q", stateNames[row.state], got)
 			}
 			p = make()
@@ -131,10 +131,10 @@ func TestEndWakesWaiters(t *testing.T) {
 			p := Transport{}.New(quiet{}, transport.PollOptions{Name: Name, Newest: true}).(*poll)
 			free := make(chan struct{})
 			slow := &slowBody{free: free}
-			go func() { _ = p.Post(slow, transport.Visit{Codec: plain{}}, 10) }()
+			go func() { _ = p.Post(slow, transport.PollRequest{Payloads: plain{}}, 10) }()
 			synctest.Wait()
 			second := make(chan error, 1)
-			go func() { second <- p.Post(slow, transport.Visit{Codec: plain{}}, 10) }()
+			go func() { second <- p.Post(slow, transport.PollRequest{Payloads: plain{}}, 10) }()
 			awaited := make(chan bool, 1)
 			go func() { p.Await(time.Hour); awaited <- true }()
 			synctest.Wait()
