@@ -69,7 +69,7 @@ func (c *Conn) write(blocking bool) {
 				continue
 			}
 		}
-		if !c.send(ctl, ms, blocking) {
+		if !c.send(batch{ctl: ctl, ms: ms}, blocking) {
 			return
 		}
 	}
@@ -109,36 +109,47 @@ func (c *Conn) finishWriting() {
 	}
 }
 
-// send writes ctl and ms. It reports false when the writing role has gone to
-// another goroutine.
-func (c *Conn) send(ctl []byte, ms []*packet.Message, blocking bool) bool {
+// batch is what one write is about: a control frame, and behind it messages that the
+// link gets back when all of them are written, or will never be.
+type batch struct {
+	ctl  []byte            // complete frames; nil: there are none
+	ms   []*packet.Message // the slice is the link's too
+	rest []byte            // the bytes that a write has left over; they go first
+	done int               // how many of ms are written, or in rest
+}
+
+// send writes a batch of which nothing is written yet. It reports false when the
+// writing role has gone to another goroutine.
+func (c *Conn) send(b batch, blocking bool) bool {
 	if c.ended.Load() {
-		c.link.Sent(ms)
+		c.link.Sent(b.ms)
 		return true
 	}
 	if !blocking && c.raw == nil {
 		// A blocking write would keep whoever called Flush.
-		go c.drain(nil, ctl, ms, 0)
+		go c.drain(b)
 		return false
 	}
-	if ctl == nil && len(ms) == 1 {
-		if p, ok := ms[0].Frames(); ok {
+	if b.ctl == nil && len(b.ms) == 1 {
+		if p, ok := b.ms[0].Frames(); ok {
 			n, err := c.put(p, blocking)
-			return c.after(p[n:], err, ms, 1, blocking)
+			b.rest, b.done = p[n:], 1
+			return c.after(b, err)
 		}
 	}
 	buf := gatherPool.Get().(*[]byte)
-	p := append((*buf)[:0], ctl...)
-	i := 0
-	for i < len(ms) || len(p) > 0 {
-		for i < len(ms) && (len(p) == 0 || len(p)+ms[i].Size() <= gatherSize) {
-			p = ms[i].AppendFrames(p)
-			i++
+	p := append((*buf)[:0], b.ctl...)
+	b.ctl = nil
+	for b.done < len(b.ms) || len(p) > 0 {
+		for b.done < len(b.ms) && (len(p) == 0 || len(p)+b.ms[b.done].Size() <= gatherSize) {
+			p = b.ms[b.done].AppendFrames(p)
+			b.done++
 		}
 		n, err := c.put(p, blocking)
 		if err != nil {
-			// The unwritten part outlives the pooled buffer.
-			return c.after(append([]byte(nil), p[n:]...), err, ms, i, blocking)
+			// The bytes left over outlive the pooled buffer.
+			b.rest = append([]byte(nil), p[n:]...)
+			return c.after(b, err)
 		}
 		if cap(p) > gatherSize {
 			p = make([]byte, 0, gatherSize)
@@ -149,49 +160,49 @@ func (c *Conn) send(ctl []byte, ms []*packet.Message, blocking bool) bool {
 		*buf = p
 		gatherPool.Put(buf)
 	}
-	c.link.Sent(ms)
+	c.link.Sent(b.ms)
 	return true
 }
 
 // errAgain: the kernel takes no more at the moment, or the budget is used up.
 var errAgain = errors.New("websocket: send buffer full")
 
-// after deals with the end of a write: rest is what was not written, i the
-// index of the first message that is in neither.
-func (c *Conn) after(rest []byte, err error, ms []*packet.Message, i int, blocking bool) bool {
+// after deals with the end of a write. It reports false when the writing role has
+// gone to another goroutine.
+func (c *Conn) after(b batch, err error) bool {
 	switch {
 	case err == nil:
-		c.link.Sent(ms)
+		c.link.Sent(b.ms)
 		return true
 	case errors.Is(err, errAgain):
-		go c.drain(rest, nil, ms, i)
+		go c.drain(b)
 		return false
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = transport.ErrSlow
 	}
-	c.link.Sent(ms)
+	c.link.Sent(b.ms)
 	c.end(err)
 	return true
 }
 
 // drain goes on where the kernel took no more, as the writer, until the queue is empty.
-func (c *Conn) drain(rest, ctl []byte, ms []*packet.Message, i int) {
-	if len(rest) > 0 {
-		if _, err := c.put(rest, true); err != nil {
-			c.after(nil, err, ms, i, true)
+func (c *Conn) drain(b batch) {
+	if len(b.rest) > 0 {
+		if _, err := c.put(b.rest, true); err != nil {
+			c.after(b, err)
 			c.write(true)
 			return
 		}
 	}
-	left := ms
-	if i > 0 {
+	left := b.ms
+	if b.done > 0 {
 		// The link takes the slice back with the messages that are written.
-		left = append([]*packet.Message(nil), ms[i:]...)
-		c.link.Sent(ms[:i])
+		left = append([]*packet.Message(nil), b.ms[b.done:]...)
+		c.link.Sent(b.ms[:b.done])
 	}
-	if len(left) > 0 || ctl != nil {
-		c.send(ctl, left, true)
+	if len(left) > 0 || b.ctl != nil {
+		c.send(batch{ctl: b.ctl, ms: left}, true)
 	}
 	c.write(true)
 }
