@@ -28,8 +28,8 @@ modules:
 FUZZTIME ?= 1000000x
 FUZZ = go test -run '^$$' -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
 fuzz:
-	$(FUZZ) -fuzz FuzzSplit ./core/internal/packet
-	$(FUZZ) -fuzz FuzzScript ./core/internal/packet
+	$(FUZZ) -fuzz FuzzSplit ./core/internal/jsontext
+	$(FUZZ) -fuzz FuzzScript ./core/internal/jsontext
 	$(FUZZ) -fuzz 'FuzzPayload$$' ./core/internal/codec/engineio
 	$(FUZZ) -fuzz FuzzPayloadV3 ./core/internal/codec/engineio
 	$(FUZZ) -fuzz FuzzTwice ./core/internal/codec/engineio

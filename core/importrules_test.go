@@ -27,12 +27,13 @@ var rules = []struct {
 	{"core/acl", nil},
 	{"core/host", nil},
 	{"core/internal/packet", nil},
-	{"core/internal/codec/*", []string{"core/internal/packet"}},
+	{"core/internal/jsontext", []string{"core/internal/packet"}},
+	{"core/internal/codec/*", []string{"core/internal/packet", "core/internal/jsontext"}},
 	{"core/internal/dialect", []string{"core/internal/packet", "core/host"}},
-	{"core/internal/dialect/*", []string{"core/internal/dialect", "core/internal/dialect/eio", "core/internal/dialect/legacy", "core/internal/packet", "core/internal/codec/*", "core/host"}},
+	{"core/internal/dialect/*", []string{"core/internal/dialect", "core/internal/dialect/eio", "core/internal/dialect/legacy", "core/internal/packet", "core/internal/jsontext", "core/internal/codec/*", "core/host"}},
 	{"core/internal/transport", []string{"core/host", "core/internal/packet"}},
 	{"core/internal/transport/websocket", []string{"core/internal/transport", "core/host", "core/internal/packet", "github.com/gobwas/ws"}},
-	{"core/internal/transport/*", []string{"core/internal/transport", "core/host", "core/internal/packet"}},
+	{"core/internal/transport/*", []string{"core/internal/transport", "core/host", "core/internal/packet", "core/internal/jsontext"}},
 	{"core/internal/virtsocket", []string{"core/host", "core/internal/packet", "core/internal/dialect", "core/internal/transport", "core/internal/wheel", "core/internal/ratelog"}},
 	{"core/internal/suite", []string{"core/host", "core/internal/packet", "core/internal/dialect", "core/internal/transport", "internal/*"}},
 	{"core/internal/wheel", nil},
@@ -122,6 +123,22 @@ func TestNoDialectDetails(t *testing.T) {
 		for _, dep := range strings.Fields(string(out)) {
 			if strings.HasPrefix(dep, module+"/core/internal/dialect/") || strings.HasPrefix(dep, module+"/core/internal/codec/") {
 				t.Errorf("%s depends on %s", pkg, dep)
+			}
+		}
+	}
+}
+
+// TestCodecsBelowDialects: the dialects own the wire forms, so nothing that users
+// import reaches past them.
+func TestCodecsBelowDialects(t *testing.T) {
+	for _, pkg := range []string{"sio", "eio", "internal/virtsocket"} {
+		out, err := exec.Command("go", "list", "-f", "{{join .Imports \"\\n\"}}", module+"/core/"+pkg).Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for _, imp := range strings.Fields(string(out)) {
+			if strings.HasPrefix(imp, module+"/core/internal/codec/") {
+				t.Errorf("core/%s imports %s", pkg, imp)
 			}
 		}
 	}

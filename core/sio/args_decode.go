@@ -5,8 +5,7 @@ import (
 	"reflect"
 	"sync"
 
-	"github.com/siokit/siokit/core/internal/codec/socketio"
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // decode decodes argument i into a pointer. Errors of the codec come back with the
@@ -24,7 +23,7 @@ func (a Args) decode(i int, dst any) (err error) {
 		*d, err = decodeInt(raw)
 		return err
 	case *json.RawMessage:
-		*d = append(json.RawMessage(nil), socketio.Inline(raw, a.attachments)...)
+		*d = append(json.RawMessage(nil), jsontext.Inline(raw, a.attachments)...)
 		return nil
 	case *[]byte:
 		if b, ok := a.Bytes(i); ok {
@@ -42,17 +41,17 @@ func (a Args) decode(i int, dst any) (err error) {
 	t = t.Elem()
 	binary := len(a.attachments) > 0
 	if (!a.alone() || binary) && traitsOf(t)&(hasStruct|hasMap) != 0 {
-		k := keyChecker{c: packet.Cursor{Data: raw}, maps: binary}
+		k := keyChecker{c: jsontext.Cursor{Data: raw}, maps: binary}
 		if k.value(t); k.twice != "" {
 			return errTwice(k.twice)
 		}
 	}
-	text := socketio.Inline(raw, a.attachments)
+	text := jsontext.Inline(raw, a.attachments)
 	if err := a.json.Unmarshal(text, dst); err != nil {
 		return &decodeError{text, err}
 	}
 	if binary && traitsOf(t)&hasAny != 0 {
-		r := restorer{c: packet.Cursor{Data: raw}, args: a, places: socketio.Places(raw, a.attachments)}
+		r := restorer{c: jsontext.Cursor{Data: raw}, args: a, places: jsontext.Places(raw, a.attachments)}
 		r.value(reflect.ValueOf(dst).Elem())
 		return r.err
 	}
@@ -141,7 +140,7 @@ func findTraits(t reflect.Type, seen map[reflect.Type]bool) (found traits) {
 // a struct that name the same field, and with maps the same key twice. It goes over
 // the text once.
 type keyChecker struct {
-	c     packet.Cursor
+	c     jsontext.Cursor
 	maps  bool
 	twice string // the second key of the first pair
 }
@@ -176,13 +175,13 @@ func (k *keyChecker) object(t reflect.Type) {
 		seen = make([]bool, len(fs.list))
 	}
 	k.c.Object(func(key []byte) {
-		i := fs.find(packet.Unquote(key))
+		i := fs.find(jsontext.Unquote(key))
 		if i < 0 {
 			k.c.Skip()
 			return
 		}
 		if seen[i] && k.twice == "" {
-			k.twice = string(packet.Unquote(key))
+			k.twice = string(jsontext.Unquote(key))
 		}
 		seen[i] = true
 		k.value(fs.list[i].typ)
@@ -196,7 +195,7 @@ func (k *keyChecker) mapping(t reflect.Type) {
 			if seen == nil {
 				seen = map[string]struct{}{}
 			}
-			text := string(packet.Unquote(key))
+			text := string(jsontext.Unquote(key))
 			if _, dup := seen[text]; dup && k.twice == "" {
 				k.twice = text
 			}
@@ -209,9 +208,9 @@ func (k *keyChecker) mapping(t reflect.Type) {
 // restorer walks a decoded value and its text together, and puts attachments where
 // the type is any: the codec has left base64 there. No key occurs twice.
 type restorer struct {
-	c      packet.Cursor
+	c      jsontext.Cursor
 	args   Args
-	places []socketio.Place // still ahead
+	places []jsontext.Place // still ahead
 	err    error
 }
 
@@ -252,7 +251,7 @@ func (r *restorer) value(v reflect.Value) {
 		fs := fieldsOf(v.Type())
 		r.c.Object(func(key []byte) {
 			var fv reflect.Value
-			if i := fs.find(packet.Unquote(key)); i >= 0 {
+			if i := fs.find(jsontext.Unquote(key)); i >= 0 {
 				fv, _ = fieldByIndex(v, fs.list[i].index)
 			}
 			r.value(fv)
@@ -292,7 +291,7 @@ func (r *restorer) member(m reflect.Value, key []byte) {
 // mapKey decodes the key of an object, by the rules for keys of encoding/json.
 func mapKey(t reflect.Type, key []byte) reflect.Value {
 	if t.Kind() == reflect.String && customOf(t)&unmarshals == 0 {
-		return reflect.ValueOf(string(packet.Unquote(key))).Convert(t)
+		return reflect.ValueOf(string(jsontext.Unquote(key))).Convert(t)
 	}
 	one := reflect.New(reflect.MapOf(t, reflect.TypeFor[bool]()))
 	if json.Unmarshal(append(append([]byte{'{'}, key...), ":true}"...), one.Interface()) != nil {

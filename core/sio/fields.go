@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // structField is a field of a struct as encoding/json sees it: those of embedded
@@ -150,7 +150,7 @@ func describeField(sf reflect.StructField, index []int) (*structField, reflect.T
 	if name == "" {
 		f.name = sf.Name
 	}
-	f.key = append(packet.AppendString(nil, f.name), ':')
+	f.key = append(jsontext.AppendString(nil, f.name), ':')
 	for opts != "" {
 		var opt string
 		opt, opts, _ = strings.Cut(opts, ",")

@@ -32,6 +32,7 @@ var limitDirs = []struct {
 	{"core/acl", []string{}},
 	{"core/sio", []string{}}, // Options are looked at by reflection
 	{"core/internal/packet", []string{}},
+	{"core/internal/jsontext", []string{}},
 	{"core/internal/codec/engineio", []string{}},
 	{"core/internal/codec/socketio", []string{}},
 	{"core/host", []string{}},

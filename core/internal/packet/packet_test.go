@@ -26,10 +26,7 @@ func TestClone(t *testing.T) {
 // copy of the data.
 func TestCloneSize(t *testing.T) {
 	data := json.RawMessage(`["name",{"a":1},"two"]`)
-	args, err := Split(data, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	args := []json.RawMessage{data[1:7], data[8:15], data[16:21]}
 	for _, p := range []Packet{
 		{Type: Event, Data: data, Name: args[0][1:5], Args: args[1:], Attachments: [][]byte{{1, 2}}},
 		{Type: Connect, Data: json.RawMessage(`{"token":"x"}`)},

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -86,16 +87,16 @@ func TestBombs(t *testing.T) {
 		if _, err := d.Text([]byte("51-" + text)); err == nil {
 			t.Errorf("%s is accepted", text)
 		}
-		if Placed([]byte(text), 1) {
+		if jsontext.Placed([]byte(text), 1) {
 			t.Errorf("%s is sent", text)
 		}
-		if _, err := d.Text([]byte("2" + text)); err != nil || !Placed([]byte(text), 0) {
+		if _, err := d.Text([]byte("2" + text)); err != nil || !jsontext.Placed([]byte(text), 0) {
 			t.Errorf("%s as a plain event: %v", text, err)
 		}
 	}
 	for _, good := range []string{`{"_placeholder":false,"num":7}`, `{"_placeholder":null}`, `"_placeholder"`, `"{\"_placeholder\":true}"`, `{"x_placeholder":true}`, `{"\u0061":1}`} {
 		text := `["draw",{"_placeholder":true,"num":0},` + good + `]`
-		if _, err := NewRev5Decoder(packet.DefaultLimits).Text([]byte("51-" + text)); err != nil || !Placed([]byte(text), 1) {
+		if _, err := NewRev5Decoder(packet.DefaultLimits).Text([]byte("51-" + text)); err != nil || !jsontext.Placed([]byte(text), 1) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -109,21 +110,21 @@ func FuzzPlaceholders(f *testing.F) {
 		f.Add([]byte(`[[`+bomb+`],{"_placeholder":true,"num":0}]`), 2)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, count int) {
-		if !utf8.Valid(data) || !packet.Valid(data, 64) || count < 0 || count > 8 {
+		if !utf8.Valid(data) || !jsontext.Valid(data, 64) || count < 0 || count > 8 {
 			return
 		}
 		parts := make([][]byte, count)
-		if checkPlaceholders(data, count) == nil {
+		if jsontext.CheckPlaceholders(data, count) == nil {
 			agrees(t, data, count)
-			out, used := AppendRenumbered([]byte(`[{"_placeholder":true,"num":0},`), data, parts, [][]byte{nil})
+			out, used := jsontext.AppendRenumbered([]byte(`[{"_placeholder":true,"num":0},`), data, parts, [][]byte{nil})
 			out = append(out, ']')
-			if len(used) != count+1 || !Placed(out, len(used)) {
+			if len(used) != count+1 || !jsontext.Placed(out, len(used)) {
 				t.Fatalf("%s is passed on as %s", data, out)
 			}
 			agrees(t, out, len(used))
 		}
 		beside := append(append([]byte(`[{"_placeholder":true,"num":0},`), data...), ']')
-		if Placed(beside, 1) {
+		if jsontext.Placed(beside, 1) {
 			agrees(t, beside, 1)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -157,7 +158,7 @@ func (d *Rev5Decoder) hold(p *packet.Packet, at, count int) error {
 	if err := d.array(p); err != nil {
 		return err
 	}
-	if err := checkPlaceholders(p.Data, count); err != nil {
+	if err := jsontext.CheckPlaceholders(p.Data, count); err != nil {
 		return err
 	}
 	p.Attachments = make([][]byte, 0, count)
@@ -258,7 +259,7 @@ func (d *Rev5Decoder) checkConnect(p *packet.Packet) error {
 	if d.limits.Auth > 0 && len(p.Data) > d.limits.Auth {
 		return packet.Malformed("auth payload of %d bytes", len(p.Data))
 	}
-	if p.Data[0] != '{' || !packet.Valid(p.Data, d.limits.Depth) {
+	if p.Data[0] != '{' || !jsontext.Valid(p.Data, d.limits.Depth) {
 		return packet.Malformed("the auth payload is not an object")
 	}
 	return nil
@@ -272,7 +273,7 @@ func (d *Rev5Decoder) array(p *packet.Packet) (err error) {
 		p.Data = nil
 		return nil
 	}
-	if p.Args, err = packet.Split(p.Data, p.Args[:0], d.limits.Depth); err != nil {
+	if p.Args, err = jsontext.Split(p.Data, p.Args[:0], d.limits.Depth); err != nil {
 		return err
 	}
 	if p.Type == packet.Ack {
@@ -283,7 +284,7 @@ func (d *Rev5Decoder) array(p *packet.Packet) (err error) {
 	}
 	switch name := p.Args[0]; {
 	case name[0] == '"':
-		p.Name = packet.Unquote(name)
+		p.Name = jsontext.Unquote(name)
 	case name[0] == '-' || name[0]-'0' <= 9:
 		p.Name = name // a number is a legal name in the reference; it is matched by its digits
 	default:

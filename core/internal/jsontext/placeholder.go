@@ -1,4 +1,4 @@
-package socketio
+package jsontext
 
 import (
 	"bytes"
@@ -49,7 +49,7 @@ func placeholders(data []byte) (list []Place, ok bool) {
 	if !mentions(data) {
 		return nil, true
 	}
-	f := finder{c: packet.Cursor{Data: data}}
+	f := finder{c: Cursor{Data: data}}
 	f.value()
 	return f.list, !f.bad
 }
@@ -60,7 +60,7 @@ func mentions(data []byte) bool {
 }
 
 type finder struct {
-	c    packet.Cursor
+	c    Cursor
 	list []Place
 	bad  bool
 }
@@ -84,7 +84,7 @@ func (f *finder) object() {
 		f.c.Space()
 		at := f.c.At
 		f.value()
-		switch string(packet.Unquote(key)) {
+		switch string(Unquote(key)) {
 		case placeholderKey:
 			mark = f.c.Data[at:f.c.At]
 			marks++
@@ -116,9 +116,9 @@ func (f *finder) object() {
 	f.list = append(f.list[:inside], Place{from, f.c.At, int(n)})
 }
 
-// checkPlaceholders demands that each of count attachments is used exactly once,
+// CheckPlaceholders demands that each of count attachments is used exactly once,
 // and that nothing else can be taken for a placeholder.
-func checkPlaceholders(data []byte, count int) error {
+func CheckPlaceholders(data []byte, count int) error {
 	list, ok := placeholders(data)
 	if !ok || len(list) != count {
 		return packet.Malformed("illegal attachments")

@@ -1,10 +1,12 @@
-package packet
+package jsontext
 
 import (
 	"bytes"
 	"encoding/json"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // Split cuts a JSON array into its elements without decoding them, and
@@ -19,7 +21,7 @@ func Split(data []byte, dst []json.RawMessage, depth int) ([]json.RawMessage, er
 	s := scanner{data: data}
 	s.space()
 	if s.i >= len(data) || data[s.i] != '[' {
-		return dst, Malformed("not a JSON array")
+		return dst, packet.Malformed("not a JSON array")
 	}
 	s.i++
 	s.space()
@@ -187,15 +189,15 @@ type scanner struct {
 
 func (s *scanner) fail(depth int) error {
 	if s.tooDeep {
-		return Malformed("JSON nested deeper than %d", depth)
+		return packet.Malformed("JSON nested deeper than %d", depth)
 	}
-	return Malformed("invalid JSON at byte %d", s.i)
+	return packet.Malformed("invalid JSON at byte %d", s.i)
 }
 
 func (s *scanner) end() error {
 	s.space()
 	if s.i != len(s.data) {
-		return Malformed("trailing bytes after the JSON value")
+		return packet.Malformed("trailing bytes after the JSON value")
 	}
 	return nil
 }
