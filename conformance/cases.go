@@ -27,6 +27,7 @@ func allCases() []testCase {
 		noticesCases(),
 		noticesFloodCases,
 		goodbyeCases(),
+		besideCases(),
 		orderCases,
 		packetsAcceptedCases(),
 		packetsRefusedCases(),

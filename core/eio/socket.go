@@ -160,6 +160,9 @@ func (h handler) Message(binary bool, data []byte, inline bool) virtsocket.Reaso
 	return 0
 }
 
+// Overdue implements virtsocket.Handler: nothing is done beside OnMessage.
+func (handler) Overdue() {}
+
 // Do implements inbox.Doer.
 func (handler) Do(task func()) { task() }
 

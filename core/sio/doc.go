@@ -41,11 +41,17 @@
 //
 // # Order and concurrency
 //
-// The packets of one connection are handled one at a time, in order; different
-// connections run concurrently. Acks never wait, so a handler may Call its own
-// client. [Concurrent] lets a handler overlap with itself. OnDisconnect runs
-// once, last, with the rooms still there. While a handler does not return, up to
-// Options.MaxInbox packets of its connection wait and then reading stops.
+// The events of one socket are handled one at a time, in order. Different sockets run
+// concurrently, also those that one client has in several namespaces: a handler that
+// takes longer than 50 milliseconds, or waits for an ack of its client, does not keep
+// the client out of another namespace. Whatever the handlers of several namespaces
+// share, such as the values of a [Conn], needs a lock. Acks never wait, so a handler may
+// Call its own client. [Concurrent] lets a handler overlap with itself. OnDisconnect
+// runs once, last, with the rooms still there.
+//
+// While a handler does not return, up to Options.MaxInbox packets of its connection
+// wait, those of all namespaces together, and then reading stops. A client that sends
+// more than that to a namespace with a slow handler keeps itself out of the others.
 //
 // What was received before the client left is handled, although the socket is
 // disconnected then, with a context that lives five seconds longer than the

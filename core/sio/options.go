@@ -84,8 +84,8 @@ type Options struct {
 	JoinBurst int
 	JoinRate  float64
 	// MaxInbox and MaxInboxBytes bound what waits for the handlers of one client,
-	// behind one that takes its time; 64 packets, and 4 times MaxPayload bytes with
-	// what keeping them costs. Beyond either the connection is not read on, and the
+	// behind one that takes its time, in all its namespaces together; 64 packets, and 4
+	// times MaxPayload bytes with what keeping them costs. Beyond either the connection is not read on, and the
 	// client has to wait. While a handler waits for an ack of its own client, which
 	// may lie behind what the client has sent, the bounds are 256 times the number
 	// and 4 times the bytes.

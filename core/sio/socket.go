@@ -29,7 +29,7 @@ type Socket struct {
 	// heard: the connection has ended, and what was received before is still
 	// handled. Written before state becomes stateDisconnected, read after.
 	heard   bool
-	over    bool                           // OnDisconnect has run; for the one who handles packets
+	over    bool                           // OnDisconnect has run; for the one who handles its tasks
 	left    bool                           // no seat is given any more; guarded by seating
 	overlap atomic.Pointer[sync.WaitGroup] // what Concurrent has started, once it has
 
@@ -352,7 +352,7 @@ func (s *Socket) close(r Reason, tell, heard bool) bool {
 	if tell {
 		s.client.dismiss(s.ns.path)
 	}
-	s.client.inbox.Push(order, task{end: s, reason: r})
+	s.client.inbox.Push(s.ns.path, task{end: s, reason: r})
 	return true
 }
 

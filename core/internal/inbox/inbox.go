@@ -121,11 +121,11 @@ type Role[T any] struct {
 
 // Claim makes the caller the worker for a task of its own, which is not put into the
 // inbox, if that can be done at once: no other worker has the turn, nothing with the
-// key waits or is being done, and no call waits for an ack. Run or Release follows. key
-// must not be Alone.
+// key waits or is being done, and no call waits for an ack. Run or Release follows. With
+// the key Alone it is refused.
 func (b *Inbox[T]) Claim(key string) (r Role[T], ok bool) {
 	b.mu.Lock()
-	if b.taken || b.closed || b.calls > 0 || b.occupied(key) {
+	if b.taken || b.closed || b.calls > 0 || key == Alone || b.occupied(key) {
 		b.mu.Unlock()
 		return r, false
 	}
