@@ -43,7 +43,7 @@ func TestReport(t *testing.T) {
 	}
 	// A server without a mux serves every path, so what must be a 404 is not.
 	code, out, _ = command("-url", url, "-only", "routing/sibling,routing/slash")
-	for _, want := range []string{"failed ", "rule: a path that merely begins alike is not captured", "spec: bridge 1.1", "got  200", "want 404",
+	for _, want := range []string{"failed ", "rule: a path that merely begins alike is not captured", "spec: docs/protocol.md 2.1", "got  200", "want 404",
 		`> GET /socket.iox/?EIO=4&transport=polling ""`, `< 200 to GET /socket.iox/: "0{`, "2 cases in ", "1 passed, 1 failed", "failed: routing/sibling"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the report lacks %q:\n%s", want, out)
