@@ -48,7 +48,6 @@ var rules = []struct {
 	{"sessionbridge/*", []string{"sessionbridge", "core/sio"}},
 	{"doctor", nil},
 	{"cmd/sioconform", []string{"conformance"}},
-	{"mutation", nil},
 	{"cmd/siodoctor", []string{"doctor"}},
 	{"internal/connwatch", []string{"core/host"}},
 	// What the tests of all adapters share; no adapter imports it outside of tests.

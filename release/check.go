@@ -294,5 +294,5 @@ func (c *checker) tests(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.command(ctx, dir, "go", "test", "-short", "-timeout", "60s", root+"/core", root+"/core/typescript", root+"/mutation")
+	return c.command(ctx, dir, "go", "test", "-short", "-timeout", "60s", root+"/core", root+"/core/typescript", root+"/internal/mutation")
 }

@@ -2,10 +2,10 @@
 // the hosts, the adapters and the session bridge, one at a time, in a copy of the
 // tree, and looks whether the suite notices.
 //
-//	go run ./mutation                 all mutants, the report on standard output
-//	go run ./mutation -only fiber     those whose name or file contains a word
-//	go run ./mutation -report docs/mutation-report.md
-//	go run ./mutation -new -report docs/mutation-report.md
+//	go run ./internal/mutation                 all mutants, the report on standard output
+//	go run ./internal/mutation -only fiber     those whose name or file contains a word
+//	go run ./internal/mutation -report docs/mutation-report.md
+//	go run ./internal/mutation -new -report docs/mutation-report.md
 //	                          those that the report does not have yet; its other rows stay
 //
 // mutants.txt lists the faults: a line "=== NAME | FILE | SUITE [| REASON]", lines
@@ -254,8 +254,8 @@ func summary(mutants []*mutant, only string) (text string, ok bool) {
 			}
 		}
 	}
-	b.WriteString("# Mutation report\n\nWhat the conformance suite notices. Each fault of `mutation/mutants.txt` was planted alone, and the\npart of the suite named in the table was run.\n")
-	b.WriteString("Made by `go run ./mutation -report docs/mutation-report.md`. With `-new` the rows that are there\nalready stay as they are.\n\n")
+	b.WriteString("# Mutation report\n\nWhat the conformance suite notices. Each fault of `internal/mutation/mutants.txt` was planted\nalone, and the part of the suite named in the table was run.\n")
+	b.WriteString("Made by `go run ./internal/mutation -report docs/mutation-report.md`. With `-new` the rows that\nare there already stay as they are.\n\n")
 	fmt.Fprintf(&b, "killed %d of %d\n\n", killed, tried)
 	b.WriteString("| fault | file | suite | |\n| --- | --- | --- | --- |\n")
 	for _, m := range mutants {

@@ -16,7 +16,7 @@ func TestList(t *testing.T) {
 	if len(mutants) < 60 {
 		t.Errorf("%d mutants", len(mutants))
 	}
-	report, err := os.ReadFile("../docs/mutation-report.md")
+	report, err := os.ReadFile("../../docs/mutation-report.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestList(t *testing.T) {
 			t.Errorf("%q is there twice", m.name)
 		}
 		seen[m.name] = true
-		source, err := os.ReadFile(filepath.Join("..", m.file))
+		source, err := os.ReadFile(filepath.Join("..", "..", m.file))
 		if err != nil {
 			t.Error(err)
 		} else if n := strings.Count(string(source), m.from); n != 1 || m.from == m.to {
