@@ -18,7 +18,7 @@ type app struct {
 }
 
 // Serve registers on srv what Application describes, for a server of our own
-// behind RunURL.
+// behind Remote.
 func Serve(srv *sio.Server) { newApp(srv) }
 
 func newApp(srv *sio.Server) *app {

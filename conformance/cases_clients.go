@@ -25,7 +25,7 @@ var clientsCases = []testCase{
 		rule: "a client that names no version and asks for b64 is one of Engine.IO 3; a request with a " +
 			"session is of the session's protocol",
 		spec: "docs/protocol.md 2.2",
-		need: []Capability{EIO3},
+		need: []Capability{eio3},
 		run:  noVersion,
 	},
 	{
@@ -33,7 +33,7 @@ var clientsCases = []testCase{
 		rule: "with Options.AssumeEIO3 whoever names no version is of Engine.IO 3; whoever names " +
 			"another one is refused",
 		spec: "docs/protocol.md 2.2",
-		need: []Capability{EIO3},
+		need: []Capability{eio3},
 		opts: func(o *sio.Options) { o.AssumeEIO3 = true },
 		run:  clientsAssumed,
 	},
@@ -41,7 +41,7 @@ var clientsCases = []testCase{
 		name: "clients/below-the-path-of-0.9",
 		rule: "the query of Engine.IO 3 decides, whatever the path: also below the paths of 0.9",
 		spec: "docs/protocol.md 2.2",
-		need: []Capability{EIO3},
+		need: []Capability{eio3},
 		run:  belowOldPath,
 	},
 	{
@@ -55,7 +55,7 @@ var clientsCases = []testCase{
 		rule: "0.9: a request without a session is a handshake, whatever transport its path names; an " +
 			"upgrade is refused",
 		spec: "docs/protocol.md 10.1",
-		need: []Capability{SIO1},
+		need: []Capability{sio1},
 		run:  clients09TransportWithoutSession,
 	},
 	{
@@ -63,7 +63,7 @@ var clientsCases = []testCase{
 		rule: "an Engine.IO 3 client that polls as the official ones do and has not asked for b64 gets " +
 			"every payload in the binary form, the only one that clients 1.0 to 1.3 read",
 		spec: "Engine.IO 3: Payload; docs/protocol.md 3.5",
-		need: []Capability{EIO3},
+		need: []Capability{eio3},
 		run:  binaryPayloads,
 	},
 	{
@@ -71,7 +71,7 @@ var clientsCases = []testCase{
 		rule: "Options.PollFraming decides about the form of payloads for everybody who has not asked " +
 			"for b64",
 		spec: "docs/protocol.md 3.5",
-		need: []Capability{EIO3},
+		need: []Capability{eio3},
 		opts: func(o *sio.Options) { o.PollFraming = sio.FramingBinary },
 		run:  clientsPayloadOptions,
 	},
@@ -80,7 +80,7 @@ var clientsCases = []testCase{
 		rule: "a client that has encoded text twice gets text beyond ASCII encoded twice where a " +
 			"payload has the text form, and as it is in the binary form",
 		spec: "docs/protocol.md 3.6",
-		need: []Capability{EIO3},
+		need: []Capability{eio3},
 		run:  clientsTextOf1XBack,
 	},
 	{
@@ -242,7 +242,7 @@ func noProbe(c *env) {
 		c.Want("on the websocket", w.Next(), `42["echo","after"]`)
 		c.Want("polling afterwards", s.Get().Status, 400)
 	}
-	if c.run.lacks[EIO3] != "" {
+	if c.run.lacks[eio3] != "" {
 		return
 	}
 	s := c.Polling3()

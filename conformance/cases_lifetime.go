@@ -68,7 +68,7 @@ var lifetimeCases = []testCase{
 		rule: "a client that takes nothing of a poll's answer for ten seconds loses it, and in 0.9 " +
 			"keeps no other transport of its session waiting",
 		spec: "docs/protocol.md 8.1",
-		slow: true, need: []Capability{SIO1},
+		slow: true, need: []Capability{sio1},
 		run: unreadAnswer,
 	},
 }
@@ -117,7 +117,7 @@ func pollingTooLargePlain(c *env) {
 	c.Want("polling", s.Post("4"+string(make([]byte, 2<<20))), "413 ")
 	w := c.Join("")
 	w.Send("4" + string(make([]byte, 2<<20)))
-	if end := w.End(); c.run.lacks[CloseCodes] == "" {
+	if end := w.End(); c.run.lacks[closeCodes] == "" {
 		c.Want("websocket", end.Error(), "closed 1009 ")
 	}
 }

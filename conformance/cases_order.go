@@ -124,23 +124,23 @@ type goodbyeRow struct {
 }
 
 var goodbyeRows = []goodbyeRow{
-	{"websocket", "a close frame", EIO4, goodbyeWebsocket},
-	{"disconnect", "a disconnect packet, then a close frame", EIO4, goodbyeDisconnect},
-	{"polling", "a disconnect packet and the close packet", EIO4, goodbyePolling},
-	{"overlap", "events that overlap", EIO4, goodbyeOverlap},
-	{"malformed", "a packet that ends the connection", EIO4, goodbyeMalformed},
-	{"shutdown", "the server is shut down", EIO4, goodbyeShutdown},
-	{"eio3", "2.x: the close packet", EIO3, goodbyeEio3},
-	{"sio1", "0.9: the disconnect packet", SIO1, goodbyeSio1},
-	{"sio1-request", "0.9: the request that ends the session", SIO1, goodbyeSio1Request},
+	{"websocket", "a close frame", eio4, goodbyeWebsocket},
+	{"disconnect", "a disconnect packet, then a close frame", eio4, goodbyeDisconnect},
+	{"polling", "a disconnect packet and the close packet", eio4, goodbyePolling},
+	{"overlap", "events that overlap", eio4, goodbyeOverlap},
+	{"malformed", "a packet that ends the connection", eio4, goodbyeMalformed},
+	{"shutdown", "the server is shut down", eio4, goodbyeShutdown},
+	{"eio3", "2.x: the close packet", eio3, goodbyeEio3},
+	{"sio1", "0.9: the disconnect packet", sio1, goodbyeSio1},
+	{"sio1-request", "0.9: the request that ends the session", sio1, goodbyeSio1Request},
 	{
 		"sio1-connecting",
 		"0.9: while OnConnect runs, which its clients do not know of",
-		SIO1,
+		sio1,
 		goodbyeSio1Connecting,
 	},
-	{"kicked", "not behind Disconnect", EIO4, goodbyeKicked},
-	{"dropped", "nor behind Drop, a logout for example", EIO4, goodbyeDropped},
+	{"kicked", "not behind Disconnect", eio4, goodbyeKicked},
+	{"dropped", "nor behind Drop, a logout for example", eio4, goodbyeDropped},
 }
 
 func goodbyeCases() (cases []testCase) {

@@ -10,7 +10,7 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 )
 
-// sessionCase is one of RunSessions.
+// sessionCase is one of Sessions.
 type sessionCase struct {
 	name, rule, spec string
 	only             string // the transport that it is about; "" means all
@@ -227,7 +227,7 @@ func otherUsersResponseNeverCarriesCookie(c *sessionContext) {
 	wg.Wait()
 }
 
-// cookieCases are those of RunCookieSessions.
+// cookieCases are those of CookieSessions.
 var cookieCases = []sessionCase{
 	{
 		name: "cookie-store-readonly-error",

@@ -9,13 +9,15 @@
 //		})
 //	}
 //
-// What a host cannot do is declared with Lacks and a reason; silence means "test
-// me". RunURL is for servers that are not written in Go, RunSessions and
-// RunBackend for session libraries. README.md beside this file says how to begin and
-// how to read a failure.
+// What a host cannot do is declared with Lacks and a reason; everything else is tested.
+// The options Sessions and CookieSessions choose the cases about sessions of the host,
+// Remote is for servers that are not written in Go, and RunBackend is for backends of
+// sessionbridge. Check is Run without a testing.T. README.md beside this file says how to
+// begin and how to read a failure.
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,10 +35,11 @@ type Config struct {
 	Addr string // where to listen; "" means any free port on 127.0.0.1
 	TLS  bool   // encrypt; Listen does
 	// CookieAge is how old a session's cookie may be by its own date, for libraries
-	// that sign one. Set by a case of RunSessions; a factory whose library does not
+	// that sign one. Set by a case of Sessions; a factory whose library does not
 	// skips it.
 	CookieAge time.Duration
-	// Bridge makes the session bridge for the host's sessions. Set by RunSessions.
+	// Bridge makes the session bridge for the host's sessions. Set by the cases of
+	// Sessions and CookieSessions, else nil.
 	Bridge func(be sessionbridge.Backend) *sessionbridge.Bridge
 }
 
@@ -57,8 +60,7 @@ type Factory func(t testing.TB, srv *sio.Server, cfg Config) *Host
 // reports and on the command line.
 type Capability string
 
-// The capabilities. A host written in Go may lack the first four and HostCookies; the
-// others are for servers behind RunURL.
+// What a host written in Go may lack.
 const (
 	// WebSocket: the host lets a handler take the connection over.
 	WebSocket Capability = "websocket"
@@ -68,21 +70,24 @@ const (
 	PartialBody Capability = "partial-body"
 	// ClientGone: a request that waits learns that its client has left.
 	ClientGone Capability = "client-gone"
-	// CloseCodes: a websocket that the server ends tells by its close code why.
-	CloseCodes Capability = "close-codes"
 	// HostCookies: headers that the host has set stand on the server's answers.
 	HostCookies Capability = "host-cookies"
-
-	EIO4  Capability = "eio4"  // clients 3.x and 4.x
-	EIO3  Capability = "eio3"  // clients 1.x and 2.x
-	SIO1  Capability = "sio1"  // clients 0.7 to 0.9
-	SIO06 Capability = "sio06" // clients 0.6
-	JSONP Capability = "jsonp" // the transport jsonp-polling
 )
 
-// Capabilities lists all of them.
+// What a server behind Remote may lack beside that. Users name these by their values.
+const (
+	closeCodes Capability = "close-codes" // a websocket that the server ends tells by its close code why
+	eio4       Capability = "eio4"        // clients 3.x and 4.x
+	eio3       Capability = "eio3"        // clients 1.x and 2.x
+	sio1       Capability = "sio1"        // clients 0.7 to 0.9
+	sio06      Capability = "sio06"       // clients 0.6
+	jsonp      Capability = "jsonp"       // the transport jsonp-polling
+)
+
+// Capabilities lists all of them: the constants, and "close-codes", "eio4", "eio3", "sio1",
+// "sio06" and "jsonp", which a server behind Remote may lack.
 func Capabilities() []Capability {
-	return []Capability{WebSocket, Streaming, PartialBody, ClientGone, CloseCodes, HostCookies, EIO4, EIO3, SIO1, SIO06, JSONP}
+	return []Capability{WebSocket, Streaming, PartialBody, ClientGone, closeCodes, HostCookies, eio4, eio3, sio1, sio06, jsonp}
 }
 
 // Option changes a run.
@@ -140,7 +145,15 @@ func OverTLS() Option {
 	return func(r *run) { r.tls = true }
 }
 
+// Each has f called with each result as soon as its case is over, in order.
+func Each(f func(Result)) Option {
+	return func(r *run) { r.each = f }
+}
+
 type run struct {
+	list     func() []testCase // nil: allCases
+	own      bool              // the list needs a server in this process
+	each     func(Result)
 	tls      bool
 	short    bool
 	factory  Factory
@@ -178,21 +191,25 @@ type testCase struct {
 	prepare func(c *env)
 }
 
-// Run runs every case against fresh hosts, each as a subtest.
+// Run runs every case as a subtest, each against a fresh host that f starts. With Remote f
+// is nil.
 func Run(t *testing.T, f Factory, opts ...Option) {
+	t.Helper()
 	r := newRun(opts)
 	r.factory = f
-	r.test(t, allCases())
+	r.test(t)
 }
 
-// Check is Run for those who want results instead of a test.
+// Check is Run for those who want results instead of a test. An error means that an option
+// names what does not exist, or that f and the options do not go together; then no case
+// has run.
 func Check(f Factory, opts ...Option) ([]Result, error) {
 	r := newRun(opts)
 	r.factory = f
-	return r.check(allCases(), nil)
+	return r.check()
 }
 
-// Cases lists the names of the cases of Run.
+// Cases lists the names of the cases that Run runs without Sessions and CookieSessions.
 func Cases() []string {
 	var names []string
 	for _, c := range allCases() {
@@ -202,9 +219,13 @@ func Cases() []string {
 }
 
 // test runs cases as subtests and prints the summary.
-func (r *run) test(t *testing.T, cases []testCase) {
+func (r *run) test(t *testing.T) {
 	t.Helper()
 	r.short = testing.Short()
+	cases := r.cases()
+	if err := r.fits(); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.names(cases); err != nil {
 		t.Error(err)
 	}
@@ -216,6 +237,7 @@ func (r *run) test(t *testing.T, cases []testCase) {
 		t.Run(c.name, func(t *testing.T) {
 			res := r.one(t, c)
 			results = append(results, res)
+			r.tell(res)
 			switch {
 			case res.Status == Skipped:
 				t.Skip(res.Reason)
@@ -233,9 +255,10 @@ func (r *run) test(t *testing.T, cases []testCase) {
 	}
 }
 
-// check runs cases and returns what came out; told sees each result as it comes.
-func (r *run) check(cases []testCase, told func(Result)) (results []Result, err error) {
-	if err := r.names(cases); err != nil {
+// check runs cases and returns what came out.
+func (r *run) check() (results []Result, err error) {
+	cases := r.cases()
+	if err := errors.Join(r.fits(), r.names(cases)); err != nil {
 		return nil, err
 	}
 	for _, c := range cases {
@@ -244,11 +267,35 @@ func (r *run) check(cases []testCase, told func(Result)) (results []Result, err 
 		}
 		res := r.one(nil, c)
 		results = append(results, res)
-		if told != nil {
-			told(res)
-		}
+		r.tell(res)
 	}
 	return results, nil
+}
+
+func (r *run) tell(res Result) {
+	if r.each != nil {
+		r.each(res)
+	}
+}
+
+func (r *run) cases() []testCase {
+	if r.list != nil {
+		return r.list()
+	}
+	return allCases()
+}
+
+// fits complains about a factory and options that do not go together.
+func (r *run) fits() error {
+	switch {
+	case r.url == "" && r.factory == nil:
+		return errors.New("conformance: the factory is nil, and there is no Remote")
+	case r.url != "" && r.factory != nil:
+		return errors.New("conformance: Remote needs no factory; give nil")
+	case r.url != "" && r.own:
+		return errors.New("conformance: the cases of Sessions and CookieSessions need the server in this process")
+	}
+	return nil
 }
 
 // names complains about options that name a case that does not exist.

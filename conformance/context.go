@@ -28,7 +28,7 @@ type env struct {
 	app     *app
 	control *control
 	acl     *aclApp // of the cases about access rules
-	// sessions is what the cases of RunSessions work with.
+	// sessions is what the cases of Sessions work with.
 	sessions *sessionContext
 }
 
@@ -203,7 +203,7 @@ func (c *env) Eventually(what string, f func() bool) {
 func (c *env) Closed(w *wire.WS, codes ...int) {
 	c.T.Helper()
 	got := w.End().Code
-	if c.run.lacks[CloseCodes] == "" && !slices.Contains(codes, got) {
+	if c.run.lacks[closeCodes] == "" && !slices.Contains(codes, got) {
 		c.T.Errorf("close code\n got  %d\n want %v", got, codes)
 	}
 }

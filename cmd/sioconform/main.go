@@ -68,14 +68,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	bad := 0
-	results, err := conformance.CheckURL(*url, func(r conformance.Result) {
-		if r.Bad() {
-			bad++
-		}
-		if !*asJSON {
-			report(stdout, r)
-		}
-	}, append(opts, conformance.Timeout(*timeout), conformance.Patience(*patience))...)
+	results, err := conformance.Check(nil, append(opts, conformance.Remote(*url),
+		conformance.Timeout(*timeout), conformance.Patience(*patience),
+		conformance.Each(func(r conformance.Result) {
+			if r.Bad() {
+				bad++
+			}
+			if !*asJSON {
+				report(stdout, r)
+			}
+		}))...)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return 2

@@ -115,8 +115,8 @@ func TestPlanned(t *testing.T) {
 		t.Skip("only the names are wanted")
 		return nil
 	}
-	for _, check := range []func(conformance.Factory, ...conformance.Option) ([]conformance.Result, error){conformance.CheckSessions, conformance.CheckCookieSessions} {
-		results, err := check(skip)
+	for _, cases := range []conformance.Option{conformance.Sessions(), conformance.CookieSessions()} {
+		results, err := conformance.Check(skip, cases)
 		if err != nil {
 			t.Fatal(err)
 		}

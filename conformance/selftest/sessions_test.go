@@ -82,7 +82,7 @@ func (s *store) SaveIf(ctx context.Context, id, version string, v sessionbridge.
 	return s.Store.SaveIf(ctx, id, version, v)
 }
 
-// factory is a host over net/http with the routes that RunSessions asks for.
+// factory is a host over net/http with the routes that Sessions asks for.
 func (f sessionFault) factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
 	if cfg.CookieAge != 0 && f.life == 0 {
 		t.Skip("the cookies of the memory backend have no date")
@@ -97,7 +97,7 @@ func (f sessionFault) factory(t testing.TB, srv *sio.Server, cfg conformance.Con
 	return conformance.ServeHTTP(t, mux, cfg)
 }
 
-// sessionHost is a host with the routes that RunSessions asks for.
+// sessionHost is a host with the routes that Sessions asks for.
 type sessionHost struct {
 	f      sessionFault
 	store  *store
@@ -190,7 +190,7 @@ func (h *sessionHost) ends(mux *http.ServeMux) {
 
 type sessionBreaker struct {
 	name    string
-	cookies bool // for the cases of RunCookieSessions
+	cookies bool // for the cases of CookieSessions
 	catches []string
 	sessionFault
 }
@@ -234,18 +234,21 @@ func sessionBreakers() []sessionBreaker {
 	}
 }
 
-func TestSoundSessions(t *testing.T) { conformance.RunSessions(t, sessionFault{}.factory) }
+func TestSoundSessions(t *testing.T) {
+	conformance.Run(t, sessionFault{}.factory, conformance.Sessions())
+}
 
 // TestSessionBreakers is TestBreakers for the cases about sessions.
 func TestSessionBreakers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: most of the time something is waited for in vain")
 	}
-	checks := map[bool]func(conformance.Factory, ...conformance.Option) ([]conformance.Result, error){false: conformance.CheckSessions, true: conformance.CheckCookieSessions}
+	cases := map[bool]conformance.Option{false: conformance.Sessions(), true: conformance.CookieSessions()}
 	caught := map[string]bool{}
 	for _, b := range sessionBreakers() {
 		t.Run(b.name, func(t *testing.T) {
-			results, err := checks[b.cookies](b.factory, conformance.Only(b.catches...), conformance.Patience(2*patience), conformance.Timeout(20*time.Second))
+			results, err := conformance.Check(b.factory, cases[b.cookies], conformance.Only(b.catches...),
+				conformance.Patience(2*patience), conformance.Timeout(20*time.Second))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -259,11 +262,11 @@ func TestSessionBreakers(t *testing.T) {
 			}
 		})
 	}
-	for _, check := range checks {
-		results, err := check(func(t testing.TB, _ *sio.Server, _ conformance.Config) *conformance.Host {
+	for _, chosen := range cases {
+		results, err := conformance.Check(func(t testing.TB, _ *sio.Server, _ conformance.Config) *conformance.Host {
 			t.Skip("only the names are wanted")
 			return nil
-		})
+		}, chosen)
 		if err != nil {
 			t.Fatal(err)
 		}

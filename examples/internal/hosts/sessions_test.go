@@ -24,7 +24,7 @@ func TestSessions(t *testing.T) {
 		{"chi", "memory"}, {"chi", "gorilla"}, {"chi", "scs"},
 		{"fiber", "memory"}, {"fiber", "fiber"},
 	} {
-		ok := t.Run(row.host+"/"+row.library, func(t *testing.T) { conformance.RunSessions(t, factory(row.host, row.library)) })
+		ok := t.Run(row.host+"/"+row.library, func(t *testing.T) { conformance.Run(t, factory(row.host, row.library), conformance.Sessions()) })
 		table += fmt.Sprintf("%-8s %-8s passed: %t\n", row.host, row.library, ok)
 	}
 	t.Log(table)
@@ -33,7 +33,7 @@ func TestSessions(t *testing.T) {
 // TestCookieSessions: where the values live in the cookie.
 func TestCookieSessions(t *testing.T) {
 	for _, host := range []string{"nethttp", "gin", "echo", "chi"} {
-		t.Run(host, func(t *testing.T) { conformance.RunCookieSessions(t, factory(host, "cookie")) })
+		t.Run(host, func(t *testing.T) { conformance.Run(t, factory(host, "cookie"), conformance.CookieSessions()) })
 	}
 }
 
