@@ -366,29 +366,6 @@ func (c *client) failed(err error, where string, s *Socket) {
 	}
 }
 
-// end runs the OnDisconnect functions of a socket, once, and frees its rooms.
-func (c *client) end(s *Socket, r Reason) {
-	if s.over {
-		return
-	}
-	s.over = true
-	t := s.ns.handlers()
-	if t.loop != nil {
-		close(s.received().over)
-	}
-	if tasks := s.overlap.Load(); tasks != nil {
-		tasks.Wait()
-	}
-	ctx := s.Context()
-	for _, fn := range t.disconnect {
-		_ = c.srv.apart(inOnDisconnect, c, s, func() error { fn(ctx, s, r); return nil })
-	}
-	s.leaveAll()
-	if r == ClientNamespace {
-		c.forget(s)
-	}
-}
-
 // Expired implements wheel.Owner: no namespace was joined in time. It may come
 // while one is being joined.
 func (c *client) Expired(*wheel.Timer) {

@@ -64,6 +64,29 @@ func (c *client) Do(t task) {
 	}
 }
 
+// end runs the OnDisconnect functions of a socket, once, and frees its rooms.
+func (c *client) end(s *Socket, r Reason) {
+	if s.over {
+		return
+	}
+	s.over = true
+	t := s.ns.handlers()
+	if t.loop != nil {
+		close(s.received().over)
+	}
+	if tasks := s.overlap.Load(); tasks != nil {
+		tasks.Wait()
+	}
+	ctx := s.Context()
+	for _, fn := range t.disconnect {
+		_ = c.srv.apart(inOnDisconnect, c, s, func() error { fn(ctx, s, r); return nil })
+	}
+	s.leaveAll()
+	if r == ClientNamespace {
+		c.forget(s)
+	}
+}
+
 // lateContext is the context of events that are handled when their connection has
 // ended, and what ends it.
 type lateContext struct {

@@ -1,0 +1,126 @@
+package inbox
+
+// queue are the tasks with one key. One that is idle can be used for another key.
+type queue[T any] struct {
+	key   string
+	busy  bool // one of its tasks is being done
+	tasks []entry[T]
+	next  *queue[T]
+}
+
+func (q *queue[T]) idle() bool { return !q.busy && len(q.tasks) == 0 }
+
+// leave ends the task that is being done. An idle queue keeps no room for its busiest
+// moment.
+func (q *queue[T]) leave() {
+	q.busy = false
+	if len(q.tasks) == 0 {
+		q.key, q.tasks = "", nil
+	}
+}
+
+type entry[T any] struct {
+	task T
+	size int
+	came uint64 // its number
+}
+
+// queue returns the queue of a key; b.mu is held.
+func (b *Inbox[T]) queue(key string) *queue[T] {
+	var free *queue[T]
+	last := &b.first
+	for q := &b.first; q != nil; q = q.next {
+		switch {
+		case q.idle():
+			if free == nil {
+				free = q
+			}
+		case q.key == key:
+			return q
+		}
+		last = q
+	}
+	if free == nil {
+		free = new(queue[T])
+		last.next = free
+	}
+	free.key = key
+	return free
+}
+
+// pick finds the queue whose first task is to be done next, nil when none may be
+// done now; b.mu is held.
+func (b *Inbox[T]) pick() *queue[T] {
+	if b.waiting == 0 {
+		return nil
+	}
+	var oldest, alone *queue[T]
+	busy := false
+	for q := &b.first; q != nil; q = q.next {
+		switch {
+		case q.busy && q.key == Alone:
+			return nil
+		case q.busy:
+			busy = true
+		case len(q.tasks) == 0:
+		case q.key == Alone:
+			alone = q
+		case oldest == nil || q.tasks[0].came < oldest.tasks[0].came:
+			oldest = q
+		}
+	}
+	switch {
+	case alone == nil || oldest != nil && oldest.tasks[0].came < alone.tasks[0].came:
+		return oldest
+	case busy: // with something that came before; what is behind waits as well
+		return nil
+	}
+	return alone
+}
+
+// choose finds the queue for the next task of a worker that has done its last one, and
+// gives the turn to the worker if nobody has it. Without one the worker has ended; b.mu
+// is held.
+func (b *Inbox[T]) choose(r *Role[T]) *queue[T] {
+	if b.taken && b.turn != r.turn { // overtaken
+		if own := r.q; own != nil && len(own.tasks) > 0 && !b.behindAlone(own) {
+			return own
+		}
+		return nil
+	}
+	q := b.pick()
+	switch {
+	case q == nil:
+		b.taken = false
+		b.trim()
+	case !b.taken:
+		b.take()
+		r.turn = b.turn
+	}
+	return q
+}
+
+// behindAlone reports whether a task that is done alone is to come before the first one
+// of q; b.mu is held.
+func (b *Inbox[T]) behindAlone(q *queue[T]) bool {
+	for o := &b.first; o != nil; o = o.next {
+		if o.key == Alone && !o.idle() && (o.busy || o.tasks[0].came < q.tasks[0].came) {
+			return true
+		}
+	}
+	return false
+}
+
+// trim forgets the queues of an inbox in which nothing waits and nothing is done; b.mu
+// is held.
+func (b *Inbox[T]) trim() {
+	if b.first.next == nil {
+		return
+	}
+	for q := &b.first; q != nil; q = q.next {
+		if !q.idle() {
+			return
+		}
+	}
+	b.first.next = nil
+}
