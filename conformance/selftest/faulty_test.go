@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -82,13 +83,15 @@ func (x late) Upgrade(o host.UpgradeOptions, run func(net.Conn, *bufio.Reader)) 
 type undead struct {
 	net.Conn
 	once sync.Once
-	ws   bool
+	ws   atomic.Bool // the handshake is over; Close may come beside Write
 }
 
 func (c *undead) Write(p []byte) (int, error) {
 	whole := len(p)
-	c.ws = c.ws || bytes.HasPrefix(p, []byte("HTTP/1.1 101"))
-	if c.ws && len(p) > 0 {
+	if bytes.HasPrefix(p, []byte("HTTP/1.1 101")) {
+		c.ws.Store(true)
+	}
+	if c.ws.Load() && len(p) > 0 {
 		for at := 0; at < len(p); { // a close frame is the last one of a write
 			if _, size, ok := parse(p[at:]); ok && p[at] == 0x88 {
 				p = p[:at]
@@ -108,7 +111,7 @@ func (c *undead) Write(p []byte) (int, error) {
 }
 
 func (c *undead) Close() error {
-	if !c.ws {
+	if !c.ws.Load() {
 		return c.Conn.Close()
 	}
 	c.once.Do(func() { time.AfterFunc(2*patience, func() { _ = c.Conn.Close() }) })

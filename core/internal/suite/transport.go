@@ -165,8 +165,10 @@ func RunTransport(t *testing.T, u TransportUnderTest) {
 			}
 		}},
 		{"detach", func(t *testing.T, l *link, p Peer) {
+			hold := make(chan struct{})
+			defer close(hold)
 			l.mu.Lock()
-			l.hold = make(chan struct{})
+			l.hold = hold
 			l.mu.Unlock()
 			for _, m := range []string{"one", "two", "three"} {
 				if err := p.Send(packet.Frame{Data: []byte(m)}); err != nil {
@@ -178,7 +180,6 @@ func RunTransport(t *testing.T, u TransportUnderTest) {
 					t.Fatalf("%q instead of %q", got, want)
 				}
 			}
-			close(l.hold)
 		}},
 		{"too-big", func(t *testing.T, l *link, p Peer) {
 			if u.Limit == 0 {
@@ -251,13 +252,10 @@ func (l *link) Frame(f packet.Frame) error {
 	l.mu.Lock()
 	refuse, hold := l.refuse, l.hold
 	l.mu.Unlock()
-	first := hold != nil && string(f.Data) == "one"
-	if first {
+	l.frames <- kind + string(f.Data) // before Detach, from which on "two" may come
+	if hold != nil && string(f.Data) == "one" {
 		l.conn.Enter()
 		l.conn.Detach()
-	}
-	l.frames <- kind + string(f.Data)
-	if first {
 		<-hold
 	}
 	return refuse
