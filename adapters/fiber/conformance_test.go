@@ -2,11 +2,11 @@ package siofiber_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	siofiber "github.com/siokit/siokit/adapters/fiber"
+	"github.com/siokit/siokit/adapters/internal/hosttest"
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/internal/testkit"
@@ -46,16 +46,5 @@ func mounted(t testing.TB, app *fiber.App, srv *sio.Server, cfg conformance.Conf
 
 // serve starts an app for a case.
 func serve(t testing.TB, app *fiber.App, cfg conformance.Config) *conformance.Host {
-	ln := conformance.Listen(t, cfg)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = app.Listener(ln)
-	}()
-	return &conformance.Host{URL: conformance.URL(ln, cfg), Stop: func() {
-		if err := app.ShutdownWithTimeout(2 * time.Second); err != nil {
-			t.Errorf("the host did not stop in time: %v", err)
-		}
-		<-done
-	}}
+	return hosttest.Fasthttp(t, cfg, app.Listener, app.Server().GetOpenConnectionsCount, app.ShutdownWithTimeout)
 }

@@ -1,12 +1,13 @@
 package siofiberv3_test
 
 import (
+	"net"
 	"testing"
-	"time"
 
 	"github.com/gofiber/fiber/v3"
 
 	siofiberv3 "github.com/siokit/siokit/adapters/fiberv3"
+	"github.com/siokit/siokit/adapters/internal/hosttest"
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/internal/testkit"
@@ -46,16 +47,7 @@ func mounted(t testing.TB, app *fiber.App, srv *sio.Server, cfg conformance.Conf
 
 // serve starts an app for a case.
 func serve(t testing.TB, app *fiber.App, cfg conformance.Config) *conformance.Host {
-	ln := conformance.Listen(t, cfg)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = app.Listener(ln, fiber.ListenConfig{DisableStartupMessage: true})
-	}()
-	return &conformance.Host{URL: conformance.URL(ln, cfg), Stop: func() {
-		if err := app.ShutdownWithTimeout(2 * time.Second); err != nil {
-			t.Errorf("the host did not stop in time: %v", err)
-		}
-		<-done
-	}}
+	return hosttest.Fasthttp(t, cfg, func(ln net.Listener) error {
+		return app.Listener(ln, fiber.ListenConfig{DisableStartupMessage: true})
+	}, app.Server().GetOpenConnectionsCount, app.ShutdownWithTimeout)
 }
