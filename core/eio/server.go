@@ -11,6 +11,7 @@ import (
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/inbox"
 	"github.com/siokit/siokit/core/internal/tracker"
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
@@ -23,6 +24,7 @@ var ErrServerClosed = errors.New("eio: server closed")
 type Server struct {
 	opts    Options
 	hub     *virtsocket.Hub
+	inboxes inbox.Bounds
 	running tracker.Tracker // sockets whose OnClose has not returned
 	mu      sync.Mutex
 	closed  bool
@@ -37,6 +39,7 @@ var (
 // option makes no sense. End it with Shutdown.
 func NewServer(opts *Options) *Server {
 	s := &Server{opts: opts.withDefaults()}
+	s.inboxes = inbox.Bounds{Count: maxInbox, Bytes: int(inboxFactor * s.opts.MaxPayload)}
 	h := s.opts.hub()
 	h.Accept = s.accept
 	if s.opts.AllowOrigin != nil {

@@ -68,7 +68,7 @@ const order = ""
 func newSocket(srv *Server, vs *virtsocket.Socket) *Socket {
 	s := &Socket{srv: srv, vs: vs}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.inbox.Init(vs, handler{s}, maxInbox, int(inboxFactor*srv.opts.MaxPayload))
+	s.inbox.Init(worker{vs}, &srv.inboxes)
 	return s
 }
 
@@ -160,8 +160,10 @@ func (h handler) Message(binary bool, data []byte, inline bool) virtsocket.Reaso
 	return 0
 }
 
-// Do implements inbox.Doer.
-func (handler) Do(task func()) { task() }
+// worker is the owner of an inbox: the session, and what does a task.
+type worker struct{ *virtsocket.Socket }
+
+func (worker) Do(task func()) { task() }
 
 func (s *Socket) handle(m Message) {
 	s.mu.Lock()

@@ -127,6 +127,9 @@ func tokens(x Exchange, header string, f func(token string) bool) {
 // hasToken looks for a token in all lines of a header, ignoring case: some
 // clients and proxies send "Connection" twice.
 func hasToken(x Exchange, header, token string) (found bool) {
+	if strings.EqualFold(strings.Trim(x.Header(header), " \t"), token) {
+		return true // as most clients send it
+	}
 	tokens(x, header, func(t string) bool {
 		found = strings.EqualFold(t, token)
 		return !found

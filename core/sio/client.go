@@ -36,7 +36,7 @@ type client struct {
 	mu      sync.Mutex // guards what follows
 	sockets []*Socket
 	joins   allowance // of attempts to join
-	joining int       // attempts that have a place among sockets and none there yet
+	joining int32     // attempts that have a place among sockets and none there yet
 	closed  bool
 	why     Reason // of closed
 	joined  bool   // some namespace, once: the connect timeout is over

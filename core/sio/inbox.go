@@ -42,7 +42,13 @@ func (c *client) waiting(n int) {
 	}
 }
 
-// Do implements inbox.Doer: it handles one packet or event of the connection's life.
+// Begin, End, WatchHandler and PauseHeartbeat are the session's part of inbox.Owner.
+func (c *client) Begin()                 { c.vs.Begin() }
+func (c *client) End()                   { c.vs.End() }
+func (c *client) WatchHandler()          { c.vs.WatchHandler() }
+func (c *client) PauseHeartbeat(on bool) { c.vs.PauseHeartbeat(on) }
+
+// Do handles one packet or event of the connection's life.
 func (c *client) Do(t task) {
 	switch {
 	case t.last:

@@ -11,19 +11,20 @@ import (
 
 // allowance is a token bucket: so many at once, and then as many as come back with
 // the time. The zero value is a full one.
+//
+// It is small because every connection has one. The time wraps after 49 days, which
+// takes away what has come back in such a pause and gives nothing.
 type allowance struct {
-	used float64
-	at   time.Time
+	used float32
+	at   uint32 // ms
 }
 
-// take reports whether there is one more.
-func (a *allowance) take(burst int, perSecond float64) bool {
-	now := time.Now()
-	if !a.at.IsZero() {
-		a.used = max(0, a.used-now.Sub(a.at).Seconds()*perSecond)
-	}
-	a.at = now
-	if a.used+1 > float64(burst) {
+// take reports whether there is one more. now counts from any moment, always the same.
+func (a *allowance) take(now time.Duration, burst int, perSecond float64) bool {
+	ms := uint32(now.Milliseconds())
+	a.used = max(0, a.used-float32(float64(ms-a.at)/1000*perSecond))
+	a.at = ms
+	if a.used+1 > float32(burst) {
 		return false
 	}
 	a.used++
@@ -63,8 +64,8 @@ func (c *client) connect(p *packet.Packet) {
 func (c *client) mayJoin(path string) bool {
 	o := &c.srv.opts
 	c.mu.Lock()
-	allowed := c.joins.take(o.JoinBurst, o.JoinRate)
-	many := len(c.sockets)+c.joining >= o.MaxNamespaces
+	allowed := c.joins.take(c.srv.hub.Wheel().Now(), o.JoinBurst, o.JoinRate)
+	many := len(c.sockets)+int(c.joining) >= o.MaxNamespaces
 	if allowed && !many {
 		c.joining++
 	}
@@ -176,14 +177,16 @@ func (c *client) welcome(s *Socket) bool {
 	c.srv.hub.Wheel().Stop(&c.timeout)
 	c.vs.Settle()
 	c.send(&packet.Packet{Type: packet.Connect, Namespace: s.ns.path, Data: json.RawMessage(`{"sid":"` + s.id + `"}`)})
-	for _, e := range s.early {
-		if e.volatile {
-			_ = c.vs.SendVolatile(e.m)
-		} else {
-			_ = c.vs.Send(e.m)
+	if s.early != nil {
+		for _, e := range s.early.messages {
+			if e.volatile {
+				_ = c.vs.SendVolatile(e.m)
+			} else {
+				_ = c.vs.Send(e.m)
+			}
 		}
+		s.early = nil
 	}
-	s.early, s.earlyBytes = nil, 0
 	s.state.Store(stateConnected)
 	return true
 }

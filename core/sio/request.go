@@ -2,7 +2,9 @@ package sio
 
 import (
 	"crypto/tls"
+	"net"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"strings"
 
@@ -49,7 +51,7 @@ func NewRequest(x host.Exchange) *Request {
 // with the host, whatever its adapter has copied.
 func copyRequest(x host.Exchange) (r *Request, more host.Details, refused map[string]string) {
 	r = &Request{
-		Method:     x.Method(),
+		Method:     shared(x.Method()),
 		RawQuery:   x.RawQuery(),
 		RemoteAddr: x.RemoteAddr(),
 		Header:     make(http.Header, 8),
@@ -60,7 +62,8 @@ func copyRequest(x host.Exchange) (r *Request, more host.Details, refused map[st
 			r.Host = v
 			return
 		}
-		r.Header.Add(k, v)
+		k = shared(textproto.CanonicalMIMEHeaderKey(k))
+		r.Header[k] = append(r.Header[k], v)
 	})
 	if d, ok := host.As[host.Detailer](x); ok {
 		more = d.Details()
@@ -110,9 +113,32 @@ func (r *Request) Cookie(name string) (*http.Cookie, error) {
 // Secure reports whether the connection to this process is encrypted.
 func (r *Request) Secure() bool { return r.TLS != nil }
 
-func hostOnly(addr string) string {
-	if u, err := url.Parse("//" + addr); err == nil && u.Hostname() != "" {
-		return u.Hostname()
+// usual are words of most requests: the server has them once, not for each
+// connection. Beyond its own few bytes a word of net/http's keeps the line that it is
+// part of.
+var usual = func() map[string]string {
+	words := make(map[string]string)
+	for _, w := range []string{"GET", "POST", "OPTIONS",
+		"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "Content-Length", "Content-Type",
+		"Cookie", "Dnt", "Forwarded", "Origin", "Pragma", "Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site",
+		"Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Protocol", "Sec-Websocket-Version", "Upgrade",
+		"User-Agent", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "X-Request-Id"} {
+		words[w] = w
 	}
-	return addr
+	return words
+}()
+
+// shared returns a usual word, or else what it was given.
+func shared(word string) string {
+	if w, ok := usual[word]; ok {
+		return w
+	}
+	return word
+}
+
+func hostOnly(addr string) string {
+	if h, _, err := net.SplitHostPort(addr); err == nil && h != "" {
+		return h
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
 }

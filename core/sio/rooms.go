@@ -54,7 +54,7 @@ func (r *rooms) byID(id string) *Socket {
 
 func (r *rooms) add(s *Socket) {
 	r.mu.Lock()
-	s.place = len(r.all)
+	s.place = int32(len(r.all))
 	r.all = append(r.all, s)
 	if r.ids == nil {
 		r.ids = make(map[string]*Socket)

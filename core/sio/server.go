@@ -12,6 +12,7 @@ import (
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/inbox"
 	"github.com/siokit/siokit/core/internal/ratelog"
 	"github.com/siokit/siokit/core/internal/tracker"
 	"github.com/siokit/siokit/core/internal/transport/flashpolicy"
@@ -32,6 +33,7 @@ type Server struct {
 	notices   *ratelog.Limiter
 	incidents incidents
 	policy    *flashpolicy.Server
+	inboxes   inbox.Bounds
 
 	common common                     // hooks of all namespaces
 	entry  atomic.Pointer[entryPoint] // the outermost exchange middleware
@@ -68,7 +70,8 @@ var (
 // contradict each other. End it with Shutdown.
 func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
-	s := &Server{opts: o, unshared: unshared{o.JSON}, namespaces: make(map[string]*Namespace), notices: newNotices(), incidents: newIncidents()}
+	s := &Server{opts: o, unshared: unshared{o.JSON}, namespaces: make(map[string]*Namespace), notices: newNotices(), incidents: newIncidents(),
+		inboxes: inbox.Bounds{Count: o.MaxInbox, Bytes: o.MaxInboxBytes}}
 	if o.RepairTextOf != nil {
 		o.RepairTextOf = s.repairText
 	}
@@ -260,7 +263,7 @@ func pathValues(r *http.Request, pattern string) map[string]string {
 // accept decides about a handshake.
 func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (virtsocket.Handler, *dialect.Refusal) {
 	c := &client{srv: s, vs: vs}
-	c.inbox.Init(vs, c, s.opts.MaxInbox, s.opts.MaxInboxBytes)
+	c.inbox.Init(c, &s.inboxes)
 	c.newDecoder()
 	// Whoever learns of the connection in OnHandshake may close it from then on.
 	// Closed is called in every case: by a refusal too.

@@ -24,7 +24,7 @@ type Socket struct {
 	client *client
 	id     string
 	sent   *sent // what came with the CONNECT, nil when nothing did
-	place  int   // in the namespace's list; guarded by rooms.mu
+	place  int32 // in the namespace's list; guarded by rooms.mu
 	state  atomic.Int32
 	// heard: the connection has ended, and what was received before is still
 	// handled. Written before state becomes stateDisconnected, read after.
@@ -36,10 +36,8 @@ type Socket struct {
 	mu     sync.Mutex // guards what follows
 	ctx    context.Context
 	cancel context.CancelFunc
-	early  []early // sent before the client was told that it is connected
+	early  *early // sent before the client was told that it is connected; nil: nothing was
 	calls  map[uint64]waiter
-
-	earlyBytes int // of early
 
 	values values
 
@@ -54,7 +52,13 @@ type sent struct {
 	query string // in the older protocols
 }
 
+// early are the messages for a socket that is connecting.
 type early struct {
+	messages []earlyMessage
+	bytes    int // of these
+}
+
+type earlyMessage struct {
 	m        *packet.Message
 	volatile bool
 }
@@ -241,14 +245,17 @@ func (s *Socket) sendEarly(m *packet.Message, volatile bool) error {
 	}
 	o := &s.ns.srv.opts
 	// One place in the queue is the answer's.
-	if len(s.early) >= max(1, o.MaxQueue-1) || s.earlyBytes >= o.MaxQueueBytes {
+	if s.early == nil {
+		s.early = new(early)
+	}
+	if len(s.early.messages) >= max(1, o.MaxQueue-1) || s.early.bytes >= o.MaxQueueBytes {
 		s.mu.Unlock()
 		m.Release()
 		s.client.vs.Close(SlowClient)
 		return ErrDisconnected
 	}
-	s.early = append(s.early, early{m, volatile})
-	s.earlyBytes += m.Size()
+	s.early.messages = append(s.early.messages, earlyMessage{m, volatile})
+	s.early.bytes += m.Size()
 	s.mu.Unlock()
 	return nil
 }
@@ -331,10 +338,12 @@ func (s *Socket) close(r Reason, tell, heard bool) bool {
 	s.state.Store(stateDisconnected)
 	calls := s.calls
 	s.calls = nil
-	for _, e := range s.early {
-		e.m.Release()
+	if s.early != nil {
+		for _, e := range s.early.messages {
+			e.m.Release()
+		}
+		s.early = nil
 	}
-	s.early, s.earlyBytes = nil, 0
 	if s.cancel != nil {
 		s.cancel()
 	}

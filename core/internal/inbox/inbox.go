@@ -33,8 +33,8 @@
 //
 // # Locks
 //
-// Inbox.mu is held for a few instructions, never while a task runs. Conn.PauseHeartbeat is
-// called with it held; no other method of Conn or Doer is.
+// Inbox.mu is held for a few instructions, never while a task runs. Owner.PauseHeartbeat is
+// called with it held; no other method of Owner is.
 package inbox
 
 import "sync"
@@ -48,44 +48,43 @@ const (
 	callsBytes = 4
 )
 
-// Conn is the connection that an inbox belongs to. See virtsocket.Socket.
-type Conn interface {
+// Owner is what an inbox belongs to: the client of a connection, which does the tasks,
+// and its session. See virtsocket.Socket.
+type Owner[T any] interface {
+	Do(t T)
 	Begin()                 // a worker starts
 	End()                   // it ends
 	WatchHandler()          // a task begins that may take long
 	PauseHeartbeat(on bool) // readers wait for room, or none does any more
 }
 
-// Doer does the tasks of an inbox.
-type Doer[T any] interface {
-	Do(t T)
+// Bounds are what may wait in each of many inboxes. They do not change.
+type Bounds struct {
+	Count, Bytes int
 }
 
 // Inbox holds the tasks of one connection. Init comes first. All methods are safe for
 // concurrent use.
 type Inbox[T any] struct {
-	conn     Conn
-	doer     Doer[T]
-	count    int
-	maxBytes int
+	owner  Owner[T]
+	bounds *Bounds
 
 	mu      sync.Mutex // guards what follows
 	room    *sync.Cond // for readers that wait for room, and for Close; nil until then
 	first   queue[T]   // the queues, as a list: most connections need one only
 	came    uint64     // tasks so far
-	waiting int        // tasks in the queues
-	bytes   int        // of these
-	calls   int        // see Calls
-	stalled int        // readers that wait for room
+	bytes   int        // of the tasks in the queues
+	waiting int32      // tasks in the queues
+	calls   int32      // see Calls
+	stalled int32      // readers that wait for room
 	turn    uint32     // of the worker that had it last
 	taken   bool       // a worker has the turn
 	closed  bool
 }
 
-// Init sets what the inbox works for, and its bounds: count tasks that wait, and bytes
-// of them.
-func (b *Inbox[T]) Init(conn Conn, doer Doer[T], count, bytes int) {
-	b.conn, b.doer, b.count, b.maxBytes = conn, doer, count, bytes
+// Init sets what the inbox works for, and its bounds.
+func (b *Inbox[T]) Init(owner Owner[T], bounds *Bounds) {
+	b.owner, b.bounds = owner, bounds
 }
 
 // Role is what a worker has: the queue that it is in, and its turn.
@@ -132,9 +131,9 @@ func (b *Inbox[T]) Run(r Role[T], t T) {
 		}
 	}()
 	for more := true; more; {
-		b.doer.Do(t)
+		b.owner.Do(t)
 		if t, more = b.next(&r); more {
-			b.conn.WatchHandler()
+			b.owner.WatchHandler()
 		}
 	}
 	ended = true
@@ -166,11 +165,11 @@ func (b *Inbox[T]) Put(key string, size int, t T) bool {
 			b.room = sync.NewCond(&b.mu)
 		}
 		if b.stalled++; b.stalled == 1 {
-			b.conn.PauseHeartbeat(true)
+			b.owner.PauseHeartbeat(true)
 		}
 		b.room.Wait()
 		if b.stalled--; b.stalled == 0 {
-			b.conn.PauseHeartbeat(false)
+			b.owner.PauseHeartbeat(false)
 			b.room.Broadcast() // Close waits for it
 		}
 	}
@@ -201,7 +200,7 @@ func (b *Inbox[T]) Overtake() {
 func (b *Inbox[T]) Calls(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.calls += n
+	b.calls += int32(n)
 	if b.room != nil {
 		b.room.Broadcast()
 	}
@@ -232,7 +231,7 @@ type State struct {
 func (b *Inbox[T]) State() State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return State{b.waiting, b.bytes, b.calls, b.stalled}
+	return State{int(b.waiting), b.bytes, int(b.calls), int(b.stalled)}
 }
 
 // full reports whether there is no room for size bytes; b.mu is held.
@@ -240,11 +239,11 @@ func (b *Inbox[T]) full(size int) bool {
 	if b.waiting == 0 {
 		return false
 	}
-	count, bytes := b.count, b.maxBytes
+	count, bytes := b.bounds.Count, b.bounds.Bytes
 	if b.calls > 0 {
 		count, bytes = callsCount*count, callsBytes*bytes
 	}
-	return b.waiting >= count || b.bytes+size > bytes
+	return int(b.waiting) >= count || b.bytes+size > bytes
 }
 
 // push adds a task and sees to it that somebody does it; b.mu is held.
@@ -276,10 +275,10 @@ func (b *Inbox[T]) start() {
 
 // carryOn is a worker in a goroutine of its own.
 func (b *Inbox[T]) carryOn(r Role[T]) {
-	b.conn.Begin()
-	defer b.conn.End()
+	b.owner.Begin()
+	defer b.owner.End()
 	if t, more := b.next(&r); more {
-		b.conn.WatchHandler()
+		b.owner.WatchHandler()
 		b.Run(r, t)
 	}
 }

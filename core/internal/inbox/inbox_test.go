@@ -27,7 +27,7 @@ type fake struct {
 
 func newFake(count, bytes int) *fake {
 	f := &fake{on: map[string]func(){}}
-	f.Init(f, f, count, bytes)
+	f.Init(f, &Bounds{count, bytes})
 	return f
 }
 
@@ -477,7 +477,7 @@ func TestQueuesAreForgotten(t *testing.T) {
 // TestNothingIsAllocated where the reader handles what it reads.
 func TestNothingIsAllocated(t *testing.T) {
 	var b Inbox[int]
-	b.Init(idle{}, idle{}, 1, 1)
+	b.Init(idle{}, &Bounds{1, 1})
 	if n := testing.AllocsPerRun(100, func() {
 		if r, ok := b.Claim("/"); ok {
 			b.Run(r, 1)
@@ -497,7 +497,7 @@ func (idle) Do(int)              {}
 
 func BenchmarkClaim(b *testing.B) {
 	var in Inbox[int]
-	in.Init(idle{}, idle{}, 1, 1)
+	in.Init(idle{}, &Bounds{1, 1})
 	for b.Loop() {
 		r, _ := in.Claim("/")
 		in.Run(r, 1)
@@ -565,7 +565,7 @@ func TestModel(t *testing.T) {
 	name := [keys]string{"a", "b", "c", Alone}
 	for range 20 {
 		m := &model{t: t}
-		m.in.Init(m, m, 3, 100)
+		m.in.Init(m, &Bounds{3, 100})
 		var next [keys]int
 		put := func(key int, inline bool) {
 			next[key]++

@@ -82,7 +82,7 @@ var bombs = []string{
 func TestBombs(t *testing.T) {
 	for _, bomb := range bombs {
 		text := `["draw",{"_placeholder":true,"num":0},` + bomb + `]`
-		d := NewRev5Decoder(packet.DefaultLimits)
+		d := NewRev5Decoder(&packet.DefaultLimits)
 		if _, err := d.Text([]byte("51-" + text)); err == nil {
 			t.Errorf("%s is accepted", text)
 		}
@@ -95,7 +95,7 @@ func TestBombs(t *testing.T) {
 	}
 	for _, good := range []string{`{"_placeholder":false,"num":7}`, `{"_placeholder":null}`, `"_placeholder"`, `"{\"_placeholder\":true}"`, `{"x_placeholder":true}`, `{"\u0061":1}`} {
 		text := `["draw",{"_placeholder":true,"num":0},` + good + `]`
-		if _, err := NewRev5Decoder(packet.DefaultLimits).Text([]byte("51-" + text)); err != nil || !Placed([]byte(text), 1) {
+		if _, err := NewRev5Decoder(&packet.DefaultLimits).Text([]byte("51-" + text)); err != nil || !Placed([]byte(text), 1) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -68,12 +68,12 @@ func DecodePayload06(body []byte, limit int, yield func([]byte) bool) error {
 
 // Decoder06 decodes the messages of one connection of Socket.IO 0.6.
 type Decoder06 struct {
-	limits packet.Limits
+	limits *packet.Limits
 	p      packet.Packet
 }
 
 // NewDecoder06 returns a decoder that keeps limits.
-func NewDecoder06(limits packet.Limits) *Decoder06 { return &Decoder06{limits: limits} }
+func NewDecoder06(limits *packet.Limits) *Decoder06 { return &Decoder06{limits: limits} }
 
 // Text implements packet.Decoder: a text or a JSON value for the default namespace.
 func (d *Decoder06) Text(data []byte) (*packet.Packet, error) {

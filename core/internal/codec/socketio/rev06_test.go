@@ -50,7 +50,7 @@ func Test06(t *testing.T) {
 		`~j~{`:         "malformed",
 		``:             `message / - "message" [""] []`,
 	} {
-		if got := show1(NewDecoder06(packet.DefaultLimits).Text([]byte(in))); got != want {
+		if got := show1(NewDecoder06(&packet.DefaultLimits).Text([]byte(in))); got != want {
 			t.Errorf("%q: %s", in, got)
 		}
 	}
@@ -88,7 +88,7 @@ func Fuzz06(f *testing.F) {
 		var b []byte
 		for _, s := range list {
 			b = AppendFrame06(b, s)
-			_, _ = NewDecoder06(packet.DefaultLimits).Text([]byte(s))
+			_, _ = NewDecoder06(&packet.DefaultLimits).Text([]byte(s))
 		}
 		again, err := payload06(string(b))
 		if err != nil || fmt.Sprintf("%q", again) != fmt.Sprintf("%q", list) {

@@ -134,13 +134,13 @@ func restOfArray(data []byte) []byte {
 
 // Rev1Decoder decodes the packets of one connection in revision 1.
 type Rev1Decoder struct {
-	limits packet.Limits
+	limits *packet.Limits
 	p      packet.Packet
 	lastNS string
 }
 
 // NewRev1Decoder returns a decoder that keeps limits.
-func NewRev1Decoder(limits packet.Limits) *Rev1Decoder { return &Rev1Decoder{limits: limits} }
+func NewRev1Decoder(limits *packet.Limits) *Rev1Decoder { return &Rev1Decoder{limits: limits} }
 
 // Binary implements packet.Decoder: there is no binary in revision 1.
 func (d *Rev1Decoder) Binary([]byte) (*packet.Packet, error) {

@@ -74,11 +74,11 @@ func TestRev1Decode(t *testing.T) {
 		{"id of a plus sign", `5:1+`, "malformed"},
 		{"error from a client", `7:::1+0`, "malformed"},
 	} {
-		if got := show1(NewRev1Decoder(packet.DefaultLimits).Text([]byte(row.in))); got != row.want {
+		if got := show1(NewRev1Decoder(&packet.DefaultLimits).Text([]byte(row.in))); got != row.want {
 			t.Errorf("%s: %s\n got  %s\n want %s", row.id, row.in, got, row.want)
 		}
 	}
-	if _, err := NewRev1Decoder(packet.DefaultLimits).Binary(nil); err == nil {
+	if _, err := NewRev1Decoder(&packet.DefaultLimits).Binary(nil); err == nil {
 		t.Error("binary was accepted")
 	}
 }
@@ -171,7 +171,7 @@ func FuzzRev1(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := NewRev1Decoder(packet.DefaultLimits).Text(data)
+		p, err := NewRev1Decoder(&packet.DefaultLimits).Text(data)
 		if err != nil {
 			return
 		}
@@ -214,7 +214,7 @@ func BenchmarkRev1(b *testing.B) {
 	in := []byte(`5:::{"name":"echo","args":["0123456789abcdef"]}`)
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
-		d := NewRev1Decoder(packet.DefaultLimits)
+		d := NewRev1Decoder(&packet.DefaultLimits)
 		for b.Loop() {
 			if _, err := d.Text(in); err != nil {
 				b.Fatal(err)

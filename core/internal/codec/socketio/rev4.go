@@ -44,7 +44,7 @@ func errorRev4(data json.RawMessage) json.RawMessage {
 type Rev4Decoder struct{ Rev5Decoder }
 
 // NewRev4Decoder returns a decoder that keeps limits.
-func NewRev4Decoder(limits packet.Limits) *Rev4Decoder {
+func NewRev4Decoder(limits *packet.Limits) *Rev4Decoder {
 	return &Rev4Decoder{Rev5Decoder{limits: limits, query: true}}
 }
 
@@ -63,7 +63,7 @@ func (d *Rev4Decoder) Text(data []byte) (*packet.Packet, error) {
 }
 
 // setQuery notes the parameters of a connect, as text and as an object.
-func setQuery(p *packet.Packet, query string, limits packet.Limits) error {
+func setQuery(p *packet.Packet, query string, limits *packet.Limits) error {
 	if limits.Auth > 0 && len(query) > limits.Auth {
 		return packet.Malformed("a query of %d bytes", len(query))
 	}

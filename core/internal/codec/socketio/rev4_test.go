@@ -17,13 +17,13 @@ func TestRev4(t *testing.T) {
 		`0/chat?token=1&a=b%20c&a`: {"/chat", "token=1&a=b%20c&a", `{"a":"b c","token":"1"}`},
 		`0/chat,{"token":"x"}`:     {"/chat", "", ""}, // parsed, then ignored
 	} {
-		p, err := NewRev4Decoder(packet.DefaultLimits).Text([]byte(in))
+		p, err := NewRev4Decoder(&packet.DefaultLimits).Text([]byte(in))
 		if err != nil || p.Namespace != want.ns || p.Query != want.query || string(p.Data) != want.data {
 			t.Errorf("%s: %+v, %v", in, p, err)
 		}
 	}
 	for _, in := range []string{`0/chat,[1]`, `0/chat,"x"`, `0/chat?%zz,`, `2["connect"]`, `07`} {
-		if p, err := NewRev4Decoder(packet.DefaultLimits).Text([]byte(in)); err == nil {
+		if p, err := NewRev4Decoder(&packet.DefaultLimits).Text([]byte(in)); err == nil {
 			t.Errorf("%s: %+v", in, p)
 		}
 	}
@@ -50,7 +50,7 @@ func FuzzRev4(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := NewRev4Decoder(packet.DefaultLimits).Text(data)
+		p, err := NewRev4Decoder(&packet.DefaultLimits).Text(data)
 		if err != nil || p == nil {
 			return
 		}

@@ -75,7 +75,7 @@ func reserved(name []byte) bool {
 
 // Rev5Decoder decodes the packets of one connection in revision 5.
 type Rev5Decoder struct {
-	limits packet.Limits
+	limits *packet.Limits
 	query  bool // a query may stand behind the namespace
 	p      packet.Packet
 	want   int // attachments still to come
@@ -85,7 +85,7 @@ type Rev5Decoder struct {
 }
 
 // NewRev5Decoder returns a decoder that keeps limits.
-func NewRev5Decoder(limits packet.Limits) *Rev5Decoder { return &Rev5Decoder{limits: limits} }
+func NewRev5Decoder(limits *packet.Limits) *Rev5Decoder { return &Rev5Decoder{limits: limits} }
 
 // Text implements packet.Decoder. Every error means that the connection must
 // be closed: the peer does not speak the protocol.

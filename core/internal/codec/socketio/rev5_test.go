@@ -42,7 +42,7 @@ func TestDecode(t *testing.T) {
 		`4{"message":"nope"}`:  `connect error / - "" [] []`,
 		`51-["img",{"_placeholder":true,"num":0}]`: `waiting`,
 	} {
-		p, err := NewRev5Decoder(packet.DefaultLimits).Text([]byte(in))
+		p, err := NewRev5Decoder(&packet.DefaultLimits).Text([]byte(in))
 		if err != nil || show(p) != want {
 			t.Errorf("%s: %s, %v", in, show(p), err)
 		}
@@ -50,7 +50,7 @@ func TestDecode(t *testing.T) {
 }
 
 func TestDecodeBinary(t *testing.T) {
-	d := NewRev5Decoder(packet.DefaultLimits)
+	d := NewRev5Decoder(&packet.DefaultLimits)
 	header := []byte(`52-/chat,9["img",{"_placeholder":true,"num":1},{"a":{"num":0,"_placeholder":true}}]`)
 	if p, err := d.Text(header); p != nil || err != nil {
 		t.Fatal(p, err)
@@ -79,7 +79,7 @@ func TestDecodeBinary(t *testing.T) {
 func TestAttachmentBytes(t *testing.T) {
 	limits := packet.DefaultLimits
 	limits.AttachmentBytes = 10
-	d := NewRev5Decoder(limits)
+	d := NewRev5Decoder(&limits)
 	if _, err := d.Text([]byte(`52-["x",{"_placeholder":true,"num":1},{"_placeholder":true,"num":0}]`)); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func FuzzRev5(f *testing.F) {
 		if !utf8.Valid(data) {
 			return
 		}
-		d := NewRev5Decoder(packet.DefaultLimits)
+		d := NewRev5Decoder(&packet.DefaultLimits)
 		p, err := d.Text(data)
 		for i := 0; p == nil && err == nil; i++ {
 			p, err = d.Binary([]byte{byte(i)})
@@ -149,7 +149,7 @@ func FuzzRev5(f *testing.F) {
 			return
 		}
 		text := AppendRev5(nil, p)
-		again, err := NewRev5Decoder(packet.DefaultLimits).Text(text)
+		again, err := NewRev5Decoder(&packet.DefaultLimits).Text(text)
 		if len(p.Attachments) == 0 && (err != nil || show(again) != show(p)) {
 			t.Fatalf("%q: %s, then %q: %s (%v)", data, show(p), text, show(again), err)
 		}
@@ -164,7 +164,7 @@ func BenchmarkDecode(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			d := NewRev5Decoder(packet.DefaultLimits)
+			d := NewRev5Decoder(&packet.DefaultLimits)
 			data := []byte(in)
 			for b.Loop() {
 				if _, err := d.Text(data); err != nil {

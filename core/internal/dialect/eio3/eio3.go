@@ -34,10 +34,10 @@ const (
 	RepairAlways
 )
 
-// Dialect implements dialect.Dialect. The zero value keeps no limits; use New.
+// Dialect implements dialect.Dialect. Use New.
 type Dialect struct {
 	eio.Base
-	limits packet.Limits
+	limits *packet.Limits // shared by all decoders
 	repair Repair
 	more   Settings
 }
@@ -45,7 +45,9 @@ type Dialect struct {
 var _ dialect.Guesser = Dialect{}
 
 // New returns the dialect with the limits that its decoders keep.
-func New(limits packet.Limits, repair Repair) Dialect { return Dialect{limits: limits, repair: repair} }
+func New(limits packet.Limits, repair Repair) Dialect {
+	return Dialect{limits: &limits, repair: repair}
+}
 
 // Name implements dialect.Dialect.
 func (Dialect) Name() string { return "eio3" }

@@ -14,7 +14,7 @@ import (
 // Dialect implements dialect.Dialect. Use New.
 type Dialect struct {
 	eio.Base
-	limits packet.Limits
+	limits *packet.Limits // shared by all decoders
 	plain  *payloads
 	script *jsonp
 }
@@ -24,7 +24,7 @@ var _ dialect.Guesser = Dialect{}
 // New returns the dialect with the limits that its decoders keep.
 func New(limits packet.Limits) Dialect {
 	p := payloads{limits.PayloadPackets}
-	return Dialect{limits: limits, plain: &p, script: &jsonp{p}}
+	return Dialect{limits: &limits, plain: &p, script: &jsonp{p}}
 }
 
 // Name implements dialect.Dialect.

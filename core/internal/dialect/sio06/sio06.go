@@ -15,16 +15,16 @@ import (
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
-// Dialect implements dialect.Dialect. The zero value keeps no limits; use New.
+// Dialect implements dialect.Dialect. Use New.
 type Dialect struct {
 	legacy.Base
-	limits packet.Limits
+	limits *packet.Limits // shared by all decoders
 }
 
 var _ dialect.Dialect = Dialect{}
 
 // New returns the dialect with the limits that its decoders keep.
-func New(limits packet.Limits) Dialect { return Dialect{limits: limits} }
+func New(limits packet.Limits) Dialect { return Dialect{limits: &limits} }
 
 // Name implements dialect.Dialect.
 func (Dialect) Name() string { return "sio06" }

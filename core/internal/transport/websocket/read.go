@@ -330,7 +330,8 @@ func (rd *reader) control(op ws.OpCode, payload []byte) error {
 	case ws.OpPing:
 		// One answer at most is kept: the latest ping is the one that counts.
 		c.mu.Lock()
-		c.pong = append(packet.AppendHeader(c.pong[:0], 0x8a, len(payload)), payload...)
+		due := c.due()
+		due.pong = append(packet.AppendHeader(due.pong[:0], 0x8a, len(payload)), payload...)
 		c.mu.Unlock()
 		c.Flush()
 	case ws.OpClose:

@@ -105,9 +105,23 @@ type Conn struct {
 	discards bool       // the reader waits for the end alone
 
 	mu      sync.Mutex // guards what follows
-	pong    []byte     // the answer to the latest ping, if it is still to be sent
 	closing bool
+	control *control // nil until there is such a frame to send
+}
+
+// control are the control frames that are still to be sent. Most connections never
+// have one, and then have no room for any.
+type control struct {
+	pong    []byte // the answer to the latest ping
 	goodbye []byte // the close frame that follows the queue
+}
+
+// due returns what control frames are put into; c.mu is held.
+func (c *Conn) due() *control {
+	if c.control == nil {
+		c.control = new(control)
+	}
+	return c.control
 }
 
 // outcome carries the arguments and results of rawWrite, a method value made
@@ -183,7 +197,7 @@ func (c *Conn) Close(code transport.Code, reason string) {
 		return
 	}
 	c.closing = true
-	c.goodbye = closeFrame(code, reason)
+	c.due().goodbye = closeFrame(code, reason)
 	c.mu.Unlock()
 	patience := goodbyeTimeout
 	if code == transport.GoingAway {

@@ -79,11 +79,11 @@ func (c *Conn) write(blocking bool) {
 func (c *Conn) pending() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.pong) == 0 {
+	if c.control == nil || len(c.control.pong) == 0 {
 		return nil
 	}
-	p := c.pong
-	c.pong = nil
+	p := c.control.pong
+	c.control.pong = nil
 	return p
 }
 
@@ -91,9 +91,12 @@ func (c *Conn) pending() []byte {
 func (c *Conn) farewell() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.goodbye
-	c.goodbye = nil
-	c.said = c.said || p != nil
+	if c.control == nil || c.control.goodbye == nil {
+		return nil
+	}
+	p := c.control.goodbye
+	c.control.goodbye = nil
+	c.said = true
 	return p
 }
 
