@@ -1,10 +1,3 @@
-// Package websocket is the websocket transport: RFC 6455 on a raw connection
-// whose opening handshake the host has done. One code path serves every host.
-//
-// A connection that waits for its client holds no buffer: reads take one from a
-// pool when there is something to read. Whatever the link has queued leaves in
-// one write, without blocking; a writer goroutine exists only while a client
-// does not keep up.
 package websocket
 
 import (
@@ -73,7 +66,14 @@ func (t Transport) Serve(x host.Exchange, l transport.Link, start func(c transpo
 			rd.early, _ = io.ReadAll(br)
 			br = nil // not kept for as long as the connection lives
 		}
+		read := false
+		defer func() {
+			if !read { // start has panicked, or has ended the goroutine: nobody reads
+				c.end(fail(transport.Internal, "the session has not begun"))
+			}
+		}()
 		start(c)
+		read = true
 		c.loop(rd)
 	})
 }
