@@ -295,32 +295,10 @@ func (o *Options) withDefaults() Options {
 	if len(c.Transports) == 0 {
 		c.Transports = []string{polling.Name, websocket.Name}
 	}
-	for _, t := range c.Transports {
-		if _, ok := transports[t]; !ok {
-			panic(fmt.Sprintf("sio: Options.Transports: unknown transport %q; there are %v", t, slices.Sorted(maps.Keys(transports))))
-		}
-	}
-	if p := c.FlashPolicy; p != nil && (p.Port <= 0 || p.Port > 65535 || !slices.Contains(c.Transports, dialect.FlashSocket)) {
-		panic(`sio: Options.FlashPolicy needs a Port, and "flashsocket" among the Transports`)
-	}
 	if len(c.Dialects) == 0 {
 		c.Dialects = defaultDialects
 	}
-	for _, name := range c.Dialects {
-		if !slices.ContainsFunc(dialects(&c), func(d dialect.Dialect) bool { return d.Name() == name }) {
-			panic(fmt.Sprintf("sio: Options.Dialects: unknown dialect %q", name))
-		}
-	}
-	c.Origins = slices.Clone(c.Origins)
-	for i, origin := range c.Origins {
-		var err error
-		if c.Origins[i], err = virtsocket.CleanOrigin(origin); err != nil {
-			panic(fmt.Sprintf("sio: Options.Origins: %q: %v", origin, err))
-		}
-		if origin == "*" && (len(c.Origins) > 1 || c.AllowOrigin != nil) {
-			panic(`sio: Options.Origins: "*" cannot be combined with other origins or AllowOrigin: it would give credentials to every page`)
-		}
-	}
+	c.checkNames()
 	if c.ErrorAck == nil {
 		c.ErrorAck = func(e *Error) any { return errorAck{e} }
 	}
@@ -337,4 +315,31 @@ func (o *Options) withDefaults() Options {
 	}
 	c.Logger = safeLogger(c.Logger)
 	return c
+}
+
+// checkNames panics for a transport, a dialect or an origin that is none.
+func (o *Options) checkNames() {
+	for _, t := range o.Transports {
+		if _, ok := transports[t]; !ok {
+			panic(fmt.Sprintf("sio: Options.Transports: unknown transport %q; there are %v", t, slices.Sorted(maps.Keys(transports))))
+		}
+	}
+	if p := o.FlashPolicy; p != nil && (p.Port <= 0 || p.Port > 65535 || !slices.Contains(o.Transports, dialect.FlashSocket)) {
+		panic(`sio: Options.FlashPolicy needs a Port, and "flashsocket" among the Transports`)
+	}
+	for _, name := range o.Dialects {
+		if !slices.ContainsFunc(dialects(o), func(d dialect.Dialect) bool { return d.Name() == name }) {
+			panic(fmt.Sprintf("sio: Options.Dialects: unknown dialect %q", name))
+		}
+	}
+	o.Origins = slices.Clone(o.Origins)
+	for i, origin := range o.Origins {
+		var err error
+		if o.Origins[i], err = virtsocket.CleanOrigin(origin); err != nil {
+			panic(fmt.Sprintf("sio: Options.Origins: %q: %v", origin, err))
+		}
+		if origin == "*" && (len(o.Origins) > 1 || o.AllowOrigin != nil) {
+			panic(`sio: Options.Origins: "*" cannot be combined with other origins or AllowOrigin: it would give credentials to every page`)
+		}
+	}
 }

@@ -30,7 +30,7 @@ type Request struct {
 	Header       http.Header
 	TLS          *tls.ConnectionState // nil without TLS
 	RoutePattern string               // the host's route, "" when it has none
-	Params       map[string]string    // its parameters
+	Params       map[string]string    // its parameters, but those that have matched nothing
 	// Values are what the adapter's Keep picked of the host's request values;
 	// strings, numbers and bools where it was not told. They are copies; what
 	// holds an object of the framework is left out, and that is logged.
@@ -68,11 +68,14 @@ func copyRequest(x host.Exchange) (r *Request, more host.Details, refused map[st
 	if d, ok := host.As[host.Detailer](x); ok {
 		more = d.Details()
 		r.ClientIP, r.RoutePattern, r.target = strings.Clone(more.ClientIP), strings.Clone(more.RoutePattern), more.URL
-		if more.Params != nil {
-			r.Params = make(map[string]string, len(more.Params))
-			for k, v := range more.Params {
-				r.Params[strings.Clone(k)] = strings.Clone(v)
+		for k, v := range more.Params {
+			if v == "" { // as the wildcard of a mount point is: no map for it
+				continue
 			}
+			if r.Params == nil {
+				r.Params = make(map[string]string, len(more.Params))
+			}
+			r.Params[strings.Clone(k)] = strings.Clone(v)
 		}
 		r.Values, refused = host.CopyValues(more.Values)
 		if _, query, ok := strings.Cut(more.URL, "?"); ok && query == r.RawQuery {
