@@ -60,7 +60,7 @@ var lifetimeCases = []testCase{
 			"that moment is 400",
 		spec: "docs/protocol.md 4.4",
 		slow: true,
-		opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 300*time.Millisecond, 200*time.Millisecond },
+		opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 300*time.Millisecond, 700*time.Millisecond },
 		run:  heartbeatTimeoutToTheTick,
 	},
 	{
@@ -124,7 +124,8 @@ func pollingTooLargePlain(c *env) {
 
 func heartbeatTimeoutToTheTick(c *env) {
 	s := c.Polling()
-	time.Sleep(500 * time.Millisecond)
+	// A server that is half a timeout late with its ping gives more time.
+	time.Sleep(time.Second)
 	c.Want("the next poll", s.Get().Status, 400)
 }
 
@@ -224,7 +225,7 @@ func unreadAnswer(c *env) {
 		c.T.Fatalf("the next transport: %v", a)
 	}
 	c.Alive()
-	time.Sleep(11 * time.Second)
+	time.Sleep(12 * time.Second)
 	for i, u := range unread {
 		if !u.Cut() {
 			c.T.Errorf("answer %d is kept for a client that does not read", i)
