@@ -21,6 +21,12 @@ type deadlines struct {
 	*httptest.ResponseRecorder
 	set    []time.Time
 	writes []int // how many deadlines there had been at each write
+	bound  bool  // the last flush had a deadline
+}
+
+func (d *deadlines) Flush() {
+	d.bound = !d.last().IsZero()
+	d.ResponseRecorder.Flush()
 }
 
 func (d *deadlines) SetWriteDeadline(t time.Time) error {
@@ -91,6 +97,9 @@ func TestDeadlines(t *testing.T) {
 				t.Errorf("%s: write %d has deadline %d", row.name, i+1, n)
 				break
 			}
+		}
+		if !d.Flushed || !d.bound {
+			t.Errorf("%s: flushed: %t, with a deadline: %t", row.name, d.Flushed, d.bound)
 		}
 		if d.last().IsZero() == row.stays {
 			t.Errorf("%s: the last deadline is %v", row.name, d.last())

@@ -122,19 +122,17 @@ func (x *HTTP) Reply(status int, body []byte) error {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	// Whatever wraps the writer may hold the bytes back until the handler returns.
-	wrapped := len(writers(x.w)) > 1
-	ends := wrapped && len(body) > WritePiece && x.ends()
+	chain := writers(x.w)
+	ends := len(chain) > 1 && len(body) > WritePiece && x.ends()
 	x.w.WriteHeader(status) // always explicit: gin's NoRoute has prepared a 404
 	// The deadlines also replace a host's WriteTimeout, which began with the
 	// request: shorter than the poll, it would lose the answer silently.
 	if _, err := write(x.w, body, x.patience()); err != nil {
 		return err
 	}
-	if !wrapped { // where it is, a flush would only send the bytes in another form
-		err := http.NewResponseController(x.w).Flush()
-		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-			return err
-		}
+	// While the deadline holds: what net/http has kept it would write without one.
+	if err := flush(chain); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, ErrNoStream) {
+		return err
 	}
 	x.rest(len(body), ends)
 	return nil
@@ -162,16 +160,18 @@ type httpStream struct {
 // not keep the goroutine and the memory of a stream.
 func (s *httpStream) Write(p []byte) (int, error) { return write(s.ResponseWriter, p, s.patience) }
 
-// Flush flushes every layer, outermost first: a layer that only pretends to
+func (s *httpStream) Flush() error { return flush(s.chain) }
+
+// flush flushes every layer, outermost first: a layer that only pretends to
 // flush must not hide the one below it.
-func (s *httpStream) Flush() (err error) {
+func flush(chain []http.ResponseWriter) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v (writers: %s)", ErrNoStream, p, names(s.chain))
+			err = fmt.Errorf("%w: %v (writers: %s)", ErrNoStream, p, names(chain))
 		}
 	}()
 	err = errors.ErrUnsupported
-	for _, w := range s.chain {
+	for _, w := range chain {
 		var e error
 		switch f := w.(type) {
 		case interface{ FlushError() error }:

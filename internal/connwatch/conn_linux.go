@@ -1,6 +1,9 @@
 package connwatch
 
-import "syscall"
+import (
+	"syscall"
+	"unsafe"
+)
 
 const tcpEstablished = 1
 
@@ -9,4 +12,13 @@ const tcpEstablished = 1
 func connected(fd uintptr) bool {
 	info, err := syscall.GetsockoptInet4Addr(int(fd), syscall.IPPROTO_TCP, syscall.TCP_INFO)
 	return err != nil || info[0] == tcpEstablished
+}
+
+// unsent is how many bytes the peer has not acknowledged, sent or not.
+func unsent(fd uintptr) int {
+	var n int32
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&n))); errno != 0 {
+		return 0
+	}
+	return int(n)
 }

@@ -36,15 +36,31 @@ type Watch struct {
 // within a second of the peer's leaving, and soon after done. A connection of a
 // host's own type cannot be asked: there Gone is closed after done only.
 func Start(c net.Conn, done <-chan struct{}) *Watch {
-	w := &Watch{gone: make(chan struct{}), done: done}
+	w := &Watch{gone: make(chan struct{}), done: done, conn: below(c)}
+	sweep.add(w)
+	return w
+}
+
+// below returns the descriptor of a connection, below TLS, or nil.
+func below(c net.Conn) syscall.RawConn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	if raw, err := descriptor(c); err == nil {
-		w.conn = raw
+	raw, err := descriptor(c)
+	if err != nil {
+		return nil
 	}
-	sweep.add(w)
-	return w
+	return raw
+}
+
+// Unsent is how many bytes written to c its peer has not acknowledged: what a client
+// that sends its next request has read of the answers before is not among them. It is 0
+// where that cannot be known, which is anywhere but on Linux.
+func Unsent(c net.Conn) (n int) {
+	if raw := below(c); raw != nil {
+		_ = raw.Control(func(fd uintptr) { n = unsent(fd) })
+	}
+	return n
 }
 
 // descriptor returns the descriptor of a connection of package net itself. A type

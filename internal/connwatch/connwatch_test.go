@@ -1,6 +1,7 @@
 package connwatch_test
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"runtime"
@@ -85,5 +86,29 @@ func TestDuplicate(t *testing.T) {
 	// It has the methods of the connection, but it may hold what it has read ahead.
 	if _, err := connwatch.Duplicate(struct{ *net.TCPConn }{own.(*net.TCPConn)}); err != connwatch.ErrNoDescriptor {
 		t.Errorf("a wrapper: %v", err)
+	}
+}
+
+// TestUnsent: what a peer has not read is counted, what it has read is not.
+func TestUnsent(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("it cannot be known here")
+	}
+	server, client := pair(t)
+	if n := connwatch.Unsent(server); n != 0 {
+		t.Errorf("%d bytes of nothing", n)
+	}
+	_ = server.SetWriteDeadline(time.Now().Add(time.Second))
+	size, _ := server.Write(make([]byte, 64<<20)) // as much as fits
+	if n := connwatch.Unsent(tls.Server(server, nil)); n == 0 || n > size {
+		t.Errorf("%d of %d bytes", n, size)
+	}
+	if _, err := io.CopyN(io.Discard, client, int64(size)); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); connwatch.Unsent(server) > 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes are left", connwatch.Unsent(server))
+		}
 	}
 }

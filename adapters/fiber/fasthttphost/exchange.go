@@ -175,6 +175,12 @@ func (x *Exchange) HasHeader(key string) (has bool) {
 	return has
 }
 
+// maxUnsent is how many bytes of earlier answers a client may have left unread when it
+// is answered again: a client that waits for one answer before it sends the next request
+// leaves none. One that does not read and sends more and more requests would fill the
+// connection by small answers, which are written without a deadline.
+const maxUnsent = 4 << 10
+
 // Reply cannot tell whether the client gets the answer: fasthttp writes it after
 // the handler has returned. A client of a held poll that has left already is
 // noticed; the others are the heartbeat's business.
@@ -184,14 +190,16 @@ func (x *Exchange) Reply(status int, body []byte) error {
 	}
 	resp := &x.ctx.Response
 	resp.SetStatusCode(status)
-	if len(body) <= host.WritePiece || x.server != nil && x.server.WriteTimeout > 0 {
+	conn := x.ctx.Conn()
+	if x.server != nil && x.server.WriteTimeout > 0 || len(body) <= host.WritePiece && connwatch.Unsent(conn) <= maxUnsent {
 		resp.SetBody(body)
 		return nil
 	}
 	// The server has no deadline for what it writes. The one of the last piece
 	// stays with the connection, which therefore ends with this answer.
 	resp.SetConnectionClose()
-	resp.SetBodyStream(connwatch.Pieces(bytes.Clone(body), x.ctx.Conn()), len(body))
+	_ = conn.SetWriteDeadline(time.Now().Add(host.StreamTimeout))
+	resp.SetBodyStream(connwatch.Pieces(bytes.Clone(body), conn), len(body))
 	return nil
 }
 
