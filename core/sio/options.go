@@ -140,7 +140,9 @@ type Options struct {
 	// one is told to use websockets alone.
 	AssumeEIO3 bool
 	// CloseTimeout is how long a client of Socket.IO 0.9 that polls may stay away
-	// between two polls; 60 s. PollDuration is how long one of its polls lasts; 20 s.
+	// between two polls; 60 s. PollDuration is how long one of its polls lasts at
+	// most; 20 s. Each client has a time of its own between half of it and all of
+	// it, so that clients that connect together do not poll together.
 	CloseTimeout time.Duration
 	PollDuration time.Duration
 

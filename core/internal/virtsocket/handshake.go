@@ -200,7 +200,10 @@ func (h *Hub) openPolling(x host.Exchange, req dialect.Request, s *Socket) {
 func (s *Socket) startPolling(name string) bool {
 	o := transport.PollOptions{Name: name, Noop: s.dialect.Control(packet.Unit{Kind: packet.Noop}), Newest: s.rules().NewestTransportWins}
 	if s.rules().QuietPolls {
-		o.Duration = s.hub.opts.PollDuration
+		// Each poll of a session is shorter by the same time. Were it the first one
+		// alone, a message to everybody would have all polls begin, and end, together.
+		d := s.hub.opts.PollDuration
+		o.Duration = d - s.early(d)
 	}
 	poll := s.hub.opts.Polling.New(s, o)
 	poll.Goodbye(s.dialect.CloseMessage(true))
@@ -213,7 +216,7 @@ func (s *Socket) startPolling(name string) bool {
 }
 
 // install makes conn the transport of the session, with what set changes under
-// the same lock. It reports false when the session has ended: then conn is closed,
+// the same lock, and starts the heartbeat. It reports false when the session has ended: then conn is closed,
 // and so is the session's entry in the hub.
 func (s *Socket) install(conn transport.Conn, set func()) bool {
 	s.mu.Lock()
@@ -228,6 +231,7 @@ func (s *Socket) install(conn transport.Conn, set func()) bool {
 	if set != nil {
 		set()
 	}
+	s.armFirst()
 	s.mu.Unlock()
 	return true
 }

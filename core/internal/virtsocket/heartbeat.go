@@ -38,22 +38,23 @@ func (s *Socket) late() bool {
 	return s.due != 0 && s.hub.wheel.Now() >= s.due
 }
 
-// arm starts the next heartbeat period.
+// arm starts the next heartbeat period; s.mu is held.
 func (s *Socket) arm() {
 	o := &s.hub.opts
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	switch {
 	case s.state != stateOpen:
 	case s.quiet():
-		s.pongDue = false
 		if s.legacy.polls > 0 {
 			s.unset()
 			return
 		}
 		s.set(o.CloseTimeout)
 	case s.rules().Heartbeat == dialect.ServerPings:
-		s.set(o.PingInterval)
+		d := o.PingInterval
+		if s.unpinged {
+			d -= s.early(d)
+		}
+		s.set(d)
 	case s.stalled:
 		s.set(o.PingTimeout / 2)
 	default:
@@ -61,29 +62,26 @@ func (s *Socket) arm() {
 	}
 }
 
-// armFirst starts the first period of a session. Where the server pings, the
-// first ping comes early, at a moment that is the session's own: the sessions of
-// clients that have come together, as they do when a server starts again, must
-// not be pinged together for ever after. No client minds an early ping.
+// armFirst starts the first period of a session on a transport, or with a request
+// that waits; s.mu is held. Where the server pings, the first ping comes early, at
+// a moment that is the session's own: the sessions of clients that have come
+// together, as they do when a server starts again, must not be pinged together for
+// ever after. No client minds an early ping.
 func (s *Socket) armFirst() {
+	s.pongDue = false // the ping went to what the session used before
+	s.unpinged = true
 	s.arm()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state == stateOpen && !s.quiet() && s.rules().Heartbeat == dialect.ServerPings {
-		s.unpinged = true
-		s.set(s.hub.opts.PingInterval - s.early())
-	}
 }
 
-// early is how much earlier than PingInterval the first ping comes, at most half
-// of it: a client that has just connected has other things to hear first. The id,
-// which is random, says how much.
-func (s *Socket) early() time.Duration {
+// early is how much earlier than after d the session's turn comes, at most half of
+// d: a client that has just come has other things to hear first. The id, which is
+// random, says how much.
+func (s *Socket) early(d time.Duration) time.Duration {
 	h := uint32(2166136261) // FNV-1a
 	for i := 0; i < len(s.id) && i < 8; i++ {
 		h = (h ^ uint32(s.id[i])) * 16777619
 	}
-	return time.Duration(float64(s.hub.opts.PingInterval) / 2 * float64(h>>8) / (1 << 24))
+	return time.Duration(float64(d) / 2 * float64(h>>8) / (1 << 24))
 }
 
 // quiet reports whether there are no heartbeats; s.mu is held.
@@ -167,7 +165,7 @@ func (s *Socket) alive(quiet bool) packet.Kind {
 		// a pause of the process, that the client had no time left to answer.
 		due := max(s.due, s.hub.wheel.Now()-o.PingTimeout/2) + o.PingTimeout
 		if s.unpinged {
-			due += s.early()
+			due += s.early(o.PingInterval)
 		}
 		s.pongDue, s.restarted, s.unpinged = true, false, false
 		s.setAt(due)
@@ -188,26 +186,29 @@ func (s *Socket) EndPoll() {
 	}
 }
 
-// arrived and departed enclose a request that waits.
-func (s *Socket) arrived(v transport.PollRequest) {
+// arrived and departed enclose a request that waits. One that comes when another
+// transport has just taken over leaves that one's heartbeat alone.
+func (s *Socket) arrived(poll transport.Poll, v transport.PollRequest) {
 	if !s.rules().QuietPolls {
 		return
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.legacy.polls++
-	s.legacy.quiet = !v.Answer.Stream
-	s.mu.Unlock()
-	s.arm()
+	if s.poll == poll {
+		s.legacy.quiet = !v.Answer.Stream
+		s.armFirst()
+	}
 }
 
-func (s *Socket) departed(v transport.PollRequest) {
+func (s *Socket) departed() {
 	if !s.rules().QuietPolls {
 		return
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.legacy.polls--
-	s.mu.Unlock()
-	if !v.Answer.Stream {
+	if s.quiet() {
 		s.arm()
 	}
 }

@@ -34,53 +34,6 @@ func begin(t *testing.T, query string, change func(*Options)) (*Hub, *fakeConn, 
 	return h, <-d.conns, r
 }
 
-// TestPingsSpread: the pings of sessions that begin together do not come together,
-// neither the first ones nor those that follow.
-func TestPingsSpread(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const sessions = 2000
-		d := fakeDuplex{make(chan *fakeConn, 1)}
-		o := every(d)
-		o.Accept = func(s *Socket, _ host.Exchange) (Handler, *dialect.Refusal) { return &recorder{s: s}, nil }
-		h := NewHub(o)
-		var conns []*fakeConn
-		for range sessions {
-			request(h, http.MethodGet, "", "EIO=4&transport=websocket", true)
-			conns = append(conns, <-d.conns)
-		}
-		const interval, tick = 25 * time.Second, time.Second
-		seen := make([]int, sessions)
-		var counts [56]int
-		for second := range counts {
-			time.Sleep(tick)
-			synctest.Wait()
-			for i, c := range conns {
-				if sent := c.all()[1:]; len(sent) > seen[i] { // the first message is no ping
-					seen[i] = len(sent)
-					counts[second]++
-					_ = c.text("3")
-				}
-			}
-		}
-		total := 0
-		for second, n := range counts[:26] {
-			if total += n; n > sessions/8 { // 13 seconds share them
-				t.Errorf("%d of %d first pings in second %d", n, sessions, second)
-			}
-		}
-		if total != sessions {
-			t.Errorf("%d first pings within the interval", total)
-		}
-		for second, n := range counts[26:] {
-			if n > sessions/8 {
-				t.Errorf("%d of %d pings in second %d", n, sessions, second+26)
-			}
-		}
-		h.Abort()
-		time.Sleep(time.Second)
-	})
-}
-
 // TestTimeoutToTheTick: a session ends an interval and a timeout after it began:
 // for requests at that moment, whenever the wheel comes by.
 func TestTimeoutToTheTick(t *testing.T) {

@@ -27,7 +27,8 @@ type Options struct {
 	PingTimeout    time.Duration // 20 s
 	UpgradeTimeout time.Duration // 10 s
 	// CloseTimeout is how long a session of a dialect with QuietPolls lasts
-	// without a request, and PollDuration how long one of its polls; 60 s and 20 s.
+	// without a request, and PollDuration how long one of its polls at most, and
+	// half of it at least; 60 s and 20 s.
 	CloseTimeout  time.Duration
 	PollDuration  time.Duration
 	MaxPayload    int64 // bytes of one message or POST; 1 000 000

@@ -90,19 +90,20 @@ func (s *Socket) unit(u packet.Unit, inline bool) Reason {
 		if s.rules().Heartbeat == dialect.ServerPings {
 			return TransportError // invalid heartbeat direction
 		}
+		s.mu.Lock()
 		s.arm()
+		s.mu.Unlock()
 		_ = s.Send(s.dialect.Control(packet.Unit{Kind: packet.Pong}))
 	case packet.Pong:
 		if s.rules().Heartbeat == dialect.ClientPings {
 			return TransportError
 		}
 		s.mu.Lock()
-		due := s.pongDue
-		s.pongDue = false
-		s.mu.Unlock()
-		if due { // a pong that nobody asked for moves no timer
+		if s.pongDue { // a pong that nobody asked for moves no timer
+			s.pongDue = false
 			s.arm()
 		}
+		s.mu.Unlock()
 	}
 	return 0 // open, upgrade, noop, and on a duplex transport close: ignored
 }

@@ -243,8 +243,8 @@ func (s *Socket) get(x host.Exchange, req dialect.Request, poll transport.Poll, 
 }
 
 func (s *Socket) wait(x host.Exchange, poll transport.Poll, v transport.PollRequest) error {
-	s.arrived(v)
-	defer s.departed(v)
+	s.arrived(poll, v)
+	defer s.departed()
 	return poll.Get(x, v)
 }
 

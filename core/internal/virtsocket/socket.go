@@ -48,7 +48,7 @@ type Socket struct {
 	restarted bool          // the pong timeout was restarted by other traffic
 	stalled   bool          // see PauseHeartbeat
 	excused   bool          // stalled at some moment since the last expiry
-	unpinged  bool          // the first ping is still to come
+	unpinged  bool          // the first ping on the transport is still to come
 	due       time.Duration // of hb
 
 	busy    atomic.Int32 // index in the watch + 1; 0: not watched
@@ -88,14 +88,13 @@ func (s *Socket) Transport() string {
 	return conn.Name()
 }
 
-// open sends the first message and starts the heartbeat. The handler is told afterwards.
+// open sends the first message. The handler is told afterwards.
 func (s *Socket) open(first *packet.Message) {
 	if s.legacy != nil {
 		s.mu.Lock()
 		s.legacy.opened = true
 		s.mu.Unlock()
 	}
-	s.armFirst()
 	if first != nil {
 		_ = s.Send(first)
 	}

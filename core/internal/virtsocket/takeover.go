@@ -111,7 +111,6 @@ func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 		first := false
 		ok := s.install(conn, func() {
 			s.legacy.link, s.poll, s.legacy.quiet = l, nil, false
-			s.pongDue = false // the ping went to the transport before
 			first = !s.legacy.opened
 		})
 		if !ok {
@@ -121,7 +120,6 @@ func (s *Socket) replace(x host.Exchange, t transport.Duplex) {
 			s.start()
 			return
 		}
-		s.arm()
 		conn.Flush()
 	})
 	if err != nil {

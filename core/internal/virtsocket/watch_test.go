@@ -17,7 +17,8 @@ func unwatched() (*Hub, *Socket) {
 	h.watch.idle.Store(false) // as if it were running
 	s := h.newSocket(eio4.New(packet.DefaultLimits))
 	s.handler = &recorder{}
-	s.install(&fakeConn{link: s}, nil)
+	s.conn = &fakeConn{link: s} // without a heartbeat
+	s.out.attach(s.conn)
 	return h, s
 }
 
