@@ -28,5 +28,6 @@
 //
 // What waits for a client that does not keep up is bounded by
 // Options.MaxQueueMessages and MaxQueueBytes; a client that reaches the bound is
-// disconnected with SlowClient. Connections are bounded as in package sio.
+// disconnected with SlowClient. Connections are bounded as in package sio: in all, and
+// for each address. Behind a proxy Options.Address says whose address that is.
 package eio

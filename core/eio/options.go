@@ -62,6 +62,21 @@ type Options struct {
 	MaxConnectionsPerAddress int
 	MaxPending               int
 	MaxPendingPerAddress     int
+	// Address names the client of a handshake, for the bounds of one address; "" has
+	// none. The default is the peer of the TCP connection without its port, of IPv6
+	// the network of 64 bits. Behind a proxy that is the proxy, for everybody: return
+	// what the proxy says, such as the last address of X-Forwarded-For. The first one
+	// a client can choose. A peer without an IP address, as on a Unix socket, has no
+	// such bounds by default, which is logged. Only the first 64 bytes count. x must
+	// not be kept.
+	Address func(x host.Exchange) string
+	// MaxQuery is the largest query of a request, in bytes, with the path below the
+	// mount point; 16 KiB. A longer one is refused with status 414.
+	MaxQuery int
+	// MaxHeaders is the largest sum of a request's headers, in bytes: of each its
+	// name, its value and 32 more, which bounds their number; 32 KiB. A larger one is
+	// refused with status 431. A host may have a smaller bound of its own.
+	MaxHeaders int
 
 	// Path is the mount point for a Server that is used as an http.Handler without a
 	// pattern; "/engine.io".
@@ -108,6 +123,8 @@ func (o *Options) withDefaults() Options {
 	defaultTo("MaxPayload", &c.MaxPayload, 1_000_000)
 	defaultTo("MaxQueueMessages", &c.MaxQueueMessages, 1024)
 	defaultTo("MaxQueueBytes", &c.MaxQueueBytes, 1<<20)
+	defaultTo("MaxQuery", &c.MaxQuery, 16<<10)
+	defaultTo("MaxHeaders", &c.MaxHeaders, 32<<10)
 	bound(&c.MaxConnections, 100_000)
 	bound(&c.MaxConnectionsPerAddress, 0)
 	bound(&c.MaxPending, 10_000)
@@ -147,6 +164,7 @@ func (o *Options) hub() virtsocket.Options {
 	h := virtsocket.Options{
 		PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, UpgradeTimeout: o.UpgradeTimeout,
 		MaxPayload: o.MaxPayload, MaxQueue: o.MaxQueueMessages, MaxQueueBytes: o.MaxQueueBytes,
+		MaxQuery: o.MaxQuery, MaxHeaders: o.MaxHeaders,
 		Origins: virtsocket.Origins{List: o.Origins},
 		Polling: polling.Transport{},
 		Limits: virtsocket.Limits{

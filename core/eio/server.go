@@ -45,6 +45,9 @@ func NewServer(opts *Options) *Server {
 	if s.opts.AllowOrigin != nil {
 		h.Origins.Allow = s.allowOrigin
 	}
+	if s.opts.Address != nil {
+		h.Limits.Address = s.address
+	}
 	s.hub = virtsocket.NewHub(h)
 	return s
 }
@@ -114,6 +117,15 @@ func (s *Server) accept(vs *virtsocket.Socket, x host.Exchange) (virtsocket.Hand
 func (s *Server) allowOrigin(origin string) (ok bool) {
 	_ = s.apart("AllowOrigin", func() { ok = s.opts.AllowOrigin(origin) })
 	return ok
+}
+
+// address is Options.Address. When it panics, the peer counts: a bound must not end
+// with a fault of the application.
+func (s *Server) address(x host.Exchange) (name string) {
+	if s.apart("Address", func() { name = s.opts.Address(x) }) != nil {
+		return virtsocket.PeerAddress(x)
+	}
+	return name
 }
 
 // errPanic is the error of a call into the application that has panicked or ended its

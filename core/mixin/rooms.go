@@ -23,7 +23,7 @@ type Rooms struct {
 	JoinEvent  string     // "join"
 	LeaveEvent string     // "leave"
 	Policy     acl.Policy // asked with the kind acl.Join; nil: no opinion
-	Max        int        // how many rooms one client may be in; 64
+	Max        int        // how many rooms one client may be in, the application's joins included; 64
 	MaxName    int        // the longest name, in bytes; 256
 	// Enter puts the socket into the room; the default is Socket.Join. With History.Join
 	// the socket also gets the last events of the room.
@@ -70,7 +70,7 @@ func (r *Rooms) join(ctx context.Context, s *sio.Socket, room string) (string, e
 	if r.Policy != nil && acl.All(r.Policy, everything).Check(ctx, s, a) != nil {
 		return "", refused
 	}
-	if in := len(s.Rooms()); in >= r.Max && !s.In(room) {
+	if in := s.RoomCount(); in >= r.Max && !s.In(room) {
 		return "", sio.Errorf(sio.CodeRefused, "you are in %d rooms already", in)
 	}
 	return room, r.Enter(s, room)

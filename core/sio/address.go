@@ -5,21 +5,14 @@ import (
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
-// address is who a handshake comes from, for the bounds per address. When
-// Options.Address panics, the peer counts: a bound must not end with a fault of
-// the application.
-func (s *Server) address(x host.Exchange) string {
-	if s.opts.Address != nil {
-		if name, err := s.namedAddress(x); err == nil {
-			return name
-		}
+// address is who a handshake comes from, for the bounds per address, by
+// Options.Address. When that panics, the peer counts: a bound must not end with a
+// fault of the application.
+func (s *Server) address(x host.Exchange) (name string) {
+	if s.apart(inAddress, nil, nil, func() error { name = s.opts.Address(x); return nil }) != nil {
+		return virtsocket.PeerAddress(x)
 	}
-	return virtsocket.PeerAddress(x)
-}
-
-func (s *Server) namedAddress(x host.Exchange) (name string, err error) {
-	err = s.apart(inAddress, nil, nil, func() error { name = s.opts.Address(x); return nil })
-	return name, err
+	return name
 }
 
 // repairText is what Options.RepairTextOf says about a client; RepairText when it

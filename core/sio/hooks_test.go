@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -295,6 +296,45 @@ func TestOwnRoom(t *testing.T) {
 			t.Error(x, end)
 		}
 	}
+}
+
+// TestRoomCount: it is how many rooms Rooms lists, whatever was joined and left, and it
+// builds no list.
+func TestRoomCount(t *testing.T) {
+	_, _, w, s := asker(t, nil)
+	var many []string
+	for i := range 2 * manySeats { // below and above the number that needs a map
+		many = append(many, fmt.Sprint(i))
+	}
+	check := func(step string, want int) {
+		t.Helper()
+		if got := s.RoomCount(); got != want || len(s.Rooms()) != want {
+			t.Errorf("%s: %d rooms counted, %d listed, want %d", step, got, len(s.Rooms()), want)
+		}
+	}
+	check("at first", 0)
+	s.Join("r", "r", "\x00the server's own")
+	check("one, twice", 1)
+	s.Join(many...)
+	check("many", 1+len(many))
+	if n := testing.AllocsPerRun(10, func() { s.RoomCount() }); n != 0 {
+		t.Errorf("counting allocates %v times", n)
+	}
+	s.Leave("r", "r", "\x00the server's own", "none")
+	check("one less", len(many))
+	s.Leave(many...)
+	check("none", 0)
+	s.Join("r", "\x00the server's own")
+	_ = w.Conn.Close()
+	gone := func() bool {
+		s.seating.Lock()
+		defer s.seating.Unlock()
+		return s.left
+	}
+	for !gone() {
+		runtime.Gosched()
+	}
+	check("after the end", 0)
 }
 
 // TestTargets: what the server does to sockets of its choice.

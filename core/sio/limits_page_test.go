@@ -31,6 +31,7 @@ var limitDirs = []struct {
 	{"core/mixin", []string{"Rooms", "Presence", "History", "Broadcast"}},
 	{"core/acl", []string{}},
 	{"core/sio", []string{}}, // Options are looked at by reflection
+	{"core/eio", []string{"Options"}},
 	{"core/internal/packet", []string{}},
 	{"core/internal/codec/engineio", []string{}},
 	{"core/internal/codec/socketio", []string{}},
@@ -48,7 +49,7 @@ var limitDirs = []struct {
 }
 
 // limitName is how constants are called that bound something.
-var limitName = regexp.MustCompile(`^(max|min|Max)[A-Z]|(Timeout|Time|Linger|Patience|Limit|Window)$|^(patience|largest)$`)
+var limitName = regexp.MustCompile(`^(max|min|Max)[A-Z]|(Timeout|Time|Linger|Patience|Limit|Window)$|^(patience|largest|inboxFactor)$`)
 
 // notLimits are constants and fields with such a name that bound nothing a client
 // could reach.
@@ -229,7 +230,8 @@ func numbers(st *ast.StructType) (names []string) {
 }
 
 // defaultOf finds the constant that takes the place of a field's zero: in c.F = 50,
-// or in a call such as or(c.F, 50). Without one the default is zero.
+// or as the last two arguments of a call such as or(c.F, 50). Without one the default
+// is zero.
 func defaultOf(t *testing.T, consts map[string]constant.Value, files []*ast.File, name, field string) string {
 	found := map[string]bool{}
 	add := func(x, v ast.Expr) {
@@ -250,8 +252,8 @@ func defaultOf(t *testing.T, consts map[string]constant.Value, files []*ast.File
 					add(n.Lhs[0], n.Rhs[0])
 				}
 			case *ast.CallExpr:
-				if len(n.Args) == 2 {
-					add(n.Args[0], n.Args[1])
+				if last := len(n.Args) - 1; last > 0 {
+					add(n.Args[last-1], n.Args[last])
 				}
 			}
 			return true

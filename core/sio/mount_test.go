@@ -3,8 +3,10 @@ package sio_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -117,6 +119,49 @@ func TestWrappedDetails(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "name=request") {
 		t.Errorf("the log does not name the value: %s", log.String())
+	}
+}
+
+// TestNoAddress: on a Unix socket the bounds of an address count nobody. The log says so,
+// once, unless the application names its clients or has no such bound.
+func TestNoAddress(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		o    sio.Options
+		want int
+	}{
+		{"defaults", sio.Options{}, 1},
+		{"connections", sio.Options{MaxPendingPerAddress: -1, MaxConnectionsPerAddress: 5}, 1},
+		{"no bounds", sio.Options{MaxPendingPerAddress: -1}, 0},
+		{"named", sio.Options{Address: func(x host.Exchange) string { return x.Header("X-Forwarded-For") }}, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel() // each Shutdown waits for polls that nobody sends
+			var log testkit.Log
+			row.o.Logger = log.Logger()
+			srv := sio.NewServer(&row.o)
+			defer func() { _ = srv.Shutdown(context.Background()) }()
+			ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+			if err != nil {
+				t.Skip(err)
+			}
+			hs := &http.Server{Handler: srv}
+			defer func() { _ = hs.Close() }()
+			go func() { _ = hs.Serve(ln) }()
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", ln.Addr().String())
+			}}}
+			for range 3 {
+				r, err := client.Get("http://unix.example/socket.io/?EIO=4&transport=polling")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = r.Body.Close()
+			}
+			if n := strings.Count(log.String(), "Options.Address"); n != row.want {
+				t.Errorf("%d lines name Options.Address: %s", n, log.String())
+			}
+		})
 	}
 }
 

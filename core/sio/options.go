@@ -70,7 +70,8 @@ type Options struct {
 	// exempts it. The default is the peer of the TCP connection without its port,
 	// of IPv6 the network of 64 bits. Behind a proxy return what the proxy says,
 	// and nothing that a client can choose: the last address of X-Forwarded-For,
-	// not the first. Only the first 64 bytes count. x must not be kept.
+	// not the first. A peer without an IP address, as on a Unix socket, is exempt by
+	// default, which is logged. Only the first 64 bytes count. x must not be kept.
 	Address func(x host.Exchange) string
 	// MaxDynamicNamespaces is how many namespaces of OfPattern and OfFunc may exist
 	// at once, those that Server.Of has made included; 10 000. Clients choose their

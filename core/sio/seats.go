@@ -47,6 +47,9 @@ func (s *Socket) seat(name string) *seat {
 func (s *Socket) take(st *seat) {
 	st.place = len(s.seats)
 	s.seats = append(s.seats, st)
+	if !ServerRoom(st.room.name) {
+		s.listed++
+	}
 	switch {
 	case s.byRoom != nil:
 		s.byRoom[st.room.name] = st
@@ -66,6 +69,9 @@ func (s *Socket) give(st *seat) {
 	moved.place = st.place
 	s.seats[last] = nil
 	s.seats = s.seats[:last]
+	if !ServerRoom(st.room.name) {
+		s.listed--
+	}
 	if delete(s.byRoom, st.room.name); last < manySeats/2 {
 		s.byRoom = nil
 	}
@@ -76,13 +82,21 @@ func (s *Socket) give(st *seat) {
 func (s *Socket) Rooms() []string {
 	s.seating.Lock()
 	defer s.seating.Unlock()
-	names := make([]string, 0, len(s.seats))
+	names := make([]string, 0, s.listed)
 	for _, st := range s.seats {
 		if !ServerRoom(st.room.name) {
 			names = append(names, st.room.name)
 		}
 	}
 	return names
+}
+
+// RoomCount is how many rooms Rooms lists. It costs the same however many there are, so
+// it can be asked at every join.
+func (s *Socket) RoomCount() int {
+	s.seating.Lock()
+	defer s.seating.Unlock()
+	return s.listed
 }
 
 // leaveAll empties every seat, for good. It is called once.
@@ -94,6 +108,6 @@ func (s *Socket) leaveAll() {
 	for _, st := range s.seats {
 		s.ns.rooms.leave(st)
 	}
-	s.seats, s.byRoom = nil, nil
+	s.seats, s.byRoom, s.listed = nil, nil, 0
 	s.ns.exit()
 }

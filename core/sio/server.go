@@ -91,7 +91,6 @@ func NewServer(opts *Options) *Server {
 		Limits: virtsocket.Limits{
 			Connections: o.MaxConnections, ConnectionsPerAddress: o.MaxConnectionsPerAddress,
 			Pending: o.MaxPending, PendingPerAddress: o.MaxPendingPerAddress,
-			Address: s.address,
 		},
 		Accept: s.accept,
 		Logger: o.Logger,
@@ -99,6 +98,9 @@ func NewServer(opts *Options) *Server {
 	}
 	if o.AllowOrigin != nil {
 		ho.Origins.Allow = s.allowOrigin
+	}
+	if o.Address != nil { // without it the hub knows that nobody names the clients
+		ho.Limits.Address = s.address
 	}
 	for _, d := range dialects(&o) {
 		if slices.Contains(o.Dialects, d.Name()) {

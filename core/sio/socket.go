@@ -41,9 +41,10 @@ type Socket struct {
 
 	values values
 
-	seating sync.Mutex // guards seats; taken before a room's lock
+	seating sync.Mutex // guards what follows; taken before a room's lock
 	seats   []*seat
 	byRoom  map[string]*seat // of seats, while there are many; else nil
+	listed  int              // of seats: those that Rooms lists
 }
 
 // sent is the payload of a CONNECT.

@@ -68,7 +68,7 @@ const maxAddress = 64
 func (h *Hub) takeSlot(x host.Exchange, s *Socket) *dialect.Refusal {
 	address := ""
 	if l := &h.limiter.limits; l.PendingPerAddress > 0 || l.ConnectionsPerAddress > 0 {
-		if address = l.Address(x); len(address) > maxAddress {
+		if address = h.address(x); len(address) > maxAddress {
 			address = address[:maxAddress]
 		}
 	}
@@ -81,6 +81,20 @@ func (h *Hub) takeSlot(x host.Exchange, s *Socket) *dialect.Refusal {
 		Code: dialect.BadRequest, Status: http.StatusServiceUnavailable, Message: "Too many handshakes",
 		Cause: dialect.CauseLimit, Context: fmt.Sprintf("Options.%s is reached (address %q)", option, address),
 	}
+}
+
+// address is who a handshake is counted for. That nobody is, because the peers of this
+// host have no IP address, is logged once: the bounds that are set do nothing then.
+func (h *Hub) address(x host.Exchange) string {
+	if named := h.limiter.limits.Address; named != nil {
+		return named(x)
+	}
+	address := PeerAddress(x)
+	if address == "" && !h.unnamed.Swap(true) {
+		h.opts.Logger.Warn("siokit: clients come without an IP address, as over a Unix socket: MaxPendingPerAddress and MaxConnectionsPerAddress do not count them, and one client can take all of MaxPending; name them with Options.Address",
+			"remote", x.RemoteAddr())
+	}
+	return address
 }
 
 // unavailable refuses a handshake that may succeed a little later.

@@ -83,6 +83,7 @@ type Hub struct {
 	live    atomic.Int64
 	limiter limiter
 	notices notices
+	unnamed atomic.Bool   // somebody without an address has come, and the log says so
 	empty   chan struct{} // closed when a closed hub has no live sockets
 	once    sync.Once
 }
@@ -125,9 +126,6 @@ func NewHub(opts Options) *Hub {
 	}
 	if opts.MaxHeaders <= 0 {
 		opts.MaxHeaders = 32 << 10
-	}
-	if opts.Limits.Address == nil {
-		opts.Limits.Address = PeerAddress
 	}
 	h := &Hub{opts: opts, notices: newNotices(), empty: make(chan struct{}), queues: newOutboxLimits(opts.MaxQueue, opts.MaxQueueBytes)}
 	// Fine enough for the shortest of the timers, coarse enough to cost nothing.

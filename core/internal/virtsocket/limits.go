@@ -21,7 +21,8 @@ type Limits struct {
 	Pending               int
 	PendingPerAddress     int
 	// Address names who is counted for the bounds per address; "": nobody. It
-	// must not panic; nil: PeerAddress. Only its first 64 bytes count.
+	// must not panic. Only its first 64 bytes count. Nil: PeerAddress, and a line in
+	// the log when a peer has none.
 	Address func(x host.Exchange) string
 }
 
