@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/internal/wire"
 )
@@ -38,7 +39,8 @@ var wireCases = []testCase{
 	},
 	{
 		name: "wire/one-meaning",
-		rule: "arguments that were checked by decoding them are not passed on when they have two meanings",
+		rule: "arguments that were checked, by decoding them or by a policy, are neither handled nor passed on " +
+			"when they have two meanings",
 		spec: "RFC 8259 4; docs/protocol.md 5.4",
 		run:  wireOneMeaning,
 	},
@@ -207,6 +209,24 @@ func wireOneMeaning(c *env) {
 		}
 		c.theOne(arg, victims...)
 		_ = w.Next()
+	}
+	// A policy reads the text as it likes, so here any two keys of one object count.
+	guarded := c.server().Of("/guarded")
+	guarded.Guard(acl.PolicyFunc(func(context.Context, acl.Subject, acl.Action) error { return nil }))
+	handled := make(chan string, 8)
+	guarded.On("typed", sio.Handle(func(_ context.Context, _ *sio.Socket, m message) error { handled <- m.Text; return nil }))
+	guarded.On("relay", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+		handled <- ""
+		return ev.Socket.Namespace().Emit("relayed", ev.Args)
+	}))
+	g := c.Join("/guarded")
+	for _, event := range []string{"typed", "relay"} {
+		for _, arg := range []string{`{"Text":"a","TEXT":"b"}`, `[{"x":{"y":1,"Y":2}}]`, `{"z":1,"\u007a":2}`} {
+			g.Send(`42/guarded,0["` + event + `",` + arg + `]`)
+			if got := g.Next(); !strings.HasPrefix(got, `43/guarded,0[{"error":{"code":"bad_argument"`) || len(handled) > 0 {
+				c.T.Errorf("%s %s behind a policy: %s", event, arg, got)
+			}
+		}
 	}
 	w.Send(`42["checked",{"text":"a","other":1,"OTHER":2}]`)
 	c.Want("keys that the handler does not know", victims[0].Next(), `42["shouted",{"text":"a","other":1,"OTHER":2}]`)

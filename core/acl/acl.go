@@ -75,8 +75,11 @@ func Reserved(name string) bool {
 // Action is what a subject asks for.
 type Action struct {
 	Kind Kind
-	Name string            // the event's name, one of the Recv names, or for Join the room
-	Args []json.RawMessage // of a packet, not decoded; valid during Check only
+	Name string // the event's name, one of the Recv names, or for Join the room
+	// Args are those of a packet, not decoded; valid during Check only. A policy that
+	// decodes them takes the type that the handler takes: a key that is spelt in another
+	// case names a field of a struct, but is another key of a map.
+	Args []json.RawMessage
 }
 
 // Policy is a rule. Implementations must be safe for concurrent use.

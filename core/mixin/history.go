@@ -2,6 +2,7 @@ package mixin
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"time"
@@ -70,23 +71,22 @@ func (h *History) Mix(n *sio.Namespace) {
 	}
 }
 
-// Emit emits an event to a room of a namespace and keeps it. The arguments must
-// not be changed later; sio.Args are copied.
+// Emit emits an event to a room of a namespace and keeps it, in the form in which it
+// travels: the arguments are free when Emit returns.
 func (h *History) Emit(n *sio.Namespace, room, event string, args ...any) error {
-	kept := make([]any, len(args))
-	for i, a := range args {
-		if raw, ok := a.(sio.Args); ok {
-			a = raw.Clone()
-		}
-		kept[i] = a
+	// Anything in args may point to memory of the connection that the event came from,
+	// in which other clients' packets will be: nothing but a copy can be kept.
+	kept, err := n.Encode(args...)
+	if err != nil {
+		return fmt.Errorf("mixin: event %q: %w", event, err)
 	}
 	p := h.of(n)
 	p.mu.Lock() // until it is sent: the order that is kept is the order that was seen
 	defer p.mu.Unlock()
-	if err := n.To(room).Emit(event, kept...); err != nil {
+	if err := n.To(room).Emit(event, args...); err != nil {
 		return err
 	}
-	h.all.keep(p.shelf, room, said{event, kept, sizeOf(event, kept)}, h.bounds())
+	h.all.keep(p.shelf, room, said{event, kept, eventCost + len(event) + kept.Size()}, h.bounds())
 	return nil
 }
 
@@ -100,7 +100,7 @@ func (h *History) Join(s *sio.Socket, room string) error {
 	}
 	s.Join(room)
 	for _, e := range h.all.said(p.shelf, room) {
-		if err := s.Emit(e.event, e.args...); err != nil {
+		if err := s.Emit(e.event, e.args); err != nil {
 			return err
 		}
 	}

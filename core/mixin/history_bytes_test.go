@@ -37,7 +37,7 @@ func (h *History) sum() (n int) {
 func TestHistoryBytes(t *testing.T) {
 	const size = 1000
 	n, two := sio.NewServer(nil).Of("/"), sio.NewServer(nil).Of("/")
-	text := func(event string, more int) string { return strings.Repeat("x", size-eventCost-len(event)-16+more) }
+	text := func(event string, more int) string { return strings.Repeat("x", size-eventCost-len(event)-26+more) }
 	h := &History{Bytes: 3 * size, MaxBytes: 4 * (3*size + roomCost + 1)}
 	say := func(n *sio.Namespace, room, event string, more int) {
 		t.Helper()
@@ -114,8 +114,9 @@ func TestHistoryOfANamespaceThatIsGone(t *testing.T) {
 	}
 }
 
-// TestSizeOf: nothing that a client sends is counted as less than it takes.
+// TestSizeOf: nothing that is kept is counted as less than it takes.
 func TestSizeOf(t *testing.T) {
+	n, h := sio.NewServer(nil).Of("/"), &History{}
 	for what, row := range map[string]struct {
 		args []any
 		min  int
@@ -123,12 +124,15 @@ func TestSizeOf(t *testing.T) {
 		"text":      {[]any{strings.Repeat("x", 5000)}, 5000},
 		"bytes":     {[]any{make([]byte, 5000)}, 5000},
 		"values":    {[]any{map[string]any{"a": strings.Repeat("x", 5000)}}, 5000},
-		"no JSON":   {[]any{make(chan int)}, 1000},
-		"numbers":   {[]any{1, 2.5, true, nil}, 64},
-		"no values": {nil, eventCost},
+		"numbers":   {[]any{1, 2.5, true, nil}, 96},
+		"no values": {nil, 0},
 	} {
-		if n := sizeOf("e", row.args); n < row.min || n > row.min+300 {
-			t.Errorf("%s: %d", what, n)
+		if err := h.Emit(n, what, "e", row.args...); err != nil {
+			t.Fatal(err)
+		}
+		e := h.all.said(h.of(n).shelf, what)[0]
+		if least := row.min + eventCost + 1; e.size < least || e.size > least+300 {
+			t.Errorf("%s: %d", what, e.size)
 		}
 	}
 }
@@ -138,7 +142,7 @@ func TestArgsSize(t *testing.T) {
 	srv := sio.NewServer(nil)
 	sizes := make(chan int, 1)
 	srv.Of("/").On("ev", sio.Handle(func(_ context.Context, _ *sio.Socket, args sio.Args) error {
-		sizes <- sizeOf("ev", []any{args.Clone()})
+		sizes <- args.Clone().Size()
 		return nil
 	}))
 	hs := httptest.NewServer(srv)

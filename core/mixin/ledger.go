@@ -2,7 +2,6 @@ package mixin
 
 import (
 	"container/list"
-	"encoding/json"
 	"slices"
 	"sync"
 
@@ -41,7 +40,7 @@ type spoken struct {
 
 type said struct {
 	event string
-	args  []any
+	args  sio.Args // of its own
 	size  int
 }
 
@@ -109,31 +108,4 @@ func (l *ledger) said(sh *shelf, room string) []said {
 		return sp.events
 	}
 	return nil
-}
-
-// sizeOf is what arguments take up, roughly: for values that are not yet JSON the
-// length that they have as JSON.
-func sizeOf(event string, args []any) int {
-	n := eventCost + len(event)
-	for _, a := range args {
-		switch v := a.(type) {
-		case nil, bool, int, int64, float64:
-			n += 16
-		case string:
-			n += 16 + len(v)
-		case []byte:
-			n += 24 + len(v)
-		case json.RawMessage:
-			n += 24 + len(v)
-		case sio.Args:
-			n += v.Size()
-		default:
-			text, err := json.Marshal(v)
-			if err != nil { // encoded by Options.JSON alone: nobody knows how large
-				n += 1 << 10
-			}
-			n += len(text)
-		}
-	}
-	return n
 }

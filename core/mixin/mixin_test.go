@@ -2,6 +2,7 @@ package mixin_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"strings"
@@ -208,6 +209,80 @@ func TestHistory(t *testing.T) {
 	}
 	a.Send(`424["join","p"]`)
 	want(t, a, `42["news","y"]`, `434["p"]`)
+}
+
+// TestHistoryKeepsItsOwn: what was said by one client is not overwritten by what
+// another one sends, however it came into the history.
+func TestHistoryKeepsItsOwn(t *testing.T) {
+	type message struct{ Text json.RawMessage }
+	h := &mixin.History{}
+	n, c := serve(t, h, &mixin.Rooms{Enter: h.Join})
+	const said = `"` + "0123456789abcdefghijklmnopq" + `"`
+	ways := []struct {
+		name, kept string
+		args       func(a sio.Args) []any
+	}{
+		{"raw", said, func(a sio.Args) []any { return []any{a.Raw(0)} }},
+		{"ptr", said, func(a sio.Args) []any { r := a.Raw(0); return []any{&r} }},
+		{"lst", `[[` + said + `]]`, func(a sio.Args) []any { return []any{[]any{a}} }},
+		{"map", `{"a":` + said + `}`, func(a sio.Args) []any { return []any{map[string]any{"a": a.Raw(0)}} }},
+		{"two", `1,[` + said + `]`, func(a sio.Args) []any { return []any{sio.Args2[int, sio.Args]{A: 1, B: a}} }},
+		{"fld", `{"Text":` + said + `}`, func(a sio.Args) []any { return []any{message{a.Raw(0)}} }},
+		{"all", said, func(a sio.Args) []any { return []any{a} }},
+	}
+	for _, way := range ways {
+		n.On(way.name, sio.Handle(func(_ context.Context, s *sio.Socket, a sio.Args) error {
+			if err := h.Emit(s.Namespace(), "r", way.name, way.args(a)...); err != nil {
+				return err
+			}
+			for i := range a.Raw(0) { // as the next packet does
+				a.Raw(0)[i] = '!'
+			}
+			return s.Emit("done")
+		}))
+	}
+	parts := []byte{1, 2, 3}
+	if err := h.Emit(n, "r", "bin", map[string]any{"b": parts}, parts); err != nil {
+		t.Fatal(err)
+	}
+	parts[0] = 9
+	w, _ := join(t, c)
+	for _, way := range ways {
+		w.Send(`42["` + way.name + `",` + said + `]`)
+		want(t, w, `42["done"]`)
+	}
+	w.Send(`42["join","r"]`)
+	want(t, w, `452-["bin",{"b":{"_placeholder":true,"num":0}},{"_placeholder":true,"num":1}]`)
+	for range 2 {
+		if got := w.Next(); got != "bAQID" {
+			t.Errorf("bytes %q", got)
+		}
+	}
+	for _, way := range ways {
+		want(t, w, `42["`+way.name+`",`+way.kept+`]`)
+	}
+}
+
+// TestRelaysBehindPolicies: what a policy has seen is what others get.
+func TestRelaysBehindPolicies(t *testing.T) {
+	h := &mixin.History{Events: []string{"say"}}
+	n, c := serve(t, &mixin.Broadcast{Events: []string{"draw"}, ToSelf: true}, h, &mixin.Rooms{Enter: h.Join})
+	n.Guard(acl.PolicyFunc(func(_ context.Context, _ acl.Subject, a acl.Action) error {
+		if a.Name != "draw" && a.Name != "say" {
+			return acl.ErrAbstain
+		}
+		var m struct{ Text string }
+		if err := json.Unmarshal(a.Args[len(a.Args)-1], &m); err != nil || m.Text != "ok" {
+			return acl.ErrDenied
+		}
+		return nil
+	}))
+	w, _ := join(t, c)
+	w.Send(`421["join","r"]`)
+	want(t, w, `431["r"]`)
+	w.Send(`422["draw",{"Text":"<script>","TEXT":"ok"}]`, `423["say","r",{"Text":"<script>","TEXT":"ok"}]`, `42["draw",{"Text":"ok"}]`)
+	want(t, w, `432[{"error":{"code":"bad_argument","message":"argument 1: \"TEXT\" is there twice"}}]`,
+		`433[{"error":{"code":"bad_argument","message":"argument 2: \"TEXT\" is there twice"}}]`, `42["draw",{"Text":"ok"}]`)
 }
 
 // TestHistoryOrder: who enters while others speak misses nothing and gets nothing twice.

@@ -30,7 +30,8 @@ type Member struct {
 type Presence struct {
 	Event string // "presence"
 	// Who returns the member for a socket; the default has the socket's id and no
-	// info. It is called once, when the socket has connected.
+	// info. It is called once, when the socket has connected. The member is kept: what
+	// is in it must not be changed later.
 	Who func(s *sio.Socket) Member
 	// Every is how long changes are collected before they are sent; 50 ms.
 	Every time.Duration

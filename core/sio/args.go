@@ -10,7 +10,8 @@ import (
 
 // Args are the arguments of an event or ack, not yet decoded, with their binary
 // attachments. The Args of an Event point into the connection's buffer: they
-// are valid until its handler returns, unless cloned.
+// are valid until its handler returns. After that the text of another packet, also
+// of another client, is in their place. What is kept for longer needs a Clone.
 //
 // Passed to Emit or Ack, Args stand for their elements, binary included, and
 // travel on without being decoded.
@@ -43,7 +44,8 @@ func (a Args) shared() Args {
 func (a Args) Len() int { return len(a.raw) }
 
 // Raw is the JSON of argument i; nil when there is none. Binary parts appear as
-// the protocol's placeholders.
+// the protocol's placeholders. It is valid as long as a; bytes.Clone keeps it. What is
+// decoded from it by other means than Bind may mean something else to others.
 func (a Args) Raw(i int) json.RawMessage {
 	if i < 0 || i >= len(a.raw) {
 		return nil
@@ -71,9 +73,15 @@ func (a Args) From(i int) Args {
 // json.RawMessage, and for a type that has its own UnmarshalJSON, they are base64
 // strings.
 //
-// Fields are found without regard to case, as by encoding/json. An object whose
-// keys name one field twice ("Text" and "TEXT") is an error: what was checked in
-// the decoded value must be what other clients see when the Args are passed on.
+// What was checked in the decoded value must be what other clients see when the Args
+// are passed on. So an object is an error in which two keys name one field ("Text" and
+// "TEXT") or are the same key of a map. In a json.RawMessage, and for a type that has
+// its own UnmarshalJSON, two keys of an object that differ by case only are an error
+// as well, since nobody knows how the text will be read.
+//
+// Fields are found without regard to case, as by encoding/json. Args that are passed
+// on have the spelling of the client: {"TEXT":1} fills Text, and is {"TEXT":1} to
+// others. Whoever wants one spelling passes the decoded value on.
 //
 // The error is an *Error that names the argument and the key. It tells nothing of
 // Go types; its cause does, for the log.

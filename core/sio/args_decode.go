@@ -24,6 +24,9 @@ func (a Args) decode(i int, dst any) (err error) {
 		*d, err = decodeInt(raw)
 		return err
 	case *json.RawMessage:
+		if err := keyTwice(raw); err != nil {
+			return err
+		}
 		*d = append(json.RawMessage(nil), socketio.Inline(raw, a.attachments)...)
 		return nil
 	case *[]byte:
@@ -32,6 +35,12 @@ func (a Args) decode(i int, dst any) (err error) {
 			return nil
 		}
 	case *any:
+		if !a.alone() {
+			k := keyChecker{c: packet.Cursor{Data: raw}}
+			if k.text(false); k.twice != nil {
+				return k.twice
+			}
+		}
 		*d, err = a.decodeAny(raw)
 		return err
 	}
@@ -41,10 +50,10 @@ func (a Args) decode(i int, dst any) (err error) {
 	}
 	t = t.Elem()
 	binary := len(a.attachments) > 0
-	if (!a.alone() || binary) && traitsOf(t)&(hasStruct|hasMap) != 0 {
-		k := keyChecker{c: packet.Cursor{Data: raw}, maps: binary}
-		if k.value(t); k.twice != "" {
-			return errTwice(k.twice)
+	if in := a.suspects(); traitsOf(t)&in != 0 {
+		k := keyChecker{c: packet.Cursor{Data: raw}, in: in}
+		if k.value(t); k.twice != nil {
+			return k.twice
 		}
 	}
 	text := socketio.Inline(raw, a.attachments)
@@ -99,6 +108,7 @@ const (
 	hasStruct traits = 1 << iota
 	hasMap
 	hasAny
+	hasOwn // a type that reads a JSON value itself, and may keep the text or pass it on
 )
 
 var traitCache sync.Map // reflect.Type -> traits
@@ -115,10 +125,16 @@ func traitsOf(t reflect.Type) traits {
 }
 
 func findTraits(t reflect.Type, seen map[reflect.Type]bool) (found traits) {
-	if seen[t] || customOf(t)&unmarshals != 0 {
+	if seen[t] {
 		return 0
 	}
 	seen[t] = true
+	if c := customOf(t); c&unmarshals != 0 {
+		if c&readsJSON != 0 {
+			found = hasOwn
+		}
+		return found
+	}
 	switch t.Kind() {
 	case reflect.Interface:
 		if t.NumMethod() == 0 {
@@ -135,75 +151,6 @@ func findTraits(t reflect.Type, seen map[reflect.Type]bool) (found traits) {
 		}
 	}
 	return found
-}
-
-// keyChecker looks for objects in which two keys are one to the decoder: those of
-// a struct that name the same field, and with maps the same key twice. It goes over
-// the text once.
-type keyChecker struct {
-	c     packet.Cursor
-	maps  bool
-	twice string // the second key of the first pair
-}
-
-func (k *keyChecker) value(t reflect.Type) {
-	for t.Kind() == reflect.Pointer && customOf(t)&unmarshals == 0 {
-		t = t.Elem()
-	}
-	first := k.c.Kind()
-	has := traitsOf(t)
-	if k.twice != "" || has&hasStruct == 0 && (!k.maps || has&hasMap == 0) {
-		k.c.Skip()
-		return
-	}
-	switch kind := t.Kind(); {
-	case kind == reflect.Struct && first == '{':
-		k.object(t)
-	case kind == reflect.Map && first == '{':
-		k.mapping(t)
-	case (kind == reflect.Slice || kind == reflect.Array) && first == '[':
-		k.c.Array(func(int) { k.value(t.Elem()) })
-	default:
-		k.c.Skip()
-	}
-}
-
-func (k *keyChecker) object(t reflect.Type) {
-	fs := fieldsOf(t)
-	var few [32]bool
-	seen := few[:]
-	if len(fs.list) > len(seen) {
-		seen = make([]bool, len(fs.list))
-	}
-	k.c.Object(func(key []byte) {
-		i := fs.find(packet.Unquote(key))
-		if i < 0 {
-			k.c.Skip()
-			return
-		}
-		if seen[i] && k.twice == "" {
-			k.twice = string(packet.Unquote(key))
-		}
-		seen[i] = true
-		k.value(fs.list[i].typ)
-	})
-}
-
-func (k *keyChecker) mapping(t reflect.Type) {
-	var seen map[string]struct{}
-	k.c.Object(func(key []byte) {
-		if k.maps {
-			if seen == nil {
-				seen = map[string]struct{}{}
-			}
-			text := string(packet.Unquote(key))
-			if _, dup := seen[text]; dup && k.twice == "" {
-				k.twice = text
-			}
-			seen[text] = struct{}{}
-		}
-		k.value(t.Elem())
-	})
 }
 
 // restorer walks a decoded value and its text together, and puts attachments where

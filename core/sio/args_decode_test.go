@@ -130,25 +130,30 @@ func TestOneMeaning(t *testing.T) {
 		Users []user
 		By    map[string]user
 		Tags  map[string]string
-		Own   ownForm
+		Nums  map[int]string
 		Any   any
 		K     string `json:"status"`
 	}
 	for raw, good := range map[string]bool{
-		`{"text":"a"}`:                                    true,
-		`{"TEXT":"a","other":1,"OTHER":2}`:                true,
-		`{"Text":"a","TEXT":"b"}`:                         false,
-		`{"Text":"a","Text":"b"}`:                         false,
-		`{"Text":"a","Te\u0078t":"b"}`:                    false,
-		`{"status":"a","\u017ftatus":"b"}`:                false, // a long s folds to s
-		`{"users":[{"name":"a"},{"name":"b"}]}`:           true,
-		`{"users":[{"name":"a","NAME":"b"}]}`:             false,
-		`{"by":{"x":{"name":"a"},"X":{"name":"b"}}}`:      true,
-		`{"by":{"x":{"name":"a","Name":"b"}}}`:            false,
-		`{"tags":{"a":"1","A":"2"}}`:                      true,
-		`{"own":{"a":1,"A":2},"any":{"Text":1,"text":2}}`: true,
-		`{"k":1,"K":2}`:                                   true, // no field has that name
-		`null`:                                            true,
+		`{"text":"a"}`:                               true,
+		`{"TEXT":"a","other":1,"OTHER":2}`:           true,
+		`{"Text":"a","TEXT":"b"}`:                    false,
+		`{"Text":"a","Text":"b"}`:                    false,
+		`{"Text":"a","Te\u0078t":"b"}`:               false,
+		`{"status":"a","\u017ftatus":"b"}`:           false, // a long s folds to s
+		`{"users":[{"name":"a"},{"name":"b"}]}`:      true,
+		`{"users":[{"name":"a","NAME":"b"}]}`:        false,
+		`{"by":{"x":{"name":"a"},"X":{"name":"b"}}}`: true,
+		`{"by":{"x":{"name":"a","Name":"b"}}}`:       false,
+		`{"tags":{"a":"1","A":"2"}}`:                 true,
+		`{"tags":{"a":"1","\u0061":"2"}}`:            false,
+		`{"by":{"":{},"":{}}}`:                       false,
+		`{"any":{"Text":1,"text":2}}`:                true,
+		`{"any":[{"Text":1,"Text":2}]}`:              false,
+		`{"nums":{"1":"a","2":"b"}}`:                 true,
+		`{"nums":{"1":"a","01":"b"}}`:                false,
+		`{"k":1,"K":2}`:                              true, // no field has that name
+		`null`:                                       true,
 	} {
 		var m message
 		err := argsOf(nil, raw).Bind(&m)
@@ -162,6 +167,38 @@ func TestOneMeaning(t *testing.T) {
 		}
 		if _, err := decoderOf[message]()(argsOf(nil, raw)); (err == nil) != good {
 			t.Errorf("%s: a typed handler's %v", raw, err)
+		}
+	}
+	// A text that was read in a way that nobody knows has one meaning for all ways,
+	// also in a typed handler: the type may keep it.
+	many := `"a":1,`
+	for i := range 40 {
+		many += fmt.Sprintf(`"k%d":%d,`, i, i)
+	}
+	for raw, good := range map[string]bool{
+		`{"a":1,"b":{"a":2}}`:            true,
+		`{"a":1,"A":2}`:                  false,
+		`[[{"b":{"a":1,"a":2}}]]`:        false,
+		`{"\u017f":1,"S":2}`:             false,
+		`{` + many + `"last":{}}`:        true,
+		`{` + many + `"K39":{}}`:         false,
+		`{` + many + `"K3":{}}`:          false,
+		`{"x":{` + many + `"\u0041":1}}`: false,
+		`"{\"a\":1,\"A\":2}"`:            true,
+	} {
+		type holder struct {
+			Own  ownForm
+			List []*json.RawMessage
+		}
+		for _, into := range []struct {
+			raw string
+			dst any
+		}{{raw, new(json.RawMessage)}, {raw, new(ownForm)}, {`{"own":` + raw + `}`, new(holder)}, {`{"list":[` + raw + `]}`, new(holder)}} {
+			for _, a := range []Args{argsOf(nil, into.raw), {raw: argsOf(nil, into.raw).raw, json: unshared{stdJSON{}}}} {
+				if err := a.Bind(into.dst); (err == nil) != good {
+					t.Errorf("%.60s into %T: %v", into.raw, into.dst, err)
+				}
+			}
 		}
 	}
 	alone := Args{json: unshared{stdJSON{}}}
@@ -237,16 +274,22 @@ func TestMisfitCost(t *testing.T) {
 		Max  []int
 		Any  any
 	}
+	different := make([]string, 160_000)
+	for i := range different {
+		different[i] = fmt.Sprintf(`"k%d":1`, i)
+	}
 	for name, raw := range map[string]string{
 		"wide":  `{"max":[` + strings.Repeat("1,", 400_000) + `"x"]}`,
 		"deep":  strings.Repeat(`{"next":`, 60) + `{"max":[` + strings.Repeat("1,", 400_000) + `"x"]}` + strings.Repeat("}", 60),
 		"keys":  `{` + strings.Repeat(`"a":1,`, 160_000) + `"max":"x"}`,
+		"many":  `{"any":{` + strings.Join(different, ",") + `},"max":"x"}`,
 		"twice": `{"max":[],` + strings.Repeat(`"a":1,`, 160_000) + `"MAX":[]}`,
 		"nulls": strings.Repeat(`{"next":null,`, 0) + `{"any":[` + strings.Repeat("{},", 300_000) + `{}],"max":"x"}`,
 	} {
 		from := time.Now()
-		k := keyChecker{c: packet.Cursor{Data: []byte(raw)}, maps: true}
+		k := keyChecker{c: packet.Cursor{Data: []byte(raw)}, in: hasStruct | hasMap | hasAny | hasOwn}
 		k.value(reflect.TypeFor[node]())
+		_ = keyTwice([]byte(raw))
 		p := pathFinder{c: packet.Cursor{Data: []byte(raw)}, at: len(raw) - 70}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -272,6 +273,7 @@ const (
 	texts                               // encoding.TextMarshaler
 	textsByAddr
 	unmarshals // json.Unmarshaler or encoding.TextUnmarshaler, by a pointer or not
+	readsJSON  // json.Unmarshaler, for which any JSON may do
 )
 
 var (
@@ -280,6 +282,7 @@ var (
 	textMarshaler   = reflect.TypeFor[encoding.TextMarshaler]()
 	unmarshaler     = reflect.TypeFor[json.Unmarshaler]()
 	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+	timeType        = reflect.TypeFor[time.Time]()
 )
 
 // customOf returns how t does its own encoding. The answer is kept for each type.
@@ -298,7 +301,9 @@ func customOf(t reflect.Type) (c ownCodec) {
 	set(texts, t.Implements(textMarshaler))
 	set(marshalsByAddr, !direct && pt.Implements(marshaler))
 	set(textsByAddr, !direct && pt.Implements(textMarshaler))
-	set(unmarshals, t.Implements(unmarshaler) || t.Implements(textUnmarshaler) || pt.Implements(unmarshaler) || pt.Implements(textUnmarshaler))
+	json := t.Implements(unmarshaler) || pt.Implements(unmarshaler)
+	set(unmarshals, json || t.Implements(textUnmarshaler) || pt.Implements(textUnmarshaler))
+	set(readsJSON, json && t != timeType) // a time is a string, and in many structs
 	customs.Store(t, c)
 	return c
 }

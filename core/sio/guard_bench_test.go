@@ -62,3 +62,15 @@ func BenchmarkDispatch(b *testing.B) {
 	gate.Allow(s, "echo")
 	b.Run("gate", run)
 }
+
+// BenchmarkKeyTwice is what an object in the arguments costs behind a policy.
+func BenchmarkKeyTwice(b *testing.B) {
+	raw := json.RawMessage(`{"id":17,"text":"0123456789abcdef","from":{"name":"ann","tags":["a","b"]},"at":{"x":1,"y":2}}`)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if err := keyTwice(raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

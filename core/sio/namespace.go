@@ -11,6 +11,7 @@ import (
 
 	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // Namespace is a channel of its own over the clients' connections, with its own
@@ -154,7 +155,10 @@ type Outgoing struct {
 }
 
 // Use adds middleware around every handler of the namespace, the first one
-// outermost, all of it inside that of Server.Use.
+// outermost, all of it inside that of Server.Use. Behind middleware, as behind
+// policies, an event is refused (bad_argument) whose arguments have an object with two
+// keys that are equal or differ by case only: what the middleware has seen must be
+// what the handler sees and passes on.
 func (n *Namespace) Use(mw ...Middleware) {
 	n.change("Use", slices.ContainsFunc(mw, isNil), func(hs *hooks) { hs.middleware = append(hs.middleware, mw...) })
 }
@@ -164,7 +168,10 @@ func (n *Namespace) Use(mw ...Middleware) {
 // A client that is refused sees what it would see if there were no such namespace
 // or event (Options.Talkative changes that); Options.OnError sees who refused.
 // Events named acl.RecvConnect, acl.RecvMessage or acl.RecvJSON are refused
-// wherever there is a policy.
+// wherever there is a policy. What they have let pass is refused (bad_argument) when an
+// object in it has two keys that are equal or differ by case only: such an object is
+// one thing to a policy and another one to a handler, or to the clients that it is
+// passed on to.
 //
 // A policy may change the rights that a later one looks at, such as those of an
 // acl.Gate.
@@ -210,6 +217,21 @@ func (n *Namespace) Mix(ms ...Mixin) {
 		}
 		m.Mix(n)
 	}
+}
+
+// Encode encodes arguments as Emit does and returns them as Args that nobody else
+// has: they stay the same whatever becomes of what args point to. Passed to Emit they
+// stand for args, for clients of every generation, binary included. It is for what is
+// kept to be emitted later, or several times.
+func (n *Namespace) Encode(args ...any) (Args, error) {
+	e := newEncoder(n.srv.opts.JSON)
+	defer e.free()
+	if err := n.srv.encode(e, "", false, args); err != nil {
+		return Args{}, err
+	}
+	// In memory of its own: that of the encoder is used again.
+	raw, err := packet.Split(append(make([]byte, 0, len(e.buf)), e.buf...), nil, 0)
+	return Args{raw: raw, attachments: e.parts, json: n.srv.opts.JSON}, err
 }
 
 // To addresses the sockets in any of the rooms, each once. A socket's id is a

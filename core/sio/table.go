@@ -62,13 +62,17 @@ func (n *Namespace) compile(hs *hooks) *table {
 			panic(fmt.Sprintf("sio: nil for middleware of event %q of namespace %s", name, n.path))
 		}
 		_, owns := r.h.(*typed)
-		e := &entry{name: name, h: r.h, keeps: !owns || len(r.mw)+len(t.middleware) > 0}
+		wrapped := len(r.mw)+len(t.middleware) > 0
+		e := &entry{name: name, h: r.h, keeps: !owns || wrapped}
 		for _, list := range [][]Middleware{r.mw, t.middleware} {
 			for _, mw := range slices.Backward(list) {
 				if e.h = mw(e.h); e.h == nil {
 					panic(fmt.Sprintf("sio: a middleware of namespace %s has returned no handler for event %q", n.path, name))
 				}
 			}
+		}
+		if wrapped || len(t.guards) > 0 {
+			e.h = checked{e.h}
 		}
 		return e
 	}

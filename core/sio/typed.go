@@ -82,9 +82,13 @@ func decoderOf[T any]() func(Args) (T, error) {
 		by = first(decodeInt)
 	default:
 		if _, whole := any(&zero).(ArgsUnmarshaler); whole {
+			// A type of the application's may keep what it is given, also one that has
+			// its list from an Args2 inside.
+			_, ours := any(zero).(list)
+			ours = ours && reflect.TypeFor[T]().PkgPath() == argsType.PkgPath()
 			return func(a Args) (T, error) {
 				var t T
-				if _, ours := any(t).(list); !ours {
+				if !ours {
 					a = a.shared()
 				}
 				err := any(&t).(ArgsUnmarshaler).UnmarshalArgs(a)
