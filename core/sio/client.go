@@ -193,6 +193,9 @@ func (c *client) packet(p *packet.Packet) Reason {
 			return ForcedServer
 		}
 		if s != nil {
+			if s.why != 0 { // its end waits behind this packet
+				c.end(s, s.why)
+			}
 			c.forget(s)
 		}
 		c.connect(p)

@@ -19,6 +19,22 @@ type Event struct {
 	hasID bool
 	mu    sync.Mutex
 	acked bool
+	slots *held // that the event has already
+}
+
+// held is a list of slots of Concurrent.
+type held struct {
+	slots any // the middleware's key
+	next  *held
+}
+
+func (h *held) has(slots any) bool {
+	for ; h != nil; h = h.next {
+		if h.slots == slots {
+			return true
+		}
+	}
+	return false
 }
 
 // WantsAck reports whether the client asked for an ack that is still to be given.
@@ -66,17 +82,22 @@ func (ev *Event) answer() bool {
 // not be encodable, or ErrorAck may panic: then the client is told "internal", at
 // last in a form that asks no application code.
 func (s *Socket) ackError(id uint64, e *Error) {
+	done := false
+	defer func() {
+		if !done { // nothing was encodable, or encoding has ended the goroutine
+			_ = s.sendPacket(&packet.Packet{Type: packet.Ack, ID: id, HasID: true, Data: json.RawMessage(internalAck)})
+		}
+	}()
 	for _, e := range []*Error{e, internalError} {
 		v, err := s.ns.srv.errorAck(e)
 		if err == nil {
 			err = s.ack(id, []any{v})
 		}
-		if err == nil || err == ErrDisconnected {
+		if done = err == nil || err == ErrDisconnected; done {
 			return
 		}
 		s.client.failed(err, string(inErrorAck), s)
 	}
-	_ = s.sendPacket(&packet.Packet{Type: packet.Ack, ID: id, HasID: true, Data: json.RawMessage(internalAck)})
 }
 
 // ackOnce is Ack for those who do not mind that the handler has done it.
@@ -119,7 +140,7 @@ func Concurrent(n int) Middleware {
 	key := NewKey[chan struct{}]("slots of Concurrent")
 	return func(next Handler) Handler {
 		return HandlerFunc(func(ctx context.Context, ev *Event) error {
-			if ctx.Value(key) != nil { // it has a slot already, and would wait for itself
+			if ev.slots.has(key) { // it would wait for itself
 				return next.ServeEvent(ctx, ev)
 			}
 			s := ev.Socket
@@ -127,16 +148,25 @@ func Concurrent(n int) Middleware {
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():
-				return ErrDisconnected
+				if !s.stillHeard() {
+					return ErrDisconnected
+				}
+				slots <- struct{}{} // it came before its client said goodbye
 			}
 			own := ev.detach()
+			own.slots = &held{key, ev.slots}
 			base := s.Context()
 			if s.state.Load() == stateDisconnected {
-				base = ctx // the one of the last events
+				base = ctx
+				if ev.slots == nil { // else this is not the goroutine that handles packets
+					if late := s.client.eventContext(s); late != nil {
+						base = late
+					}
+				}
 			}
 			s.concurrently(func() {
 				defer func() { <-slots }()
-				s.client.serve(context.WithValue(base, key, true), next, own)
+				s.client.serve(base, next, own)
 			})
 			return nil
 		})

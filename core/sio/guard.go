@@ -100,7 +100,14 @@ func (s *Socket) Fail(e *Error) error {
 	if e == nil {
 		e = internalError
 	}
+	returned := false
+	defer func() {
+		if !returned { // encoding has ended the goroutine
+			_ = s.sendPacket(&packet.Packet{Type: packet.Failure, Data: []byte(internalData)})
+		}
+	}()
 	data, err := s.ns.srv.marshal(e)
+	returned = true
 	if err != nil {
 		data = []byte(internalData)
 	}

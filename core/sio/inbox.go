@@ -121,6 +121,9 @@ func (c *client) eventContext(s *Socket) context.Context {
 	return nil
 }
 
+// stillHeard reports whether the socket has ended, and what came before is handled.
+func (s *Socket) stillHeard() bool { return s.state.Load() == stateDisconnected && s.heard }
+
 // heard reports whether what was received before the end is handled: always but when
 // the application has ended the connection.
 func heard(r Reason) bool { return r != ServerNamespace && r != ServerTransport }

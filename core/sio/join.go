@@ -234,7 +234,11 @@ func (c *client) refuse(path string, e *Error) {
 		Message string `json:"message"`
 		Data    any    `json:"data,omitempty"`
 	}{e.Message, e.Data}
-	data, err := c.srv.marshal(body)
+	var data []byte
+	err := c.srv.apart(inEncode, c, nil, func() (err error) {
+		data, err = c.srv.marshal(body)
+		return err
+	})
 	if err != nil {
 		c.srv.opts.Logger.Error("siokit: a refusal cannot be encoded", "namespace", path, "error", err)
 		data = []byte(`{"message":"internal error"}`)

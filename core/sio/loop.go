@@ -73,26 +73,31 @@ func receive(ctx context.Context, ev *Event) error {
 	q := ev.Socket.received()
 	own := ev.detach()
 	size := own.size()
-	if !q.reserve(ctx, size, ev.Socket.ns.srv.opts.MaxInboxBytes) {
+	if !q.reserve(ctx, ev.Socket, size, ev.Socket.ns.srv.opts.MaxInboxBytes) {
 		return nil
 	}
-	select {
-	case q.events <- own:
+	for done := ctx.Done(); ; done = nil {
+		select {
+		case q.events <- own:
+			return nil
+		case <-done:
+			if ev.Socket.stillHeard() { // it came before its client said goodbye
+				continue
+			}
+		case <-q.gone:
+		}
+		q.free(size)
 		return nil
-	case <-q.gone:
-	case <-ctx.Done():
 	}
-	q.free(size)
-	return nil
 }
 
 // size is what an event holds while it waits for Recv.
 func (ev *Event) size() int { return recvCost + len(ev.Name) + ev.Args.Size() }
 
 // reserve waits for room for size bytes among most. One event always fits. It reports
-// false when nobody will receive, or ctx has ended.
-func (q *received) reserve(ctx context.Context, size, most int) bool {
-	for {
+// false when nobody will receive, or ctx has ended and nothing of s is heard any more.
+func (q *received) reserve(ctx context.Context, s *Socket, size, most int) bool {
+	for done := ctx.Done(); ; {
 		q.mu.Lock()
 		if q.bytes == 0 || q.bytes+size <= most {
 			q.bytes += size
@@ -108,8 +113,11 @@ func (q *received) reserve(ctx context.Context, size, most int) bool {
 		case <-freed:
 		case <-q.gone:
 			return false
-		case <-ctx.Done():
-			return false
+		case <-done:
+			if !s.stillHeard() {
+				return false
+			}
+			done = nil
 		}
 	}
 }

@@ -29,6 +29,7 @@ type Socket struct {
 	// heard: the connection has ended, and what was received before is still
 	// handled. Written before state becomes stateDisconnected, read after.
 	heard   bool
+	why     Reason                         // of the end of a socket that was connected; written like heard
 	over    bool                           // OnDisconnect has run; for the one who handles packets
 	left    bool                           // no seat is given any more; guarded by seating
 	overlap atomic.Pointer[sync.WaitGroup] // what Concurrent has started, once it has
@@ -336,6 +337,9 @@ func (s *Socket) close(r Reason, tell, heard bool) bool {
 		return false
 	}
 	s.heard = heard && (was == stateConnected || s.client.greeted(s.ns.path))
+	if was == stateConnected {
+		s.why = r
+	}
 	s.state.Store(stateDisconnected)
 	calls := s.calls
 	s.calls = nil
