@@ -26,6 +26,10 @@ type options struct {
 // during the handshake. The default is nothing: contexts cannot be listed. Values
 // that hold the request, its context or chi's are left out with a line in the log:
 // chi uses its own for the next request.
+//
+// What f returns is copied while the handshake runs, so nobody else may change it
+// meanwhile: a map that another goroutine writes to ends the process. Functions,
+// and what cannot be looked through, are left out too; see host.CopyValues.
 func Keep(f func(r *http.Request) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 
 	siochi "github.com/siokit/siokit/adapters/chi"
 	"github.com/siokit/siokit/adapters/internal/hosttest"
@@ -20,10 +21,25 @@ func TestValues(t *testing.T) {
 		var opts []siochi.Option
 		if all {
 			opts = append(opts, siochi.Keep(func(r *http.Request) map[string]any {
-				return map[string]any{"user": r.Header.Get("X-User"), "n": 7, "live": context.WithoutCancel(r.Context()), "deep": map[string]any{"a": []*chi.Context{chi.RouteContext(r.Context())}}}
+				return map[string]any{"user": r.Header.Get("X-User"), "n": 7, "live": context.WithoutCancel(r.Context()), "deep": map[string]any{"a": []*chi.Context{chi.RouteContext(r.Context())}},
+					"behind": hosttest.Behind(r.Context()), "func": hosttest.Func(func() string { return r.Header.Get("X-User") }), "elements": hosttest.Elements(chi.RouteContext(r.Context()))}
 			}))
 		}
 		siochi.Mount(r, "/socket.io", srv, opts...)
+		return conformance.ServeHTTP(t, r, conformance.Config{})
+	})
+}
+
+// TestClientIP: a middleware that writes what the client claims where the peer's
+// address was.
+func TestClientIP(t *testing.T) {
+	hosttest.ClientIP(t, "middleware.RealIP", func(srv *sio.Server, believes bool) *conformance.Host {
+		r := chi.NewRouter()
+		if believes {
+			//lint:ignore SA1019 it is deprecated for what is tested here
+			r.Use(middleware.RealIP)
+		}
+		siochi.Mount(r, "/socket.io", srv)
 		return conformance.ServeHTTP(t, r, conformance.Config{})
 	})
 }

@@ -17,7 +17,8 @@ func TestValues(t *testing.T) {
 		var opts []sioecho.Option
 		if all {
 			opts = append(opts, sioecho.Keep(func(c echo.Context) map[string]any {
-				return map[string]any{"user": c.Request().Header.Get("X-User"), "n": 7, "live": c, "deep": map[string]any{"a": &struct{ any }{c.Response()}}}
+				return map[string]any{"user": c.Request().Header.Get("X-User"), "n": 7, "live": c, "deep": map[string]any{"a": &struct{ any }{c.Response()}},
+					"behind": hosttest.Behind(c), "func": hosttest.Func(func() string { return c.Request().Header.Get("X-User") }), "elements": hosttest.Elements(c)}
 			}))
 		}
 		sioecho.Mount(e, "/socket.io", srv, opts...)

@@ -31,6 +31,10 @@ type options struct {
 // the handshake. The default is nothing: echo cannot list its values. Values that
 // hold echo's own objects are left out with a line in the log: echo uses them for
 // its next request.
+//
+// What f returns is copied while the handshake runs, so nobody else may change it
+// meanwhile: a map that another goroutine writes to ends the process. Functions,
+// and what cannot be looked through, are left out too; see host.CopyValues.
 func Keep(f func(c *echo.Context) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a

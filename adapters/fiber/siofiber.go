@@ -29,6 +29,10 @@ type options struct {
 // string, a number or a bool. Values that hold fiber's or fasthttp's own objects
 // are left out with a line in the log; behind pointers f must copy the strings
 // of the request itself, which fasthttp recycles.
+//
+// What f returns is copied while the handshake runs, so nobody else may change it
+// meanwhile: a map that another goroutine writes to ends the process. Functions,
+// and what cannot be looked through, are left out too; see host.CopyValues.
 func Keep(f func(c *fiber.Ctx) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a
@@ -122,8 +126,12 @@ func (x *exchange) Details() host.Details {
 		Params:       x.c.AllParams(),
 		Values:       x.opts.keep(x.c),
 		Believes: func() string {
-			if cfg := x.c.App().Config(); cfg.ProxyHeader != "" && !cfg.EnableTrustedProxyCheck {
+			switch cfg := x.c.App().Config(); {
+			case cfg.ProxyHeader == "":
+			case !cfg.EnableTrustedProxyCheck:
 				return "fiber.Config.ProxyHeader without EnableTrustedProxyCheck"
+			case fasthttphost.Everybody(cfg.TrustedProxies):
+				return "fiber.Config.TrustedProxies"
 			}
 			return ""
 		},

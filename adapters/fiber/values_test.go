@@ -28,7 +28,8 @@ func TestValues(t *testing.T) {
 		var opts []siofiber.Option
 		if all {
 			opts = append(opts, siofiber.Keep(func(c *fiber.Ctx) map[string]any {
-				return map[string]any{"user": c.Get("X-User"), "n": 7, "live": c, "deep": map[string]any{"a": struct{ any }{c.Request()}}}
+				return map[string]any{"user": c.Get("X-User"), "n": 7, "live": c, "deep": map[string]any{"a": struct{ any }{c.Request()}},
+					"behind": hosttest.Behind(c), "func": hosttest.Func(func() string { return c.Get("X-User") }), "elements": hosttest.Elements(c)}
 			}))
 		}
 		siofiber.Mount(app, "/socket.io", srv, opts...)
@@ -39,6 +40,15 @@ func TestValues(t *testing.T) {
 func TestClientIP(t *testing.T) {
 	hosttest.ClientIP(t, "EnableTrustedProxyCheck", func(srv *sio.Server, believes bool) *conformance.Host {
 		app := fiber.New(fiber.Config{DisableStartupMessage: true, ProxyHeader: fiber.HeaderXForwardedFor, EnableTrustedProxyCheck: !believes, TrustedProxies: []string{"192.0.2.1"}})
+		siofiber.Mount(app, "/socket.io", srv)
+		return serve(t, app, conformance.Config{})
+	})
+}
+
+func TestClientIPOfEverybody(t *testing.T) {
+	hosttest.ClientIP(t, "fiber.Config.TrustedProxies", func(srv *sio.Server, believes bool) *conformance.Host {
+		app := fiber.New(fiber.Config{DisableStartupMessage: true, ProxyHeader: fiber.HeaderXForwardedFor, EnableTrustedProxyCheck: true,
+			TrustedProxies: map[bool][]string{true: {"0.0.0.0/0", "::/0"}, false: {"192.0.2.0/24"}}[believes]})
 		siofiber.Mount(app, "/socket.io", srv)
 		return serve(t, app, conformance.Config{})
 	})

@@ -8,7 +8,6 @@
 package siofiberv3
 
 import (
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -31,6 +30,10 @@ type options struct {
 // string, a number or a bool. Values that hold fiber's or fasthttp's own objects
 // are left out with a line in the log; behind pointers f must copy the strings
 // of the request itself, which fasthttp recycles.
+//
+// What f returns is copied while the handshake runs, so nobody else may change it
+// meanwhile: a map that another goroutine writes to ends the process. Functions,
+// and what cannot be looked through, are left out too; see host.CopyValues.
 func Keep(f func(c fiber.Ctx) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a
@@ -104,12 +107,6 @@ func locals(c fiber.Ctx) (kept map[string]any) {
 	return kept
 }
 
-// everybody reports whether a range of trusted proxies has all addresses in it.
-func everybody(proxies string) bool {
-	p, err := netip.ParsePrefix(proxies)
-	return err == nil && p.Bits() == 0
-}
-
 // Context returns the fiber context of a handshake, inside
 // sio.Options.OnHandshake. It is nil later, and for the exchanges of other
 // hosts: fiber recycles its contexts and the strings they return.
@@ -139,7 +136,7 @@ func (x *exchange) Details() host.Details {
 		Params:       params,
 		Values:       x.opts.keep(x.c),
 		Believes: func() string {
-			if cfg := x.c.App().Config(); cfg.ProxyHeader != "" && cfg.TrustProxy && slices.ContainsFunc(cfg.TrustProxyConfig.Proxies, everybody) {
+			if cfg := x.c.App().Config(); cfg.ProxyHeader != "" && cfg.TrustProxy && fasthttphost.Everybody(cfg.TrustProxyConfig.Proxies) {
 				return "fiber.Config.TrustProxyConfig.Proxies"
 			}
 			return ""

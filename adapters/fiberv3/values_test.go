@@ -29,7 +29,8 @@ func TestValues(t *testing.T) {
 		var opts []siofiberv3.Option
 		if all {
 			opts = append(opts, siofiberv3.Keep(func(c fiber.Ctx) map[string]any {
-				return map[string]any{"user": c.Get("X-User"), "n": 7, "live": c, "deep": map[string]any{"a": struct{ any }{c.Request()}}}
+				return map[string]any{"user": c.Get("X-User"), "n": 7, "live": c, "deep": map[string]any{"a": struct{ any }{c.Request()}},
+					"behind": hosttest.Behind(c), "func": hosttest.Func(func() string { return c.Get("X-User") }), "elements": hosttest.Elements(c)}
 			}))
 		}
 		siofiberv3.Mount(app, "/socket.io", srv, opts...)
@@ -41,6 +42,17 @@ func TestClientIP(t *testing.T) {
 	hosttest.ClientIP(t, "TrustProxyConfig.Proxies", func(srv *sio.Server, believes bool) *conformance.Host {
 		app := fiber.New(fiber.Config{ProxyHeader: fiber.HeaderXForwardedFor, TrustProxy: true, TrustProxyConfig: fiber.TrustProxyConfig{
 			Proxies: []string{map[bool]string{true: "0.0.0.0/0", false: "192.0.2.0/24"}[believes]},
+		}})
+		siofiberv3.Mount(app, "/socket.io", srv)
+		return serve(t, app, conformance.Config{})
+	})
+}
+
+// TestClientIPOfHalves: everybody in two parts.
+func TestClientIPOfHalves(t *testing.T) {
+	hosttest.ClientIP(t, "TrustProxyConfig.Proxies", func(srv *sio.Server, believes bool) *conformance.Host {
+		app := fiber.New(fiber.Config{ProxyHeader: fiber.HeaderXForwardedFor, TrustProxy: true, TrustProxyConfig: fiber.TrustProxyConfig{
+			Proxies: map[bool][]string{true: {"0.0.0.0/1", "128.0.0.0/1"}, false: {"192.0.2.0/25", "192.0.2.128/25"}}[believes],
 		}})
 		siofiberv3.Mount(app, "/socket.io", srv)
 		return serve(t, app, conformance.Config{})

@@ -22,7 +22,8 @@ func TestValues(t *testing.T) {
 		var opts []siogin.Option
 		if all {
 			opts = append(opts, siogin.Keep(func(c *gin.Context) map[string]any {
-				return map[string]any{"user": c.MustGet("user"), "n": c.MustGet("n"), "live": c.Writer, "deep": map[string]any{"a": struct{ c *gin.Context }{c}}}
+				return map[string]any{"user": c.MustGet("user"), "n": c.MustGet("n"), "live": c.Writer, "deep": map[string]any{"a": struct{ c *gin.Context }{c}},
+					"behind": hosttest.Behind(c), "func": hosttest.Func(func() string { return c.GetHeader("X-User") }), "elements": hosttest.Elements(c)}
 			}))
 		}
 		siogin.Mount(r, "/socket.io", srv, opts...)

@@ -45,7 +45,9 @@ type Details struct {
 	Values map[string]any
 	// Believes is asked once for each server: the setting by which the host
 	// takes ClientIP from what any client claims, such as in X-Forwarded-For, ""
-	// when it does not. Nil: unknown. It is valid until ServeExchange returns.
+	// when it does not. Nil: unknown, or not so for this request. It is valid until
+	// ServeExchange returns. For a host on net/http that sets neither this nor
+	// ClientIP, ServeHTTP sets it when a middleware has replaced RemoteAddr.
 	Believes func() string
 }
 

@@ -84,7 +84,8 @@ type Exchange interface {
 	// the announced length is over limit (bytes), else as soon as it is crossed;
 	// ErrTimeout when the body does not arrive in time.
 	Body(limit int64) ([]byte, error)
-	// RemoteAddr is the address of the connection's peer, not what a proxy claims.
+	// RemoteAddr is the address of the connection's peer, not what a proxy claims;
+	// on net/http a middleware may have replaced it.
 	RemoteAddr() string
 	// TLS is the state of the connection, nil without TLS.
 	TLS() *tls.ConnectionState

@@ -268,7 +268,22 @@ func (x *HTTP) Details() Details {
 		d = x.cfg.Details()
 	}
 	d.URL = x.r.URL.RequestURI()
+	if d.ClientIP == "" && d.Believes == nil && replaced(x.r.RemoteAddr) {
+		d.Believes = func() string {
+			return "a middleware that writes http.Request.RemoteAddr, such as chi's middleware.RealIP, unless it asks who the peer is"
+		}
+	}
 	return d
+}
+
+// replaced reports whether addr is not what net/http has written there: a host and a
+// port, or for a unix socket a path, "@", or nothing.
+func replaced(addr string) bool {
+	if addr == "" || addr[0] == '@' || addr[0] == '/' {
+		return false
+	}
+	_, _, err := net.SplitHostPort(addr)
+	return err != nil
 }
 
 func canFlush(w http.ResponseWriter) bool {

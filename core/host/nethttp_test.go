@@ -281,3 +281,25 @@ func TestReplyToHastyClient(t *testing.T) {
 		}
 	}
 }
+
+// TestReplacedAddress: an address of the peer that net/http has not written there is
+// somebody's claim; a framework that finds the client itself knows more.
+func TestReplacedAddress(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"192.0.2.1:7": false, "[2001:db8::1]:7": false, "": false, "@": false, "@name": false, "/run/io.sock": false,
+		"198.51.100.7": true, "2001:db8::1": true, "[2001:db8::1]": true, "unknown": true,
+	} {
+		for _, own := range []host.Details{{}, {ClientIP: "192.0.2.9"}, {Believes: func() string { return "" }}} {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.RemoteAddr = addr
+			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) {
+				d, _ := host.As[host.Detailer](x)
+				believes := d.Details().Believes
+				got := believes != nil && believes() != ""
+				if want := want && own.ClientIP == "" && own.Believes == nil; got != want {
+					t.Errorf("%q, client %q: replaced %v", addr, own.ClientIP, got)
+				}
+			}), httptest.NewRecorder(), r, host.HTTPConfig{Details: func() host.Details { return own }})
+		}
+	}
+}

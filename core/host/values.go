@@ -43,11 +43,27 @@ func PlainValues(kept map[string]any, name string, v any) map[string]any {
 // CopyValues copies what an adapter's Keep has picked, so that it may be kept for
 // ever: strings, also those in maps, slices, arrays and structs, and slices of
 // bytes are copied, since a host may use their memory for its next request.
-// Values that hold an object of a framework's request, or a function, which may
-// hold one unseen, are left out; refused says why for each name.
+// Values that hold an object of a framework's request are left out, and so are
+// those that may hold one unseen; refused says why for each name.
 //
-// What lies behind a pointer is the application's own: it is not copied, and is
-// looked at by its type, since others may be changing it.
+// What lies behind a pointer is the application's own. It is not copied, and is
+// looked through to its end, but for a few types that belong to a whole server,
+// such as *http.Server and *sql.DB:
+//   - The types come first. Where they are plain all the way, nothing is read, so
+//     that others may go on changing it.
+//   - Otherwise pointers, fields, slices and what interfaces hold are read, not
+//     exported ones too, without a lock. No method is called.
+//   - A map there that may hold anything, such as a map[string]any, is not read:
+//     if another goroutine wrote to it, the process would end. Values with one that
+//     is not nil are refused. Without a pointer around it such a map is copied.
+//   - Functions, unsafe pointers, and channels of anything that are not empty,
+//     cannot be looked into. Values with them are refused, behind pointers or not.
+//
+// A value that is nested too deep is refused, and so is one with more than 10 000
+// parts to look at.
+//
+// So nobody else may change values while CopyValues runs; behind pointers that
+// concerns what is not of plain types.
 func CopyValues(values map[string]any) (kept map[string]any, refused map[string]string) {
 	for name, v := range values {
 		c := copier{}
@@ -71,11 +87,28 @@ func CopyValues(values map[string]any) (kept map[string]any, refused map[string]
 	return kept, refused
 }
 
-// maxDepth is how deep values may be nested: one that holds itself ends there.
-const maxDepth = 32
+const (
+	// maxDepth is how deep values may be nested that are copied: one that holds
+	// itself ends there.
+	maxDepth = 32
+	// maxParts is how many parts of a value are looked at: with each handshake this
+	// is done again, and an application's object may lead to all the others. It is
+	// about a millisecond.
+	maxParts = 10_000
+)
 
 // copier copies one value; why is what was found that cannot be kept.
-type copier struct{ why string }
+type copier struct {
+	why   string
+	parts int
+}
+
+// part counts a part of a value of type t, and refuses the one that is too many.
+func (c *copier) part(t reflect.Type) {
+	if c.parts++; c.parts > maxParts {
+		c.refuse(t, fmt.Sprintf("is beyond the %d parts of a value that are looked at", maxParts))
+	}
+}
 
 func (c *copier) refuse(v reflect.Type, why string) reflect.Value {
 	if c.why == "" {
@@ -90,7 +123,7 @@ func (c *copier) copy(v reflect.Value, depth int) reflect.Value {
 		return v
 	}
 	t := v.Type()
-	if depth > maxDepth {
+	if c.part(t); depth > maxDepth {
 		return c.refuse(t, "is nested too deep")
 	}
 	if requestBound(t) {
@@ -101,10 +134,6 @@ func (c *copier) copy(v reflect.Value, depth int) reflect.Value {
 		out := reflect.New(t).Elem()
 		out.SetString(strings.Clone(v.String()))
 		return out
-	case reflect.Func:
-		if !v.IsNil() {
-			return c.refuse(t, "may hold anything of the request")
-		}
 	case reflect.Interface:
 		if v.IsNil() {
 			return v
@@ -114,10 +143,12 @@ func (c *copier) copy(v reflect.Value, depth int) reflect.Value {
 			out.Set(e)
 		}
 		return out
-	case reflect.Pointer:
+	case reflect.Func, reflect.UnsafePointer:
 		if !v.IsNil() {
-			c.behind(v, t.Elem())
+			return c.refuse(t, "may hold anything of the request")
 		}
+	case reflect.Pointer, reflect.Chan:
+		c.look(v)
 	case reflect.Map:
 		return c.copyMap(v, depth)
 	case reflect.Slice:
@@ -133,8 +164,6 @@ func (c *copier) copy(v reflect.Value, depth int) reflect.Value {
 		return out
 	case reflect.Struct:
 		return c.copyStruct(v, depth)
-	case reflect.UnsafePointer:
-		return c.refuse(t, "may hold anything of the request")
 	}
 	return v
 }
@@ -173,73 +202,11 @@ func (c *copier) copyStruct(v reflect.Value, depth int) reflect.Value {
 	for i := 0; i < out.NumField() && c.why == ""; i++ {
 		f := out.Field(i)
 		f = reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem()
-		if k := f.Kind(); k == reflect.Func {
-			continue // one of many fields: a type's own, not something picked
-		}
 		if e := c.copy(f, depth+1); c.why == "" && e.IsValid() {
 			f.Set(e)
 		}
 	}
 	return out
-}
-
-// behind looks at what a pointer points to: by its type, and one step into the
-// fields that are interfaces, of which the type alone says nothing. Nothing there
-// is followed further: it may change meanwhile.
-func (c *copier) behind(v reflect.Value, t reflect.Type) {
-	if bad := holds(t, map[reflect.Type]bool{}); bad != nil {
-		c.refuse(v.Type(), fmt.Sprintf("holds %v, which belongs to the request and is used for others after it", bad))
-		return
-	}
-	if t.Kind() != reflect.Struct && t.Kind() != reflect.Interface {
-		return
-	}
-	look := func(f reflect.Value) {
-		if f.Kind() != reflect.Interface || f.IsNil() {
-			return
-		}
-		if bad := holds(f.Elem().Type(), map[reflect.Type]bool{}); bad != nil {
-			c.refuse(v.Type(), fmt.Sprintf("holds %v, which belongs to the request and is used for others after it", bad))
-		}
-	}
-	e := v.Elem()
-	if t.Kind() == reflect.Interface {
-		look(e)
-		return
-	}
-	for i := range e.NumField() {
-		look(e.Field(i))
-	}
-}
-
-// holds returns a request's type that t holds by its own declaration, or nil.
-func holds(t reflect.Type, seen map[reflect.Type]bool) reflect.Type {
-	if requestBound(t) {
-		return t
-	}
-	if seen[t] || len(seen) > 1000 {
-		return nil
-	}
-	seen[t] = true
-	if path, _, _ := strings.Cut(t.PkgPath(), "/"); path != "" && !strings.Contains(path, ".") && t.PkgPath() != "sync/atomic" {
-		return nil // of the standard library: an *http.Server knows its requests, and is none
-	}
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Chan:
-		return holds(t.Elem(), seen)
-	case reflect.Map:
-		if bad := holds(t.Key(), seen); bad != nil {
-			return bad
-		}
-		return holds(t.Elem(), seen)
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if bad := holds(t.Field(i).Type, seen); bad != nil {
-				return bad
-			}
-		}
-	}
-	return nil
 }
 
 // boundTypes are the types of frameworks and session libraries whose values
@@ -263,6 +230,19 @@ var boundTypes = map[string]string{
 	"github.com/fasthttp/websocket":               "Conn",
 }
 
+// sharedTypes are types that know the requests of a whole server, or lead to all
+// that an application has, and are not of one request. They are not looked into.
+var sharedTypes = map[string]string{
+	"github.com/gin-gonic/gin":    "Engine",
+	"github.com/labstack/echo":    "Echo",
+	"github.com/gofiber/fiber":    "App",
+	"github.com/valyala/fasthttp": "Server",
+	"net/http":                    "Server Transport",
+	"crypto/tls":                  "Conn",
+	"database/sql":                "DB",
+	"log/slog":                    "defaultHandler", // has a function, which is the library's own
+}
+
 var (
 	version        = regexp.MustCompile(`/v\d+$|/v\d+/`)
 	responseWriter = reflect.TypeFor[http.ResponseWriter]()
@@ -279,6 +259,11 @@ func requestBound(t reflect.Type) bool {
 	if t.Implements(responseWriter) || t.Implements(contextType) || t.Implements(exchangeType) {
 		return true
 	}
+	return among(t, boundTypes)
+}
+
+// among reports whether a type is one of a table of names.
+func among(t reflect.Type, names map[string]string) bool {
 	if t.Name() == "" || t.PkgPath() == "" {
 		return false
 	}
@@ -288,7 +273,7 @@ func requestBound(t reflect.Type) bool {
 		}
 		return ""
 	})
-	for _, name := range strings.Fields(boundTypes[path]) {
+	for _, name := range strings.Fields(names[path]) {
 		if name == t.Name() {
 			return true
 		}

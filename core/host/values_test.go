@@ -1,12 +1,25 @@
 package host_test
 
 import (
+	"bufio"
+	"container/list"
 	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"database/sql"
 	"fmt"
+	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"reflect"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -72,6 +85,30 @@ func TestCopyValues(t *testing.T) {
 	}
 }
 
+// keeper is how an application hides a request: User is asked later.
+type (
+	keeper interface{ User() string }
+	hides  struct{ r *http.Request }
+	bag    struct {
+		mu   sync.Mutex
+		vals map[string]any
+	}
+	chain  struct{ in *second }
+	second struct{ k keeper }
+	getter struct{ Get func() string }
+	plain  struct {
+		mu   sync.Mutex
+		seen map[string][]inner
+	}
+	ring struct {
+		any  any
+		next *ring
+	}
+	pointed struct{ p atomic.Pointer[second] }
+)
+
+func (h *hides) User() string { return h.r.Header.Get("X-User") }
+
 func TestCopyValuesRefuses(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	w := httptest.NewRecorder()
@@ -79,17 +116,50 @@ func TestCopyValuesRefuses(t *testing.T) {
 	defer cancel()
 	self := map[string]any{}
 	self["self"] = self
+	s := &hides{r}
+	var p pointed
+	p.p.Store(&second{s})
+	var swap atomic.Value
+	swap.Store(s)
+	full, quiet := make(chan any, 1), make(chan any, 1)
+	full <- r
+	things := list.New()
+	things.PushBack(s)
+	circle := &ring{any: 1}
+	circle.next = &ring{any: "x", next: circle}
+	long := &ring{}
+	for range 1000 {
+		long = &ring{next: long}
+	}
+	huge := make([]any, 20_000)
+	for i := range huge {
+		huge[i] = &ring{}
+	}
+	var synced sync.Map
+	synced.Store("s", s)
 	values := map[string]any{
 		"request": r, "writer": http.ResponseWriter(w), "context": ctx, "func": func() {}, "list": []any{1, []any{r}}, "map": map[string]any{"a": map[string]any{"b": w}},
 		"struct": carries{r}, "unexported": wrapper{r}, "pointer": &wrapper{r}, "far": &[]*wrapper{{r}}, "interface": &carries{r}, "key": map[any]int{r: 1},
 		"self": self, "array": [1]any{ctx}, "unsafe": unsafe.Pointer(r), "pointer to any": new(any), "ring": &node{},
 		"fine": &inner{"ann", "b", nil}, "any of fine": &carries{&inner{}}, "server": &http.Server{}, "nil": (*http.Request)(nil) == nil,
+		// Far behind pointers.
+		"bag": &bag{vals: map[string]any{"s": 1}}, "bag of nothing": &bag{}, "chain": &chain{&second{s}}, "slice of any": &[]any{1, r}, "array of any": &[2]any{1, s},
+		"two interfaces": &carries{carries{s}}, "pointers": &carries{&carries{&carries{&carries{s}}}}, "in a circle": &ring{s, circle}, "circle": circle, "long": long,
+		"map of it": &carries{map[keeper]int{}}, "plain map": &carries{map[string]int{"a": 1}}, "atomic": &p, "atomic value": &swap, "sync.Map": &synced,
+		"full": &carries{full}, "quiet": &carries{quiet}, "channel": full, "channel of requests": make(chan *http.Request), "huge": &huge, "wide": huge,
+		// Functions.
+		"method": getter{s.User}, "function": getter{func() string { return r.Host }}, "functions": []getter{{s.User}}, "pointer to function": &getter{s.User}, "no function": getter{}, "pointer to none": &getter{},
+		// Types of the standard library, whose paths look like those of an application.
+		"bufio": bufio.NewWriter(w), "elements": things, "exec": exec.CommandContext(r.Context(), "true"), "log": log.New(w, "", 0),
+		"file": os.Stdout, "error": fmt.Errorf("x: %w", fmt.Errorf("y: %w", os.ErrExist)), "logger": slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("a", 1), "default logger": slog.Default(),
+		"db": &carries{&sql.DB{}}, "client": http.DefaultClient, "transport": http.DefaultTransport, "certificate": &x509.Certificate{PublicKey: &rsa.PublicKey{}, Subject: pkix.Name{Names: []pkix.AttributeTypeAndValue{{Value: "x"}}}},
 	}
 	*values["pointer to any"].(*any) = r
 	kept, refused := host.CopyValues(values)
 	for name := range values {
 		switch name {
-		case "fine", "any of fine", "server", "nil", "ring":
+		case "fine", "any of fine", "server", "nil", "ring", "bag of nothing", "circle", "long", "plain map", "quiet", "no function", "pointer to none",
+			"file", "error", "logger", "default logger", "db", "client", "transport", "certificate":
 			if _, ok := kept[name]; !ok {
 				t.Errorf("%s is refused: %s", name, refused[name])
 			}
@@ -101,5 +171,58 @@ func TestCopyValuesRefuses(t *testing.T) {
 	}
 	if len(kept)+len(refused) != len(values) {
 		t.Errorf("kept %v, refused %v", kept, refused)
+	}
+}
+
+// TestCopyValuesWhileChanging: what is behind a pointer may be changed by others who
+// have a lock. The race detector finds a read of it; a walk through the map would end
+// the process.
+func TestCopyValuesWhileChanging(t *testing.T) {
+	p, b := &plain{seen: map[string][]inner{}}, &bag{vals: map[string]any{}}
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			key := strconv.Itoa(i % 100)
+			p.mu.Lock()
+			p.seen[key] = append(p.seen[key][:0], inner{Name: key})
+			if p.mu.Unlock(); i%100 == 0 {
+				p.mu.Lock()
+				p.seen = map[string][]inner{}
+				p.mu.Unlock()
+			}
+			b.mu.Lock()
+			b.vals[key] = i
+			b.mu.Unlock()
+		}
+	}()
+	for range 2000 {
+		kept, refused := host.CopyValues(map[string]any{"plain": p, "bag": b})
+		if kept["plain"] != p || !strings.Contains(refused["bag"], "map[string]interface {} behind a pointer") {
+			t.Fatalf("kept %v, refused %v", kept, refused)
+		}
+	}
+	close(stop)
+	<-done
+}
+
+// BenchmarkCopyValues: a user behind a pointer, and as much as is looked at.
+func BenchmarkCopyValues(b *testing.B) {
+	huge := make([]any, 20_000)
+	for i := range huge {
+		huge[i] = &ring{}
+	}
+	for name, v := range map[string]any{"plain": &inner{Name: "ann"}, "open": &carries{&carries{&inner{}}}, "huge": &huge} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				host.CopyValues(map[string]any{"v": v})
+			}
+		})
 	}
 }

@@ -18,22 +18,25 @@ type Request struct {
 	Method     string
 	Host       string
 	RawQuery   string
-	RemoteAddr string // the peer of the TCP connection
+	RemoteAddr string // the peer of the TCP connection, unless a middleware of net/http has replaced it
 	// ClientIP is the client as the framework sees it, behind its trusted proxies.
 	// gin trusts everybody's X-Forwarded-For and echo v4 everybody's X-Real-IP too,
 	// unless they are told otherwise (gin.Engine.SetTrustedProxies,
 	// echo.Echo.IPExtractor), fiber v2 does with ProxyHeader and without
-	// EnableTrustedProxyCheck, echo v5 with echo.LegacyIPExtractor: then it is
-	// whatever the client claims, which is logged when the first client comes.
-	// RemoteAddr is not claimed.
+	// EnableTrustedProxyCheck, echo v5 with echo.LegacyIPExtractor, and fiber where
+	// everybody's address is one of a trusted proxy: then it is whatever the client
+	// claims, which is logged when the first client comes. RemoteAddr is not
+	// claimed, but where a middleware of net/http such as chi's RealIP writes the
+	// claim there, which is logged when the first such request comes.
 	ClientIP     string
 	Header       http.Header
 	TLS          *tls.ConnectionState // nil without TLS
 	RoutePattern string               // the host's route, "" when it has none
 	Params       map[string]string    // its parameters, but those that have matched nothing
 	// Values are what the adapter's Keep picked of the host's request values;
-	// strings, numbers and bools where it was not told. They are copies; what
-	// holds an object of the framework is left out, and that is logged.
+	// strings, numbers and bools where it was not told. They are copies, but for
+	// what is behind pointers; what holds an object of the framework, or may hold
+	// one unseen, is left out, and that is logged. See host.CopyValues.
 	Values map[string]any
 
 	target string // path and query; RawQuery is its end

@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 	"strings"
@@ -17,8 +18,9 @@ import (
 // the server at /socket.io behind a middleware that puts under "user" what the
 // header X-User says, under "n" the number 7, and under "live" an object of the
 // framework that belongs to the request. With all, a Keep picks the three of them,
-// and, as "deep", the live object inside of a struct in a map. lists says whether
-// the adapter keeps anything without a Keep.
+// as "deep", the live object inside of a struct in a map, and as "behind", "func"
+// and "elements" what Behind, Func and Elements make of it. lists says whether the
+// adapter keeps anything without a Keep.
 func Values(t *testing.T, lists bool, start func(srv *sio.Server, all bool) *conformance.Host) {
 	for _, all := range []bool{false, true} {
 		t.Run(fmt.Sprintf("all=%v", all), func(t *testing.T) {
@@ -47,13 +49,29 @@ func Values(t *testing.T, lists bool, start func(srv *sio.Server, all bool) *con
 			if after := fmt.Sprint(r.Values); before != want || after != want {
 				t.Errorf("values %s, and %s behind a stranger's requests; want %s", before, after, want)
 			}
-			for _, name := range []string{"live", "deep"} {
+			for _, name := range []string{"live", "deep", "behind", "func", "elements"} {
 				if got, want := strings.Count(log.String(), "name="+name), map[bool]int{true: 1}[all]; got != want {
 					t.Errorf("%s is %d times in the log, want %d:\n%s", name, got, want, log.String())
 				}
 			}
 		})
 	}
+}
+
+// Behind hides a live object in a map behind two pointers.
+func Behind(live any) any {
+	type bag struct{ vals map[string]any }
+	return &struct{ b *bag }{&bag{map[string]any{"live": live}}}
+}
+
+// Func hides a live object in a function that is the field of a struct.
+func Func(live func() string) any { return struct{ Get func() string }{live} }
+
+// Elements hides a live object in a type of the standard library.
+func Elements(live any) any {
+	l := list.New()
+	l.PushBack(live)
+	return l
 }
 
 // ClientIP checks the warning of a host that believes its clients, for a server
@@ -69,6 +87,7 @@ func ClientIP(t *testing.T, setting string, start func(srv *sio.Server, believes
 		}})
 		h := start(srv, believes)
 		c := wire.New(t, h.URL, "/socket.io/")
+		c.Must("GET", "EIO=4&transport=polling", "") // a client that claims nothing hides nothing
 		for range 2 {
 			c.Must("GET", "EIO=4&transport=polling", "", "X-Forwarded-For", "198.51.100.1")
 		}
