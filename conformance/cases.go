@@ -14,6 +14,7 @@ func allCases() []testCase {
 		pollingCases,
 		codeCases("exits", "code that ends its goroutine ends nothing else: ", exitsRows),
 		exitsCases,
+		panicsHandedCases,
 		generationsCases,
 		hostsCases,
 		connectKickedCases(),

@@ -45,6 +45,7 @@ var panicsRequestRows = []codeRow{
 		opts:  panicsRepairTextOfOpts,
 		run:   panicsRepairTextOf,
 	},
+	panicsConnRow,
 }
 
 func panicsOnHandshakeOpts(o *sio.Options) {

@@ -2,13 +2,13 @@ package sessionbridge
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/safelog"
 )
 
 // Options configure a Bridge. The zero value of every field means its default.
@@ -79,9 +79,7 @@ func New(be Backend, o *Options) *Bridge {
 	if b.opts.LoadTimeout <= 0 {
 		b.opts.LoadTimeout = 5 * time.Second
 	}
-	if b.opts.Logger == nil {
-		b.opts.Logger = slog.Default()
-	}
+	b.opts.Logger = safelog.New(b.opts.Logger)
 	return b
 }
 
@@ -112,8 +110,8 @@ func (b *Bridge) Revalidate(ctx context.Context) (ended int) {
 	}
 	b.mu.Unlock()
 	for _, s := range list {
-		switch err := s.reloadSafely(ctx); {
-		case errors.Is(err, ErrDestroyed):
+		switch gone, err := s.reloadSafely(ctx); {
+		case gone:
 			ended++
 		case err != nil && ctx.Err() == nil:
 			b.opts.Logger.Error("siokit: a session could not be looked up", "error", err)

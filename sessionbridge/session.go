@@ -125,14 +125,16 @@ func (s *Session) Reload(ctx context.Context) error {
 	return err
 }
 
-// reloadSafely is Reload where nobody else recovers.
-func (s *Session) reloadSafely(ctx context.Context) (err error) {
+// reloadSafely is Reload where nobody else recovers. Whether the error says that the
+// session is gone is asked here too: its methods may be the application's.
+func (s *Session) reloadSafely(ctx context.Context) (gone bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("sessionbridge: panic: %v\n\n%s", p, debug.Stack())
 		}
 	}()
-	return s.Reload(ctx)
+	err = s.Reload(ctx)
+	return errors.Is(err, ErrDestroyed), err
 }
 
 // load asks the store and keeps the answer.

@@ -158,6 +158,34 @@ func TestRevalidatesByItself(t *testing.T) {
 	}
 }
 
+// bomb is a logger's handler, and an error, whose methods panic.
+type bomb struct{}
+
+func (bomb) Enabled(context.Context, slog.Level) bool  { return true }
+func (bomb) Handle(context.Context, slog.Record) error { panic("Handle") }
+func (bomb) WithAttrs([]slog.Attr) slog.Handler        { panic("WithAttrs") }
+func (bomb) WithGroup(string) slog.Handler             { panic("WithGroup") }
+
+func (bomb) Error() string { return "bomb" }
+func (bomb) Is(error) bool { panic("Is") }
+
+// TestLookingGoesOn: neither the logger nor the errors of a store end the goroutine that
+// looks after the sessions, and the process with it.
+func TestLookingGoesOn(t *testing.T) {
+	s := start(t, &sessionbridge.Options{Every: 5 * time.Millisecond, Logger: slog.New(bomb{})}, false)
+	c, id := s.visitor(nil)
+	w := c.Join("")
+	for _, err := range []error{errors.New("down"), bomb{}} {
+		s.store.fail.Store(&err)
+		for n := s.store.loads.Load() + 4; s.store.loads.Load() < n; {
+			time.Sleep(time.Millisecond)
+		}
+		s.store.fail.Store(nil)
+	}
+	_ = s.store.Delete(ctx, id)
+	w.End()
+}
+
 // TestUpdate: conflicts are tried again, in stores that can compare and in those
 // that cannot.
 func TestUpdate(t *testing.T) {

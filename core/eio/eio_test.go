@@ -5,12 +5,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,6 +187,81 @@ func TestFaults(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// bomb is a logger's handler that panics.
+type bomb struct{ slog.Handler }
+
+func (bomb) Enabled(context.Context, slog.Level) bool  { return true }
+func (bomb) Handle(context.Context, slog.Record) error { panic("Handle") }
+
+// TestLogger: a logger that panics loses its lines and nothing else.
+func TestLogger(t *testing.T) {
+	closed := make(chan eio.Reason, 2)
+	url, _ := serve(t, eio.Options{Logger: slog.New(bomb{slog.DiscardHandler}), OnConnection: func(s *eio.Socket) {
+		s.OnClose(func(r eio.Reason) { closed <- r })
+		s.OnMessage(func(eio.Message) { panic("fault") })
+	}})
+	w, _ := wire.New(t, url, "/engine.io/").WebSocket()
+	w.Send("4x")
+	w.End()
+	<-closed
+}
+
+// counting is a listener whose connections panic in Write, once they are armed.
+type counting struct {
+	net.Listener
+	armed atomic.Bool
+}
+
+func (l *counting) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return counted{c, l}, nil
+}
+
+type counted struct {
+	net.Conn
+	l *counting
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	if c.l.armed.Swap(false) {
+		panic("Write")
+	}
+	return c.Conn.Write(p)
+}
+
+// TestListenersConnection: a connection of the application's own type that panics ends
+// itself and its session.
+func TestListenersConnection(t *testing.T) {
+	var log buffer
+	closed := make(chan eio.Reason, 2)
+	srv := eio.NewServer(&eio.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), OnConnection: func(s *eio.Socket) {
+		s.OnClose(func(r eio.Reason) { closed <- r })
+		echo(s)
+	}})
+	hs := httptest.NewUnstartedServer(srv)
+	l := &counting{Listener: hs.Listener}
+	hs.Listener = l
+	hs.Start()
+	defer hs.Close()
+	defer func() { _ = srv.Shutdown(context.Background()) }()
+	c := wire.New(t, hs.URL, "/engine.io/")
+	w, _ := c.WebSocket()
+	l.armed.Store(true)
+	w.Send("4x")
+	w.End()
+	if r := <-closed; r != eio.TransportError || !strings.Contains(log.String(), "in=net.Conn panic=Write") {
+		t.Errorf("closed with %v; the log: %s", r, log.String())
+	}
+	w, _ = c.WebSocket()
+	w.Send("4y")
+	if got := w.Next(); got != "4y" {
+		t.Errorf("the next client gets %q", got)
 	}
 }
 

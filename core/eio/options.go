@@ -15,6 +15,7 @@ import (
 	"github.com/siokit/siokit/core/internal/transport/polling"
 	"github.com/siokit/siokit/core/internal/transport/websocket"
 	"github.com/siokit/siokit/core/internal/virtsocket"
+	"github.com/siokit/siokit/internal/safelog"
 )
 
 // Options configure a [Server]. The zero value of every field means its default.
@@ -153,14 +154,12 @@ func (o *Options) withDefaults() Options {
 	if c.Path == "" {
 		c.Path = "/engine.io"
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Logger = safelog.New(c.Logger)
 	return c
 }
 
-// hub are the options of the layer inside.
-func (o *Options) hub() virtsocket.Options {
+// hub are the options of the layer inside. ofConn calls a method of a connection.
+func (o *Options) hub(ofConn func(fn func()) error) virtsocket.Options {
 	h := virtsocket.Options{
 		PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, UpgradeTimeout: o.UpgradeTimeout,
 		MaxPayload: o.MaxPayload, MaxQueue: o.MaxQueueMessages, MaxQueueBytes: o.MaxQueueBytes,
@@ -183,7 +182,7 @@ func (o *Options) hub() virtsocket.Options {
 	for _, name := range o.Transports {
 		switch name {
 		case websocket.Name:
-			h.Duplex = append(h.Duplex, websocket.Transport{MaxPayload: o.MaxPayload})
+			h.Duplex = append(h.Duplex, websocket.Transport{MaxPayload: o.MaxPayload, Call: ofConn})
 		case polling.Name:
 			h.Forms = append(h.Forms, polling.Transport{})
 		case jsonp.Name:

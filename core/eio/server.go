@@ -40,7 +40,7 @@ var (
 func NewServer(opts *Options) *Server {
 	s := &Server{opts: opts.withDefaults()}
 	s.inboxes = inbox.Bounds{Count: maxInbox, Bytes: int(inboxFactor * s.opts.MaxPayload)}
-	h := s.opts.hub()
+	h := s.opts.hub(s.ofConn)
 	h.Accept = s.accept
 	if s.opts.AllowOrigin != nil {
 		h.Origins.Allow = s.allowOrigin
@@ -150,6 +150,12 @@ func (s *Server) call(where string, fn func(), ended func()) {
 	}()
 	fn()
 	returned = true
+}
+
+// ofConn calls a method of a connection of a type of the application's own.
+func (s *Server) ofConn(fn func()) (err error) {
+	s.call("net.Conn", fn, func() { err = errPanic })
+	return err
 }
 
 // apart calls application code in a goroutine of its own and waits for it.

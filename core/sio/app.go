@@ -31,6 +31,7 @@ const (
 	inOnHandshake  place = "OnHandshake" // and what the adapter's Keep does
 	inOnExchange   place = "OnExchange"
 	inUseExchange  place = "UseExchange" // and the host's own part of a request
+	inConn         place = "net.Conn"    // a connection of a type of the application's own
 	inAllowOrigin  place = "AllowOrigin"
 	inAddress      place = "Address"
 	inRepairTextOf place = "RepairTextOf"

@@ -52,8 +52,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestOneRecover: Server.caught is the one recover of the package, beside that of the
-// logger, through which it reports; and the functions of Options are called in the
+// TestOneRecover: Server.caught is the one recover of the package; and the functions of Options are called in the
 // one file that knows about it, or in a function that defers it or calls Server.apart.
 func TestOneRecover(t *testing.T) {
 	fset, files := parsePackage(t)
@@ -75,7 +74,7 @@ func TestOneRecover(t *testing.T) {
 					if sel, ok := n.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "apart" {
 						guarded = true
 					}
-					if id, ok := n.Fun.(*ast.Ident); ok && id.Name == "recover" && name != "app.go" && name != "safelog.go" {
+					if id, ok := n.Fun.(*ast.Ident); ok && id.Name == "recover" && name != "app.go" {
 						t.Errorf("%s: a recover of its own", fset.Position(n.Pos()))
 					}
 					sel, ok := n.Fun.(*ast.SelectorExpr)

@@ -16,6 +16,7 @@ import (
 	"github.com/siokit/siokit/core/internal/transport/polling"
 	"github.com/siokit/siokit/core/internal/transport/websocket"
 	"github.com/siokit/siokit/core/internal/virtsocket"
+	"github.com/siokit/siokit/internal/safelog"
 )
 
 // Options configure a [Server]. The zero value of every field means its default.
@@ -313,10 +314,7 @@ func (o *Options) withDefaults() Options {
 	if c.Path == "" {
 		c.Path = "/socket.io"
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	c.Logger = safeLogger(c.Logger)
+	c.Logger = safelog.New(c.Logger)
 	return c
 }
 

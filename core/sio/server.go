@@ -115,7 +115,7 @@ func NewServer(opts *Options) *Server {
 			ho.Forms = append(ho.Forms, t.form)
 		}
 		if t.duplex {
-			ho.Duplex = append(ho.Duplex, websocket.Transport{MaxPayload: o.MaxPayload, Flash: name == websocket.FlashName, Protocols: o.Subprotocols})
+			ho.Duplex = append(ho.Duplex, websocket.Transport{MaxPayload: o.MaxPayload, Flash: name == websocket.FlashName, Protocols: o.Subprotocols, Call: s.ofConn})
 		}
 		if t.opens != "" {
 			o.Logger.Warn("siokit: transport "+name+" is on", "opens", t.opens)

@@ -28,7 +28,8 @@
 // role moves on. Flush writes on the goroutine of its caller, without blocking and up
 // to flushBudget bytes; what is left is written by a goroutine that ends with the
 // queue. Where the connection is no descriptor (TLS, a host's own type) every write,
-// and what Close does, is on such a goroutine.
+// and what Close does, is on such a goroutine. The methods of a host's own type may
+// panic there; guarded makes an error of that.
 //
 // Whoever takes a role gives it back, or hands it on, on every way out: the reader
 // ends the connection if the start of the session or a message does not return, and

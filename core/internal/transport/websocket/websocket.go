@@ -42,6 +42,9 @@ type Transport struct {
 	Flash bool
 	// Protocols are host.UpgradeOptions.Protocols.
 	Protocols []string
+	// Call calls a method of a connection that is not of the standard library, and
+	// says whether the method has panicked. Nil: such methods are called bare.
+	Call func(method func()) error
 }
 
 var _ transport.Duplex = Transport{}
@@ -59,19 +62,19 @@ func name(flash bool) string {
 // Serve implements transport.Duplex.
 func (t Transport) Serve(x host.Exchange, l transport.Link, start func(c transport.Conn)) error {
 	return x.Upgrade(host.UpgradeOptions{Protocols: t.Protocols}, func(nc net.Conn, br *bufio.Reader) {
-		c := newConn(nc, l, t.MaxPayload)
+		c := newConn(t.guard(nc), l, t.MaxPayload)
 		c.flash = t.Flash
 		rd := &reader{c: c}
+		read := false
+		defer func() {
+			if !read { // start or br has panicked, or has ended the goroutine: nobody reads
+				c.end(fail(transport.Internal, "the session has not begun"))
+			}
+		}()
 		if br != nil {
 			rd.early, _ = io.ReadAll(br)
 			br = nil // not kept for as long as the connection lives
 		}
-		read := false
-		defer func() {
-			if !read { // start has panicked, or has ended the goroutine: nobody reads
-				c.end(fail(transport.Internal, "the session has not begun"))
-			}
-		}()
 		start(c)
 		read = true
 		c.loop(rd)
