@@ -17,6 +17,7 @@ func allCases() []testCase {
 		panicsHandedCases,
 		generationsCases,
 		hostsCases,
+		originsCases,
 		connectKickedCases(),
 		joinCases,
 		lifeCases,

@@ -45,7 +45,8 @@ var hostsCases = []testCase{
 	},
 	{
 		name: "origin/websocket-scheme",
-		rule: "an origin with ws or wss for http or https is the same origin; another host's is not",
+		rule: "an origin with ws or wss for http or https is the same origin, as is one without a scheme " +
+			"or with a path; another host's is not",
 		spec: "docs/protocol.md 9.1",
 		need: []Capability{WebSocket},
 		opts: func(o *sio.Options) { o.Origins = []string{"HTTPS://App.Example.com:443/"} },
@@ -261,7 +262,8 @@ func websocketScheme(c *env) {
 	ws := strings.Replace(scheme, "http", "ws", 1)
 	for origin, want := range map[string]int{
 		ws + "://" + own: 101, "wss://app.example.com": 101, "https://app.example.com": 101, "HTTPS://APP.example.com:443": 101,
-		ws + "://" + own + ".evil.example": 403, "ws://app.example.com": 403, "wss://evil.example": 403, "wss://app.example.com/x": 403,
+		ws + "://" + own + ".evil.example": 403, "ws://app.example.com": 403, "wss://evil.example": 403, "wss://app.example.com/x": 101,
+		"app.example.com": 101, "app.example.com:443": 101, "app.example.com:444": 403, "evil.example": 403, "x@app.example.com": 403,
 	} {
 		w, a := c.Upgrade(w4, "", "Origin", origin)
 		c.Want(origin, a.Status, want)

@@ -86,6 +86,18 @@ type noticesRow struct {
 var noticesRows = []noticesRow{
 	{"origin", sio.IncidentOrigin, []string{unlisted[0], "(Host was 127.0.0.1"}, nil, getWith(q4, "Origin", evilPage)},
 	{"origin-of-a-websocket", sio.IncidentOrigin, unlisted, nil, func(c *env) { c.Upgrade(w4, "", "Origin", evilPage) }},
+	{
+		"origin-without-a-scheme", sio.IncidentOrigin, []string{"://evil.example:4711 is not listed in Options.Origins"}, nil,
+		getWith(q4, "Origin", "evil.example:4711"),
+	},
+	{
+		"origin-with-a-query", sio.IncidentOrigin, unlisted, nil,
+		getWith(q4, "Origin", "wss://evil.example/socket.io/?EIO=3&token="+secretQuery),
+	},
+	{
+		"origin-with-a-user", sio.IncidentOrigin, []string{"names a user"}, nil,
+		getWith(q4, "Origin", "https://"+secretQuery+"@evil.example"),
+	},
 	{"origin-in-0.9", sio.IncidentOrigin, unlisted, nil, func(c *env) { c.At(mount+"/1/").Must("GET", "", "", "Origin", evilPage) }},
 	{
 		"origin-of-a-preflight",
@@ -137,6 +149,23 @@ var noticesRows = []noticesRow{
 		func(o *sio.Options) { o.MaxPending = 1 },
 		noticesLimitDo,
 	},
+	{
+		"frame-too-large-in-an-upgrade",
+		sio.IncidentTooLarge,
+		[]string{"Options.MaxPayload (100 bytes)"},
+		small,
+		noticesCandidateTooLargeDo,
+	},
+	{"handshake-by-post", sio.IncidentRequest, []string{"Bad handshake method"}, nil, func(c *env) { c.Must("POST", q4, "1") }},
+	{"session-of-another-protocol", sio.IncidentRequest, []string{"protocol mismatch"}, nil, noticesProtocolMismatchDo},
+	{
+		"websocket-version", sio.IncidentRequest, []string{"Sec-WebSocket-Version is not 13"}, nil,
+		func(c *env) { c.Upgrade(w4, "", "Sec-WebSocket-Version", "8") },
+	},
+	{
+		"transport-below-the-paths-of-0.9", sio.IncidentTransport, []string{"Transport unknown"}, nil,
+		getAt("/1/", "EIO=4&transport=carrier-pigeon"),
+	},
 	{"refused", sio.IncidentRefused, []string{"members only"}, noticesRefusedOpts, getWith(q4)},
 }
 
@@ -168,6 +197,17 @@ func noticesFrameTooLargeDo(c *env) {
 	w, _ := c.WebSocket()
 	w.Send(strings.Repeat("4", 200))
 	w.End()
+}
+
+func noticesCandidateTooLargeDo(c *env) {
+	s := c.Polling()
+	w := c.probe(s)
+	w.Send(strings.Repeat("4", 200))
+	w.End()
+}
+
+func noticesProtocolMismatchDo(c *env) {
+	c.Must("GET", "EIO=3&transport=polling&sid="+c.Polling().Open.SID, "")
 }
 
 func noticesLimitDo(c *env) {

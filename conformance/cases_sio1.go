@@ -148,8 +148,10 @@ func sio1HandshakeOrigin(c *env) {
 }
 
 func sio1Strangers(c *env) {
-	c.Want("V14 version 4 on this path", c.At(mount+"/1/").Must("GET", q4, "").Status, 400)
 	c.Want("V14 this path's session on version 4", c.Must("GET", q4+"&sid="+c.Handshake1(""), "").Status, 400)
+	s := c.Polling()
+	c.Want("a session of version 4 on this path", c.At(mount+"/1/xhr-polling/"+s.Open.SID).Must("GET", "", ""), "200 7:::1+0")
+	c.Want("version 4 below this path", c.At(mount+"/1/").Must("GET", q4, "").Body[:2], "0{")
 }
 
 func sio1Expiry(c *env) {

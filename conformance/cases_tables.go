@@ -119,7 +119,6 @@ var pollingBadPayloadRows = []pollingBadPayloadRow{
 	{"P04 base64", "b!!!!", nil, 400, sio.ParseError},
 	{"P04 length", "bAQIDB", nil, 400, sio.ParseError},
 	{"P04 padding", "b" + strings.Repeat("=", 1000), nil, 400, sio.ParseError},
-	{"P04 space", "bAQ IDBA==", nil, 400, sio.ParseError},
 	{"P05 ping", "2", nil, 200, sio.TransportError},
 	{"P08 garbage", "4garbage", nil, 200, sio.ForcedClose},
 	{"P09 octet-stream", "40", []string{"Content-Type", "application/octet-stream"}, 400, sio.ParseError},

@@ -305,7 +305,7 @@ func wireWords(c *env) {
 }
 
 func wireBase64(c *env) {
-	for _, text := range []string{"-_8BAg==", "+/8BAg==", "-_8BAg", "+/8BAg", "+/8B\nAg==\n", "-_8\r\nBAg"} {
+	for _, text := range []string{"-_8BAg==", "+/8BAg==", "-_8BAg", "+/8BAg", "+/8B\nAg==\n", "-_8\r\nBAg", "+/8B Ag==", "- _8\tBAg\v\f"} {
 		s := c.Polling()
 		s.Join("")
 		c.Want("EIO 4: "+text, s.Post(`451-["echo",`+placeholder+"]\x1eb"+text), "200 ok")

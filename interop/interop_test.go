@@ -177,6 +177,22 @@ func TestClients(t *testing.T) {
 	fill(t, "clients.mjs", 27)
 }
 
+// TestOwnOrigin drives the clients whose websocket library writes an origin in a form
+// of its own against a server that admits its own origin alone.
+func TestOwnOrigin(t *testing.T) {
+	need(t)
+	bin := build(t, "testapp")
+	for _, a := range []string{"nethttp", "fiber"} {
+		for client, cells := range map[string]int{"0.9.17": 2, "1.0.6": 3} {
+			addr, _ := start(t, bin, "-adapter", a, "-addr", "127.0.0.1:0", "-origins", "")
+			out, err := node(t, "clients.mjs", "http://"+addr, client).Output()
+			if err != nil || strings.Count(string(out), `"failed":[]`) != cells {
+				t.Errorf("%s, client %s: %v\n%s", a, client, err, out)
+			}
+		}
+	}
+}
+
 // TestBundles drives the official bundles in a browser.
 func TestBundles(t *testing.T) {
 	need(t)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 )
 
 func init() {
@@ -23,6 +24,13 @@ func init() {
 		breaker{"negotiates no subprotocol", []string{"websocket/subprotocol"}, request(func(r *http.Request) { r.Header.Del("Sec-Websocket-Protocol") })},
 		breaker{"does not say which page asks", []string{"origin/any-cookies"}, request(func(r *http.Request) { r.Header.Del("Origin") })},
 		breaker{"has a name of its own", []string{"origin/websocket-scheme"}, request(func(r *http.Request) { r.Host = "backend.internal:8080" })},
+		breaker{"wants a scheme in every origin", []string{"origin/own-forms", "origin/own-forms-06"}, fault{around: requests(func(w http.ResponseWriter, r *http.Request) bool {
+			if o := r.Header.Get("Origin"); o != "" && !strings.Contains(o, "://") {
+				w.WriteHeader(http.StatusForbidden)
+				return true
+			}
+			return false
+		})}},
 		breaker{"cuts long queries", []string{"limits/query"}, request(func(r *http.Request) {
 			r.URL.RawQuery = r.URL.RawQuery[max(0, len(r.URL.RawQuery)-1000):]
 		})},

@@ -86,7 +86,7 @@ func (x *HTTP) Body(limit int64) ([]byte, error) {
 	body, err := ReadBody(x.r.Body, x.r.ContentLength, limit, http.NewResponseController(x.w).SetReadDeadline)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return nil, ErrTooLarge
+		return nil, fmt.Errorf("%w by the host, whose limit is %d bytes: %w", ErrTooLarge, tooLarge.Limit, err)
 	}
 	x.slow = errors.Is(err, ErrTimeout)
 	if errors.Is(err, ErrTooLarge) {

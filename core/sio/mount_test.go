@@ -82,7 +82,7 @@ func TestOriginsCleaned(t *testing.T) {
 	c := wire.New(t, hs.URL, "/socket.io/")
 	for origin, want := range map[string]int{
 		"https://app.example.com": 200, "http://old.example": 200, "https://a.example.org": 200, "https://ws.example": 200, "null": 200, "file://": 200,
-		"capacitor://localhost": 200, "https://[::1]:8443": 200, "https://app.example.com/": 403, "https://old.example": 403, "http://app.example.com": 403,
+		"capacitor://localhost": 200, "https://[::1]:8443": 200, "https://app.example.com/": 200, "app.example.com": 200, "old.example:80": 200, "https://old.example": 403, "http://app.example.com": 403,
 	} {
 		if a := c.Must("GET", "EIO=4&transport=polling", "", "Origin", origin); a.Status != want {
 			t.Errorf("%s: %v", origin, a)

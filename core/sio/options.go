@@ -152,7 +152,9 @@ type Options struct {
 	// connect, such as "https://app.example.com" or "https://*.example.com". A
 	// slash at the end, upper case and the scheme's own port do not matter; an
 	// entry that no page can have, such as one with a path, panics. A client that
-	// sends wss:// or ws:// as its origin counts as https:// or http://.
+	// sends wss:// or ws:// as its origin counts as https:// or http://, and what it
+	// sends behind the host does not count. One that sends a host without a scheme
+	// counts as both.
 	//
 	// The single entry "*" admits every page, without cookies: those that a
 	// browser sends for a page of another origin, as it does with every websocket
@@ -161,8 +163,8 @@ type Options struct {
 	// front of the server has done with them is not undone.
 	Origins []string
 	// AllowOrigin decides about origins that are not in Origins; it sees them in
-	// lower case. What it admits
-	// may use credentials: never let it admit everything in production, or every
+	// lower case, with http and https in place of ws and wss and without a path; that
+	// of a program may have no scheme. What it admits may use credentials: never let it admit everything in production, or every
 	// page on the web can act in the name of a visitor who is logged in here.
 	AllowOrigin func(origin string) bool
 

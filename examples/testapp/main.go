@@ -35,7 +35,7 @@ func main() {
 	flag.StringVar(&c.mount, "mount", "/socket.io", "the mount point")
 	flag.StringVar(&c.profile, "profile", "matrix", "which contract: matrix, protocol, load")
 	flag.StringVar(&c.transports, "transports", "all", "enabled transports, comma-separated, or all")
-	flag.StringVar(&c.origins, "origins", "*", `allowed origins, comma-separated; "*" reflects any`)
+	flag.StringVar(&c.origins, "origins", "*", `allowed origins, comma-separated, beside the server's own; "*" reflects any`)
 	flag.StringVar(&c.session, "session", "none", "session routes and bridge: memory, gorilla, scs, fiber, none")
 	flag.Parse()
 	if err := run(c); err != nil {
@@ -112,9 +112,11 @@ func (c config) options() (*sio.Options, error) {
 			}
 		}
 	}
-	if c.origins == "*" {
+	switch c.origins {
+	case "": // the server's own pages alone
+	case "*":
 		o.AllowOrigin = func(string) bool { return true }
-	} else {
+	default:
 		o.Origins = strings.Split(c.origins, ",")
 	}
 	return o, nil

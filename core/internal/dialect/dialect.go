@@ -158,6 +158,9 @@ type Refusal struct {
 	Message string // "" means the code's usual text
 	Context string // for logs: what exactly was wrong
 	Cause   Cause  // for logs and counts: what kind of refusal it is
+	// HostLimit is the host's own limit for bodies, with CauseTooLarge, when that was
+	// what the message was too large for.
+	HostLimit int64
 }
 
 // Cause is a kind of refusal that an operator is told about in a way of its own.
@@ -172,6 +175,7 @@ const (
 	CauseUpgrade        // a request for a websocket without its Upgrade header
 	CauseShutdown       // the server is shutting down
 	CauseReported       // application code failed, which has been reported
+	CauseQuiet          // not for the log: it is there already, or no one's mistake
 )
 
 // Error implements error.

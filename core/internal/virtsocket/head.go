@@ -13,14 +13,15 @@ const headerCost = 32
 // head is what one look at all headers of a request finds.
 type head struct {
 	size    int    // bytes, with headerCost for each line
-	origins int    // how many Origin lines there are
+	origins int    // how many Origin lines there are, without those that are empty
 	origin  string // the last one
 }
 
 func readHead(x host.Exchange) (hd head) {
 	x.EachHeader(func(k, v string) {
 		hd.size += len(k) + len(v) + headerCost
-		if strings.EqualFold(k, "Origin") {
+		// No browser sends an empty one; programs do that have none to send.
+		if v != "" && strings.EqualFold(k, "Origin") {
 			hd.origins++
 			hd.origin = v
 		}

@@ -108,6 +108,9 @@ func (h *Hub) refused(x host.Exchange, r *dialect.Refusal) {
 		detail = n.Text
 	case r.Cause == dialect.CauseLimit:
 		n.Name, n.Text, detail = NoticeLimit, "handshake refused: "+r.Context, r.Context
+	case r.HostLimit > 0:
+		n.Name, detail = NoticeTooLarge, "host"
+		n.Text = fmt.Sprintf("a message larger than the host's own limit for bodies (%d bytes, http.MaxBytesReader) ended a connection; Options.MaxPayload is %d bytes", r.HostLimit, h.opts.MaxPayload)
 	case r.Cause == dialect.CauseTooLarge && r.HTTPStatus() == http.StatusRequestEntityTooLarge:
 		n.Name, n.Text = NoticeTooLarge, h.tooLarge()
 	case r.Cause == dialect.CauseTooLarge: // its query or headers
@@ -118,11 +121,16 @@ func (h *Hub) refused(x host.Exchange, r *dialect.Refusal) {
 	case r.Code == dialect.Forbidden:
 		n.Name, n.Text, detail = NoticeRefused, "request refused by the application: "+printable(r.Text()), r.Text()
 	case r.Code == dialect.UnsupportedVersion:
-		n.Name, n.Text, detail = NoticeVersion, "client refused: "+r.Text()+h.versionHint(x), r.Text()
+		n.Name, n.Text = NoticeVersion, "client refused: "+r.Text()+h.versionHint(x)
+		detail = n.Text // the hint tells two mistakes apart
 	case r.Code == dialect.UnknownSID:
 		n.Name, n.Text = NoticeSession, unknownSession
 	case r.Code == dialect.UnknownTransport:
-		n.Name, n.Text, detail = NoticeTransport, "request refused: "+r.Text()+transportHint(x), r.Text()
+		n.Name, n.Text = NoticeTransport, "request refused: "+r.Text()+transportHint(x)
+		detail = n.Text
+	case r.Cause != dialect.CauseQuiet:
+		n.Text = "request refused: " + printable(r.Error())
+		detail = n.Text
 	}
 	h.notice(n, detail)
 }
@@ -160,6 +168,16 @@ func foreignPage(x host.Exchange) string {
 		return "a request with several Origin headers was refused" + asked
 	case page == "":
 		return "a page of another site, which its browser does not name, was refused; see Options.Origins" + asked
+	case strings.Contains(page, "@"):
+		return "a request whose Origin names a user, as no page's does, was refused" + asked
+	}
+	// The form that Options.Origins takes, without what may be a secret in a query.
+	if page = canonical(page); schemeless(page) {
+		scheme := "http"
+		if x.TLS() != nil {
+			scheme = "https"
+		}
+		page = scheme + "://" + page
 	}
 	return "page " + printable(page) + " is not listed in Options.Origins" + asked
 }

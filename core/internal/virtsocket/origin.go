@@ -18,8 +18,9 @@ type Origins struct {
 	// entry "*" admits every page; those of other origins are served as if they
 	// had sent no cookies.
 	List []string
-	// Allow, when not nil, is asked for origins that are not in List, with http
-	// and https in place of ws and wss. What it admits may use credentials.
+	// Allow, when not nil, is asked for origins that are not in List, in lower case,
+	// with http and https in place of ws and wss, and without a path. An origin of a
+	// program may have no scheme. What it admits may use credentials.
 	Allow func(origin string) bool
 }
 
@@ -52,14 +53,20 @@ func CleanOrigin(entry string) (string, error) {
 	return canonical(scheme + "://" + rest), nil
 }
 
-// canonical is an origin in lower case, without the port that its scheme has
-// anyway, and with http for ws: clients that are no browsers (Starscream,
-// SocketRocket) send the address of the websocket as their origin.
+// canonical is what counts of an origin: in lower case, without the port that its
+// scheme has anyway, without what follows the host, and with http for ws.
+//
+// Browsers send a scheme, a host and no more. Programs also send the address of the
+// websocket (SocketRocket), all of it with path and query (Starscream 1), or the
+// Host header once more (Node's ws 0.4, in the official clients 0.9 and 1.0). To
+// read these forms lets no page in: what a browser sends is read as before, and a
+// page has no influence on that. A program can send any origin anyway.
 func canonical(origin string) string {
 	scheme, rest, ok := strings.Cut(strings.ToLower(origin), "://")
 	if !ok {
-		return origin
+		return address(scheme)
 	}
+	rest = address(rest)
 	switch scheme {
 	case "ws":
 		scheme = "http"
@@ -73,6 +80,31 @@ func canonical(origin string) string {
 		rest = strings.TrimSuffix(rest, ":443")
 	}
 	return scheme + "://" + rest
+}
+
+// address cuts off a path, a query and a fragment. What begins with one of them names
+// no host, such as "file:///page", and stays as it is.
+func address(s string) string {
+	if i := strings.IndexAny(s, "/?#"); i > 0 {
+		return s[:i]
+	}
+	return s
+}
+
+// schemeless reports whether a canonical origin is a host, with or without a port,
+// that fits http and https.
+func schemeless(origin string) bool {
+	return origin != "null" && !strings.Contains(origin, "://")
+}
+
+// plain reports whether an origin has only characters that one can have.
+func plain(origin string) bool {
+	for i := 0; i < len(origin); i++ {
+		if origin[i] <= ' ' || origin[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // admit is the one check for every request, polling and websocket alike: a
@@ -98,10 +130,8 @@ func otherPage(x host.Exchange) bool {
 }
 
 func (o Origins) allows(x host.Exchange, origin string) bool {
-	for i := 0; i < len(origin); i++ {
-		if origin[i] <= ' ' || origin[i] >= 0x7f {
-			return false
-		}
+	if !plain(origin) {
+		return false
 	}
 	origin = canonical(origin)
 	return o.Any() || o.listed(origin) || o.Allow != nil && o.Allow(origin) || sameOrigin(x, origin)
@@ -201,6 +231,9 @@ func (x cookieless) Details() (d host.Details) {
 
 // listed wants the canonical form.
 func (o Origins) listed(origin string) bool {
+	if schemeless(origin) {
+		return o.listed(canonical("http://"+origin)) || o.listed(canonical("https://"+origin))
+	}
 	for _, want := range o.List {
 		if want == origin {
 			return true
@@ -222,8 +255,11 @@ func (o Origins) listed(origin string) bool {
 
 // sameOrigin compares the origin with the Host that the client asked for. The
 // scheme is known only when the connection itself is encrypted; behind a proxy
-// it is not.
+// it is not. It wants the canonical form.
 func sameOrigin(x host.Exchange, origin string) bool {
+	if schemeless(origin) {
+		return sameOrigin(x, "http://"+origin) || sameOrigin(x, "https://"+origin)
+	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" {
 		return false
@@ -258,7 +294,7 @@ func (o Origins) headers(x host.Exchange) {
 	}
 	x.AddHeader("Vary", "Origin")
 	origin := x.Header("Origin")
-	if page := canonical(origin); origin == "" || !o.listed(page) && (o.Allow == nil || !o.Allow(page)) {
+	if page := canonical(origin); origin == "" || !plain(origin) || !o.listed(page) && (o.Allow == nil || !o.Allow(page)) {
 		return
 	}
 	x.SetHeader("Access-Control-Allow-Origin", origin)

@@ -149,7 +149,7 @@ func (h *Hub) refuseUpgrade(x host.Exchange, d dialect.Dialect, err error) {
 	case errors.Is(err, host.ErrNoHijack):
 		// The host's fault, which its developer must get to see.
 		h.opts.Logger.Error("siokit: websocket refused", "error", err)
-		ref.Status, ref.Message = http.StatusNotImplemented, err.Error()
+		ref.Status, ref.Message, ref.Cause = http.StatusNotImplemented, err.Error(), dialect.CauseQuiet
 	}
 	h.refuse(x, d, ref)
 }
@@ -236,7 +236,7 @@ func (s *Socket) get(x host.Exchange, req dialect.Request, poll transport.Poll, 
 		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
 	case errors.Is(err, host.ErrNoStream):
 		h.opts.Logger.Error("siokit: "+req.Transport+" refused", "error", err)
-		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusNotImplemented, Message: err.Error()})
+		h.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Status: http.StatusNotImplemented, Message: err.Error(), Cause: dialect.CauseQuiet})
 	case errors.Is(err, transport.ErrOverlap):
 		_ = x.Reply(http.StatusBadRequest, nil)
 	}
@@ -257,6 +257,7 @@ func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Poll
 		return
 	}
 	reason := TransportError
+	var hostLimit *http.MaxBytesError
 	switch {
 	case errors.Is(err, transport.ErrClosed):
 		if s.dialect.UnknownSession() != nil {
@@ -267,12 +268,17 @@ func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Poll
 		return
 	case errors.Is(err, host.ErrTooLarge):
 		ref.Status, ref.Message, ref.Cause = http.StatusRequestEntityTooLarge, "Payload too large", dialect.CauseTooLarge
+		if errors.As(err, &hostLimit) {
+			ref.HostLimit = hostLimit.Limit
+		}
 	case errors.Is(err, host.ErrTimeout):
-		ref.Status, ref.Message = http.StatusRequestTimeout, "Request timeout"
+		ref.Status, ref.Message, ref.Cause = http.StatusRequestTimeout, "Request timeout", dialect.CauseQuiet
 	case errors.Is(err, transport.ErrEncoding):
 		ref.Status, ref.Message = http.StatusUnsupportedMediaType, "Content encoding not supported"
 	case errors.Is(err, packet.ErrMalformed):
 		reason = ParseError
+	case !errors.Is(err, transport.ErrOverlap): // the connection's end, most of the time
+		ref.Cause = dialect.CauseQuiet
 	}
 	ref.Context = err.Error()
 	s.Close(reason)

@@ -204,6 +204,7 @@ func (c *candidate) Lost(err error) {
 		c.Socket.Lost(err)
 		return
 	}
+	c.Socket.noteTooLarge(err)
 	c.Socket.mu.Lock()
 	free := c.Socket.candidate == nil
 	c.Socket.mu.Unlock()

@@ -102,6 +102,7 @@ func TestFrameV3(t *testing.T) {
 		{packet.Frame{Data: []byte("b4AQI=")}, "4 true \x01\x02"},
 		{packet.Frame{Data: []byte("b4AQI")}, "4 true \x01\x02"},
 		{packet.Frame{Data: []byte("b4-_\n8")}, "4 true \xfb\xff"},
+		{packet.Frame{Data: []byte("b4AQ I\tD")}, "4 true \x01\x02\x03"},
 		{packet.Frame{Data: []byte("bAQID")}, "6 false "},
 		{packet.Frame{Data: []byte("2probe")}, "2 false probe"},
 		{packet.Frame{}, "malformed"},

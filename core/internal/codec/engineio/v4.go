@@ -70,9 +70,9 @@ func decodePart(part []byte) (packet.Unit, error) {
 	return packet.Unit{Kind: packet.MessageUnit, Binary: true, Data: data}, nil
 }
 
-// decodeBase64 reads the base64 of clients, in all its forms as Node does: with
-// or without padding, in the usual or the URL alphabet, with line ends in between.
-// What is no base64 at all is an error.
+// decodeBase64 reads the base64 of clients in all the forms that encoders have: with
+// or without padding, in the usual or the URL alphabet, with white space in between.
+// Node skips every other character too. Here it is an error: nobody means it.
 func decodeBase64(text []byte) ([]byte, error) {
 	data := make([]byte, base64.StdEncoding.DecodedLen(len(text))+3)
 	if n, err := base64.StdEncoding.Decode(data, text); err == nil { // it skips line ends
@@ -81,7 +81,7 @@ func decodeBase64(text []byte) ([]byte, error) {
 	plain := make([]byte, 0, len(text))
 	for _, c := range text {
 		switch c {
-		case '\r', '\n':
+		case '\r', '\n', ' ', '\t', '\v', '\f':
 			continue
 		case '-':
 			c = '+'
@@ -89,6 +89,9 @@ func decodeBase64(text []byte) ([]byte, error) {
 			c = '/'
 		}
 		plain = append(plain, c)
+	}
+	if len(plain) == 0 {
+		return plain, nil
 	}
 	for range 2 { // what there is of padding
 		plain = bytes.TrimSuffix(plain, []byte{'='})

@@ -41,15 +41,6 @@ func (Dialect) Recognise(x host.Exchange) bool { return x.Query("EIO") == "4" }
 // Guess implements dialect.Guesser: clients of this generation say so.
 func (Dialect) Guess(host.Exchange) bool { return false }
 
-// Parse implements dialect.Dialect. Below the paths of 0.9 there are old clients of
-// Engine.IO 3 and none of this generation.
-func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
-	if p := x.Path(); p != "" && p[0] >= '0' && p[0] <= '9' {
-		return dialect.Request{}, &dialect.Refusal{Code: dialect.BadRequest, Context: "the path is one of revision 1"}
-	}
-	return d.Base.Parse(x)
-}
-
 // SocketID implements dialect.Dialect: the CONNECT answer tells it.
 func (Dialect) SocketID(string, string) string { return "" }
 
