@@ -78,7 +78,8 @@ var clientsCases = []testCase{
 	{
 		name: "clients/text-of-1.x-back",
 		rule: "a client that has encoded text twice gets text beyond ASCII encoded twice where a " +
-			"payload has the text form, and as it is in the binary form",
+			"payload has the text form, and as it is in the binary form; on a websocket, encoded twice " +
+			"once it has encoded twice there",
 		spec: "docs/protocol.md 3.6",
 		need: []Capability{EIO3},
 		run:  clientsTextOf1XBack,
@@ -158,6 +159,31 @@ func clientsTextOf1XBack(c *env) {
 	}
 	c.Must("POST", q, wire.Frame3(twice(say)))
 	c.Want("binary form", c.Must("GET", q, "").Body, binary3(back))
+	for _, row := range []struct{ what, say, back string }{
+		{"websocket, encoded twice", twice(say), twice(back)},
+		{"websocket, encoded once", say, back},
+	} {
+		w, a := c.Upgrade(w3, "")
+		if w == nil {
+			c.T.Fatalf("websocket: %v", a)
+		}
+		w.NoPong = true
+		c.Want("open", w.Next()[:2], "0{")
+		c.Want("connect", w.Next(), "40")
+		w.Send(row.say)
+		c.Want(row.what, w.Next(), row.back)
+	}
+	up := c.Polling3("b64=1") // clients of 1.1 and later encode twice while they poll alone
+	c.Want("connect", up.Next(), "40")
+	up.Post(twice(say))
+	c.Want("before the upgrade", up.Next(), twice(back))
+	w, a := c.Upgrade(w3+"&sid="+up.Open.SID, "")
+	if w == nil {
+		c.T.Fatalf("upgrade: %v", a)
+	}
+	w.NoPong = true
+	w.Send("5", say)
+	c.Want("after the upgrade", w.Next(), back)
 }
 
 func clientsGoodbyeCrossesPoll(c *env) {

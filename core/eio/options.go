@@ -30,6 +30,21 @@ type Options struct {
 
 	// Protocols are the revisions of Engine.IO that are served; 4 and 3.
 	Protocols []int
+	// RepairText is what is done about the text of old clients of protocol 3 that
+	// encode and decode it twice; RepairDetected. A client that is sent text beyond
+	// ASCII before it has sent some itself, on the same transport, cannot be
+	// recognised: text that the server sends first needs another choice.
+	RepairText RepairText
+	// RepairTextOf, when not nil, chooses for the client of each handshake in place
+	// of RepairText, by its User-Agent or a parameter of its query. x must not be
+	// kept.
+	RepairTextOf func(x host.Exchange) RepairText
+	// PollFraming is the form of the payloads to clients of protocol 3 that poll and
+	// can receive binary; FramingDetected.
+	PollFraming PollFraming
+	// AssumeEIO3 has clients that name no protocol served with protocol 3. Without it
+	// they are when they ask for b64.
+	AssumeEIO3 bool
 	// Transports are those that are served, by name; "polling" and "websocket".
 	// "jsonp" is off because any web page can include its answers as a script.
 	Transports []string
@@ -86,10 +101,42 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// protocols are the revisions that the package knows.
-var protocols = map[int]dialect.Dialect{
-	4: eio4.New(packet.DefaultLimits),
-	3: eio3.New(packet.DefaultLimits, eio3.RepairDetected),
+// RepairText is what is done about clients of protocol 3 before engine.io-client 2,
+// which encode and decode text as UTF-8 twice when they poll, those before 1.4 on
+// websockets too.
+type RepairText = eio3.Repair
+
+// The choices; the first is the default.
+const (
+	RepairDetected   = eio3.RepairDetected   // a message that cannot be much else is read as encoded twice, and its client gets text so from then on
+	RepairNever      = eio3.RepairNever      // for fleets of engine.io-client 2 and later alone
+	RepairAlways     = eio3.RepairAlways     // for fleets of engine.io-client 1.x alone
+	RepairEverywhere = eio3.RepairEverywhere // for fleets before 1.4 alone, which decode twice on websockets too
+)
+
+// PollFraming is the form of the payloads to clients of protocol 3 that poll.
+type PollFraming = eio3.Framing
+
+// The choices; the first is the default.
+const (
+	FramingDetected = eio3.FramingDetected // binary for those whose handshake has the parameter t, as that of official clients has
+	FramingText     = eio3.FramingText     // text, which the oldest clients in browsers do not read
+	FramingBinary   = eio3.FramingBinary   // binary for everybody who has not asked for b64
+)
+
+// protocols are the revisions that the package knows, in the order in which they are
+// asked.
+func (o *Options) protocols() []protocol {
+	settings := eio3.Settings{Assume: o.AssumeEIO3, Framing: o.PollFraming, Choose: o.RepairTextOf}
+	return []protocol{
+		{4, eio4.New(packet.DefaultLimits)},
+		{3, eio3.New(packet.DefaultLimits, o.RepairText).With(settings)},
+	}
+}
+
+type protocol struct {
+	revision int
+	dialect  dialect.Dialect
 }
 
 func defaultTo[T int | int64 | time.Duration](name string, field *T, def T) {
@@ -134,7 +181,7 @@ func (o *Options) withDefaults() Options {
 		c.Protocols = []int{4, 3}
 	}
 	for _, p := range c.Protocols {
-		if protocols[p] == nil {
+		if p != 3 && p != 4 {
 			panic(fmt.Sprintf("eio: Options.Protocols: there is no protocol %d; there are 3 and 4", p))
 		}
 	}
@@ -172,11 +219,13 @@ func (o *Options) hub(ofConn func(fn func()) error) virtsocket.Options {
 		},
 		Logger: o.Logger,
 	}
-	for _, n := range []int{4, 3} { // in the order in which they are asked
-		if slices.Contains(o.Protocols, n) {
-			h.Dialects = append(h.Dialects, protocols[n])
+	h.NotServed = make(map[string]string)
+	for _, p := range o.protocols() {
+		if slices.Contains(o.Protocols, p.revision) {
+			h.Dialects = append(h.Dialects, p.dialect)
 		} else {
-			h.Off = append(h.Off, protocols[n])
+			h.Off = append(h.Off, p.dialect)
+			h.NotServed[p.dialect.Name()] = fmt.Sprintf("%d is not among Options.Protocols", p.revision)
 		}
 	}
 	for _, name := range o.Transports {

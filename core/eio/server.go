@@ -40,7 +40,11 @@ var (
 func NewServer(opts *Options) *Server {
 	s := &Server{opts: opts.withDefaults()}
 	s.inboxes = inbox.Bounds{Count: maxInbox, Bytes: int(inboxFactor * s.opts.MaxPayload)}
-	h := s.opts.hub(s.ofConn)
+	o := s.opts
+	if o.RepairTextOf != nil {
+		o.RepairTextOf = s.repairText
+	}
+	h := o.hub(s.ofConn)
 	h.Accept = s.accept
 	if s.opts.AllowOrigin != nil {
 		h.Origins.Allow = s.allowOrigin
@@ -126,6 +130,13 @@ func (s *Server) address(x host.Exchange) (name string) {
 		return virtsocket.PeerAddress(x)
 	}
 	return name
+}
+
+// repairText is Options.RepairTextOf; RepairText when it panics.
+func (s *Server) repairText(x host.Exchange) (r RepairText) {
+	r = s.opts.RepairText
+	_ = s.apart("RepairTextOf", func() { r = s.opts.RepairTextOf(x) })
+	return r
 }
 
 // errPanic is the error of a call into the application that has panicked or ended its

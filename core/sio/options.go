@@ -125,8 +125,8 @@ type Options struct {
 	// and 4.x), "eio3" (1.x and 2.x), "sio1" (0.7 to 0.9). All three are on;
 	// "sio06" (0.6) is there for museums. Clients of another one are told so.
 	Dialects []string
-	// RepairText is what is done about the text of clients 1.x on polling;
-	// RepairDetected.
+	// RepairText is what is done about the text of clients 1.x on polling, and of
+	// those of 1.0 on websockets; RepairDetected.
 	RepairText RepairText
 	// RepairTextOf, when not nil, chooses for the client of each handshake in
 	// place of RepairText, by its User-Agent or a parameter of its query. x must

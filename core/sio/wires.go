@@ -44,14 +44,15 @@ var transports = map[string]struct {
 }
 
 // RepairText is what is done about clients of Socket.IO 1.x, which encode text
-// twice when they poll.
+// twice when they poll, those of 1.0 on websockets too.
 type RepairText = eio3.Repair
 
 // The choices; the first is the default.
 const (
-	RepairDetected = eio3.RepairDetected // a packet that cannot be much else is read as encoded twice
-	RepairNever    = eio3.RepairNever    // for fleets of 2.x alone
-	RepairAlways   = eio3.RepairAlways   // for fleets of 1.x alone
+	RepairDetected   = eio3.RepairDetected   // a packet that cannot be much else is read as encoded twice
+	RepairNever      = eio3.RepairNever      // for fleets of 2.x alone
+	RepairAlways     = eio3.RepairAlways     // for fleets of 1.x alone
+	RepairEverywhere = eio3.RepairEverywhere // for fleets of 1.0 alone, which decode twice on websockets too
 )
 
 // PollFraming is the form of the payloads to clients 1.x and 2.x that poll.

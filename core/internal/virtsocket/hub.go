@@ -17,11 +17,14 @@ import (
 // Options configure a Hub. Zero values mean the defaults named with each field.
 type Options struct {
 	Dialects []dialect.Dialect // in the order in which they are asked; required
-	// Off are dialects whose clients are told that they are not served.
-	Off     []dialect.Dialect
-	Duplex  []transport.Duplex // the duplex transports that are enabled
-	Forms   []transport.Form   // the transports of single requests that are enabled
-	Polling transport.Polling  // their mechanics; required when there are Forms
+	// Off are dialects whose clients are told that they are not served. NotServed is
+	// how they are told, by the dialect's name, in the words of the package's own
+	// options; without an entry the name is not among Options.Dialects.
+	Off       []dialect.Dialect
+	NotServed map[string]string
+	Duplex    []transport.Duplex // the duplex transports that are enabled
+	Forms     []transport.Form   // the transports of single requests that are enabled
+	Polling   transport.Polling  // their mechanics; required when there are Forms
 
 	PingInterval   time.Duration // 25 s
 	PingTimeout    time.Duration // 20 s

@@ -64,8 +64,11 @@ func (h *Hub) unrecognised(x host.Exchange, hd head) {
 	d, ref := off, h.transportKnown(x.Query("transport"))
 	switch {
 	case off != nil:
-		ref = &dialect.Refusal{Code: dialect.UnsupportedVersion, Message: dialect.UnsupportedVersion.Text() +
-			": " + off.Name() + " is not among Options.Dialects"}
+		why := h.opts.NotServed[off.Name()]
+		if why == "" {
+			why = off.Name() + " is not among Options.Dialects"
+		}
+		ref = &dialect.Refusal{Code: dialect.UnsupportedVersion, Message: dialect.UnsupportedVersion.Text() + ": " + why}
 	case ref == nil:
 		ref = &dialect.Refusal{Code: dialect.UnsupportedVersion}
 	}

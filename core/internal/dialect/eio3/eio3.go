@@ -15,9 +15,9 @@ import (
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
-// Repair says what is done about clients of Socket.IO 1.x, which encode text as
-// UTF-8 twice when they poll, those of 1.0 always. Nothing in their requests
-// tells them from 2.x.
+// Repair says what is done about clients of Socket.IO 1.x, which encode and decode
+// text as UTF-8 twice when they poll, those of 1.0 on websockets too. Nothing in their
+// requests tells them from 2.x.
 type Repair uint8
 
 // The choices.
@@ -30,8 +30,12 @@ const (
 	// RepairNever leaves text as it comes: for fleets of 2.x alone.
 	RepairNever
 	// RepairAlways reads whatever can be read so as encoded twice, in every
-	// packet: for fleets of 1.x alone.
+	// packet: for fleets of 1.x alone. Text to a websocket is encoded twice only once
+	// the client has done so there, because those of 1.1 and later do not.
 	RepairAlways
+	// RepairEverywhere is RepairAlways for fleets of 1.0 alone: text to a websocket
+	// is encoded twice as well, from the first one on.
+	RepairEverywhere
 )
 
 // Dialect implements dialect.Dialect. Use New.
@@ -82,6 +86,8 @@ func (d Dialect) Payloads(req dialect.Request) packet.Payloads {
 		p.repair = chosen
 	}
 	p.twice.Store(p.repair == RepairAlways)
+	p.everywhere = p.repair == RepairEverywhere
+	p.frames.Store(p.everywhere)
 	return p
 }
 
@@ -92,6 +98,9 @@ type payloads struct {
 	base64, jsonp bool
 	binary        bool        // every payload has the binary form
 	twice         atomic.Bool // the client decodes text twice, where a payload has the text form
+	frames        atomic.Bool // so it does on a websocket: Outgoing encodes its text twice
+	shown         bool        // it has shown on a websocket that it encodes once there
+	everywhere    bool        // RepairEverywhere: Outgoing encodes twice while the client polls, too
 }
 
 // Unwrap implements packet.Payloads.
@@ -108,15 +117,19 @@ func (p *payloads) DecodePayload(body []byte, contentType string, yield func(pac
 	case contentType == engineio.BinaryV3:
 		return engineio.DecodeBinaryPayloadV3(body, p.limit, yield)
 	}
-	return engineio.DecodePayloadV3(body, p.limit, p.Repair, yield)
+	return engineio.DecodePayloadV3(body, p.limit, func(text []byte) []byte {
+		once, _ := p.once(text)
+		return once
+	}, yield)
 }
 
-// Repair implements dialect.Repairer.
-func (p *payloads) Repair(text []byte) []byte {
+// once returns what is to be read in place of the text of a message, on any transport.
+// plain is set when the text shows that the client encodes once.
+func (p *payloads) once(text []byte) (once []byte, plain bool) {
 	if p.repair == RepairNever {
-		return text
+		return text, false
 	}
-	once, plain := engineio.Twice(text)
+	once, plain = engineio.Twice(text)
 	switch {
 	case p.repair != RepairDetected:
 	case plain:
@@ -125,13 +138,35 @@ func (p *payloads) Repair(text []byte) []byte {
 	case len(once) != len(text):
 		p.twice.Store(true)
 	}
+	return once, plain
+}
+
+// Repair implements dialect.Repairer, for the text of a websocket. A client that has
+// encoded twice while it polled may be of 1.1 or later, which encodes once here. So
+// this text alone tells whether the client decodes twice here.
+func (p *payloads) Repair(text []byte) []byte {
+	once, plain := p.once(text)
+	switch {
+	case p.everywhere || p.shown:
+	case plain:
+		p.shown = true
+		p.frames.Store(false)
+	case len(once) != len(text):
+		p.frames.Store(true)
+	}
 	return once
 }
 
-// Outgoing implements dialect.Repairer: a client that cannot receive binary gets base64.
+// Outgoing implements dialect.Repairer: a client that cannot receive binary gets
+// base64, and one that decodes the text of websockets twice gets it so. A session that
+// has come to a websocket never polls again. But with everywhere a message may wait for
+// a poll as well, and AppendPayload has to know.
 func (p *payloads) Outgoing(m *packet.Message) *packet.Message {
 	if p.base64 {
-		return engineio.PlainV3(m)
+		m = engineio.PlainV3(m)
+	}
+	if p.frames.Load() {
+		m = engineio.TwiceV3(m)
 	}
 	return m
 }
@@ -143,6 +178,9 @@ func (p *payloads) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, stri
 	switch {
 	case p.binary || slices.ContainsFunc(ms, func(m *packet.Message) bool { return m.Binary() || len(m.Attachments()) > 0 && !m.Texts() }):
 		for _, m := range ms {
+			if p.everywhere {
+				m = engineio.OnceV3(m)
+			}
 			dst = engineio.AppendBinaryPayloadV3(dst, m)
 		}
 		return dst, engineio.BinaryV3
