@@ -2,11 +2,13 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/wire"
 )
 
 // How a client learns that it may not join a namespace, and how often it may ask.
@@ -15,22 +17,29 @@ import (
 type kick struct {
 	name string
 	ends bool // the connection
+	all  bool // the other namespaces are told, too
 	kick func(s *sio.Socket)
 }
 
 var kicks = []kick{
-	{"disconnect", false, func(s *sio.Socket) { s.Disconnect(false) }},
-	{"disconnect-all", true, func(s *sio.Socket) { s.Disconnect(true) }},
-	{"drop", true, func(s *sio.Socket) { s.Drop() }},
-	{"target", false, func(s *sio.Socket) {
+	{"disconnect", false, false, func(s *sio.Socket) { s.Disconnect(false) }},
+	{"disconnect-all", true, true, func(s *sio.Socket) { s.Disconnect(true) }},
+	{"drop", true, false, func(s *sio.Socket) { s.Drop() }},
+	{"drop-connection", true, false, func(s *sio.Socket) { elsewhere(s.Conn().Drop) }},
+	{"target", false, false, func(s *sio.Socket) {
 		s.Join("banned")
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			s.Namespace().To("banned").Disconnect(false)
-		}()
-		<-done
+		elsewhere(func() { s.Namespace().To("banned").Disconnect(false) })
 	}},
+}
+
+// elsewhere calls f on another goroutine and waits for it.
+func elsewhere(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
 }
 
 // kickedOut has the clients whose handshake or namespace says so disconnected while
@@ -50,7 +59,7 @@ func connectKickedCases() (cases []testCase) {
 	for _, k := range kicks {
 		cases = append(cases, testCase{
 			name:  "connect/kicked/" + k.name,
-			rule:  "a client that is disconnected while OnConnect runs is refused",
+			rule:  "a client that is disconnected or dropped while OnConnect runs is refused, and not to come back",
 			spec:  "docs/protocol.md 6.1",
 			local: true,
 			run:   func(c *env) { connectKicked(c, k) },
@@ -76,7 +85,8 @@ func connectKicked(c *env, k kick) {
 	w := c.Join("")
 	w.Send("40/kick,")
 	c.Want("websocket", w.Next(), `44/kick,{"message":"Disconnected"}`)
-	if k.name == "disconnect-all" {
+	c.Want("which is not to come back", w.Next(), "41/kick,")
+	if k.all {
 		c.Want("the other namespace", w.Next(), "41")
 	}
 	if k.ends {
@@ -88,12 +98,40 @@ func connectKicked(c *env, k kick) {
 	s := c.Polling()
 	s.Join("")
 	s.Post("40/kick,")
-	want := []string{`44/kick,{"message":"Disconnected"}`}
-	if k.name == "disconnect-all" {
+	want := []string{`44/kick,{"message":"Disconnected"}`, "41/kick,"}
+	if k.all {
 		want = append(want, "41")
 	}
 	c.Want("polling", s.Packets(len(want)), want)
+	connectKickedAlone(c, k)
 	c.Alive()
+}
+
+// connectKickedAlone is about a client that has joined no other namespace: it may leave by
+// itself, and can do nothing else.
+func connectKickedAlone(c *env, k kick) {
+	w, _ := c.WebSocket()
+	w.Send("40/kick,")
+	want := []string{`44/kick,{"message":"Disconnected"}`, "41/kick,"}
+	c.Want("alone", []string{w.Next(), w.Next()}, want)
+	w.Send("40", `42["echo",1]`)
+	switch {
+	case k.all:
+		c.Want("another namespace", []string{w.Next(), w.Next()}, []string{`44{"message":"Disconnected"}`, "41"})
+	case !k.ends:
+		c.Want("another namespace", strings.HasPrefix(w.Next(), `40{"sid"`), true)
+		c.Want("and an event", w.Next(), `42["echo",1]`)
+	}
+	if k.ends {
+		got, err := w.Read()
+		var end *wire.CloseError
+		if !errors.As(err, &end) {
+			c.T.Errorf("instead of the end came %q, %v", got, err)
+		}
+	}
+	s := c.Polling()
+	s.Post("40/kick,")
+	c.Want("alone, polling", s.Packets(len(want)), want)
 }
 
 func eio3Kicked(c *env, k kick) {
@@ -102,11 +140,24 @@ func eio3Kicked(c *env, k kick) {
 	c.Want("connect", s.Next(), "40")
 	s.Post("40/kick")
 	c.Want("a namespace", s.Next(), `44/kick,"Disconnected"`)
+	c.Want("which is not to come back", s.Next(), "41/kick,")
+	if k.all {
+		c.Want("the other namespace", s.Next(), "41")
+	}
 	c.Head.Set("X-Kick", "1")
 	s = c.Polling3()
 	c.Want("the first namespace", s.Next(), `44"Disconnected"`)
 	c.Want("and its end", s.Next(), "41")
 	c.Head.Del("X-Kick")
+	s.Post("40/chat")
+	switch {
+	case k.all:
+		c.Want("another namespace", []string{s.Next(), s.Next()}, []string{`44/chat,"Disconnected"`, "41/chat,"})
+	case k.ends:
+		c.Want("another namespace", s.Next(), `44/chat,"Disconnected"`)
+	default:
+		c.Want("another namespace", s.Next(), "40/chat,")
+	}
 	c.Alive()
 }
 
@@ -115,6 +166,11 @@ func sio1Kicked(c *env, k kick) {
 	w := c.ws1(c.Handshake1(""))
 	w.Send("1::/kick")
 	c.Want("a namespace", w.Next(), "7::/kick:2")
+	c.Want("which has ended", w.Next(), "0::/kick")
+	if k.ends { // its client would join the namespace again with the next connection
+		c.Want("and everything else", w.Next(), "0::")
+		w.End()
+	}
 	c.Head.Set("X-Kick", "1")
 	s := c.Polling1()
 	c.Want("the first namespace", s.Next(), "7:::2")
@@ -133,6 +189,15 @@ var joinCases = []testCase{
 		slow: true, local: true,
 		opts: func(o *sio.Options) { o.ConnectTimeout = 300 * time.Millisecond },
 		run:  connectRefusedTimeout,
+	},
+	{
+		name: "eio3/dropped-timeout",
+		rule: "2.x: a client that is dropped while the server connects the first namespace is told, and " +
+			"has until the connect timeout to leave by itself",
+		spec: "docs/protocol.md 6.1",
+		slow: true, local: true, need: []Capability{EIO3},
+		opts: func(o *sio.Options) { o.ConnectTimeout = 1500 * time.Millisecond },
+		run:  eio3DroppedTimeout,
 	},
 	{
 		name: "connect/too-often",
@@ -186,6 +251,7 @@ func connectRefusedTimeout(c *env) {
 	w, _ := c.WebSocket()
 	w.Send("40/kick,")
 	w.Next()
+	w.Next()
 	c.Closed(w, 1008)
 	c.server().Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
 		if s.Dialect() != "eio4" {
@@ -195,6 +261,20 @@ func connectRefusedTimeout(c *env) {
 	})
 	s := c.Polling3()
 	c.Want("2.x", []string{s.Next(), s.Next()}, []string{`44"no"`, "41"})
+}
+
+func eio3DroppedTimeout(c *env) {
+	kickedOut(c.server(), (*sio.Socket).Drop)
+	c.Head.Set("X-Kick", "1")
+	w, _ := c.Upgrade(w3, "")
+	w.NoPong = true
+	w.Next()
+	c.Want("2.x", []string{w.Next(), w.Next()}, []string{`44"Disconnected"`, "41"})
+	told := time.Now()
+	w.End() // a client of 1.0 stays until then, and comes back
+	if d := time.Since(told); d < 1300*time.Millisecond {
+		c.T.Errorf("the connection has ended after %v", d)
+	}
 }
 
 func connectTooOften(c *env) {

@@ -11,7 +11,7 @@ func init() {
 			return []frame{f}
 		})}},
 		breaker{"loses what a client is told about joining", []string{
-			"connect/kicked", "sio1/kicked", "connect/refused-timeout", "connect/too-often", "connect/join-and-leave", "connect/dynamic-bound",
+			"connect/kicked", "sio1/kicked", "connect/refused-timeout", "eio3/dropped-timeout", "connect/too-often", "connect/join-and-leave", "connect/dynamic-bound",
 			"sio1/endpoint-without-slash", "limits/one-limit",
 		}, fault{frames: out(func(f frame) []frame {
 			if f.has("44") || f.has("7::") || f.has("1::/room") || f.has("40/chat,") {

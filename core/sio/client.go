@@ -26,7 +26,7 @@ type client struct {
 	req     *Request
 	conn    *Conn                          // once somebody asks; guarded by mu
 	dec     atomic.Pointer[packet.Decoder] // replaced when the connection ends over what it holds
-	timeout wheel.Timer                    // until the first namespace is joined
+	timeout wheel.Timer                    // until the first namespace is joined, or see linger
 	due     *awaited                       // nil unless attachments are still to come
 	inbox   inbox.Inbox[task]
 
@@ -42,6 +42,7 @@ type client struct {
 	joined  bool   // some namespace, once: the connect timeout is over
 	expired bool   // the connect timeout came first: no namespace is joined any more
 	banned  bool   // refused the namespace that its protocol begins with
+	barred  barred // what it has sent is not handled any more
 }
 
 func (c *client) rules() *dialect.Rules { return c.vs.Dialect().Rules() }
@@ -181,7 +182,7 @@ func (c *client) send(p *packet.Packet) bool {
 // packet handles one packet in its turn; a reason other than 0 ends the connection.
 func (c *client) packet(p *packet.Packet) Reason {
 	s := c.socket(p.Namespace)
-	if s == nil && p.Type != packet.Connect && c.hasEnded() {
+	if s == nil && p.Type != packet.Connect && (c.hasEnded() || c.bar() != 0) {
 		return 0
 	}
 	switch p.Type {
@@ -369,14 +370,16 @@ func (c *client) failed(err error, where string, s *Socket) {
 	}
 }
 
-// Expired implements wheel.Owner: no namespace was joined in time. It may come
-// while one is being joined.
+// Expired implements wheel.Owner: no namespace was joined in time, or a client that is
+// shut out is still there. It may come while a namespace is being joined.
 func (c *client) Expired(*wheel.Timer) {
 	c.mu.Lock()
-	joined, banned := c.joined, c.banned
+	joined, banned, barred := c.joined, c.banned, c.barred
 	c.expired = !joined
 	c.mu.Unlock()
 	switch {
+	case barred != 0: // it has been told, and has not left
+		c.vs.Close(barred.reason())
 	case joined:
 	case banned: // or it would come back for the same refusal, again and again
 		c.dismiss("/")

@@ -77,8 +77,15 @@ func (c *Conn) Sockets() []*Socket {
 }
 
 // Drop closes the transport as a failing network would, so that official clients
-// connect again by themselves, with fresh cookies.
-func (c *Conn) Drop() { c.client.vs.Drop() }
+// connect again by themselves, with fresh cookies. While OnConnect runs for a socket of
+// the connection, that client is refused first, as by Socket.Drop. Nothing that it
+// sends is handled from then on. When it has joined no namespace, it has a moment to
+// leave by itself.
+func (c *Conn) Drop() {
+	if !c.client.shutOut(nil, false) {
+		c.client.vs.Drop()
+	}
+}
 
 // Transport is the name of the transport in use, as in Options.Transports.
 func (c *Conn) Transport() string { return c.client.vs.Transport() }

@@ -34,7 +34,7 @@ func (a *allowance) take(now time.Duration, burst int, perSecond float64) bool {
 // connect joins a namespace. A client that may not is told so; what it has tried
 // does not count as joining for the connect timeout.
 func (c *client) connect(p *packet.Packet) {
-	if c.hasEnded() && !c.greeted(p.Namespace) || !c.mayJoin(p.Namespace) {
+	if c.hasEnded() && !c.greeted(p.Namespace) || c.stopped(p.Namespace) || !c.mayJoin(p.Namespace) {
 		return
 	}
 	ns := c.namespace(p.Namespace)
@@ -103,7 +103,7 @@ func (c *client) add(s *Socket) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.joining--
-	if s == nil {
+	if s == nil || c.barred != 0 {
 		return false
 	}
 	if c.closed {
@@ -259,15 +259,18 @@ func (c *client) sendRefusal(path string, data []byte) {
 	}
 }
 
+// kicked is what a client is told that the application has disconnected while it was
+// connecting.
+var kicked = &Error{Message: "Disconnected"}
+
 // kick refuses a client that the application has disconnected while it was
-// connecting. A client of a protocol that connects the default namespace by itself
-// knows only one way to be turned away from there: it is disconnected as well, and
-// where the connection ends with that namespace, the connection ends.
+// connecting, and disconnects it. For most clients a refusal is an error of a
+// namespace that they keep, and that they join again with the next connection: only the
+// DISCONNECT has them give the namespace up. Where the connection ends with the
+// namespace, the connection ends.
 func (c *client) kick(path string) {
-	c.refuse(path, &Error{Message: "Disconnected"})
-	if path == "/" && c.rules().ImplicitConnect {
-		c.dismiss(path)
-	}
+	c.refuse(path, kicked)
+	c.dismiss(path)
 }
 
 // dismiss tells the client that it is out of a namespace, and ends the connection

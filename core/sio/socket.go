@@ -29,6 +29,7 @@ type Socket struct {
 	// heard: the connection has ended, and what was received before is still
 	// handled. Written before state becomes stateDisconnected, read after.
 	heard   bool
+	refused atomic.Bool                    // ended while it was connecting
 	why     Reason                         // of the end of a socket that was connected; written like heard
 	over    bool                           // OnDisconnect has run; for the one who handles packets
 	left    bool                           // no seat is given any more; guarded by seating
@@ -295,46 +296,72 @@ func (s *Socket) Broadcast() Target { return Target{ns: s.ns, skip: s} }
 
 // Disconnect takes the client out of the namespace, or with all out of every
 // namespace and off the connection. Official clients do not come back by
-// themselves after it; see Drop. While OnConnect runs it refuses the client, as an
-// error of OnConnect does.
+// themselves after it; see Drop. While OnConnect runs it refuses the client, which
+// then does not come back for this namespace by itself.
 func (s *Socket) Disconnect(all bool) {
-	if all {
-		// The default namespace last: in older protocols the connection ends with it.
-		list := s.client.list()
-		slices.SortStableFunc(list, func(a, b *Socket) int { return len(b.ns.path) - len(a.ns.path) })
-		for _, o := range list {
-			o.disconnect(ServerNamespace, true)
-		}
-		s.client.vs.Close(ServerNamespace)
+	if !all {
+		s.disconnect(ServerNamespace, true)
 		return
 	}
-	s.disconnect(ServerNamespace, true)
+	if s.client.shutOut(s, true) {
+		return
+	}
+	for _, o := range rootLast(s.client.list()) {
+		o.disconnect(ServerNamespace, true)
+	}
+	s.client.vs.Close(ServerNamespace)
+}
+
+// rootLast sorts sockets: the default namespace is last, because in older protocols
+// the connection ends with it.
+func rootLast(list []*Socket) []*Socket {
+	slices.SortStableFunc(list, func(a, b *Socket) int { return len(b.ns.path) - len(a.ns.path) })
+	return list
 }
 
 // Drop closes the client's transport as a failing network would: official
 // clients connect again by themselves, with fresh cookies. While OnConnect runs
 // they would come back for the same, so there Drop refuses the client and then ends
-// the connection.
+// the connection. The client may come back for other namespaces, but not by itself for
+// this one; clients of 0.9 stay away altogether.
 func (s *Socket) Drop() {
-	if s.state.Load() == stateConnecting && s.disconnect(ServerNamespace, true) {
-		s.client.vs.Close(ServerTransport)
-		return
+	if !s.client.shutOut(s, false) {
+		s.client.vs.Drop()
 	}
-	s.client.vs.Drop()
 }
 
 // disconnect ends the socket once and has OnDisconnect run after its handlers. With
 // tell the client learns it, by a DISCONNECT or, while it is connecting, a refusal.
 func (s *Socket) disconnect(r Reason, tell bool) bool { return s.close(r, tell, false) }
 
+// kick ends the socket and tells the client, if it is connecting still.
+func (s *Socket) kick() bool {
+	s.mu.Lock()
+	if s.state.Load() != stateConnecting {
+		s.mu.Unlock()
+		return false
+	}
+	s.finish(ServerNamespace, true, false)
+	return true
+}
+
 // close is disconnect. With heard the events that wait are handled before
 // OnDisconnect runs.
 func (s *Socket) close(r Reason, tell, heard bool) bool {
 	s.mu.Lock()
-	was := s.state.Load()
-	if was == stateDisconnected {
+	if s.state.Load() == stateDisconnected {
 		s.mu.Unlock()
 		return false
+	}
+	s.finish(r, tell, heard)
+	return true
+}
+
+// finish is close for a socket that has not ended. s.mu is held, and free afterwards.
+func (s *Socket) finish(r Reason, tell, heard bool) {
+	was := s.state.Load()
+	if was == stateConnecting {
+		s.refused.Store(true)
 	}
 	s.heard = heard && (was == stateConnected || s.client.greeted(s.ns.path))
 	if was == stateConnected {
@@ -361,13 +388,12 @@ func (s *Socket) close(r Reason, tell, heard bool) bool {
 		if tell {
 			s.client.kick(s.ns.path)
 		}
-		return true
+		return
 	}
 	if tell {
 		s.client.dismiss(s.ns.path)
 	}
 	s.client.inbox.Push(order, task{end: s, reason: r})
-	return true
 }
 
 var _ virtsocket.Handler = (*client)(nil)
