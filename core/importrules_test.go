@@ -47,7 +47,7 @@ var rules = []struct {
 	{"core/mixin", []string{"core/sio", "core/acl"}},
 	{"sessionbridge", []string{"core/sio", "core/host", "core/acl", "internal/safelog"}},
 	{"sessionbridge/*", []string{"sessionbridge", "core/sio"}},
-	{"doctor", nil},
+	{"doctor", []string{"github.com/gobwas/ws", "github.com/gobwas/ws/wsutil"}},
 	{"cmd/sioconform", []string{"conformance"}},
 	{"cmd/siodoctor", []string{"doctor"}},
 	{"internal/connwatch", []string{"core/host"}},

@@ -75,6 +75,10 @@ type exam struct {
 	posts   bool   // a POST reached the socket
 	csrf    string // the name of a cookie that a CSRF middleware sets, or ""
 	joined  bool   // the namespace let the doctor in
+
+	last  string // the session that was opened last, until it is left
+	stuck bool   // leaving a session was not answered, and is not tried again
+	full  bool   // it is noted that the server takes no more sessions
 }
 
 // opened is what the server tells in a handshake.
@@ -82,6 +86,7 @@ type opened struct {
 	sid        string
 	interval   time.Duration // between two pings
 	maxPayload int
+	alone      bool // the server offers no upgrade
 }
 
 const eio4 = "EIO=4&transport="
@@ -108,6 +113,7 @@ func Examine(ctx context.Context, endpoint string, o *Options) ([]Finding, error
 		return nil, err
 	}
 	defer e.client.CloseIdleConnections()
+	defer e.leave(ctx)
 	polls := true
 	for _, c := range []struct {
 		name  string

@@ -11,8 +11,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
 
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/doctor"
@@ -192,18 +195,7 @@ var patients = []struct {
 			next.ServeHTTP(w, r)
 		})
 	}, map[string]string{"post": "sticky"}},
-	{"lock", func(next http.Handler) http.Handler {
-		mu := make(chan struct{}, 1)
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			select {
-			case mu <- struct{}{}:
-			case <-r.Context().Done():
-				return
-			}
-			defer func() { <-mu }()
-			next.ServeHTTP(w, r)
-		})
-	}, map[string]string{"post-while-polling": "wait for each other"}},
+	{"lock", lock, map[string]string{"post-while-polling": "wait for each other"}},
 	{"concurrency limit", func(next http.Handler) http.Handler {
 		slot := make(chan struct{}, 1)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -232,6 +224,20 @@ var patients = []struct {
 			next.ServeHTTP(w, r)
 		})
 	}, map[string]string{"websocket": "takes the Upgrade header away"}},
+}
+
+// lock lets one request in at a time.
+func lock(next http.Handler) http.Handler {
+	mu := make(chan struct{}, 1)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case mu <- struct{}{}:
+		case <-r.Context().Done():
+			return
+		}
+		defer func() { <-mu }()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // csrf is like that of echo: a cookie with every answer, and a POST without the
@@ -300,6 +306,13 @@ func TestHealthy(t *testing.T) {
 			})
 		}, look: doctor.Options{Namespace: "/chat", Auth: `{"token":"letmein"}`}},
 		{name: "websockets alone", set: func(o *sio.Options) { o.Transports = []string{"websocket"} }, note: "polling is switched off"},
+		{name: "polling alone", set: func(o *sio.Options) { o.Transports = []string{"polling"} }, note: "websockets are switched off"},
+		{name: "binary on connect", app: onConnect(func(s *sio.Socket) { _ = s.Emit("picture", []byte("2")) })},
+		{name: "a long history", app: onConnect(func(s *sio.Socket) { _ = s.Emit("history", strings.Repeat("y", 70_000)) })},
+		{name: "events all the time", app: onConnect(tick)},
+		{name: "a goodbye", app: onConnect(func(s *sio.Socket) { s.Disconnect(true) }), note: "Disconnected"},
+		{name: "one session of an address", set: func(o *sio.Options) { o.MaxConnectionsPerAddress = 1 }},
+		{name: "one pending session of an address", set: func(o *sio.Options) { o.MaxPendingPerAddress = 1 }},
 		{name: "a small MaxPayload", set: func(o *sio.Options) { o.MaxPayload = 100 }},
 		{name: "a page of a listed origin", set: func(o *sio.Options) { o.Origins = []string{"https://app.example.com"} }, look: doctor.Options{Header: http.Header{"Origin": {"https://app.example.com"}}}},
 	} {
@@ -322,6 +335,103 @@ func TestHealthy(t *testing.T) {
 				t.Errorf("notes: %q instead of one with %q", notes, c.note)
 			}
 		})
+	}
+}
+
+// onConnect is an application that does f for who joins.
+func onConnect(f func(s *sio.Socket)) func(io *sio.Server) {
+	return func(io *sio.Server) {
+		io.Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error { f(s); return nil })
+	}
+}
+
+// tick emits an event every 50 ms, until the socket has left.
+func tick(s *sio.Socket) {
+	time.AfterFunc(50*time.Millisecond, func() {
+		if s.Emit("tick", 1) == nil {
+			tick(s)
+		}
+	})
+}
+
+// TestTalkativeLock: behind a lock a POST waits for the poll, also when the namespace
+// talks all the time.
+func TestTalkativeLock(t *testing.T) {
+	io := sio.NewServer(options())
+	defer func() { _ = io.Shutdown(context.Background()) }()
+	onConnect(tick)(io)
+	findings, _ := examine(t, lock(io), "/socket.io/", doctor.Options{})
+	if len(findings) != 1 || findings[0].Check != "post-while-polling" || !strings.Contains(findings[0].Cure, "wait for each other") {
+		t.Errorf("%v", findings)
+	}
+}
+
+// TestFull: a server that others have filled meanwhile is not at fault, and its refusal
+// says nothing about origins.
+func TestFull(t *testing.T) {
+	io := sio.NewServer(options())
+	defer func() { _ = io.Shutdown(context.Background()) }()
+	var seen atomic.Int32
+	findings, notes := examine(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("sid") == "" && seen.Add(1) > 4 { // those before are of handshake, cache and cookies
+			http.Error(w, `{"code":3,"message":"Too many handshakes"}`, http.StatusServiceUnavailable)
+			return
+		}
+		io.ServeHTTP(w, r)
+	}), "/socket.io/", doctor.Options{})
+	if len(findings) > 0 || len(notes) != 1 || !strings.Contains(notes[0], "no more sessions") {
+		t.Errorf("findings %v, notes %q", findings, notes)
+	}
+}
+
+// TestFrames: a message in fragments is one message, a ping of the protocol is answered,
+// however late it comes, and what is no frame is not taken for a timeout.
+func TestFrames(t *testing.T) {
+	for _, broken := range []bool{false, true} {
+		const patience = 400 * time.Millisecond
+		var pong error
+		findings, _ := examine(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Upgrade") == "" {
+				http.Error(w, `{"code":0,"message":"Transport unknown"}`, http.StatusBadRequest)
+				return
+			}
+			conn, _, _, err := ws.UpgradeHTTP(r, w)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = conn.Close() }()
+			if broken {
+				_, _ = io.WriteString(conn, "<html>")
+				_, _ = io.Copy(io.Discard, conn)
+				return
+			}
+			ping := ws.NewPingFrame([]byte("x"))
+			for _, f := range []ws.Frame{
+				ws.NewFrame(ws.OpText, false, []byte(`0{"sid":"x",`)), ping,
+				ws.NewFrame(ws.OpContinuation, true, []byte(`"pingInterval":2000}`)),
+			} {
+				_ = ws.WriteFrame(conn, f)
+			}
+			time.Sleep(2 * patience)
+			_ = ws.WriteFrame(conn, ping)
+			for pongs := 0; pongs < 2 && pong == nil; {
+				_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+				var h ws.Header
+				if h, pong = ws.ReadHeader(conn); h.OpCode == ws.OpPong {
+					pongs++
+				}
+				_, _ = io.CopyN(io.Discard, conn, h.Length)
+			}
+			_ = ws.WriteFrame(conn, ws.NewTextFrame([]byte("2")))
+			_, _ = io.Copy(io.Discard, conn)
+		}), "/socket.io/", doctor.Options{Patience: patience})
+		if !broken && (len(findings) > 0 || pong != nil) {
+			t.Errorf("findings %v, the answers to the pings: %v", findings, pong)
+		}
+		if broken && (len(findings) != 1 || !strings.Contains(findings[0].Cure, "Something other than the socket")) {
+			t.Errorf("no frames: %v", findings)
+		}
 	}
 }
 

@@ -7,16 +7,17 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
 
 // handshake opens a session by polling.
 func (e *exam) handshake(ctx context.Context) outcome {
-	a, err := e.do(ctx, e.Patience, "GET", eio4+"polling", "")
+	a, err := e.begin(ctx, "")
 	if err == nil && e.url.Path == "/" && !strings.HasPrefix(a.body, "0{") { // the address of the host was given
 		e.url.Path = defaultPath
-		if b, err := e.do(ctx, e.Patience, "GET", eio4+"polling", ""); err == nil && b.status != http.StatusNotFound {
+		if b, err := e.begin(ctx, ""); err == nil && b.status != http.StatusNotFound {
 			a = b
 		} else {
 			e.url.Path = "/"
@@ -73,16 +74,18 @@ func opening(body string) (o opened, cure string) {
 		SID          string `json:"sid"`
 		PingInterval int    `json:"pingInterval"`
 		MaxPayload   int    `json:"maxPayload"`
+		Upgrades     []string
 	}
 	if err := json.Unmarshal([]byte(body[1:]), &p); err != nil || p.SID == "" {
 		return o, "A middleware rewrites or cuts bodies. Exclude the route of the socket."
 	}
-	return opened{p.SID, time.Duration(p.PingInterval) * time.Millisecond, p.MaxPayload}, ""
+	alone := p.Upgrades != nil && !slices.Contains(p.Upgrades, "websocket")
+	return opened{p.SID, time.Duration(p.PingInterval) * time.Millisecond, p.MaxPayload, alone}, ""
 }
 
 // cache looks whether answers are kept by somebody.
 func (e *exam) cache(ctx context.Context) outcome {
-	a, err := e.do(ctx, e.Patience, "GET", eio4+"polling", "")
+	a, err := e.begin(ctx, "")
 	if err != nil {
 		e.find("Handshakes fail now and then; is there a rate limit?", "a second handshake: %v", err)
 		return goOn
@@ -105,7 +108,7 @@ func (e *exam) cookies(ctx context.Context) outcome {
 	times := map[string]int{}
 	var names []string
 	for range 2 {
-		a, err := e.do(ctx, e.Patience, "GET", eio4+"polling", "")
+		a, err := e.begin(ctx, "")
 		if err != nil {
 			return goOn
 		}
@@ -152,7 +155,7 @@ func (e *exam) cors(ctx context.Context) outcome {
 	if o := e.Header.Get("Origin"); o != "" && o != origin {
 		origin, own = o, false
 	}
-	a, err := e.do(ctx, e.Patience, "GET", eio4+"polling", "", "Origin", origin)
+	a, err := e.begin(ctx, "", "Origin", origin)
 	if err != nil {
 		return goOn
 	}
@@ -161,7 +164,7 @@ func (e *exam) cors(ctx context.Context) outcome {
 	} else if len(vs) == 0 && !own && a.status == http.StatusOK {
 		e.find("Browsers keep the answer from the page. A proxy or middleware takes the header away, or the server has not seen the Origin.", "a page of %s gets an answer without Access-Control-Allow-Origin", origin)
 	}
-	if own && (a.isRefusal() || a.status == http.StatusForbidden) {
+	if own && a.status == http.StatusForbidden {
 		e.find("The server does not take its own origin for one: behind a proxy that changes Host, list the public origin in Options.Origins, or let the proxy pass Host on (nginx: proxy_set_header Host $http_host).", "a page of the same origin is refused: %s", a.short())
 	}
 	return goOn
@@ -226,11 +229,16 @@ func (e *exam) both(ctx context.Context) outcome {
 	held, cancel := context.WithCancel(ctx)
 	defer cancel()
 	poll, early := e.hang(held)
-	if strings.HasPrefix(early.body, "2") { // the ping; the next one is far
-		_, _ = e.do(ctx, e.Patience, "POST", session(e.open.sid), "3")
+	joined := e.joined
+	if early.brings() { // no fault: the ping, or the namespace talks; who has joined nothing hears little
+		o, ok := e.reopen(ctx)
+		if !ok {
+			return goOn
+		}
+		e.open, joined = o, false
 		poll, early = e.hang(held)
 	}
-	if poll == nil && !e.joined && strings.HasPrefix(early.body, "1") {
+	if poll == nil && !joined && early.closes() {
 		return goOn // the server does not keep those who are in no namespace
 	}
 	if poll == nil {
@@ -241,6 +249,10 @@ func (e *exam) both(ctx context.Context) outcome {
 	const lock = "Requests of one client wait for each other: a session middleware with a lock, a limit of concurrent requests, or a proxy. Exclude the route."
 	if err != nil {
 		e.find(lock, "a POST while a poll is held is not answered: %v", err)
+		return goOn
+	}
+	if a.isRefusal() && a.took > 100*time.Millisecond { // the session has ended, and only then the POST got through
+		e.find(lock, "a POST was answered after %v, when the poll had ended", a.took.Round(10*time.Millisecond))
 		return goOn
 	}
 	if a.status != http.StatusOK {
@@ -318,7 +330,7 @@ func (e *exam) reopen(ctx context.Context) (opened, bool) {
 	// Where requests are limited, the host counts the poll before until its handler
 	// has returned: a refusal may be over in a moment.
 	for patience := time.Now().Add(e.Patience); ; {
-		a, err = e.do(ctx, e.Patience, "GET", eio4+"polling&t="+rand.Text(), "")
+		a, err = e.begin(ctx, "&t="+rand.Text())
 		if !e.limited || err != nil || a.status != http.StatusTooManyRequests && a.status != http.StatusServiceUnavailable || time.Now().After(patience) {
 			break
 		}
@@ -327,6 +339,10 @@ func (e *exam) reopen(ctx context.Context) (opened, bool) {
 	o, cure := opening(a.body)
 	if o.sid == e.open.sid && o.sid != "" {
 		return o, false // a cache that cannot be gone around, and it is told
+	}
+	if a.isFull() {
+		e.refusedSession(a)
+		return o, false
 	}
 	if err != nil || cure != "" {
 		e.find("Handshakes fail now and then; is there a rate limit?", "another handshake: %s %s", a.short(), text(err))
@@ -348,7 +364,7 @@ func (e *exam) held(ctx context.Context) outcome {
 	from := time.Now()
 	for {
 		a, err := e.do(ctx, time.Until(from.Add(hold))+e.Patience, "GET", session(o.sid), "")
-		ended := err == nil && (strings.HasPrefix(a.body, "1") || a.isRefusal())
+		ended := err == nil && (a.closes() || a.isRefusal())
 		switch {
 		case err != nil && errors.Is(err, context.DeadlineExceeded):
 			e.find("A proxy or middleware keeps answers back.", "a poll was not answered within %v, though the server pings every %v", a.took.Round(time.Second), o.interval)

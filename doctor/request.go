@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,6 +35,19 @@ func (a answer) isRefusal() bool {
 		Message *string
 	}
 	return json.Unmarshal([]byte(a.body), &r) == nil && r.Code != nil && r.Message != nil
+}
+
+// isFull reports whether an answer says that there are too many sessions.
+func (a answer) isFull() bool { return a.status == http.StatusServiceUnavailable && a.isRefusal() }
+
+// closes reports whether an answer to a poll says that the session has ended.
+func (a answer) closes() bool {
+	return a.status == http.StatusOK && slices.Contains(strings.Split(a.body, "\x1e"), "1")
+}
+
+// brings reports whether an answer to a poll brings a ping or a message.
+func (a answer) brings() bool {
+	return a.status == http.StatusOK && a.body != "" && strings.ContainsRune("24b", rune(a.body[0]))
 }
 
 // isOK reports whether a POST was taken.
@@ -66,6 +80,37 @@ func (e *exam) do(ctx context.Context, patience time.Duration, method, query, bo
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	return answer{resp.StatusCode, resp.Header, string(b), time.Since(from)}, err
+}
+
+// begin makes a handshake by polling. It ends the session before, which nobody needs any
+// more: servers limit how many sessions an address has, and how many of them did nothing.
+func (e *exam) begin(ctx context.Context, query string, head ...string) (answer, error) {
+	e.leave(ctx)
+	a, err := e.do(ctx, e.Patience, "GET", eio4+"polling"+query, "", head...)
+	if o, cure := opening(a.body); cure == "" {
+		e.last = o.sid
+	}
+	return a, err
+}
+
+// leave ends the session that was opened last.
+func (e *exam) leave(ctx context.Context) {
+	if e.last != "" && !e.stuck {
+		a, err := e.do(ctx, e.Patience, "POST", session(e.last), "1")
+		if err == nil && a.isRefusal() { // it has ended by itself, and may be kept until a poll has heard so
+			_, err = e.do(ctx, e.Patience, "GET", session(e.last), "")
+		}
+		e.stuck = err != nil
+	}
+	e.last = ""
+}
+
+// refusedSession tells that the server takes no more sessions.
+func (e *exam) refusedSession(a answer) {
+	if !e.full {
+		e.note("the server takes no more sessions now, or none of this address (%s); its log says which limit is reached. What needs another session was not examined.", a.short())
+	}
+	e.full = true
 }
 
 // session is the query of a request in a session.

@@ -7,7 +7,6 @@ import (
 	"crypto/sha1"
 	"crypto/tls"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,10 +14,14 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
 )
 
 // websocket opens one, joins the namespace, and holds it until the server's ping.
 func (e *exam) websocket(ctx context.Context) outcome {
+	e.leave(ctx)
 	if e.limited { // the host counts the poll before until its handler has returned
 		select {
 		case <-ctx.Done():
@@ -81,12 +84,16 @@ func (e *exam) heldWebsocket(conn net.Conn, br *bufio.Reader) {
 	wait := e.Patience
 	refused := false
 	for first := true; ; first = false {
-		_ = conn.SetReadDeadline(from.Add(wait + e.Patience))
-		m, err := frame(br)
+		_ = conn.SetDeadline(from.Add(wait + e.Patience))
+		text, err := wsutil.ReadServerText(wire{br, conn}) // binary is the application's
+		m := string(text)
 		alive := time.Since(from).Round(100 * time.Millisecond)
 		switch {
-		case err != nil && refused && errors.Is(err, errClosed):
+		case err != nil && refused && errors.As(err, new(wsutil.ClosedError)):
 			return // the note is told, and the server keeps nobody who is in no namespace
+		case errors.As(err, new(ws.ProtocolError)) || errors.Is(err, wsutil.ErrInvalidUTF8):
+			e.find("Something other than the socket speaks on the connection: a middleware that writes behind the upgrade.", "no websocket frame: %v", err)
+			return
 		case err != nil:
 			e.find("A timeout of the host or of a proxy ends connections on which little happens; make it longer than the ping interval, or the ping interval shorter.", "the websocket ended after %v: %v", alive, err)
 			return
@@ -97,7 +104,7 @@ func (e *exam) heldWebsocket(conn net.Conn, br *bufio.Reader) {
 				return
 			}
 			wait = e.hold(o.interval)
-			if err := send(conn, e.connect()); err != nil {
+			if err := wsutil.WriteClientText(conn, []byte(e.connect())); err != nil {
 				e.find("The connection was cut behind the opening handshake.", "the first message could not be sent: %v", err)
 				return
 			}
@@ -115,6 +122,14 @@ func (e *exam) heldWebsocket(conn net.Conn, br *bufio.Reader) {
 
 // refusedUpgrade says why a websocket was refused.
 func (e *exam) refusedUpgrade(a answer) {
+	if a.isFull() {
+		e.refusedSession(a)
+		return
+	}
+	if e.open.alone && a.status == http.StatusBadRequest {
+		e.note("websockets are switched off there (the handshake offers no upgrade, and a websocket gets %s): polling alone is looked at", a.short())
+		return
+	}
 	cure := "A middleware or proxy refuses upgrades. Exclude the route; in nginx set Upgrade and Connection headers (proxy_http_version 1.1)."
 	switch {
 	case strings.Contains(a.body, "cannot take over the connection"):
@@ -155,44 +170,15 @@ func (e *exam) dial(ctx context.Context) (net.Conn, *bufio.Reader, error) {
 	return conn, bufio.NewReader(conn), nil
 }
 
-// frame reads a short text frame of a server.
-func frame(br *bufio.Reader) (string, error) {
-	var h [2]byte
-	if _, err := io.ReadFull(br, h[:]); err != nil {
-		return "", err
-	}
-	n := int(h[1] & 0x7f)
-	if n == 126 {
-		var l [2]byte
-		if _, err := io.ReadFull(br, l[:]); err != nil {
-			return "", err
-		}
-		n = int(l[0])<<8 | int(l[1])
-	}
-	if h[0]&0x0f != 8 && h[0] != 0x81 || n > 65535 {
-		return "", fmt.Errorf("a frame with the header %x", h)
-	}
-	p := make([]byte, n)
-	_, err := io.ReadFull(br, p)
-	if err == nil && h[0]&0x0f == 8 {
-		if len(p) < 2 {
-			return "", errClosed
-		}
-		return "", fmt.Errorf("%w with code %d %s", errClosed, binary.BigEndian.Uint16(p), p[2:])
-	}
-	return string(p), err
+// wire is the connection behind the opening handshake, as wsutil wants it.
+type wire struct {
+	*bufio.Reader
+	conn net.Conn
 }
 
-// errClosed is that the server said goodbye, and nothing in between has cut the
-// connection.
-var errClosed = errors.New("closed by the server")
-
-// send writes a text frame of a client. The mask is zero: no secret passes here.
-func send(conn net.Conn, m string) error {
-	h := []byte{0x81, 0x80 | byte(len(m))}
-	if len(m) > 125 {
-		h = binary.BigEndian.AppendUint16([]byte{0x81, 0x80 | 126}, uint16(len(m)))
-	}
-	_, err := conn.Write(append(append(h, 0, 0, 0, 0), m...))
-	return err
+// Write sends what answers a ping or a farewell. When the answer cannot be sent, what
+// the server said still counts.
+func (w wire) Write(p []byte) (int, error) {
+	_, _ = w.conn.Write(p)
+	return len(p), nil
 }

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -38,14 +39,18 @@ func Keep(f func(c *fiber.Ctx) map[string]any) Option { return func(o *options) 
 // Mount registers h at path and below it, so that clients with and without a
 // trailing slash are served. r may be an app or a group. It panics for an app
 // whose settings cannot work: Prefork, GETOnly, and RequestMethods without GET
-// and POST. A BodyLimit below sio.Options.MaxPayload is logged.
+// and POST. A BodyLimit below sio.Options.MaxPayload is logged. Where another app
+// serves, to which r's is mounted, its settings are logged at the first request.
 func Mount(r fiber.Router, path string, h host.Handler, opts ...Option) {
 	host.Require("siofiber.Mount", h, "router", r)
-	if app := appOf(r); app != nil {
-		check(app)
-		host.Announce(h, host.Mount{Host: "siofiber", BodyLimit: int64(app.Config().BodyLimit), Setting: "fiber.Config.BodyLimit"})
+	app := appOf(r)
+	if app != nil {
+		if f := fault(app); f != "" {
+			panic("siofiber: " + f)
+		}
+		announce(h, app)
 	}
-	f := Handler(h, opts...)
+	f := handler(h, app, opts)
 	path = strings.TrimRight(path, "/")
 	r.All(path+"/*", f)
 	if path != "" {
@@ -64,29 +69,46 @@ func appOf(r fiber.Router) (app *fiber.App) {
 	return app
 }
 
-// check panics for settings under which clients cannot connect.
-func check(app *fiber.App) {
+// announce tells h what the app that serves it takes and refuses.
+func announce(h host.Handler, app *fiber.App) {
+	host.Announce(h, host.Mount{Host: "siofiber", BodyLimit: int64(app.Config().BodyLimit), Setting: "fiber.Config.BodyLimit", Fault: fault(app)})
+}
+
+// fault is the setting under which clients cannot connect, and why.
+func fault(app *fiber.App) string {
 	switch c := app.Config(); {
 	case c.Prefork:
-		panic("siofiber: fiber.Config.Prefork spreads the requests of one session over processes that do not know it; switch it off")
+		return "fiber.Config.Prefork spreads the requests of one session over processes that do not know it; switch it off"
 	case c.GETOnly:
-		panic("siofiber: fiber.Config.GETOnly refuses the POSTs of clients that poll; switch it off")
+		return "fiber.Config.GETOnly refuses the POSTs of clients that poll; switch it off"
 	case !slices.Contains(c.RequestMethods, fiber.MethodGet) || !slices.Contains(c.RequestMethods, fiber.MethodPost):
-		panic("siofiber: fiber.Config.RequestMethods must contain GET and POST")
+		return "fiber.Config.RequestMethods must contain GET and POST"
 	}
+	return ""
 }
 
 // Handler returns h as a fiber handler, for routes that end in "/*". Do not use
-// it with Use: that also matches paths that merely begin alike.
-func Handler(h host.Handler, opts ...Option) fiber.Handler {
+// it with Use: that also matches paths that merely begin alike. The app that serves
+// is known at the first request: what Mount panics for is then logged, as an error.
+func Handler(h host.Handler, opts ...Option) fiber.Handler { return handler(h, nil, opts) }
+
+// handler is Handler. The settings of the app known have been looked at. A route may be
+// served by another app, to which the one it was registered on is mounted.
+func handler(h host.Handler, known *fiber.App, opts []Option) fiber.Handler {
 	o := options{keep: locals}
 	for _, opt := range opts {
 		opt(&o)
 	}
 	host.Require("siofiber.Handler", h, "function of Keep", o.keep)
+	var serves atomic.Pointer[fiber.App]
+	serves.Store(known)
 	return func(c *fiber.Ctx) error {
+		app := c.App()
+		if app != serves.Load() && serves.CompareAndSwap(known, app) { // once
+			announce(h, app)
+		}
 		fasthttphost.Serve(h, &exchange{c: c, opts: &o}, fasthttphost.Request{
-			Ctx: c.Context(), Server: c.App().Server(), Native: c, Method: c.Method(), Rest: c.Params("*"),
+			Ctx: c.Context(), Server: app.Server(), Native: c, Method: c.Method(), Rest: c.Params("*"),
 		})
 		return nil
 	}

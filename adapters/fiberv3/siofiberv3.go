@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gofiber/fiber/v3"
 
@@ -40,14 +41,19 @@ func Keep(f func(c fiber.Ctx) map[string]any) Option { return func(o *options) {
 // trailing slash are served. r may be an app, a group or a domain. It panics for
 // an app whose settings cannot work: GETOnly, and RequestMethods without GET and
 // POST; and in a child process of ListenConfig.EnablePrefork, which spreads the
-// requests of one session over processes. A BodyLimit below sio.Options.MaxPayload is logged.
+// requests of one session over processes. A BodyLimit below sio.Options.MaxPayload is
+// logged. Where another app serves, to which r's is mounted, its settings are logged at
+// the first request.
 func Mount(r fiber.Router, path string, h host.Handler, opts ...Option) {
 	host.Require("siofiberv3.Mount", h, "router", r)
-	if app := appOf(r); app != nil {
-		check(app)
-		host.Announce(h, host.Mount{Host: "siofiberv3", BodyLimit: int64(app.Config().BodyLimit), Setting: "fiber.Config.BodyLimit"})
+	app := appOf(r)
+	if app != nil {
+		if f := fault(app); f != "" {
+			panic("siofiberv3: " + f)
+		}
+		announce(h, app)
 	}
-	f := Handler(h, opts...)
+	f := handler(h, app, opts)
 	path = strings.TrimRight(path, "/")
 	r.All(path+"/*", f)
 	if path != "" {
@@ -69,29 +75,46 @@ func appOf(r fiber.Router) (app *fiber.App) {
 	return nil
 }
 
-// check panics for settings under which clients cannot connect.
-func check(app *fiber.App) {
+// announce tells h what the app that serves it takes and refuses.
+func announce(h host.Handler, app *fiber.App) {
+	host.Announce(h, host.Mount{Host: "siofiberv3", BodyLimit: int64(app.Config().BodyLimit), Setting: "fiber.Config.BodyLimit", Fault: fault(app)})
+}
+
+// fault is the setting under which clients cannot connect, and why.
+func fault(app *fiber.App) string {
 	switch c := app.Config(); {
 	case fiber.IsChild(): // of all that EnablePrefork does, this alone can be seen before Listen
-		panic("siofiberv3: fiber.ListenConfig.EnablePrefork spreads the requests of one session over processes that do not know it; switch it off")
+		return "fiber.ListenConfig.EnablePrefork spreads the requests of one session over processes that do not know it; switch it off"
 	case c.GETOnly:
-		panic("siofiberv3: fiber.Config.GETOnly refuses the POSTs of clients that poll; switch it off")
+		return "fiber.Config.GETOnly refuses the POSTs of clients that poll; switch it off"
 	case !slices.Contains(c.RequestMethods, fiber.MethodGet) || !slices.Contains(c.RequestMethods, fiber.MethodPost):
-		panic("siofiberv3: fiber.Config.RequestMethods must contain GET and POST")
+		return "fiber.Config.RequestMethods must contain GET and POST"
 	}
+	return ""
 }
 
 // Handler returns h as a fiber handler, for routes that end in "/*". Do not use
-// it with Use: that also matches paths that merely begin alike.
-func Handler(h host.Handler, opts ...Option) fiber.Handler {
+// it with Use: that also matches paths that merely begin alike. The app that serves
+// is known at the first request: what Mount panics for is then logged, as an error.
+func Handler(h host.Handler, opts ...Option) fiber.Handler { return handler(h, nil, opts) }
+
+// handler is Handler. The settings of the app known have been looked at. A route may be
+// served by another app, to which the one it was registered on is mounted.
+func handler(h host.Handler, known *fiber.App, opts []Option) fiber.Handler {
 	o := options{keep: locals}
 	for _, opt := range opts {
 		opt(&o)
 	}
 	host.Require("siofiberv3.Handler", h, "function of Keep", o.keep)
+	var serves atomic.Pointer[fiber.App]
+	serves.Store(known)
 	return func(c fiber.Ctx) error {
+		app := c.App()
+		if app != serves.Load() && serves.CompareAndSwap(known, app) { // once
+			announce(h, app)
+		}
 		fasthttphost.Serve(h, &exchange{c: c, opts: &o}, fasthttphost.Request{
-			Ctx: c.RequestCtx(), Server: c.App().Server(), Native: c, Method: c.Method(), Rest: c.Params("*"),
+			Ctx: c.RequestCtx(), Server: app.Server(), Native: c, Method: c.Method(), Rest: c.Params("*"),
 		})
 		return nil
 	}

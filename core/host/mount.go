@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -16,18 +17,24 @@ type Mount struct {
 	// unknown, or none. Setting is the name of what sets it.
 	BodyLimit int64
 	Setting   string
+	// Fault is a setting of the host under which clients cannot connect, and why; "":
+	// none is known. It is for what is found too late for a panic: by the first request.
+	Fault string
 }
 
 // Mounted is a Handler that is told where it is mounted, to warn when the host's
-// limits do not fit its own.
+// limits do not fit its own, and to log a fault of the host.
 type Mounted interface {
 	Mounted(m Mount)
 }
 
-// Announce tells h about a mount when it is [Mounted].
+// Announce tells h about a mount when it is [Mounted]. Otherwise a fault goes to
+// slog.Default(), because nobody else would say why no client connects.
 func Announce(h Handler, m Mount) {
 	if t, ok := h.(Mounted); ok {
 		t.Mounted(m)
+	} else if m.Fault != "" {
+		slog.Error("siokit: clients cannot connect under a setting of the host", "host", m.Host, "setting", m.Fault)
 	}
 }
 

@@ -1,7 +1,9 @@
 package host_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,6 +39,32 @@ func TestRequire(t *testing.T) {
 		if got != want {
 			t.Errorf("panics with %q, want %q", got, want)
 		}
+	}
+}
+
+// told is a handler that is told of its mounts.
+type told struct{ mounts []host.Mount }
+
+func (*told) ServeExchange(host.Exchange) {}
+func (h *told) Mounted(m host.Mount)      { h.mounts = append(h.mounts, m) }
+
+// TestFaultIsSaid: a fault reaches the log whatever the handler is, and once.
+func TestFaultIsSaid(t *testing.T) {
+	var log bytes.Buffer
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	var h told
+	fault := host.Mount{Host: "x", Fault: "x.GETOnly"}
+	host.Announce(&h, fault)
+	if len(h.mounts) != 1 || h.mounts[0] != fault || log.Len() > 0 {
+		t.Errorf("told %v, log %s", h.mounts, log.String())
+	}
+	plain := host.HandlerFunc(func(host.Exchange) {})
+	host.Announce(plain, host.Mount{Host: "x"})
+	host.Announce(plain, fault)
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "x.GETOnly") {
+		t.Errorf("log %q", got)
 	}
 }
 

@@ -30,8 +30,11 @@ func (s *Server) Mount(mux *http.ServeMux, path string) {
 }
 
 // Mounted implements host.Mounted: limits of the host that do not fit the
-// server's own are logged.
+// server's own are logged, and so is a setting under which clients cannot connect.
 func (s *Server) Mounted(m host.Mount) {
+	if m.Fault != "" {
+		s.opts.Logger.Error("siokit: clients cannot connect under a setting of the host", "host", m.Host, "setting", m.Fault)
+	}
 	if m.BodyLimit > 0 && m.BodyLimit < s.opts.MaxPayload {
 		s.opts.Logger.Warn("siokit: the host takes smaller request bodies than Options.MaxPayload: clients that poll lose their connection with a message between the two",
 			"host", m.Host, m.Setting, m.BodyLimit, "MaxPayload", s.opts.MaxPayload)
