@@ -1,6 +1,10 @@
 package sio
 
-import "github.com/siokit/siokit/core/internal/wheel"
+import (
+	"time"
+
+	"github.com/siokit/siokit/core/internal/wheel"
+)
 
 // awaited is the deadline of a packet whose attachments are still to come. It
 // exists only meanwhile: a connection that awaits nothing has a nil pointer.
@@ -10,9 +14,14 @@ import "github.com/siokit/siokit/core/internal/wheel"
 type awaited struct {
 	c     *client
 	timer wheel.Timer
+	until time.Duration // of the wheel's time; for the goroutine that reads
 }
 
-// Expired implements wheel.Owner: an attachment did not come in time, and what the
+// timely is how many bytes of attachments give a client Options.AttachmentTimeout once
+// more: what a link may take so long for that has just time enough for a large message.
+const timely = 1_000_000
+
+// Expired implements wheel.Owner: the attachments did not come in time, and what the
 // client has sent would be held for ever.
 func (a *awaited) Expired(*wheel.Timer) {
 	a.c.mu.Lock()
@@ -32,16 +41,22 @@ func (c *client) newDecoder() {
 	c.dec.Store(&dec)
 }
 
-// await gives the client Options.AttachmentTimeout for its next attachment.
-func (c *client) await() {
+// await gives the client Options.AttachmentTimeout for the attachments of a packet, of
+// which came bytes have come just now. Time is given for bytes and not for messages:
+// ten small attachments would stretch it tenfold.
+func (c *client) await(came int) {
+	w, patience := c.srv.hub.Wheel(), c.srv.opts.AttachmentTimeout
 	c.mu.Lock()
-	if c.due == nil {
-		c.due = &awaited{c: c}
-	}
 	a, closed := c.due, c.closed
+	if a == nil {
+		a = &awaited{c: c, until: w.Now() + patience}
+		c.due = a
+	} else {
+		a.until += time.Duration(float64(patience) * float64(came) / timely)
+	}
 	c.mu.Unlock()
 	if !closed {
-		c.srv.hub.Wheel().Set(&a.timer, a, c.srv.opts.AttachmentTimeout)
+		w.SetAt(&a.timer, a, a.until)
 	}
 }
 

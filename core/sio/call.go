@@ -56,6 +56,9 @@ type Answer[Out any] struct {
 // There is one Answer for each socket that was asked, in no particular order, so
 // what did not answer is known by name. The error is nil unless an argument cannot be
 // encoded. The event is encoded as by Target.Emit.
+//
+// What has been answered is kept until the last client has answered or the time is over:
+// up to Options.MaxPayload bytes for each client, and its attachments.
 func CallAll[Out any](ctx context.Context, t Target, event string, args ...any) ([]Answer[Out], error) {
 	replies, err := t.call(ctx, event, args)
 	if err != nil {
@@ -66,7 +69,7 @@ func CallAll[Out any](ctx context.Context, t Target, event string, args ...any) 
 	for i, r := range replies {
 		answers[i] = Answer[Out]{ID: r.s.id, Err: r.err}
 		if r.err == nil {
-			answers[i].Value, answers[i].Err = decoded(r.s, decode, r.args)
+			answers[i].Value, answers[i].Err = decoded(r.s, decode, r.args())
 		}
 	}
 	return answers, nil
@@ -74,9 +77,10 @@ func CallAll[Out any](ctx context.Context, t Target, event string, args ...any) 
 
 var errEarly = errors.New("sio: Call inside OnConnect, where the client cannot answer yet")
 
-// waiter gets the answer to a question. It must not block.
+// waiter gets the answer to a question: a clone of the ack's packet, or an error. It
+// must not block.
 type waiter interface {
-	answered(s *Socket, a Args, err error)
+	answered(s *Socket, p *packet.Packet, err error)
 }
 
 // expect has w get the answer to question id. early admits a socket that is not
@@ -111,8 +115,7 @@ func (s *Socket) acked(p *packet.Packet) {
 	delete(s.calls, p.ID)
 	s.mu.Unlock()
 	if w != nil {
-		c := p.Clone()
-		w.answered(s, Args{raw: c.Args, attachments: c.Attachments, json: s.ns.srv.opts.JSON}, nil)
+		w.answered(s, p.Clone(), nil)
 	}
 }
 
@@ -135,15 +138,23 @@ func overdue(ctx context.Context) error {
 }
 
 type reply struct {
-	s    *Socket
-	args Args
-	err  error
+	s   *Socket
+	p   *packet.Packet // nil with an error
+	err error
+}
+
+// args are the arguments of an ack. Those of the reply stay as they are kept: of a long
+// list only what is being decoded exists, not that of every client that was asked.
+func (r reply) args() Args {
+	p := *r.p
+	p.Restore()
+	return Args{raw: p.Args, attachments: p.Attachments, json: r.s.ns.srv.opts.JSON}
 }
 
 // one waits for one client.
 type one chan reply
 
-func (w one) answered(s *Socket, a Args, err error) { w <- reply{s, a, err} }
+func (w one) answered(s *Socket, p *packet.Packet, err error) { w <- reply{s, p, err} }
 
 // call sends an event or message that asks for an ack and waits for it.
 func (s *Socket) call(ctx context.Context, kind packet.Type, event string, args []any) (Args, error) {
@@ -164,7 +175,10 @@ func (s *Socket) call(ctx context.Context, kind packet.Type, event string, args 
 	defer stop()
 	select {
 	case r := <-w:
-		return r.args, r.err
+		if r.err != nil {
+			return Args{}, r.err
+		}
+		return r.args(), nil
 	case <-timeout:
 		return Args{}, ErrAckTimeout
 	case <-ctx.Done():
@@ -185,14 +199,14 @@ type all struct {
 	done    chan struct{} // closed when everybody has answered
 }
 
-func (w *all) answered(s *Socket, a Args, err error) {
+func (w *all) answered(s *Socket, p *packet.Packet, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, ok := w.pending[s]; !ok || w.late {
 		return
 	}
 	delete(w.pending, s)
-	w.replies = append(w.replies, reply{s, a, err})
+	w.replies = append(w.replies, reply{s, p, err})
 	w.check()
 }
 
@@ -218,7 +232,7 @@ func (t Target) call(ctx context.Context, event string, args []any) ([]reply, er
 		return t.send(packet.Packet{Type: packet.Event, ID: id, HasID: true}, event, args, func(f func(*Socket)) {
 			for _, s := range list {
 				if err := s.expect(id, w, true); err != nil {
-					w.answered(s, Args{}, err)
+					w.answered(s, nil, err)
 					continue
 				}
 				asked[s] = id
@@ -255,7 +269,7 @@ func (t Target) call(ctx context.Context, event string, args []any) ([]reply, er
 	defer w.mu.Unlock()
 	w.late = true
 	for s := range w.pending {
-		w.replies = append(w.replies, reply{s, Args{}, late})
+		w.replies = append(w.replies, reply{s, nil, late})
 	}
 	return w.replies, nil
 }

@@ -84,16 +84,18 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	}
 	switch {
 	case err != nil:
+		c.newDecoder() // nothing of it is held while the connection ends
 		c.notice(Incident{Name: IncidentPacket, Err: err}, c.vs.Dialect().Name())
 		return ForcedClose
 	case p == nil:
 		// Attachments follow. They must not be held for a stranger.
 		if w, ok := dec.(interface{ Awaiting() (string, bool) }); ok {
 			if ns, _ := w.Awaiting(); c.socket(ns) == nil {
+				c.newDecoder()
 				return ForcedServer
 			}
 		}
-		c.await()
+		c.await(len(data))
 		return 0
 	case p.Type == packet.Ack:
 		defer p.Forget() // the decoder keeps nothing of it

@@ -20,6 +20,8 @@ type Event struct {
 	mu    sync.Mutex
 	acked bool
 	slots *held // that the event has already
+
+	packed int // so many arguments are one text in Args, while the event waits; see keep
 }
 
 // held is a list of slots of Concurrent.
@@ -129,6 +131,8 @@ type Middleware func(Handler) Handler
 // goroutines of their own. Their order is lost; an error is answered as any
 // handler's. Without it the events of a socket are handled one at a time.
 //
+// Each event that is being handled holds its arguments, with 24 bytes for each of them.
+//
 // Each call of Concurrent is a bound of its own. It is shared by all events that
 // the middleware it returned is used for: with Use, by those of the namespace. An event
 // that passes the same one twice counts once. The handler's context ends with the
@@ -190,8 +194,30 @@ func (s *Socket) concurrently(fn func()) {
 }
 
 // detach returns a copy that stays valid and answers in the event's place.
-func (ev *Event) detach() *Event {
-	own := &Event{Name: ev.Name, Args: ev.Args.Clone(), Socket: ev.Socket, id: ev.id, hasID: ev.hasID}
+func (ev *Event) detach() *Event { return ev.detached(ev.Args.Clone(), 0) }
+
+// keep is detach for an event that has to wait. Of many arguments the copy has the text
+// alone until restore: a list of small ones costs many times as much.
+func (ev *Event) keep() *Event {
+	n := ev.Args.Len()
+	if n <= packet.MaxKept {
+		return ev.detach()
+	}
+	a := ev.Args.shared()
+	a.raw = []json.RawMessage{packet.Pack(a.raw)}
+	return ev.detached(a, n)
+}
+
+// restore gives an event of keep its arguments.
+func (ev *Event) restore() {
+	if ev.packed > 0 {
+		ev.Args.raw = packet.Unpack(ev.Args.raw[0], ev.packed)
+		ev.packed = 0
+	}
+}
+
+func (ev *Event) detached(a Args, packed int) *Event {
+	own := &Event{Name: ev.Name, Args: a, Socket: ev.Socket, id: ev.id, hasID: ev.hasID, packed: packed}
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
 	own.acked, ev.acked = ev.acked, true

@@ -64,6 +64,7 @@ func (c *client) Do(t task) {
 	case t.end != nil:
 		c.end(t.end, t.reason)
 	case t.p != nil:
+		t.p.Restore()
 		if r := c.packet(t.p); r != 0 {
 			c.vs.Close(r)
 		}

@@ -25,10 +25,11 @@ func until(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// TestInboxBounds: what waits is bounded by number and bytes, with what an argument
-// costs; a handler that waits for its client's ack widens both.
+// TestInboxBounds: what waits is bounded by number and bytes, with what keeping
+// it costs; a handler that waits for its client's ack widens both.
 func TestInboxBounds(t *testing.T) {
-	many := `42["x"` + strings.Repeat(",1", 4000) + "]" // 8 KB, and 24 bytes for each argument
+	some := `42["x"` + strings.Repeat(",1", 40) + "]"   // 24 bytes for each argument
+	many := `42["x"` + strings.Repeat(",1", 4000) + "]" // 8 KB, kept as text
 	for _, row := range []struct {
 		what  string
 		opts  Options
@@ -38,7 +39,8 @@ func TestInboxBounds(t *testing.T) {
 	}{
 		{"number", Options{MaxInbox: 5}, false, `42["x"]`, 5},
 		{"bytes", Options{MaxInboxBytes: 100_000}, false, `42["x","` + strings.Repeat("y", 30_000) + `"]`, 3},
-		{"arguments", Options{MaxInboxBytes: 330_000}, false, many, 3},
+		{"arguments", Options{MaxInboxBytes: 5_000}, false, some, 3},
+		{"many arguments", Options{MaxInboxBytes: 33_500}, false, many, 4},
 		{"number, asking", Options{MaxInbox: 2}, true, `42["x"]`, 512},
 		{"nothing, asking", Options{MaxInboxBytes: 30_000}, true, `42["x"]`, 4 * 30_000 / (&packet.Packet{Name: []byte("x")}).Size()},
 	} {

@@ -71,7 +71,7 @@ func (s *Socket) received() *received {
 // are not taken, so that a slow loop makes its client wait.
 func receive(ctx context.Context, ev *Event) error {
 	q := ev.Socket.received()
-	own := ev.detach()
+	own := ev.keep()
 	size := own.size()
 	if !q.reserve(ctx, ev.Socket, size, ev.Socket.ns.srv.opts.MaxInboxBytes) {
 		return nil
@@ -136,6 +136,7 @@ func (q *received) free(size int) {
 // taken is ev, which waits no longer.
 func (q *received) taken(ev *Event) *Event {
 	q.free(ev.size())
+	ev.restore()
 	return ev
 }
 

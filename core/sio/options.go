@@ -34,10 +34,12 @@ type Options struct {
 	// AckTimeout is how long Call waits for a client whose context has no
 	// deadline of its own; 10 s.
 	AckTimeout time.Duration
-	// AttachmentTimeout is how long a client may take for the next attachment of a
-	// binary packet that it has begun; PingInterval and PingTimeout together, 45 s. A
-	// client that takes longer is disconnected with ForcedClose: what it has sent
-	// would be held for ever.
+	// AttachmentTimeout is how long a client may take for the attachments of a binary
+	// packet that it has begun, all together; PingInterval and PingTimeout together,
+	// 45 s. For each 1 000 000 bytes of attachments that have come it has as long again,
+	// and for less its share: a slow link has time for large ones, and small ones do not
+	// put off the end. A client that takes longer is disconnected with ForcedClose: what
+	// it has sent would be held for ever.
 	AttachmentTimeout time.Duration
 
 	// MaxPayload is the largest message or POST that a client may send, in bytes;
@@ -88,7 +90,8 @@ type Options struct {
 	// MaxInbox and MaxInboxBytes bound what waits for the handlers of one client,
 	// behind one that takes its time; 64 packets, and 4 times MaxPayload bytes with
 	// what keeping them costs. Beyond either the connection is not read on, and the
-	// client has to wait. While a handler waits for an ack of its own client, which
+	// client has to wait. One packet more has been read by then, and the one that is
+	// being handled does not count. While a handler waits for an ack of its own client, which
 	// may lie behind what the client has sent, the bounds are 256 times the number
 	// and 4 times the bytes.
 	MaxInbox      int

@@ -381,7 +381,7 @@ func (s *Socket) finish(r Reason, tell, heard bool) {
 	}
 	s.mu.Unlock()
 	for _, w := range calls {
-		w.answered(s, Args{}, ErrDisconnected)
+		w.answered(s, nil, ErrDisconnected)
 	}
 	if was == stateConnecting {
 		// It never was connected: whoever connects it sees the state.

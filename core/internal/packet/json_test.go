@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -82,6 +83,9 @@ func FuzzSplit(f *testing.F) {
 		}
 		if len(got) != len(want) {
 			t.Fatalf("%q: %d elements instead of %d", data, len(got), len(want))
+		}
+		if again := Unpack(Pack(got), len(got)); fmt.Sprintf("%s", again) != fmt.Sprintf("%s", got) {
+			t.Fatalf("%q: %s, and unpacked %s", data, got, again)
 		}
 		for i := range got {
 			if strings.TrimSpace(string(got[i])) != strings.TrimSpace(string(want[i])) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/siokit/siokit/core/packet"
 )
@@ -64,12 +65,21 @@ type Packet struct {
 	Args []json.RawMessage
 	// Attachments are the binary parts, in the order of their placeholders' num.
 	Attachments [][]byte
+
+	packed int // so many Args are in Data, as Pack has written them; see Clone
 }
 
 // Clone returns a copy that shares no memory with p but the attachments, which
 // decoders never reuse. The copy of an event has no Data: that would be the same
 // text once more.
+//
+// A clone is made of what has to wait. So the copy of a packet of more than MaxKept
+// arguments has their text alone, in Data, until Restore is called: a list of small
+// arguments costs many times its text. Whoever handles a clone calls Restore first.
 func (p *Packet) Clone() *Packet {
+	if len(p.Args) > MaxKept {
+		return p.pack()
+	}
 	c := *p
 	c.Args = nil // not even an empty one: whoever gets the copy may append to it
 	n := len(p.Name)
@@ -104,9 +114,65 @@ func (p *Packet) Clone() *Packet {
 	return &c
 }
 
+// pack is Clone for a packet of many arguments.
+func (p *Packet) pack() *Packet {
+	c := *p
+	name := len(p.Name)
+	buf := make([]byte, 0, name+packedLen(p.Args))
+	buf = appendPacked(append(buf, p.Name...), p.Args)
+	if p.Name != nil {
+		c.Name = buf[:name:name]
+	}
+	c.Data, c.Args, c.packed = buf[name:], nil, len(p.Args)
+	c.Attachments = append([][]byte(nil), p.Attachments...)
+	return &c
+}
+
+// Restore gives a clone the arguments that Clone has kept as text. They point into that
+// text. It does nothing to any other packet.
+func (p *Packet) Restore() {
+	if p.packed > 0 {
+		p.Args = Unpack(p.Data, p.packed)
+		p.Data, p.packed = nil, 0
+	}
+}
+
+// Pack returns the text of args, a JSON array, in memory of its own.
+func Pack(args []json.RawMessage) []byte {
+	return appendPacked(make([]byte, 0, packedLen(args)), args)
+}
+
+func appendPacked(dst []byte, args []json.RawMessage) []byte {
+	dst = append(dst, '[')
+	for i, a := range args {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, a...)
+	}
+	return append(dst, ']')
+}
+
+// packedLen is the length of what Pack returns for arguments, of which there are some.
+func packedLen(args []json.RawMessage) int {
+	n := 1 + len(args) // brackets, and commas between them
+	for _, a := range args {
+		n += len(a)
+	}
+	return n
+}
+
+// Unpack returns the n arguments whose text Pack has written. They point into text.
+func Unpack(text []byte, n int) []json.RawMessage {
+	// A decoder has checked them, by a bound of its own for the depth: there is no
+	// error, and if there were one it would cost arguments and nothing else.
+	args, _ := Split(text, make([]json.RawMessage, 0, n), math.MaxInt)
+	return args
+}
+
 // repeats reports whether Data holds nothing that Name and Args do not.
 func (p *Packet) repeats() bool {
-	return len(p.Args) > 0 || p.Type == Event || p.Type == Text || p.Type == JSON
+	return p.packed == 0 && (len(p.Args) > 0 || p.Type == Event || p.Type == Text || p.Type == JSON)
 }
 
 // packetBytes is what a packet costs beside what it holds, partBytes what each of
@@ -116,15 +182,19 @@ const (
 	partBytes   = 24
 )
 
-// Size is the number of bytes that keeping p holds, itself included: a packet of
-// nothing costs memory too. A Clone has the size of its original.
+// Size is the number of bytes that keeping a clone of p holds, itself included: a
+// packet of nothing costs memory too. A Clone has the size of its original.
 func (p *Packet) Size() int {
 	n := packetBytes + len(p.Name)
 	if !p.repeats() {
 		n += len(p.Data)
 	}
-	for _, a := range p.Args {
-		n += partBytes + len(a)
+	if len(p.Args) > MaxKept {
+		n += packedLen(p.Args)
+	} else {
+		for _, a := range p.Args {
+			n += partBytes + len(a)
+		}
 	}
 	for _, a := range p.Attachments {
 		n += partBytes + len(a)
@@ -132,20 +202,27 @@ func (p *Packet) Size() int {
 	return n
 }
 
-// MaxKept is how many arguments a list may have that is kept for the next packet:
-// a larger one is left to the garbage collector, or one packet of many arguments
-// would hold its memory for the life of whoever decoded it.
+// MaxKept is how many arguments a list may have that is kept, for the next packet or
+// while its packet waits. A larger one is left to the garbage collector, or one packet
+// of many arguments would hold its memory for the life of whoever decoded it. What
+// waits keeps the text instead, and makes the list again; see Clone.
 const MaxKept = 64
 
 // Forget empties p, the memory of its arguments included, and keeps the list for
 // the next packet unless it is a large one.
 func (p *Packet) Forget() {
+	p.ForgetArgs()
+	*p = Packet{Args: p.Args}
+}
+
+// ForgetArgs is Forget for the arguments alone.
+func (p *Packet) ForgetArgs() {
 	args := p.Args
 	if cap(args) > MaxKept {
 		args = nil
 	}
 	clear(args[:cap(args)])
-	*p = Packet{Args: args[:0]}
+	p.Args = args[:0]
 }
 
 // Kind is the kind of an engine-level unit, the layer below Socket.IO packets.

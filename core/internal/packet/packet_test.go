@@ -2,6 +2,8 @@ package packet
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -45,6 +47,67 @@ func TestCloneSize(t *testing.T) {
 		if p.Type == Connect && string(c.Data) != string(p.Data) {
 			t.Errorf("data %s", c.Data)
 		}
+	}
+}
+
+// TestCloneIsText: a clone of many arguments costs what their text does, and has them
+// again when it is handled.
+func TestCloneIsText(t *testing.T) {
+	text := `["name"` + strings.Repeat(`, 1,[2 ],"x"`, 5000) + `]`
+	for _, kind := range []Type{Event, Ack} {
+		data := []byte(text)
+		args, err := Split(data, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &Packet{Type: kind, Namespace: "/x", ID: 7, HasID: true, Data: data, Args: args, Attachments: [][]byte{{1, 2}}}
+		if kind == Event {
+			p.Name, p.Args = args[0][1:5], args[1:]
+		}
+		want, name := fmt.Sprintf("%s", p.Args), string(p.Name)
+		size := p.Size()
+		first := p.Clone()
+		clear(data)
+		clear(args)
+		for what, c := range map[string]*Packet{"clone": first, "clone of the clone": first.Clone()} {
+			if kept := len(c.Name) + cap(c.Data) + partBytes*cap(c.Args); kept > len(text) {
+				t.Errorf("%s of %v: %d bytes are kept of %d", what, kind, kept, len(text))
+			}
+			if c.Size() != size || size > packetBytes+len(text)+partBytes+2 {
+				t.Errorf("%s of %v: counts as %d bytes, the original as %d, of %d", what, kind, c.Size(), size, len(text))
+			}
+			c.Restore()
+			for range 2 {
+				if got := fmt.Sprintf("%s", c.Args); got != want || string(c.Name) != name || c.Data != nil || c.Size() != size {
+					t.Fatalf("%s of %v: %q %.80s, %d bytes", what, kind, c.Name, got, c.Size())
+				}
+				c.Restore() // nothing is left to do
+			}
+			if cap(c.Args) != len(c.Args) || cap(c.Name) != len(c.Name) || cap(c.Args[0]) != len(c.Args[0]) {
+				t.Errorf("%s of %v: there is room for what is appended", what, kind)
+			}
+			if c.Namespace != "/x" || c.ID != 7 || !c.HasID || fmt.Sprint(c.Attachments) != "[[1 2]]" {
+				t.Errorf("%s of %v: %+v", what, kind, c)
+			}
+		}
+	}
+}
+
+// TestUnpack: whatever depth a decoder has let pass is read again, and what nobody has
+// checked costs arguments and nothing else.
+func TestUnpack(t *testing.T) {
+	deep := json.RawMessage(strings.Repeat("[", 2*maxDepth) + strings.Repeat("]", 2*maxDepth))
+	if got := Unpack(Pack([]json.RawMessage{deep, []byte("1")}), 2); len(got) != 2 || string(got[0]) != string(deep) {
+		t.Errorf("%d arguments", len(got))
+	}
+	for _, bad := range []string{"", "1", "[1,", "[1,}"} {
+		if got := Unpack([]byte(bad), 3); len(got) > 1 {
+			t.Errorf("%s: %s", bad, got)
+		}
+	}
+	p := &Packet{Data: []byte("[1"), packed: 100}
+	if p.Restore(); len(p.Args) != 1 {
+		t.Errorf("%s", p.Args)
 	}
 }
 

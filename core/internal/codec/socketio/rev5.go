@@ -81,7 +81,6 @@ type Rev5Decoder struct {
 	want   int // attachments still to come
 	bytes  int // of the attachments that have come
 	lastNS string
-	held   []byte // text of the packet that waits for attachments
 }
 
 // NewRev5Decoder returns a decoder that keeps limits.
@@ -141,25 +140,19 @@ func (d *Rev5Decoder) Text(data []byte) (*packet.Packet, error) {
 	if count == 0 {
 		return p, nil
 	}
-	// The attachments come in later reads, when data is no longer there.
-	d.held = append([]byte(nil), data...)
-	if err := d.hold(p, len(data)-len(p.Data), count); err != nil {
-		return nil, err
-	}
-	return nil, nil
+	return nil, d.hold(p, count)
 }
 
-// hold moves the packet into memory of its own and checks its placeholders
-// before the first attachment may cost anything.
-func (d *Rev5Decoder) hold(p *packet.Packet, at, count int) error {
-	p.Data = d.held[at:]
-	p.Args = p.Args[:0]
-	if err := d.array(p); err != nil {
-		return err
-	}
+// hold keeps the text of a packet whose attachments come in later reads, when what was
+// read is no longer there. The text alone: a list of small arguments costs many times as
+// much. The placeholders are checked before the first attachment may cost anything.
+func (d *Rev5Decoder) hold(p *packet.Packet, count int) error {
 	if err := checkPlaceholders(p.Data, count); err != nil {
 		return err
 	}
+	p.Data = bytes.Clone(p.Data)
+	p.Name = nil // points into what was read
+	p.ForgetArgs()
 	p.Attachments = make([][]byte, 0, count)
 	d.want, d.bytes = count, 0
 	return nil
@@ -177,7 +170,9 @@ func (d *Rev5Decoder) Binary(data []byte) (*packet.Packet, error) {
 	if d.want--; d.want > 0 {
 		return nil, nil
 	}
-	d.held = nil // the packet owns it now
+	if err := d.array(&d.p); err != nil { // there was none when the text came
+		return nil, err
+	}
 	return &d.p, nil
 }
 

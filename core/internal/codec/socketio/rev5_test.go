@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -76,6 +77,37 @@ func TestDecodeBinary(t *testing.T) {
 	}
 }
 
+// TestAwaitedText: while attachments are awaited, the text of their packet is kept and
+// no list of its arguments.
+func TestAwaitedText(t *testing.T) {
+	const first = `{"_placeholder":true,"num":0}`
+	args, shown := first+strings.Repeat(",0", 5000), first+strings.Repeat(" 0", 5000)
+	limits := &packet.DefaultLimits
+	rev5, rev4 := NewRev5Decoder(limits), NewRev4Decoder(limits)
+	for in, want := range map[string]string{
+		`51-/chat,7["\u0065",` + args + `]`: `event /chat 7 "e" [` + shown + `] ["\x01"]`,
+		`61-/chat,7[` + args + `]`:          `ack /chat 7 "" [` + shown + `] ["\x01"]`,
+	} {
+		for what, d := range map[string]*Rev5Decoder{"5": rev5, "4": &rev4.Rev5Decoder} {
+			for range 2 { // the decoder serves many packets
+				data := []byte(in)
+				if p, err := d.Text(data); p != nil || err != nil {
+					t.Fatal(p, err)
+				}
+				clear(data)
+				if p := &d.p; cap(p.Args) > packet.MaxKept || len(p.Args) != 0 || p.Name != nil || cap(p.Data) > 9*len(in)/8 {
+					t.Errorf("revision %s: a list of %d arguments, a text of %d bytes for %d", what, cap(p.Args), cap(p.Data), len(in))
+				}
+				p, err := d.Binary([]byte{1})
+				if err != nil || show(p) != want {
+					t.Errorf("revision %s: %.100s, %v", what, show(p), err)
+				}
+				p.Forget()
+			}
+		}
+	}
+}
+
 func TestAttachmentBytes(t *testing.T) {
 	limits := packet.DefaultLimits
 	limits.AttachmentBytes = 10
@@ -141,9 +173,15 @@ func FuzzRev5(f *testing.F) {
 			return
 		}
 		d := NewRev5Decoder(&packet.DefaultLimits)
-		p, err := d.Text(data)
+		read := bytes.Clone(data)
+		p, err := d.Text(read)
+		if p == nil && err == nil {
+			clear(read) // the buffer serves the next read
+		}
 		for i := 0; p == nil && err == nil; i++ {
-			p, err = d.Binary([]byte{byte(i)})
+			if p, err = d.Binary([]byte{byte(i)}); err != nil {
+				t.Fatalf("%q: attachment %d: %v", data, i, err)
+			}
 		}
 		if err != nil {
 			return
