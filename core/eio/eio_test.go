@@ -123,6 +123,45 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestEndInPost: a POST that holds more than the inbox is handled whole, and answered as
+// accepted, when the session ends meanwhile.
+func TestEndInPost(t *testing.T) {
+	const n = 200
+	got := make(chan string, n+1)
+	held, release := make(chan bool, n), make(chan struct{})
+	url, srv := serve(t, eio.Options{OnConnection: func(s *eio.Socket) {
+		s.OnMessage(func(m eio.Message) {
+			held <- true
+			<-release
+			got <- string(m.Data)
+		})
+		s.OnClose(func(eio.Reason) { got <- "close" })
+	}})
+	c := wire.New(t, url, "/engine.io/").Polling()
+	status := make(chan int, 1)
+	go func() {
+		a, _ := c.Do(context.Background(), "POST", c.Query(), strings.Repeat("4x\x1e", n-1)+"4x")
+		status <- a.Status
+	}()
+	<-held
+	for range 2 { // a second poll beside the first one ends the session
+		c.Hold()
+	}
+	for srv.Clients() > 0 { // the session ends while the handler is held
+		time.Sleep(time.Millisecond)
+	}
+	close(release)
+	if code := <-status; code != 200 {
+		t.Errorf("status %d", code)
+	}
+	for i := range n {
+		if g := <-got; g != "x" {
+			t.Fatalf("%s behind %d of %d", g, i, n)
+		}
+	}
+	<-got
+}
+
 // buffer is a log.
 type buffer struct {
 	mu sync.Mutex

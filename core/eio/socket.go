@@ -180,7 +180,8 @@ func (h handler) Closed(r virtsocket.Reason) {
 	s := h.s
 	s.cancel()
 	go func() {
-		s.inbox.Close() // the messages of readers that wait go before the end
+		s.vs.AwaitPayloads() // the messages of readers that wait go before the end
+		s.inbox.Close()
 		s.inbox.Push(order, func() {
 			defer s.srv.running.Done()
 			s.mu.Lock()

@@ -126,7 +126,7 @@ func (c *client) eventContext(s *Socket) context.Context {
 func (s *Socket) stillHeard() bool { return s.state.Load() == stateDisconnected && s.heard }
 
 // heard reports whether what was received before the end is handled: always but when
-// the application has ended the connection.
+// the application has ended the connection. It is as in virtsocket.
 func heard(r Reason) bool { return r != ServerNamespace && r != ServerTransport }
 
 // Closed implements virtsocket.Handler. It may be called with any lock held, so
@@ -149,9 +149,18 @@ func (c *client) Closed(r Reason) {
 			c.conn.cancel()
 		}
 		c.mu.Unlock()
-		c.inbox.Close() // the packets of readers that wait go before the end
+		var ends []*Socket
 		for _, s := range c.list() {
-			s.close(r, false, heard(r))
+			if _, due := s.close(r, false, heard(r)); due {
+				ends = append(ends, s)
+			}
+		}
+		// What a reader waits with goes before the end. Handlers that wait for the client
+		// have been told by now, or there might never be room.
+		c.vs.AwaitPayloads()
+		c.inbox.Close()
+		for _, s := range ends {
+			c.inbox.Push(order, task{end: s, reason: r})
 		}
 		c.inbox.Push(order, task{last: true})
 	}()

@@ -133,6 +133,38 @@ func TestLoopAfterGoodbye(t *testing.T) {
 	}
 }
 
+// TestEndInPost: a POST that holds more than the inbox is handled whole when the session
+// ends meanwhile, before OnDisconnect and within the bound; and is answered as
+// accepted. The handler that the rest waits for is told of the end.
+func TestEndInPost(t *testing.T) {
+	srv := NewServer(&Options{Logger: slog.New(slog.DiscardHandler), MaxInbox: 2})
+	got := &record{}
+	held := make(chan *Socket, 1)
+	srv.Of("/").On("slow", Handle(func(ctx context.Context, s *Socket, _ None) error {
+		held <- s
+		<-ctx.Done()
+		return nil
+	}))
+	srv.Of("/").On("n", Handle(func(_ context.Context, _ *Socket, n int) error { got.add("%d", n); return nil }))
+	over := make(chan bool, 1)
+	srv.Of("/").OnDisconnect(func(context.Context, *Socket, Reason) { got.add("end"); over <- true })
+	c := serve(t, srv).Polling()
+	c.Join("")
+	status := make(chan int, 1)
+	go func() {
+		a, _ := c.Do(context.Background(), "POST", c.Query(), "42[\"slow\"]\x1e42[\"n\",1]\x1e42[\"n\",2]\x1e42[\"n\",3]\x1e42[\"n\",4]\x1e42[\"n\",5]")
+		status <- a.Status
+	}()
+	s := <-held
+	until(t, "the POST waits for room", func() bool { return s.client.inbox.State().Stalled == 1 })
+	s.client.vs.Close(ServerShutdown)
+	code := <-status
+	<-over
+	if g := got.take(); code != 200 || g != "1; 2; 3; 4; 5; end" {
+		t.Errorf("status %d, handled %s", code, g)
+	}
+}
+
 // TestConcurrentBounds: each call is a bound of its own, nested uses of one share a slot,
 // and errors reach the client.
 func TestConcurrentBounds(t *testing.T) {

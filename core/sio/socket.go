@@ -332,7 +332,13 @@ func (s *Socket) Drop() {
 
 // disconnect ends the socket once and has OnDisconnect run after its handlers. With
 // tell the client learns it, by a DISCONNECT or, while it is connecting, a refusal.
-func (s *Socket) disconnect(r Reason, tell bool) bool { return s.close(r, tell, false) }
+func (s *Socket) disconnect(r Reason, tell bool) bool {
+	first, due := s.close(r, tell, false)
+	if due {
+		s.client.inbox.Push(order, task{end: s, reason: r})
+	}
+	return first
+}
 
 // kick ends the socket and tells the client, if it is connecting still.
 func (s *Socket) kick() bool {
@@ -345,20 +351,19 @@ func (s *Socket) kick() bool {
 	return true
 }
 
-// close is disconnect. With heard the events that wait are handled before
-// OnDisconnect runs.
-func (s *Socket) close(r Reason, tell, heard bool) bool {
+// close is disconnect but for OnDisconnect, whose turn the caller sees to when it is due.
+// With heard the events that wait are handled before.
+func (s *Socket) close(r Reason, tell, heard bool) (first, due bool) {
 	s.mu.Lock()
 	if s.state.Load() == stateDisconnected {
 		s.mu.Unlock()
-		return false
+		return false, false
 	}
-	s.finish(r, tell, heard)
-	return true
+	return true, s.finish(r, tell, heard)
 }
 
 // finish is close for a socket that has not ended. s.mu is held, and free afterwards.
-func (s *Socket) finish(r Reason, tell, heard bool) {
+func (s *Socket) finish(r Reason, tell, heard bool) (due bool) {
 	was := s.state.Load()
 	if was == stateConnecting {
 		s.refused.Store(true)
@@ -388,12 +393,12 @@ func (s *Socket) finish(r Reason, tell, heard bool) {
 		if tell {
 			s.client.kick(s.ns.path)
 		}
-		return
+		return false
 	}
 	if tell {
 		s.client.dismiss(s.ns.path)
 	}
-	s.client.inbox.Push(order, task{end: s, reason: r})
+	return true
 }
 
 var _ virtsocket.Handler = (*client)(nil)

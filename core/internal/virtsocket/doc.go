@@ -80,6 +80,8 @@
 //     the message is settled. From there on another goroutine may read the next one.
 //   - Detach: anybody who is about to wait for something that the same client must
 //     send. It has no effect on the reading before AllowHandoff.
+//   - AwaitPayloads: on a goroutine that Handler.Closed has started, before it refuses
+//     what the transport brings. What waits for the client has been told of the end.
 //   - PauseHeartbeat: whoever keeps Message waiting because the application does not
 //     keep up, with true, and with false when it goes on.
 //   - Frame, Unit, Next, Sent, Unsent, Lost: the transport, as transport.Link says.
@@ -109,7 +111,7 @@
 //  4. Messages leave in the order in which they were added. What a transport gives
 //     back (Unsent) is first again.
 //  5. The messages of a session are decoded by one goroutine at a time, in order.
-//     The next transport is read when the message inside the one before has its turn.
+//     The next transport is read when what the one before has read has its turn.
 //  6. Whoever leaves work to somebody else can name who does it: a message that is
 //     not flushed at once belongs to a batch that ends or is watched, to a flusher's
 //     list, or to the transport that is still to come; and a session always has a

@@ -1,6 +1,7 @@
 package virtsocket
 
 import (
+	"errors"
 	"time"
 
 	"github.com/siokit/siokit/core/internal/dialect"
@@ -16,7 +17,7 @@ const crossing = 200 * time.Millisecond
 func (s *Socket) Frame(f packet.Frame) error {
 	if s.legacy != nil {
 		if s.rules().FramePayloads {
-			return s.payload(f)
+			return s.framePayload(f)
 		}
 		if s.rules().Repairs && !f.Binary {
 			f.Data = s.legacy.codec.Repair(f.Data)
@@ -27,37 +28,109 @@ func (s *Socket) Frame(f packet.Frame) error {
 		s.Close(ParseError)
 		return &transport.Error{Code: transport.ProtocolError, Text: err.Error()}
 	}
-	if r := s.unit(u, true); r != 0 {
+	if r := s.unit(u, true, false); r != 0 {
 		s.Close(r)
 		return &transport.Error{Code: r.code(), Text: r.String()}
 	}
 	return nil
 }
 
-// payload handles a frame of a dialect that may put several units into one. None
+// framePayload handles a frame of a dialect that may put several units into one. None
 // is handled inline: another goroutine would read on while some are still to come.
-func (s *Socket) payload(f packet.Frame) error {
+func (s *Socket) framePayload(f packet.Frame) error {
 	err := packet.Malformed("a binary message")
 	if !f.Binary {
-		err = s.dialect.Payloads(dialect.Request{}).DecodePayload(f.Data, "", s.Unit)
+		err = payload{s.dialect.Payloads(dialect.Request{}), s}.DecodePayload(f.Data, "", s.Unit)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, transport.ErrClosed) {
 		s.Close(ParseError)
 		return &transport.Error{Code: transport.ProtocolError, Text: err.Error()}
 	}
 	return nil
 }
 
-// Unit implements transport.Link.
-func (s *Socket) Unit(u packet.Unit) bool {
-	if s.isClosed() {
+// payload decodes for a session. What was read is handled whole: a payload that has
+// begun while the session was open goes on when the session has ended, where what
+// waits is handled at all (Reason.heard). Each message still waits for its room, and
+// Handler.Closed waits in AwaitPayloads for the last one.
+type payload struct {
+	packet.Payloads
+	s *Socket
+}
+
+// DecodePayload implements packet.Payloads; yield is Socket.Unit. The error is
+// transport.ErrClosed when something is not handled because the session has ended.
+func (p payload) DecodePayload(data []byte, contentType string, yield func(packet.Unit) bool) error {
+	if !p.s.beginPayload() {
+		return transport.ErrClosed
+	}
+	defer p.s.endPayload()
+	cut := false
+	err := p.Payloads.DecodePayload(data, contentType, func(u packet.Unit) bool {
+		if !p.s.hears() {
+			cut = true
+			return false
+		}
+		return yield(u)
+	})
+	if cut {
+		return transport.ErrClosed
+	}
+	return err
+}
+
+// beginPayload counts a payload, unless the session has ended.
+func (s *Socket) beginPayload() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != stateOpen {
 		return false
 	}
+	s.bodies++
+	return true
+}
+
+func (s *Socket) endPayload() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bodies--; s.bodies == 0 && s.handled != nil {
+		close(s.handled)
+		s.handled = nil
+	}
+}
+
+// hears reports whether a payload that has begun is handled on.
+func (s *Socket) hears() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == stateOpen || s.reason.heard()
+}
+
+// AwaitPayloads returns when the payloads that were being handled at the end of the
+// session have been handed to the handler. The session has ended, and the caller is
+// what Handler.Closed has started: a payload may wait for room behind a slow handler.
+func (s *Socket) AwaitPayloads() {
+	s.mu.Lock()
+	if s.bodies == 0 || !s.reason.heard() {
+		s.mu.Unlock()
+		return
+	}
+	if s.handled == nil {
+		s.handled = make(chan struct{})
+	}
+	handled := s.handled
+	s.mu.Unlock()
+	<-handled
+}
+
+// Unit implements transport.Link. The unit is one of a payload that has begun while the
+// session was open.
+func (s *Socket) Unit(u packet.Unit) bool {
 	if u.Kind == packet.Close {
 		s.left()
 		return false
 	}
-	if r := s.unit(u, false); r != 0 {
+	if r := s.unit(u, false, true); r != 0 {
 		s.Close(r)
 		return false
 	}
@@ -78,11 +151,12 @@ func (s *Socket) left() {
 	s.Close(TransportClose)
 }
 
-// unit handles one unit; a reason other than 0 ends the socket.
-func (s *Socket) unit(u packet.Unit, inline bool) Reason {
+// unit handles one unit; a reason other than 0 ends the socket. begun: it belongs to a
+// payload that has begun while the session was open.
+func (s *Socket) unit(u packet.Unit, inline, begun bool) Reason {
 	switch u.Kind {
 	case packet.MessageUnit:
-		if !s.traffic() {
+		if !s.traffic() && !begun {
 			return 0
 		}
 		return s.handler.Message(u.Binary, u.Data, inline)

@@ -53,6 +53,10 @@ func (r Reason) String() string {
 // Reconnects reports whether the official clients connect again by themselves.
 func (r Reason) Reconnects() bool { return int(r) < len(reasons) && reasons[r].reconnects }
 
+// heard reports whether what was received before the end is handled: always but when
+// the application has ended the session.
+func (r Reason) heard() bool { return r != ServerNamespace && r != ServerTransport }
+
 // code is the status of the close frame that tells the client.
 func (r Reason) code() transport.Code {
 	if int(r) < len(reasons) {

@@ -251,6 +251,8 @@ func (s *Socket) wait(x host.Exchange, poll transport.Poll, v transport.PollRequ
 // post serves a polling request with a body, and answers it.
 func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.PollRequest) {
 	ref := dialect.Refusal{Code: dialect.BadRequest}
+	late := s.isClosed()
+	visit.Payloads = payload{visit.Payloads, s}
 	err := poll.Post(x, visit, s.hub.opts.MaxPayload)
 	if err == nil {
 		s.hub.accepted(x, s.dialect)
@@ -260,11 +262,7 @@ func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Poll
 	var hostLimit *http.MaxBytesError
 	switch {
 	case errors.Is(err, transport.ErrClosed):
-		if s.dialect.UnknownSession() != nil {
-			s.hub.accepted(x, s.dialect)
-			return
-		}
-		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
+		s.unhandled(x, late)
 		return
 	case errors.Is(err, host.ErrTooLarge):
 		ref.Status, ref.Message, ref.Cause = http.StatusRequestEntityTooLarge, "Payload too large", dialect.CauseTooLarge
@@ -283,6 +281,21 @@ func (s *Socket) post(x host.Exchange, poll transport.Poll, visit transport.Poll
 	ref.Context = err.Error()
 	s.Close(reason)
 	s.hub.refuse(x, s.dialect, &ref)
+}
+
+// unhandled answers a POST that the session's end, or another transport, came before.
+// Where an unknown session is no error, a POST that came late is answered as one of an
+// unknown session. One that came in time is not: the client would take its messages
+// for handled.
+func (s *Socket) unhandled(x host.Exchange, late bool) {
+	switch {
+	case late && s.dialect.UnknownSession() != nil:
+		s.hub.accepted(x, s.dialect)
+	case s.isClosed():
+		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.UnknownSID})
+	default:
+		s.hub.refuse(x, s.dialect, &dialect.Refusal{Code: dialect.BadRequest, Context: "transport mismatch"})
+	}
 }
 
 // payloads is the framing for a request of the session.

@@ -50,6 +50,8 @@ type Socket struct {
 	excused   bool          // stalled at some moment since the last expiry
 	unpinged  bool          // the first ping on the transport is still to come
 	due       time.Duration // of hb
+	bodies    int           // payloads that are being handled
+	handled   chan struct{} // closed when bodies becomes 0, if somebody waits
 
 	busy    atomic.Int32 // index in the watch + 1; 0: not watched
 	since   int64        // the watch's tick at which it was entered

@@ -2,6 +2,7 @@ package virtsocket
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,18 +19,53 @@ import (
 // replaceableLink is the Link of a duplex connection of such a session. Once another
 // transport has taken over, the connection is cut off, and its end ends nothing.
 //
-// The reader of the connection may be inside a message at that time, and may wait
-// there for room in the inbox. The next transport is read only when the message
-// has its turn (leave): otherwise the next transport's messages could overtake it,
-// and two readers would decode at once.
+// What the connection has read by then still counts, and may have to wait for room in
+// the inbox. The next transport is read only when all of it has its turn: otherwise the
+// next transport's messages could overtake it, and two readers would decode at once. So
+// the cut waits for the batches (Begin, End) that are open. It does not wait for one
+// whose message is inside application code: that one has its turn (AllowHandoff), and
+// what was read behind it is handed to another reader, with a batch of its own.
 type replaceableLink struct {
 	*Socket
-	gone atomic.Bool // set with turn held
+	leaving atomic.Bool // another transport takes over: nothing leaves here any more
+	gone    atomic.Bool // nothing is taken from here any more; set with turn held
 
 	turn    sync.Mutex    // a leaf: nothing is called while it is held
+	batches int           // that are open
 	frames  uint64        // that have begun
 	inside  uint64        // the number of the one that has no turn yet; 0: none
-	ordered chan struct{} // closed when inside becomes 0, if somebody waits
+	handed  []uint64      // those inside application code, whose batch is not waited for
+	cutting bool          // the connection is gone with the last batch
+	ordered chan struct{} // closed then, if somebody waits
+}
+
+// Begin implements transport.Link.
+func (l *replaceableLink) Begin() {
+	l.turn.Lock()
+	l.batches++
+	l.turn.Unlock()
+	l.Socket.Begin()
+}
+
+// End implements transport.Link.
+func (l *replaceableLink) End() {
+	l.turn.Lock()
+	l.batches--
+	l.settle()
+	l.turn.Unlock()
+	l.Socket.End()
+}
+
+// settle ends the cut when everything that was read has its turn; l.turn is held.
+func (l *replaceableLink) settle() {
+	if !l.cutting || l.batches > len(l.handed) {
+		return
+	}
+	l.gone.Store(true)
+	if l.ordered != nil {
+		close(l.ordered)
+		l.ordered = nil
+	}
 }
 
 // Frame implements transport.Link.
@@ -43,41 +79,51 @@ func (l *replaceableLink) Frame(f packet.Frame) error {
 	n := l.frames
 	l.inside = n
 	l.turn.Unlock()
-	defer l.hasTurn(n)
+	defer l.returned(n)
 	return l.Socket.Frame(f)
 }
 
-// hasTurn notes that frame n has its turn in the order of the session: the frame
-// has been handled or queued, or (Socket.AllowHandoff) is the one that is being handled,
-// and the next one may be inside already.
-func (l *replaceableLink) hasTurn(n uint64) {
+// hasTurn notes that the frame inside has its turn in the order of the session, and is
+// being handled (Socket.AllowHandoff). The next one may be inside soon.
+func (l *replaceableLink) hasTurn(conn transport.Conn) {
+	if l.leaving.Load() {
+		conn.Detach() // what was read behind it must not wait for it
+	}
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	if n == 0 {
-		n = l.inside // only the reader of this one can be asking
-	}
-	if l.inside != n {
+	if l.inside == 0 {
 		return
 	}
+	l.handed = append(l.handed, l.inside) // only the reader of this one can be asking
 	l.inside = 0
-	if l.ordered != nil {
-		close(l.ordered)
-		l.ordered = nil
+	l.settle()
+}
+
+// returned notes the end of frame n.
+func (l *replaceableLink) returned(n uint64) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if l.inside == n {
+		l.inside = 0
+	}
+	if i := slices.Index(l.handed, n); i >= 0 {
+		l.handed = slices.Delete(l.handed, i, i+1)
 	}
 }
 
-// cut makes the connection nothing to the session. It returns what to wait for
-// before another transport is read, nil: for nothing.
-func (l *replaceableLink) cut(conn transport.Conn) <-chan struct{} {
+// cut makes the connection nothing to the session. It returns when all that was read
+// has its turn. Nothing of the network is waited for: a batch is what was read already.
+func (l *replaceableLink) cut(conn transport.Conn) {
+	l.leaving.Store(true)
+	conn.Detach() // as in hasTurn, which from here on sees leaving
 	l.turn.Lock()
-	l.gone.Store(true)
-	if l.inside != 0 {
-		l.ordered = make(chan struct{})
-	}
+	l.cutting = true
+	l.ordered = make(chan struct{})
 	wait := l.ordered
+	l.settle()
 	l.turn.Unlock()
+	<-wait
 	conn.Close(transport.NoStatus, "")
-	return wait
 }
 
 // Unit implements transport.Link; a duplex transport brings frames.
@@ -85,7 +131,7 @@ func (*replaceableLink) Unit(packet.Unit) bool { return false }
 
 // Next implements transport.Link.
 func (l *replaceableLink) Next() []*packet.Message {
-	if l.gone.Load() {
+	if l.leaving.Load() {
 		return nil
 	}
 	return l.Socket.Next()
@@ -93,7 +139,7 @@ func (l *replaceableLink) Next() []*packet.Message {
 
 // Lost implements transport.Link.
 func (l *replaceableLink) Lost(err error) {
-	if !l.gone.Load() {
+	if !l.leaving.Load() {
 		l.Socket.Lost(err)
 	}
 }
@@ -136,11 +182,8 @@ func (s *Socket) leaveTransport() {
 	if poll != nil {
 		poll.Retire()
 	}
-	if l == nil {
-		return
-	}
-	if wait := l.cut(conn); wait != nil {
-		<-wait
+	if l != nil {
+		l.cut(conn)
 	}
 }
 

@@ -173,14 +173,19 @@ func TestTakeoverWaits(t *testing.T) {
 			if waits := len(next) == 0; waits == entered {
 				t.Errorf("entered %t: it waits: %t", entered, waits)
 			}
-			if err := m.conn.text("3:::late"); err == nil {
-				t.Error("the older transport still brings messages")
+			if entered {
+				if err := m.conn.text("3:::late"); err == nil {
+					t.Error("the older transport still brings messages")
+				}
 			}
 			close(m.release)
 			if err := (<-next).text("3:::next"); err != nil {
 				t.Error(err)
 			}
 			synctest.Wait()
+			if err := m.conn.text("3:::late"); err == nil {
+				t.Error("the older transport still brings messages")
+			}
 			if !slices.Equal(m.r.got, []string{"3:::slow", "3:::next"}) || len(m.r.closed) != 0 {
 				t.Errorf("got %q, closed %v", m.r.got, m.r.closed)
 			}
@@ -188,6 +193,146 @@ func TestTakeoverWaits(t *testing.T) {
 			ends(t, m.h)
 		})
 	}
+}
+
+// TestTakeoverWaitsForTheBatch: what one read has brought counts to its end, and precedes
+// what the next transport brings, whatever that is.
+func TestTakeoverWaitsForTheBatch(t *testing.T) {
+	for _, path := range []string{"1/websocket/", "1/xhr-polling/"} {
+		synctest.Test(t, func(t *testing.T) {
+			m := beginMove(t, false)
+			close(m.release)
+			synctest.Wait()
+			m.release = make(chan struct{})
+			m.r.got = nil
+			go func() { _ = m.conn.text("3:::slow", "3:::one", "3:::two") }()
+			synctest.Wait()
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				if path == "1/websocket/" {
+					if err := m.websocket().text("3:::next"); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				ctx, leave := context.WithTimeout(context.Background(), time.Minute)
+				defer leave()
+				req := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)
+				host.ServeHTTP(m.h, httptest.NewRecorder(), req, host.HTTPConfig{Path: path + m.sid})
+			}()
+			synctest.Wait()
+			m.conn.mu.Lock()
+			if m.conn.lost {
+				t.Error("the connection is cut before its batch has ended")
+			}
+			m.conn.mu.Unlock()
+			close(m.release)
+			synctest.Wait()
+			want := []string{"3:::slow", "3:::one", "3:::two"}
+			if path == "1/websocket/" {
+				want = append(want, "3:::next")
+			} else if w := post(m.h, path+m.sid, "", "3:::next"); w.Code != http.StatusOK {
+				t.Errorf("POST: %d", w.Code)
+			} else {
+				want = append(want, "3:::next")
+			}
+			if !slices.Equal(m.r.got, want) || len(m.r.closed) != 0 {
+				t.Errorf("%s: got %q, closed %v", path, m.r.got, m.r.closed)
+			}
+			m.h.Abort()
+			<-over
+			ends(t, m.h)
+		})
+	}
+}
+
+// TestCut plays what may be under way on a connection that is cut off: the cut waits for
+// the batches that are open, but not for one whose message is inside application code.
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		steps string // B: Begin, f: a message is inside, t: it has its turn, r: it returns, E: End
+		waits bool
+	}{
+		{"", false}, {"B", true}, {"Bf", true}, {"Bfr", true}, {"BfrE", false},
+		{"Bft", false}, {"Bftr", true}, {"BftrE", false},
+		{"BftB", true}, {"BftBE", false}, {"BftBf", true}, {"BftBft", false}, {"BftBfrE", false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &replaceableLink{Socket: &Socket{}}
+			conn := &fakeConn{link: l}
+			var inside []uint64
+			for _, step := range c.steps {
+				switch step {
+				case 'B':
+					l.Begin()
+				case 'E':
+					l.End()
+				case 'f':
+					l.frames++
+					l.inside = l.frames
+					inside = append(inside, l.frames)
+				case 't':
+					l.hasTurn(conn)
+				case 'r':
+					l.returned(inside[len(inside)-1])
+					inside = inside[:len(inside)-1]
+				}
+			}
+			cut := make(chan bool, 1)
+			go func() { l.cut(conn); cut <- true }()
+			synctest.Wait()
+			if waits := len(cut) == 0; waits != c.waits {
+				t.Errorf("%q: it waits: %t", c.steps, waits)
+			}
+			for ; len(inside) > 0; inside = inside[1:] {
+				l.returned(inside[0])
+			}
+			for range strings.Count(c.steps, "B") - strings.Count(c.steps, "E") {
+				l.End()
+			}
+			synctest.Wait()
+			if len(cut) == 0 || !l.gone.Load() || !conn.lost {
+				t.Errorf("%q: the cut does not end", c.steps)
+			}
+		})
+	}
+}
+
+// TestWaitingPostsInTakeover: POSTs that wait for the one before them are handled, in
+// their order and before what the next transport brings.
+func TestWaitingPostsInTakeover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := beginPosts(t, "1")
+		answers := make([]<-chan int, 3)
+		for i, body := range []string{"3:::slow", "3:::one", "3:::two"} {
+			answers[i] = q.post(body)
+			synctest.Wait()
+		}
+		next := make(chan *fakeConn, 1)
+		go func() {
+			request(q.h, http.MethodGet, "1/websocket/"+q.r.s.ID(), "", true)
+			next <- <-q.d.conns
+		}()
+		synctest.Wait()
+		if len(next) != 0 {
+			t.Error("the next transport does not wait")
+		}
+		close(q.release)
+		if err := (<-next).text("3:::next"); err != nil {
+			t.Error(err)
+		}
+		for i, a := range answers {
+			if status := <-a; status != http.StatusOK {
+				t.Errorf("POST %d: %d", i, status)
+			}
+		}
+		if want := []string{"3:::slow", "3:::one", "3:::two", "3:::next"}; !slices.Equal(q.r.got, want) || len(q.r.closed) != 0 {
+			t.Errorf("got %q, closed %v", q.r.got, q.r.closed)
+		}
+		q.h.Abort()
+		ends(t, q.h)
+	})
 }
 
 // TestEndsInTakeover: a session that ends while another transport takes over is

@@ -134,10 +134,16 @@ func open(t *testing.T, o Options) (*Hub, *fakeConn, *recorder) {
 }
 
 // text delivers a message as the reader of a connection would.
-func (c *fakeConn) text(s string) error {
+// They have come with one read.
+func (c *fakeConn) text(messages ...string) error {
 	c.link.Begin()
 	defer c.link.End()
-	return c.link.Frame(packet.Frame{Data: []byte(s)})
+	for _, s := range messages {
+		if err := c.link.Frame(packet.Frame{Data: []byte(s)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // near allows for the resolution of the wheel.

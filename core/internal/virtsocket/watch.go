@@ -194,7 +194,7 @@ func (s *Socket) AllowHandoff() {
 	s.mu.Unlock()
 	conn.Enter()
 	if l != nil {
-		l.hasTurn(0)
+		l.hasTurn(conn)
 	}
 }
 

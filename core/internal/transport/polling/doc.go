@@ -26,7 +26,8 @@
 //	  - A GET that takes the goodbye makes ending of lingering and closing, and ended
 //	    when it has left. Without a goodbye its answer is status 503.
 //	  - With PollOptions.Newest a newer GET releases the one that waits, POSTs wait for
-//	    the POST before them, a client that leaves may come back, and the first GET of a
+//	    the POST before them, and in retired those that have waited are still read, one
+//	    after the other; a client that leaves may come back, and the first GET of a
 //	    lingering session gets the goodbye alone. Without Newest a second GET, and a
 //	    client that leaves, end the session at once.
 //	  - An answer that fails ends the session.
@@ -36,7 +37,7 @@
 // A poll starts no goroutine. Get and Post run on the goroutine of their request; a
 // stream may go on, on a goroutine of the host, when Get has returned. Everything
 // else may be called by any goroutine. Retire and Await wait, Retire until no request
-// is in progress: nobody calls Retire from inside of a request of the same session.
+// is in progress and no POST waits: nobody calls Retire from inside of a request of the same session.
 //
 // The one lock, poll.mu, is taken last: nothing of the link and nothing of the
 // exchange is called with it.

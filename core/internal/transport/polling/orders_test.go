@@ -36,15 +36,16 @@ type order struct {
 	rand   *rand.Rand
 	newest bool
 
-	mu     sync.Mutex
-	log    []string
-	queue  []*packet.Message
-	out    int // messages that the transport has and has not given back
-	lost   int
-	closed bool          // Close was called with NoStatus: once is enough
-	active int           // calls that have not returned
-	nested int           // how many events may still happen inside of others
-	free   chan struct{} // closed at the end: whatever a client holds up goes on
+	mu             sync.Mutex
+	log            []string
+	queue          []*packet.Message
+	out            int // messages that the transport has and has not given back
+	lost           int
+	retired, after bool          // Retire has returned; a POST was read after that
+	closed         bool          // Close was called with NoStatus: once is enough
+	active         int           // calls that have not returned
+	nested         int           // how many events may still happen inside of others
+	free           chan struct{} // closed at the end: whatever a client holds up goes on
 }
 
 // playOrder returns what was wrong, and what happened.
@@ -81,6 +82,8 @@ func playOrder(seed uint64) (wrong, log string) {
 		wrong = fmt.Sprintf("%d calls have not returned", o.active)
 	case o.lost != 1:
 		wrong = fmt.Sprintf("the link was told %d times that the transport has ended, instead of once", o.lost)
+	case o.after:
+		wrong = "a POST is read when Retire has returned"
 	case o.out != 0:
 		wrong = fmt.Sprintf("%d messages were not given back", o.out)
 	}
@@ -145,7 +148,13 @@ func (o *order) event() {
 		o.note("let go")
 		o.poll.Hold(false)
 	case 10:
-		o.start("retire", func() error { o.poll.Retire(); return nil })
+		o.start("retire", func() error {
+			o.poll.Retire()
+			o.mu.Lock()
+			o.retired = true
+			o.mu.Unlock()
+			return nil
+		})
 	case 11:
 		o.note("close")
 		o.poll.Close(transport.Normal, "")
@@ -179,9 +188,16 @@ func (o *order) inside() {
 
 // The link.
 
+// Begin is the beginning of what a POST has brought.
+func (o *order) Begin() {
+	o.mu.Lock()
+	o.after = o.after || o.retired
+	o.mu.Unlock()
+	o.inside()
+}
+
 func (o *order) Frame(packet.Frame) error { return nil }
 func (o *order) Unit(packet.Unit) bool    { return true }
-func (o *order) Begin()                   { o.inside() }
 func (o *order) End()                     { o.inside() }
 
 func (o *order) Next() []*packet.Message {

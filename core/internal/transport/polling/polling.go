@@ -176,7 +176,7 @@ func (p *poll) Retire() {
 	}
 	p.signal()
 	p.changed.Broadcast()
-	for p.waiter != nobody || p.replies > 0 || p.posting {
+	for p.waiter != nobody || p.replies > 0 || p.posting || p.opts.Newest && p.state == retired && p.turn != p.tickets {
 		p.changed.Wait()
 	}
 }

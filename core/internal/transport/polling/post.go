@@ -1,6 +1,7 @@
 package polling
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/siokit/siokit/core/host"
@@ -37,16 +38,21 @@ func (p *poll) take() error {
 		if p.tickets-p.turn > maxWaitingPosts {
 			return transport.ErrOverlap
 		}
+	}
+	if !p.lives() {
+		return transport.ErrClosed
+	}
+	if p.opts.Newest {
 		mine := p.tickets
 		p.tickets++
-		for p.turn != mine && p.lives() {
+		for p.turn != mine && p.takes() {
 			p.changed.Wait()
 		}
+		if !p.takes() {
+			return transport.ErrClosed
+		}
 	}
-	switch {
-	case !p.lives():
-		return transport.ErrClosed
-	case p.posting:
+	if p.posting {
 		return transport.ErrOverlap
 	}
 	p.posting = true
@@ -59,6 +65,18 @@ func (p *poll) take() error {
 	return nil
 }
 
+// takes reports whether a POST that has come in time is still read when it is its turn.
+// A transport that takes over waits for it: the session lives on, and the client has no
+// reason to send the same again. p.mu is held.
+func (p *poll) takes() bool { return p.lives() || p.state == retired }
+
+// left reports whether another transport takes over.
+func (p *poll) left() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state == retired
+}
+
 // receive reads the body and hands its units to the link.
 func (p *poll) receive(x host.Exchange, v transport.PollRequest, limit int64) error {
 	if enc := x.Header("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
@@ -69,7 +87,12 @@ func (p *poll) receive(x host.Exchange, v transport.PollRequest, limit int64) er
 		most *= escapedFactor
 	}
 	body, err := x.Body(most)
-	if err != nil {
+	switch {
+	case errors.Is(err, host.ErrTooLarge):
+		return err
+	case err != nil && p.left():
+		return transport.ErrClosed // the client has given it up together with the transport
+	case err != nil:
 		return err
 	}
 	if body, err = v.Payloads.Unwrap(body); err != nil {

@@ -53,6 +53,21 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s: the GET that waits: %q, %v", stateNames[row.state], got, err)
 			}
 			p = make()
+			p.opts.Newest, p.tickets = true, 1 // one has come before, and leaves
+			p.state = open
+			waited := errors.New("it still waits")
+			go func() { waited = p.take() }()
+			synctest.Wait()
+			p.mu.Lock()
+			p.state = row.state
+			p.turn = 1
+			p.changed.Broadcast()
+			p.mu.Unlock()
+			synctest.Wait()
+			if (waited == nil) != (row.state <= retired) || waited != nil && !errors.Is(waited, transport.ErrClosed) {
+				t.Errorf("%s: a POST that has waited: %v", stateNames[row.state], waited)
+			}
+			p = make()
 			post := "read"
 			if err := p.take(); errors.Is(err, transport.ErrClosed) {
 				post = refused
@@ -120,12 +135,13 @@ func (joined) AppendPayload(dst []byte, ms []*packet.Message) ([]byte, string) {
 }
 
 // TestEndWakesWaiters: whoever waits for another request of a session learns of
-// the session's end at once.
+// the session's end at once. When another transport takes over, the session goes on: a
+// POST that waits for its turn has it, and Retire waits for that POST too.
 func TestEndWakesWaiters(t *testing.T) {
 	for name, end := range map[string]func(p *poll){
 		"close":         func(p *poll) { p.Close(transport.Normal, "") },
 		"close at once": func(p *poll) { p.Close(transport.NoStatus, "") },
-		"retire":        func(p *poll) { go p.Retire() },
+		"retire":        nil,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := Transport{}.New(quiet{}, transport.PollOptions{Name: Name, Newest: true}).(*poll)
@@ -139,15 +155,40 @@ func TestEndWakesWaiters(t *testing.T) {
 			go func() { p.Await(time.Hour); awaited <- true }()
 			synctest.Wait()
 			start := time.Now()
-			end(p)
-			if err := <-second; !errors.Is(err, transport.ErrClosed) {
-				t.Errorf("%s: a POST behind another: %v", name, err)
+			retired := make(chan bool, 1)
+			if end != nil {
+				end(p)
+				if err := <-second; !errors.Is(err, transport.ErrClosed) {
+					t.Errorf("%s: a POST behind another: %v", name, err)
+				}
+			} else {
+				go func() { p.Retire(); retired <- true }()
 			}
 			<-awaited
 			if d := time.Since(start); d != 0 {
 				t.Errorf("%s: they waited for %v", name, d)
 			}
+			synctest.Wait()
+			if end == nil && len(second)+len(retired) != 0 {
+				t.Error("retire: nothing waits for the first POST")
+			}
 			close(free)
+			if end != nil {
+				return
+			}
+			<-retired
+			synctest.Wait()
+			select {
+			case err := <-second:
+				if err != nil {
+					t.Errorf("retire: a POST behind another: %v", err)
+				}
+			default:
+				t.Error("retire: it returned before the POST that waited")
+			}
+			if err := p.Post(slow, transport.PollRequest{Payloads: plain{}}, 10); !errors.Is(err, transport.ErrClosed) {
+				t.Errorf("retire: a POST that comes afterwards: %v", err)
+			}
 		})
 	}
 }

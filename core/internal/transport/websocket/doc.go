@@ -44,5 +44,6 @@
 //
 // Conn.moving is held while the reading role moves, Conn.patience while a read
 // deadline is set, Conn.mu for what Close and the answers to pings share. None is
-// held while another one is taken, or while the link is called.
+// held while another one is taken, or while the link is called, but for Link.Begin,
+// which is called with Conn.moving held.
 package websocket

@@ -45,6 +45,7 @@ type order struct {
 	out    int // messages that the transport has and has not given back
 	lost   int
 	corks  int           // Begin without End
+	loose  bool          // a message came without one
 	nested int           // how many events may still happen inside of others
 	free   chan struct{} // closed at the end: a handler that waits goes on
 	frames chan []byte   // what the client is about to send; nil: nothing more
@@ -93,6 +94,8 @@ func playOrder(seed uint64) (wrong, log string) {
 		wrong = fmt.Sprintf("the link was told %d times that the transport has ended, instead of once", o.lost)
 	case o.out != 0:
 		wrong = fmt.Sprintf("%d messages were not given back", o.out)
+	case o.loose:
+		wrong = "a message came outside of any batch"
 	case o.corks != 0:
 		wrong = fmt.Sprintf("%d batches have not ended", o.corks)
 	}
@@ -177,6 +180,9 @@ func (o *order) inside() {
 // Frame is a handler that returns, waits, fails, or ends its goroutine, and may let
 // another goroutine read on.
 func (o *order) Frame(packet.Frame) error {
+	o.mu.Lock()
+	o.loose = o.loose || o.corks == 0
+	o.mu.Unlock()
 	how := o.pick(8)
 	o.note("a message, handled in way %d", how)
 	if how < 4 {

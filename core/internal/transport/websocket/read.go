@@ -31,6 +31,7 @@ type reader struct {
 	buf   *[]byte // nil while there is nothing in it
 	r, w  int     // unread bytes of buf
 	rest  []byte  // buf[r:w] while a message of buf is being handled
+	begun bool    // the first batch, of what another reader has left, has begun
 
 	// a message in several frames, or one larger than a buffer
 	msg    []byte
@@ -73,7 +74,10 @@ func (rd *reader) run() error {
 		if err := rd.fill(); err != nil {
 			return err
 		}
-		c.link.Begin()
+		if !rd.begun {
+			c.link.Begin()
+		}
+		rd.begun = false
 		err := rd.batch()
 		c.link.End()
 		if err != nil {
@@ -189,6 +193,9 @@ func (rd *reader) batch() error {
 			if err := rd.large(h, b[h.size:]); err != nil {
 				return err
 			}
+			if err := rd.part(h); err != nil {
+				return err
+			}
 		}
 		if rd.r == rd.w {
 			return nil
@@ -223,13 +230,17 @@ func (rd *reader) check(h header) error {
 	return nil
 }
 
-// large reads the rest of a frame that fits no buffer into the message itself.
+// large reads the rest of a frame that fits no buffer, and adds it to the message.
 // The memory grows with what arrives, not with what the header announces.
 func (rd *reader) large(h header, have []byte) error {
 	at := len(rd.msg)
 	rd.msg = append(rd.msg, have...)
 	left := int(h.length) - len(have)
 	rd.r, rd.w = 0, 0
+	// What was read before is handled: nobody may wait for this batch as long as for
+	// the client.
+	rd.c.link.End()
+	defer rd.c.link.Begin()
 	for left > 0 {
 		if err := rd.fill(); err != nil {
 			return err
@@ -248,7 +259,7 @@ func (rd *reader) large(h header, have []byte) error {
 		}
 	}
 	ws.Cipher(rd.msg[at:], h.mask, 0)
-	return rd.part(h)
+	return nil
 }
 
 // frame handles a frame whose payload lies in the buffer.

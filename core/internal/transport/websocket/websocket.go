@@ -184,8 +184,13 @@ func (c *Conn) Detach() {
 		return
 	}
 	// The old holder is inside Frame. Its unread bytes are ours; those before
-	// them belong to the message that it is handling.
-	go c.loop(&reader{c: c, early: append([]byte(nil), c.current.rest...)})
+	// them belong to the message that it is handling. Their batch begins before the
+	// one of the holder can end: who waits for what was read waits for both.
+	rd := &reader{c: c, early: append([]byte(nil), c.current.rest...)}
+	if rd.begun = len(rd.early) > 0; rd.begun {
+		c.link.Begin()
+	}
+	go c.loop(rd)
 }
 
 // Close implements transport.Conn.
