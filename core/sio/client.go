@@ -108,15 +108,21 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 		}
 		return 0
 	}
+	c.take(p, inline)
+	return 0
+}
 
+// take handles a packet now, if the caller may and nothing is before the packet, or puts
+// it into the inbox.
+func (c *client) take(p *packet.Packet, inline bool) {
 	if !inline {
 		c.queue(p)
-		return 0
+		return
 	}
 	role, ok := c.inbox.Claim(order)
 	if !ok {
 		c.queue(p)
-		return 0
+		return
 	}
 	// From AllowHandoff on another goroutine may read, and decode into what is ours.
 	own := packets.Get().(*packet.Packet)
@@ -125,7 +131,6 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	c.inbox.Run(role, task{p: own})
 	own.Forget()
 	packets.Put(own)
-	return 0
 }
 
 var packets = sync.Pool{New: func() any { return new(packet.Packet) }}

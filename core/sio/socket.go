@@ -55,17 +55,6 @@ type sent struct {
 	query string // in the older protocols
 }
 
-// early are the messages for a socket that is connecting.
-type early struct {
-	messages []earlyMessage
-	bytes    int // of these
-}
-
-type earlyMessage struct {
-	m        *packet.Message
-	volatile bool
-}
-
 // ID is the socket's public id: 27 random characters, new for every namespace
 // and connection. It is also the name of a room with this socket alone. Clients
 // before 3.0 are not told it and take the secret id of their session for it;
@@ -235,31 +224,6 @@ func (s *Socket) sendMessage(m *packet.Message, volatile bool) error {
 	if send(m) != nil {
 		return ErrDisconnected
 	}
-	return nil
-}
-
-// sendEarly keeps a message for a socket that is connecting, within the bounds of
-// the queue that it moves to behind the answer.
-func (s *Socket) sendEarly(m *packet.Message, volatile bool) error {
-	s.mu.Lock()
-	if s.state.Load() != stateConnecting {
-		s.mu.Unlock()
-		return s.sendMessage(m, volatile)
-	}
-	o := &s.ns.srv.opts
-	// One place in the queue is the answer's.
-	if s.early == nil {
-		s.early = new(early)
-	}
-	if len(s.early.messages) >= max(1, o.MaxQueue-1) || s.early.bytes >= o.MaxQueueBytes {
-		s.mu.Unlock()
-		m.Release()
-		s.client.vs.Close(SlowClient)
-		return ErrDisconnected
-	}
-	s.early.messages = append(s.early.messages, earlyMessage{m, volatile})
-	s.early.bytes += m.Size()
-	s.mu.Unlock()
 	return nil
 }
 
