@@ -31,26 +31,37 @@ func (c *Client) Unread(query string) *Unread {
 	return &Unread{c, nc, below}
 }
 
-// UnreadMany sends the same GET again and again, as long as the server takes any, and
-// reads no answer. It returns when the server takes no more, or has closed the connection.
-func (c *Client) UnreadMany(query string) *Unread {
+// UnreadMany sends the same GET so many times, or until the server takes no more, and
+// reads no answer.
+func (c *Client) UnreadMany(query string, n int) *Unread {
 	c.TB.Helper()
 	c.need(query)
-	c.note("> GET %s?%s, again and again; no answer is read", c.Path, query)
+	c.note("> GET %s?%s, %d times; no answer is read", c.Path, query, n)
 	u, nc, tcp := c.dial()
-	below := tcp.(*net.TCPConn)
-	_ = below.SetReadBuffer(4096)
-	_ = below.SetWriteBuffer(4096)
 	one := fmt.Sprintf("GET %s?%s HTTP/1.1\r\nHost: %s\r\n\r\n", c.Path, query, u.Host)
-	many := []byte(strings.Repeat(one, 100))
-	for {
-		// Under TLS a write that was cut short cannot be followed by another one.
-		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
-		if _, err := nc.Write(many); err != nil {
+	const together = 100
+	for range n / together {
+		_ = nc.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		if _, err := nc.Write([]byte(strings.Repeat(one, together))); err != nil {
 			c.note("< nothing more is taken: %v", err)
-			return &Unread{c, nc, below}
+			break
 		}
 	}
+	return &Unread{c, nc, tcp.(*net.TCPConn)}
+}
+
+// Ends reports whether the server closes the connection within d, although nothing is
+// read. Its end of the connection may be long behind: what it has to answer first lies in
+// its buffers.
+func (u *Unread) Ends(d time.Duration) bool {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		_ = u.tcp.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		if _, err := u.tcp.Write([]byte{0}); broken(err) {
+			u.c.note("< closed: %v", err)
+			return true
+		}
+	}
+	return false
 }
 
 // Cut reports whether the server has given the answer up. A byte that the client
