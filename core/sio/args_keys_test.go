@@ -126,7 +126,7 @@ func TestNamespaceEncode(t *testing.T) {
 	if err != nil || kept.Len() != 4 {
 		t.Fatal(kept, err)
 	}
-	copy(text, `"XXX"`)
+	copy(text, `"new"`)
 	part[0] = 9
 	if none, err := n.Encode(); err != nil || none.Len() != 0 {
 		t.Error(none, err)
