@@ -3,8 +3,7 @@ package siofiberv3_test
 import (
 	"context"
 	"fmt"
-	"net/http/httptest"
-	"regexp"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -150,52 +149,23 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
-// TestServingApp: the settings that count are those of the app that serves. Where that
-// is known by a request only, they are logged then, and once.
+// TestServingApp: the settings that count are those of the app that serves.
 func TestServingApp(t *testing.T) {
-	for _, row := range []struct {
-		name  string
-		cfg   fiber.Config
-		mount func(app *fiber.App, srv *sio.Server)
-		want  string
-	}{
-		{"a sub-app", fiber.Config{GETOnly: true}, sub, "level=ERROR.*fiber.Config.GETOnly"},
-		{"an own route", fiber.Config{GETOnly: true}, own, "level=ERROR.*fiber.Config.GETOnly"},
-		{"an own route, methods", fiber.Config{RequestMethods: []string{"GET", "PUT"}}, own, "level=ERROR.*fiber.Config.RequestMethods"},
-		{"a sub-app, body limit", fiber.Config{BodyLimit: 100}, sub, "level=WARN.*fiber.Config.BodyLimit=100 "},
-		{"an own route, body limit", fiber.Config{BodyLimit: 100}, own, "level=WARN.*fiber.Config.BodyLimit=100 "},
-		{"a sub-app, no fault", fiber.Config{}, sub, ""},
-		{"an own route, no fault", fiber.Config{}, own, ""},
-		{"told by Mount", fiber.Config{BodyLimit: 100}, func(app *fiber.App, srv *sio.Server) { siofiberv3.Mount(app, "/socket.io", srv) }, "level=WARN.*fiber.Config.BodyLimit=100 "},
-	} {
-		var log testkit.Log
-		srv := sio.NewServer(&sio.Options{Logger: log.Logger()})
-		app := fiber.New(row.cfg)
-		row.mount(app, srv)
-		for range 2 {
-			resp, err := app.Test(httptest.NewRequest("GET", "/socket.io/?EIO=4&transport=polling", nil))
-			if err != nil || resp.StatusCode != 200 {
-				t.Fatalf("%s: %v, %v", row.name, resp, err)
-			}
-			_ = resp.Body.Close()
+	hosttest.ServingApp(t, func(cfg hosttest.Settings, by hosttest.Serving, srv *sio.Server) func(*http.Request) (*http.Response, error) {
+		app := fiber.New(fiber.Config{GETOnly: cfg.GETOnly, RequestMethods: cfg.RequestMethods, BodyLimit: cfg.BodyLimit})
+		switch by {
+		case hosttest.BySubApp:
+			inner := fiber.New()
+			siofiberv3.Mount(inner, "/socket.io", srv)
+			app.Use("/", inner)
+		case hosttest.ByRoute:
+			app.All("/socket.io/*", siofiberv3.Handler(srv))
+		case hosttest.ByMount:
+			siofiberv3.Mount(app, "/socket.io", srv)
 		}
-		said := strings.Count(log.String(), "fiber.Config")
-		if row.want == "" && said > 0 || row.want != "" && (said != 1 || !regexp.MustCompile(row.want).MatchString(log.String())) {
-			t.Errorf("%s: %d times in the log, want one %q: %s", row.name, said, row.want, log.String())
-		}
-		_ = srv.Shutdown(context.Background())
-	}
+		return func(r *http.Request) (*http.Response, error) { return app.Test(r) }
+	})
 }
-
-// sub serves srv by an app that is mounted to app.
-func sub(app *fiber.App, srv *sio.Server) {
-	inner := fiber.New()
-	siofiberv3.Mount(inner, "/socket.io", srv)
-	app.Use("/", inner)
-}
-
-// own serves srv on a route of the application's.
-func own(app *fiber.App, srv *sio.Server) { app.All("/socket.io/*", siofiberv3.Handler(srv)) }
 
 // TestSettings runs the cases that settings of fiber and fasthttp concern under
 // each of them.
