@@ -223,6 +223,7 @@ func (n *Namespace) Mix(ms ...Mixin) {
 // has: they stay the same whatever becomes of what args point to. Passed to Emit they
 // stand for args, for clients of every generation, binary included. It is for what is
 // kept to be emitted later, or several times.
+// The error is that of Emit for an argument that cannot be encoded.
 func (n *Namespace) Encode(args ...any) (Args, error) {
 	e := newEncoder(n.srv.opts.JSON)
 	defer e.free()
