@@ -19,12 +19,15 @@ type allowance struct {
 	at   uint32 // ms
 }
 
+// maxBurst is the largest number up to which a float32 counts by one.
+const maxBurst = 1<<24 - 1
+
 // take reports whether there is one more. now counts from any moment, always the same.
 func (a *allowance) take(now time.Duration, burst int, perSecond float64) bool {
 	ms := uint32(now.Milliseconds())
 	a.used = max(0, a.used-float32(float64(ms-a.at)/1000*perSecond))
 	a.at = ms
-	if a.used+1 > float32(burst) {
+	if a.used+1 > float32(min(burst, maxBurst)) {
 		return false
 	}
 	a.used++
