@@ -151,11 +151,15 @@ func (a *app) failures(n *sio.Namespace) {
 // ends registers the events that end the socket, and the one about its request.
 func (a *app) ends(n *sio.Namespace) {
 	n.On("kick", sio.Handle(func(_ context.Context, s *sio.Socket, all bool) error {
-		s.Disconnect(all)
+		if all {
+			s.Conn().Close()
+		} else {
+			s.Disconnect()
+		}
 		return nil
 	}))
 	n.On("drop", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
-		s.Drop()
+		s.CloseTransport()
 		return nil
 	}))
 	n.On("request", sio.Reply(func(_ context.Context, s *sio.Socket, header string) ([]string, error) {

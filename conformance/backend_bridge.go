@@ -47,7 +47,7 @@ var bridgeTests = []struct {
 	},
 	{
 		name: "logout-beside-handshake-required",
-		opts: sessionbridge.Options{Require: true},
+		opts: sessionbridge.Options{RequireSession: true},
 		run:  func(b *bridged) { b.besideHandshake(true) },
 	},
 	{
@@ -56,7 +56,7 @@ var bridgeTests = []struct {
 	},
 	{
 		name: "cookie-of-before-required",
-		opts: sessionbridge.Options{Require: true},
+		opts: sessionbridge.Options{RequireSession: true},
 		run:  bridgeCookieOfBeforeRequired,
 	},
 	{
@@ -72,7 +72,7 @@ func bridgeLogoutDuringSaveToldLater(b *bridged) {
 func bridgeLogoutDuringSaveOfOneWhoLeft(b *bridged) {
 	b.whileSaving(func(h http.Header, id string) {
 		for s := range b.io.Of("/").All().Sockets(context.Background()) {
-			s.(*sio.Socket).Drop()
+			s.(*sio.Socket).CloseTransport()
 		}
 		b.until("the connection has ended", func() bool { return b.bridge.Session(id) == nil })
 		b.logout(h, id)
@@ -125,7 +125,7 @@ func (l *loads) Load(ctx context.Context, id string) (sessionbridge.Values, erro
 
 // runBridge runs one of bridgeTests.
 func runBridge(t *testing.T, b BackendUnderTest, o sessionbridge.Options, run func(b *bridged)) {
-	o.Every = -1
+	o.RevalidateEvery = -1
 	x := &bridged{BackendUnderTest: b, t: t}
 	x.use(b.Backend, o)
 	run(x)
@@ -232,7 +232,7 @@ func (b *bridged) whileSaving(meanwhile func(h http.Header, id string), afterwar
 func (b *bridged) besideHandshake(required bool) {
 	h := b.Create(b.t, sessionbridge.Values{"user": "ann"})
 	slow := &loads{Backend: b.Backend}
-	b.use(slow, sessionbridge.Options{Every: -1, Require: required})
+	b.use(slow, sessionbridge.Options{RevalidateEvery: -1, RequireSession: required})
 	slow.loaded = func(id string) { b.logout(h, id) }
 	c := b.client(h)
 	if required {

@@ -25,7 +25,7 @@ func withGate(c *env) {
 	c.opts.OnError = c.acl.onError
 }
 
-func (a *aclApp) onError(in sio.Incident) {
+func (a *aclApp) onError(in sio.Failure) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.told = append(a.told, in.Name+" "+in.Namespace+" "+in.Where)
@@ -79,7 +79,7 @@ func (a *aclApp) guarded(c *env) {
 		}
 		return ev.Socket.Emit("ev", ev.Args)
 	}))
-	in.OnAny(sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+	in.OnUnhandled(sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
 		if acl.Reserved(ev.Name) {
 			c.T.Errorf("the event %q passed the gate", ev.Name)
 		}
@@ -182,7 +182,7 @@ var aclCases = []testCase{
 	},
 	{
 		name: "acl/talkative",
-		rule: "with Options.Talkative clients learn why",
+		rule: "with Options.ExplainRefusals clients learn why",
 		spec: "docs/protocol.md 6.4; docs/protocol.md 9.3",
 		opts: aclTalkativeOptions,
 		run:  aclTalkative,
@@ -235,7 +235,7 @@ func aclClosed(c *env) {
 }
 
 func aclTalkativeOptions(o *sio.Options) {
-	o.Talkative = true
+	o.ExplainRefusals = true
 }
 
 func aclTalkative(c *env) {

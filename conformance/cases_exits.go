@@ -64,7 +64,7 @@ var exitsRows = []codeRow{
 		talk:  steps{{"40/p,", "40/p,"}, {"41/p,", ""}, {"40/p,", "40/p,"}},
 	},
 	{
-		place: "OnIncoming",
+		place: "OnAny",
 		rule:  "the event is answered as internal, and the next ones are handled",
 		serve: exitsOnIncomingServe,
 		talk:  steps{{`421["echo","x"]`, "431" + internalAck}, {`422["echo","x"]`, `432["x"]`}},
@@ -156,7 +156,7 @@ func exitsOnDisconnectServe(srv *sio.Server) {
 
 func exitsOnIncomingServe(srv *sio.Server) {
 	var seen atomic.Int32
-	srv.Of("/").OnIncoming(func(context.Context, *sio.Event) {
+	srv.Of("/").OnAny(func(context.Context, *sio.Event) {
 		if seen.Add(1) == 1 {
 			runtime.Goexit()
 		}
@@ -178,7 +178,7 @@ func exitsOfFuncServe(srv *sio.Server) {
 }
 
 func exitsOnErrorOpts(o *sio.Options) {
-	o.OnError = func(sio.Incident) { runtime.Goexit() }
+	o.OnError = func(sio.Failure) { runtime.Goexit() }
 }
 
 func exitsOnHandshakeOpts(o *sio.Options) {
@@ -199,7 +199,7 @@ func exitsOnHandshake(c *env) {
 func exitsOnExchangeOpts(o *sio.Options) {
 	o.OnHandshake = func(ctx context.Context, r *sio.Request, _ host.Exchange) error {
 		if r.Query().Has("p") {
-			sio.Opening(ctx).OnExchange(func(host.Exchange) error { runtime.Goexit(); return nil })
+			sio.ConnFromContext(ctx).OnExchange(func(host.Exchange) error { runtime.Goexit(); return nil })
 		}
 		return nil
 	}

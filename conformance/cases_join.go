@@ -22,13 +22,13 @@ type kick struct {
 }
 
 var kicks = []kick{
-	{"disconnect", false, false, func(s *sio.Socket) { s.Disconnect(false) }},
-	{"disconnect-all", true, true, func(s *sio.Socket) { s.Disconnect(true) }},
-	{"drop", true, false, func(s *sio.Socket) { s.Drop() }},
-	{"drop-connection", true, false, func(s *sio.Socket) { elsewhere(s.Conn().Drop) }},
+	{"disconnect", false, false, func(s *sio.Socket) { s.Disconnect() }},
+	{"disconnect-all", true, true, func(s *sio.Socket) { s.Conn().Close() }},
+	{"drop", true, false, func(s *sio.Socket) { s.CloseTransport() }},
+	{"drop-connection", true, false, func(s *sio.Socket) { elsewhere(s.Conn().CloseTransport) }},
 	{"target", false, false, func(s *sio.Socket) {
 		s.Join("banned")
-		elsewhere(func() { s.Namespace().To("banned").Disconnect(false) })
+		elsewhere(func() { s.Namespace().To("banned").Disconnect() })
 	}},
 }
 
@@ -234,7 +234,7 @@ var joinCases = []testCase{
 		rule:  "what is sent to a client while OnConnect runs is bounded as its queue is",
 		spec:  "docs/protocol.md 8.4",
 		local: true,
-		opts:  func(o *sio.Options) { o.MaxQueue = 16 },
+		opts:  func(o *sio.Options) { o.MaxQueueMessages = 16 },
 		run:   limitsConnecting,
 	},
 	{
@@ -247,7 +247,7 @@ var joinCases = []testCase{
 }
 
 func connectRefusedTimeout(c *env) {
-	kickedOut(c.server(), func(s *sio.Socket) { s.Disconnect(false) })
+	kickedOut(c.server(), func(s *sio.Socket) { s.Disconnect() })
 	w, _ := c.WebSocket()
 	w.Send("40/kick,")
 	w.Next()
@@ -264,7 +264,7 @@ func connectRefusedTimeout(c *env) {
 }
 
 func eio3DroppedTimeout(c *env) {
-	kickedOut(c.server(), (*sio.Socket).Drop)
+	kickedOut(c.server(), (*sio.Socket).CloseTransport)
 	c.Head.Set("X-Kick", "1")
 	w, _ := c.Upgrade(w3, "")
 	w.NoPong = true

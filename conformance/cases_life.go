@@ -20,14 +20,14 @@ var lifeCases = []testCase{
 		rule: "a client that does not read is disconnected at the queue's bound, the others receive " +
 			"everything, memory stays flat",
 		spec: "docs/protocol.md 8.1",
-		opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueue = 1<<20, 1024 },
+		opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueueMessages = 1<<20, 1024 },
 		run:  slowReader,
 	},
 	{
 		name: "limits/slow-poller",
 		rule: "a client that does not poll is disconnected at the queue's bound",
 		spec: "docs/protocol.md 8.1",
-		opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueue = 1<<20, 100 },
+		opts: func(o *sio.Options) { o.MaxQueueBytes, o.MaxQueueMessages = 1<<20, 100 },
 		run:  limitsSlowPoller,
 	},
 	{
@@ -248,7 +248,7 @@ func lifecycleOnce(c *env) {
 }
 
 // deepQueue makes room for all that a case emits at once.
-func deepQueue(o *sio.Options) { o.MaxQueue = 10_000 }
+func deepQueue(o *sio.Options) { o.MaxQueueMessages = 10_000 }
 
 func slowReader(c *env) {
 	slow := c.Join("")

@@ -18,7 +18,7 @@ type ledger struct {
 	slog.Handler
 	mu   sync.Mutex
 	text bytes.Buffer
-	told []sio.Incident
+	told []sio.Failure
 }
 
 func (l *ledger) Write(p []byte) (int, error) {
@@ -43,7 +43,7 @@ func withLedger(o *sio.Options) {
 	l := &ledger{}
 	l.Handler = slog.NewTextHandler(io.Writer(l), nil)
 	o.Logger = slog.New(l)
-	o.OnError = func(in sio.Incident) {
+	o.OnError = func(in sio.Failure) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.told = append(l.told, in)
@@ -84,89 +84,89 @@ type noticesRow struct {
 }
 
 var noticesRows = []noticesRow{
-	{"origin", sio.IncidentOrigin, []string{unlisted[0], "(Host was 127.0.0.1"}, nil, getWith(q4, "Origin", evilPage)},
-	{"origin-of-a-websocket", sio.IncidentOrigin, unlisted, nil, func(c *env) { c.Upgrade(w4, "", "Origin", evilPage) }},
+	{"origin", sio.FailureOrigin, []string{unlisted[0], "(Host was 127.0.0.1"}, nil, getWith(q4, "Origin", evilPage)},
+	{"origin-of-a-websocket", sio.FailureOrigin, unlisted, nil, func(c *env) { c.Upgrade(w4, "", "Origin", evilPage) }},
 	{
-		"origin-without-a-scheme", sio.IncidentOrigin, []string{"://evil.example:4711 is not listed in Options.Origins"}, nil,
+		"origin-without-a-scheme", sio.FailureOrigin, []string{"://evil.example:4711 is not listed in Options.Origins"}, nil,
 		getWith(q4, "Origin", "evil.example:4711"),
 	},
 	{
-		"origin-with-a-query", sio.IncidentOrigin, unlisted, nil,
+		"origin-with-a-query", sio.FailureOrigin, unlisted, nil,
 		getWith(q4, "Origin", "wss://evil.example/socket.io/?EIO=3&token="+secretQuery),
 	},
 	{
-		"origin-with-a-user", sio.IncidentOrigin, []string{"names a user"}, nil,
+		"origin-with-a-user", sio.FailureOrigin, []string{"names a user"}, nil,
 		getWith(q4, "Origin", "https://"+secretQuery+"@evil.example"),
 	},
-	{"origin-in-0.9", sio.IncidentOrigin, unlisted, nil, func(c *env) { c.At(mount+"/1/").Must("GET", "", "", "Origin", evilPage) }},
+	{"origin-in-0.9", sio.FailureOrigin, unlisted, nil, func(c *env) { c.At(mount+"/1/").Must("GET", "", "", "Origin", evilPage) }},
 	{
 		"origin-of-a-preflight",
-		sio.IncidentOrigin,
+		sio.FailureOrigin,
 		unlisted,
 		func(o *sio.Options) { o.Origins = []string{"https://app.example.com"} },
 		noticesOriginOfAPreflightDo,
 	},
 	{
-		"origin-of-a-script", sio.IncidentOrigin, unlisted, everything,
+		"origin-of-a-script", sio.FailureOrigin, unlisted, everything,
 		getWith(q4+"&j=0", "Referer", evilPage+"/page?token="+secretQuery),
 	},
-	{"version", sio.IncidentVersion, []string{"Unsupported protocol version"}, nil, getWith("EIO=5&transport=polling")},
-	{"no-version", sio.IncidentVersion, []string{"Options.AssumeEIO3"}, nil, getWith("transport=polling")},
+	{"version", sio.FailureVersion, []string{"Unsupported protocol version"}, nil, getWith("EIO=5&transport=polling")},
+	{"no-version", sio.FailureVersion, []string{"Options.AssumeEIO3"}, nil, getWith("transport=polling")},
 	{
-		"dialect", sio.IncidentVersion, []string{"sio1 is not among Options.Dialects"},
+		"dialect", sio.FailureVersion, []string{"sio1 is not among Options.Dialects"},
 		func(o *sio.Options) { o.Dialects = []string{"eio4"} }, getAt("/1/", ""),
 	},
-	{"session", sio.IncidentSession, []string{"unknown session", "sticky"}, nil, getWith(q4 + "&sid=" + secretSID)},
+	{"session", sio.FailureSession, []string{"unknown session", "sticky"}, nil, getWith(q4 + "&sid=" + secretSID)},
 	{
-		"session-of-a-websocket", sio.IncidentSession, []string{"unknown session", "sticky"}, nil,
+		"session-of-a-websocket", sio.FailureSession, []string{"unknown session", "sticky"}, nil,
 		func(c *env) { c.Upgrade(w4+"&sid="+secretSID, "") },
 	},
-	{"session-of-0.9", sio.IncidentSession, []string{"unknown session", "sticky"}, nil, getAt("/1/xhr-polling/"+secretSID, "")},
-	{"transport", sio.IncidentTransport, []string{"jsonp is not among Options.Transports"}, nil, getWith(q4 + "&j=0")},
+	{"session-of-0.9", sio.FailureSession, []string{"unknown session", "sticky"}, nil, getAt("/1/xhr-polling/"+secretSID, "")},
+	{"transport", sio.FailureTransport, []string{"jsonp is not among Options.Transports"}, nil, getWith(q4 + "&j=0")},
 	{
-		"transport-of-0.9", sio.IncidentTransport, []string{"htmlfile is not among Options.Transports"},
+		"transport-of-0.9", sio.FailureTransport, []string{"htmlfile is not among Options.Transports"},
 		nil, getAt("/1/htmlfile/"+secretSID, ""),
 	},
-	{"upgrade-header", sio.IncidentUpgrade, []string{"Upgrade header", "proxy"}, nil, getWith(w4)},
+	{"upgrade-header", sio.FailureUpgrade, []string{"Upgrade header", "proxy"}, nil, getWith(w4)},
 	{
 		"post-too-large",
-		sio.IncidentTooLarge,
+		sio.FailureTooLarge,
 		[]string{"Options.MaxPayload (100 bytes)"},
 		small,
 		noticesPostTooLargeDo,
 	},
 	{
 		"frame-too-large",
-		sio.IncidentTooLarge,
+		sio.FailureTooLarge,
 		[]string{"Options.MaxPayload (100 bytes)"},
 		small,
 		noticesFrameTooLargeDo,
 	},
 	{
 		"limit",
-		sio.IncidentLimit,
+		sio.FailureLimit,
 		[]string{"Options.MaxPending is reached"},
 		func(o *sio.Options) { o.MaxPending = 1 },
 		noticesLimitDo,
 	},
 	{
 		"frame-too-large-in-an-upgrade",
-		sio.IncidentTooLarge,
+		sio.FailureTooLarge,
 		[]string{"Options.MaxPayload (100 bytes)"},
 		small,
 		noticesCandidateTooLargeDo,
 	},
-	{"handshake-by-post", sio.IncidentRequest, []string{"Bad handshake method"}, nil, func(c *env) { c.Must("POST", q4, "1") }},
-	{"session-of-another-protocol", sio.IncidentRequest, []string{"protocol mismatch"}, nil, noticesProtocolMismatchDo},
+	{"handshake-by-post", sio.FailureRequest, []string{"Bad handshake method"}, nil, func(c *env) { c.Must("POST", q4, "1") }},
+	{"session-of-another-protocol", sio.FailureRequest, []string{"protocol mismatch"}, nil, noticesProtocolMismatchDo},
 	{
-		"websocket-version", sio.IncidentRequest, []string{"Sec-WebSocket-Version is not 13"}, nil,
+		"websocket-version", sio.FailureRequest, []string{"Sec-WebSocket-Version is not 13"}, nil,
 		func(c *env) { c.Upgrade(w4, "", "Sec-WebSocket-Version", "8") },
 	},
 	{
-		"transport-below-the-paths-of-0.9", sio.IncidentTransport, []string{"Transport unknown"}, nil,
+		"transport-below-the-paths-of-0.9", sio.FailureTransport, []string{"Transport unknown"}, nil,
 		getAt("/1/", "EIO=4&transport=carrier-pigeon"),
 	},
-	{"refused", sio.IncidentRefused, []string{"members only"}, noticesRefusedOpts, getWith(q4)},
+	{"refused", sio.FailureRefused, []string{"members only"}, noticesRefusedOpts, getWith(q4)},
 }
 
 func noticesCases() (cases []testCase) {
@@ -252,7 +252,7 @@ func noticesFlood(c *env) {
 		c.Must("GET", q4, "", "Origin", fmt.Sprintf("https://evil%d.example", i))
 	}
 	l := c.opts.Logger.Handler().(*ledger)
-	lines, told := l.lines(sio.IncidentOrigin)
+	lines, told := l.lines(sio.FailureOrigin)
 	c.Want("OnError", told, 200)
 	if len(lines) < 2 || len(lines) > 100 {
 		c.T.Errorf("%d lines for 200 origins", len(lines))
@@ -271,7 +271,7 @@ func noted(c *env, incident string, text []string) {
 	})
 	lines, told := l.lines(incident)
 	c.Want("OnError", told, 3)
-	c.Want("Stats", c.Server.Stats().Incidents[incident], 3)
+	c.Want("Stats", c.Server.Stats().Failures[incident], 3)
 	found := 0
 	for _, line := range lines {
 		all := true

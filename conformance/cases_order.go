@@ -33,10 +33,10 @@ func newFarewell(c *env) *farewell {
 		switch kick {
 		case "kick":
 			c.holds() // until the events behind this one have been read
-			s.Disconnect(false)
+			s.Disconnect()
 		case "drop":
 			c.holds()
-			s.Conn().Drop()
+			s.Conn().CloseTransport()
 		}
 		<-ctx.Done()
 		return nil
@@ -140,7 +140,7 @@ var goodbyeRows = []goodbyeRow{
 		goodbyeSio1Connecting,
 	},
 	{"kicked", "not behind Disconnect", EIO4, goodbyeKicked},
-	{"dropped", "nor behind Drop, a logout for example", EIO4, goodbyeDropped},
+	{"dropped", "nor behind CloseTransport, a logout for example", EIO4, goodbyeDropped},
 }
 
 func goodbyeCases() (cases []testCase) {
@@ -191,7 +191,7 @@ func goodbyeOverlap(c *env, f *farewell) {
 func goodbyeMalformed(c *env, f *farewell) {
 	w := c.Join("")
 	w.Send(append(slowThenSave, "4nonsense")...)
-	f.want(allThree, sio.ForcedClose)
+	f.want(allThree, sio.MalformedPacket)
 }
 
 func goodbyeShutdown(c *env, f *farewell) {
@@ -254,7 +254,7 @@ func goodbyeDropped(c *env, f *farewell) {
 	for _, p := range append([]string{`42["slow","drop"]`}, slowThenSave[1:]...) {
 		s.Post(p)
 	}
-	f.want(nil, sio.ServerTransport)
+	f.want(nil, sio.ServerTransportClose)
 }
 
 // orderCases are about events behind a handler that takes its time.

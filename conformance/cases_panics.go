@@ -76,13 +76,13 @@ var panicsRows = []codeRow{
 		talk:  steps{{"40/p,", "40/p,"}, {"41/p,", ""}, {"40/p,", "40/p,"}},
 	},
 	{
-		place: "OnIncoming",
+		place: "OnAny",
 		rule:  "the event is handled",
 		serve: panicsOnIncomingServe,
 		talk:  steps{{`421["echo","x"]`, `431["x"]`}},
 	},
 	{
-		place: "OnOutgoing",
+		place: "OnAnyOutgoing",
 		rule:  "the event leaves",
 		serve: panicsOnOutgoingServe,
 		talk:  steps{{`42["echo","x"]`, `42["echo","x"]`}, {`42["shout","y"]`, `42["shouted","y"]`}},
@@ -200,11 +200,11 @@ func panicsOnDisconnectServe(srv *sio.Server) {
 }
 
 func panicsOnIncomingServe(srv *sio.Server) {
-	srv.Of("/").OnIncoming(func(context.Context, *sio.Event) { panic("OnIncoming") })
+	srv.Of("/").OnAny(func(context.Context, *sio.Event) { panic("OnAny") })
 }
 
 func panicsOnOutgoingServe(srv *sio.Server) {
-	srv.Of("/").OnOutgoing(func(sio.Outgoing) { panic("OnOutgoing") })
+	srv.Of("/").OnAnyOutgoing(func(sio.Outgoing) { panic("OnAnyOutgoing") })
 }
 
 func panicsLoopServe(srv *sio.Server) {
@@ -228,7 +228,7 @@ func panicsOfFuncServe(srv *sio.Server) {
 }
 
 func panicsOnErrorOpts(o *sio.Options) {
-	o.OnError = func(sio.Incident) { panic("OnError") }
+	o.OnError = func(sio.Failure) { panic("OnError") }
 }
 
 func panicsErrorAckOpts(o *sio.Options) {

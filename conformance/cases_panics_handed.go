@@ -88,7 +88,7 @@ func handingServe(srv *sio.Server) {
 	srv.UseExchange(func(next host.Handler) host.Handler {
 		return host.HandlerFunc(func(x host.Exchange) { next.ServeExchange(handing{x, x.Query("p")}) })
 	})
-	srv.Of("/").On("bye", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error { s.Disconnect(true); return nil }))
+	srv.Of("/").On("bye", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error { s.Conn().Close(); return nil }))
 }
 
 // panicsConnRow is about a connection of the application's own.
@@ -114,7 +114,7 @@ func panicsConn(c *env) {
 // panicked waits for a panic and for the end of every session.
 func (c *env) panicked(at string) {
 	c.T.Helper()
-	c.Eventually(at+": the report of a panic", func() bool { return c.server().Stats().Incidents[sio.IncidentPanic] > 0 })
+	c.Eventually(at+": the report of a panic", func() bool { return c.server().Stats().Failures[sio.FailurePanic] > 0 })
 	c.Eventually(at+": the end of the session", func() bool { return c.server().Stats().Sessions == 0 })
 }
 
@@ -169,7 +169,7 @@ func panicsStream(c *env) {
 		s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("p=" + at)
 		if at == "behind" {
 			s.Until("1::")
-			c.server().Of("/").All().Disconnect(true)
+			c.server().Of("/").All().CloseConns()
 		}
 		if rest := s.End(); at != "behind" && strings.Contains(rest, "1::") {
 			c.T.Errorf("%s: the stream has begun: %q", at, rest)

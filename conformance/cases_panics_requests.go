@@ -71,7 +71,7 @@ func panicsOnHandshake(c *env) {
 func panicsOnExchangeOpts(o *sio.Options) {
 	o.OnHandshake = func(ctx context.Context, r *sio.Request, _ host.Exchange) error {
 		if r.Query().Has("p") {
-			sio.Opening(ctx).OnExchange(func(host.Exchange) error { panic("OnExchange") })
+			sio.ConnFromContext(ctx).OnExchange(func(host.Exchange) error { panic("OnExchange") })
 		}
 		return nil
 	}

@@ -257,7 +257,7 @@ func pollingClosedWithoutPoll(c *env) {
 	s := c.Polling()
 	s.Join("")
 	s.Post("41{}")
-	c.reason(sio.ForcedClose)
+	c.reason(sio.MalformedPacket)
 	c.Want("post", s.Post("3"), `400 {"code":1,"message":"Session ID unknown"}`)
 	c.Want("next", s.Get(), "200 6\x1e1")
 	c.Want("later", s.Get().Status, 400)

@@ -56,7 +56,7 @@ var socketCases = []testCase{
 	},
 	{
 		name: "disconnect/drop",
-		rule: "Drop ends the transport without a disconnect packet",
+		rule: "CloseTransport ends the transport without a disconnect packet",
 		spec: "docs/protocol.md 6.3",
 		run:  disconnectDrop,
 	},
@@ -142,7 +142,7 @@ func disconnectDrop(c *env) {
 	if ended := new(wire.CloseError); !errors.As(err, &ended) {
 		c.T.Errorf("got %q, %v", s, err)
 	}
-	c.reason(sio.ServerTransport)
+	c.reason(sio.ServerTransportClose)
 }
 
 func acksBothWays(c *env) {

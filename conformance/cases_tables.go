@@ -120,7 +120,7 @@ var pollingBadPayloadRows = []pollingBadPayloadRow{
 	{"P04 length", "bAQIDB", nil, 400, sio.ParseError},
 	{"P04 padding", "b" + strings.Repeat("=", 1000), nil, 400, sio.ParseError},
 	{"P05 ping", "2", nil, 200, sio.TransportError},
-	{"P08 garbage", "4garbage", nil, 200, sio.ForcedClose},
+	{"P08 garbage", "4garbage", nil, 200, sio.MalformedPacket},
 	{"P09 octet-stream", "40", []string{"Content-Type", "application/octet-stream"}, 400, sio.ParseError},
 	{"P12 compressed", "40", []string{"Content-Encoding", "gzip"}, 415, sio.TransportError},
 	{"P21 not UTF-8", "42[\"n\",\"\xff\"]", nil, 400, sio.ParseError},

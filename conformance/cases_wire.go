@@ -271,7 +271,7 @@ func wireAttachments(c *env) {
 		w.Send(`452-["echo",` + placeholder + `,{"_placeholder":true,"num":1}]`)
 		w.SendBinary([]byte{4})
 		c.Closed(w, 1002)
-		c.reason(sio.ForcedClose)
+		c.reason(sio.MalformedPacket)
 	}
 	w := c.Join("") // small attachments do not put off the end
 	text := `4510-["echo",` + placeholder
@@ -284,7 +284,7 @@ func wireAttachments(c *env) {
 		w.SendBinary([]byte{4})
 	}
 	c.Closed(w, 1002)
-	c.reason(sio.ForcedClose)
+	c.reason(sio.MalformedPacket)
 	w = c.Join("")
 	w.Send(`451-["echo",` + placeholder + `]`)
 	w.SendBinary([]byte{1})

@@ -104,7 +104,7 @@ func (c *sessionContext) handshake(ctx context.Context, r *sio.Request, x host.E
 }
 
 func (c *sessionContext) newBridge(be sessionbridge.Backend) *sessionbridge.Bridge {
-	c.bridge = sessionbridge.New(withHook(be, &c.loaded), &sessionbridge.Options{Every: -1})
+	c.bridge = sessionbridge.New(withHook(be, &c.loaded), &sessionbridge.Options{RevalidateEvery: -1})
 	return c.bridge
 }
 

@@ -310,7 +310,7 @@ func TestHealthy(t *testing.T) {
 		{name: "binary on connect", app: onConnect(func(s *sio.Socket) { _ = s.Emit("picture", []byte("2")) })},
 		{name: "a long history", app: onConnect(func(s *sio.Socket) { _ = s.Emit("history", strings.Repeat("y", 70_000)) })},
 		{name: "events all the time", app: onConnect(tick)},
-		{name: "a goodbye", app: onConnect(func(s *sio.Socket) { s.Disconnect(true) }), note: "Disconnected"},
+		{name: "a goodbye", app: onConnect(func(s *sio.Socket) { s.Conn().Close() }), note: "Disconnected"},
 		{name: "one session of an address", set: func(o *sio.Options) { o.MaxConnectionsPerAddress = 1 }},
 		{name: "one pending session of an address", set: func(o *sio.Options) { o.MaxPendingPerAddress = 1 }},
 		{name: "a small MaxPayload", set: func(o *sio.Options) { o.MaxPayload = 100 }},

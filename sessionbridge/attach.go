@@ -16,9 +16,9 @@ var errNone = &sio.Error{Message: "no session"}
 // function, call it from there.
 //
 // A request without a session, or with one that is no more, is a stranger's: it is
-// refused with Options.Require, and else connected without a session.
+// refused with Options.RequireSession, and else connected without a session.
 func (b *Bridge) OnHandshake(ctx context.Context, r *sio.Request, x host.Exchange) error {
-	conn := sio.Opening(ctx)
+	conn := sio.ConnFromContext(ctx)
 	if conn == nil {
 		return errors.New("sessionbridge: OnHandshake with a context that is not that of sio.Options.OnHandshake")
 	}
@@ -31,7 +31,7 @@ func (b *Bridge) OnHandshake(ctx context.Context, r *sio.Request, x host.Exchang
 	if err != nil {
 		return err
 	}
-	if id == "" && b.opts.Require {
+	if id == "" && b.opts.RequireSession {
 		return errNone
 	}
 	same := func(r *sio.Request) error {
@@ -49,7 +49,7 @@ func (b *Bridge) OnHandshake(ctx context.Context, r *sio.Request, x host.Exchang
 		}
 		return b.attach(ctx, conn, id)
 	}
-	v := &visitor{dec: cookie, user: b.opts.User}
+	v := &visitor{dec: cookie, user: b.opts.UserKey}
 	conn.OnExchange(func(x host.Exchange) error {
 		r := sio.NewRequest(x)
 		if err := same(r); err != nil || id == "" {
@@ -83,7 +83,7 @@ func (b *Bridge) attachCookie(conn *sio.Conn, r *sio.Request, v *visitor) error 
 		err = v.start(r)
 	}
 	switch {
-	case gone(err) && b.opts.Require:
+	case gone(err) && b.opts.RequireSession:
 		return errNone
 	case gone(err):
 		return nil
@@ -94,7 +94,7 @@ func (b *Bridge) attachCookie(conn *sio.Conn, r *sio.Request, v *visitor) error 
 	s := &Session{b: b, cookie: true, done: make(chan struct{})}
 	s.keep(values)
 	key.Set(conn, s)
-	if enc, ok := b.be.(CookieEncoder); ok && b.opts.CookieFerry {
+	if enc, ok := b.be.(CookieEncoder); ok && b.opts.WriteCookieOnPoll {
 		s.ferry = &ferry{s: s, conn: conn, enc: enc, visitor: v}
 		conn.OnExchange(s.ferry.visit)
 	}
@@ -105,7 +105,7 @@ func (b *Bridge) attachCookie(conn *sio.Conn, r *sio.Request, v *visitor) error 
 func gone(err error) bool { return errors.Is(err, ErrDestroyed) || errors.Is(err, ErrNoSession) }
 
 func (b *Bridge) joinUser(conn *sio.Conn, v Values) {
-	if user := v[b.opts.User]; b.opts.User != "" && user != nil {
+	if user := v[b.opts.UserKey]; b.opts.UserKey != "" && user != nil {
 		conn.Join(UserRoom(user))
 	}
 }
@@ -116,7 +116,7 @@ func (b *Bridge) attach(ctx context.Context, conn *sio.Conn, id string) error {
 	for {
 		s := b.open(id)
 		values, err := b.first(ctx, s)
-		if err == nil || !gone(err) && !b.opts.Require && b.opts.User == "" {
+		if err == nil || !gone(err) && !b.opts.RequireSession && b.opts.UserKey == "" {
 			if err != nil {
 				b.opts.Logger.Error("siokit: a session could not be loaded at the handshake", "error", err)
 			}
@@ -133,7 +133,7 @@ func (b *Bridge) attach(ctx context.Context, conn *sio.Conn, id string) error {
 			continue // the other tabs are on their way, and this one is the new user's
 		case !gone(err):
 			return err
-		case b.opts.Require:
+		case b.opts.RequireSession:
 			return errNone
 		}
 		return nil // a stranger
@@ -181,7 +181,7 @@ func (b *Bridge) admit(s *Session, conn *sio.Conn) bool {
 	key.Set(conn, s)
 	conn.Join(Room(s.id))
 	context.AfterFunc(conn.Context(), func() { b.leave(s, conn) })
-	if b.looking == nil && b.opts.Every > 0 {
+	if b.looking == nil && b.opts.RevalidateEvery > 0 {
 		b.looking = make(chan struct{})
 		go b.look(b.looking)
 	}

@@ -13,24 +13,24 @@ import (
 
 // Options configure a Bridge. The zero value of every field means its default.
 type Options struct {
-	// Require refuses handshakes without a session, and those whose session is
+	// RequireSession refuses handshakes without a session, and those whose session is
 	// gone. Without it such a client is a stranger: it is connected, and From has
 	// nothing for it; what it may do is for policies to say (Authenticated).
-	Require bool
-	// User is the key of the session's value that names the logged-in user; "": none.
+	RequireSession bool
+	// UserKey is the key of the session's value that names the logged-in user; "": none.
 	// With it each socket is in the room of its user (see Bridge.ToUser). When a session
 	// gets another user, its connections are dropped, and clients come back in the room
 	// of the new user. Sessions in cookies are compared by it.
-	User string
-	// Every is how often the sessions behind connections are looked up, once for
+	UserKey string
+	// RevalidateEvery is how often the sessions behind connections are looked up, once for
 	// each session, to notice those that have expired or were destroyed without a
 	// call of Logout; 30 s. Negative: never.
-	Every time.Duration
+	RevalidateEvery time.Duration
 	// Touch puts off a session's expiry when a socket sends an event, at most once
 	// in this time, if the backend can (Toucher) and ReloadBeforeEvent or Touch is in use;
 	// 0: never. Polls do not count: they would keep a session alive for ever.
 	Touch time.Duration
-	// CookieFerry lets Update change a session whose values are in its cookie, while the
+	// WriteCookieOnPoll lets Update change a session whose values are in its cookie, while the
 	// client polls:
 	//
 	//  1. The held poll is ended.
@@ -41,7 +41,7 @@ type Options struct {
 	// What an HTTP handler changes in this round trip is lost. It needs a CookieEncoder,
 	// and a browser that keeps cookies of polls: same origin, or credentials allowed.
 	// Over a websocket Update still returns ErrReadOnly.
-	CookieFerry bool
+	WriteCookieOnPoll bool
 	// Retries is how often Update tries; 5.
 	Retries int
 	// LoadTimeout bounds the load at a handshake, and what has no context of the
@@ -70,8 +70,8 @@ func New(be Backend, o *Options) *Bridge {
 	if o != nil {
 		b.opts = *o
 	}
-	if b.opts.Every == 0 {
-		b.opts.Every = 30 * time.Second
+	if b.opts.RevalidateEvery == 0 {
+		b.opts.RevalidateEvery = 30 * time.Second
 	}
 	if b.opts.Retries <= 0 {
 		b.opts.Retries = 5
@@ -85,14 +85,14 @@ func New(be Backend, o *Options) *Bridge {
 
 // look revalidates as long as there are sessions.
 func (b *Bridge) look(stop chan struct{}) {
-	tick := time.NewTicker(b.opts.Every)
+	tick := time.NewTicker(b.opts.RevalidateEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
-			ctx, cancel := context.WithTimeout(context.Background(), max(b.opts.Every, b.opts.LoadTimeout))
+			ctx, cancel := context.WithTimeout(context.Background(), max(b.opts.RevalidateEvery, b.opts.LoadTimeout))
 			b.Revalidate(ctx)
 			cancel()
 		}
@@ -100,7 +100,7 @@ func (b *Bridge) look(stop chan struct{}) {
 }
 
 // Revalidate looks up every session that has connections, once, ends those that
-// are gone and returns their number. It runs by itself every Options.Every. A panic
+// are gone and returns their number. It runs by itself every Options.RevalidateEvery. A panic
 // of the backend is logged, and the next session looked up.
 func (b *Bridge) Revalidate(ctx context.Context) (ended int) {
 	b.mu.Lock()
@@ -154,7 +154,7 @@ func (b *Bridge) end(s *Session, why ending) int {
 		close(s.done)
 	}
 	for _, c := range conns {
-		c.Drop()
+		c.CloseTransport()
 	}
 	return len(conns)
 }
@@ -223,5 +223,5 @@ func (b *Bridge) Session(id string) *Session {
 func (b *Bridge) To(n *sio.Namespace, id string) sio.Target { return n.To(Room(id)) }
 
 // ToUser addresses the sockets of one user in a namespace, in all browsers, as
-// Options.User says.
+// Options.UserKey says.
 func (b *Bridge) ToUser(n *sio.Namespace, user any) sio.Target { return n.To(UserRoom(user)) }

@@ -63,7 +63,7 @@ func (y *ferry) update(ctx context.Context, f func(v Values) error) error {
 	y.mu.Lock()
 	y.jobs = append(y.jobs, j)
 	y.mu.Unlock()
-	y.conn.Nudge() // the poll that is held has the cookie as it was
+	y.conn.EndPoll() // the poll that is held has the cookie as it was
 	select {
 	case err := <-j.done:
 		if p, ok := err.(*panicked); ok {
@@ -110,7 +110,7 @@ func (y *ferry) visit(x host.Exchange) error {
 	for len(y.jobs) > 0 {
 		sent, err := y.step(x, r, y.jobs[0])
 		if sent {
-			y.conn.Nudge() // or the answer would be held
+			y.conn.EndPoll() // or the answer would be held
 			return nil
 		}
 		y.jobs[0].done <- err

@@ -13,7 +13,7 @@ import (
 // TestStoreThatHangs, and does not look at its context: handshakes and handlers wait
 // for LoadTimeout and no longer, and no more than so many loads are left behind.
 func TestStoreThatHangs(t *testing.T) {
-	s := start(t, &sessionbridge.Options{Every: -1, LoadTimeout: 2 * time.Millisecond}, false)
+	s := start(t, &sessionbridge.Options{RevalidateEvery: -1, LoadTimeout: 2 * time.Millisecond}, false)
 	s.io.Of("/").On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
 		sess, ok := sessionbridge.From(so)
 		return []any{ok, sess.Get("user")}, nil

@@ -30,7 +30,7 @@ func TestLogoutBesideHandshake(t *testing.T) {
 
 // TestStoreThatExits: a store that ends its goroutine has not said that the session exists.
 func TestStoreThatExits(t *testing.T) {
-	s := start(t, &sessionbridge.Options{Every: -1, Require: true}, false)
+	s := start(t, &sessionbridge.Options{RevalidateEvery: -1, RequireSession: true}, false)
 	c, _ := s.visitor(sessionbridge.Values{"user": "ann"})
 	s.store.loading = func(context.Context) { runtime.Goexit() }
 	if a := c.Must("GET", "EIO=4&transport=polling", ""); a.Status == 200 {

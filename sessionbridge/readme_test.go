@@ -15,7 +15,7 @@ import (
 // nor speaks; with the guard alone it comes back as a stranger who may do nothing.
 func TestLoggedOutPage(t *testing.T) {
 	for _, required := range []bool{true, false} {
-		s := start(t, &sessionbridge.Options{Require: required, Every: -1}, false)
+		s := start(t, &sessionbridge.Options{RequireSession: required, RevalidateEvery: -1}, false)
 		n := s.io.Of("/")
 		n.Guard(sessionbridge.Authenticated("user"))
 		n.On("say", sio.Handle(func(_ context.Context, so *sio.Socket, text string) error {

@@ -163,7 +163,7 @@ func (s *Session) keep(v Values) (other bool) {
 	if s.ended {
 		return false
 	}
-	user := s.b.opts.User
+	user := s.b.opts.UserKey
 	other = user != "" && s.loaded && !s.cookie && !reflect.DeepEqual(s.values[user], v[user])
 	s.values, s.loaded = v, true
 	return other

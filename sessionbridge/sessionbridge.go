@@ -23,7 +23,7 @@
 // Every HTTP request of a connection is compared with its handshake: with another
 // session, or none, it is refused and the connection is dropped, so that the client
 // comes back with what it has now. Sessions in cookies have no id, so what they hold is
-// compared: with Options.User the user, else everything that was there at the handshake.
+// compared: with Options.UserKey the user, else everything that was there at the handshake.
 //
 // A cookie whose session is no more, after an expiry or a restart, is a stranger's.
 // A session that ends while its sockets are connected ends them.
@@ -35,7 +35,7 @@
 // handlers prevents it in one process; several need a store with CompareAndSwapper.
 // A new session cannot be made from a socket, and the cookie of one cannot be
 // renewed: the page does that. Sessions whose values live in the cookie itself are
-// read-only (ErrReadOnly) but for Options.CookieFerry, and logging out of one cannot
+// read-only (ErrReadOnly) but for Options.WriteCookieOnPoll, and logging out of one cannot
 // be enforced: its old cookie stays valid.
 //
 // The route of the socket must stay outside of middleware that saves sessions by
@@ -104,7 +104,7 @@ type CookieBackend interface {
 }
 
 // CookieEncoder is a CookieBackend that can make the cookie for changed values:
-// what Options.CookieFerry needs.
+// what Options.WriteCookieOnPoll needs.
 type CookieEncoder interface {
 	// Encode returns the cookie for the request's session with these values.
 	Encode(r *sio.Request, v Values) (*http.Cookie, error)
@@ -133,7 +133,7 @@ func Room(id string) string {
 }
 
 // UserRoom is the name of the room that every socket of a user is in, with
-// Options.User. It is one of the server's own (sio.ServerRoom), so clients cannot
+// Options.UserKey. It is one of the server's own (sio.ServerRoom), so clients cannot
 // ask for it.
 func UserRoom(user any) string { return fmt.Sprintf("\x00user:%v", user) }
 

@@ -107,7 +107,7 @@ func (s *site) visitor(v sessionbridge.Values) (*wire.Client, string) {
 	return c, cookie.Value
 }
 
-func never() *sessionbridge.Options { return &sessionbridge.Options{Every: -1} }
+func never() *sessionbridge.Options { return &sessionbridge.Options{RevalidateEvery: -1} }
 
 // TestRevalidation costs one load for each session and interval, however many
 // sockets it has, and stops when nobody is there.
@@ -146,7 +146,7 @@ func TestRevalidation(t *testing.T) {
 
 // TestRevalidatesByItself, and the goroutine that does ends with the last session.
 func TestRevalidatesByItself(t *testing.T) {
-	s := start(t, &sessionbridge.Options{Every: 10 * time.Millisecond}, false)
+	s := start(t, &sessionbridge.Options{RevalidateEvery: 10 * time.Millisecond}, false)
 	for range 2 {
 		c, id := s.visitor(nil)
 		w := c.Join("")
@@ -172,7 +172,7 @@ func (bomb) Is(error) bool { panic("Is") }
 // TestLookingGoesOn: neither the logger nor the errors of a store end the goroutine that
 // looks after the sessions, and the process with it.
 func TestLookingGoesOn(t *testing.T) {
-	s := start(t, &sessionbridge.Options{Every: 5 * time.Millisecond, Logger: slog.New(bomb{})}, false)
+	s := start(t, &sessionbridge.Options{RevalidateEvery: 5 * time.Millisecond, Logger: slog.New(bomb{})}, false)
 	c, id := s.visitor(nil)
 	w := c.Join("")
 	for _, err := range []error{errors.New("down"), bomb{}} {
@@ -258,7 +258,7 @@ func TestNothingChanged(t *testing.T) {
 // wants to know, also when it could not answer then.
 func TestLoads(t *testing.T) {
 	for _, required := range []bool{false, true} {
-		s := start(t, &sessionbridge.Options{Every: -1, Require: required}, false)
+		s := start(t, &sessionbridge.Options{RevalidateEvery: -1, RequireSession: required}, false)
 		s.io.Of("/").On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
 			if sess, ok := sessionbridge.From(so); ok {
 				return sess.Get("user"), nil
@@ -300,7 +300,7 @@ func TestLoads(t *testing.T) {
 
 // TestRequire refuses strangers, and those whose session is gone.
 func TestRequire(t *testing.T) {
-	s := start(t, &sessionbridge.Options{Require: true, Every: -1}, false)
+	s := start(t, &sessionbridge.Options{RequireSession: true, RevalidateEvery: -1}, false)
 	gone, id := s.visitor(nil)
 	_ = s.store.Delete(ctx, id)
 	for what, c := range map[string]*wire.Client{"none": wire.New(t, s.url, "/socket.io/"), "gone": gone} {
@@ -362,7 +362,7 @@ func TestRoom(t *testing.T) {
 
 // TestUser: a user is reached in every browser.
 func TestUser(t *testing.T) {
-	s := start(t, &sessionbridge.Options{Every: -1, User: "user"}, false)
+	s := start(t, &sessionbridge.Options{RevalidateEvery: -1, UserKey: "user"}, false)
 	ann, _ := s.visitor(sessionbridge.Values{"user": "ann"})
 	elsewhere, _ := s.visitor(sessionbridge.Values{"user": "ann"})
 	bob, _ := s.visitor(sessionbridge.Values{"user": "bob"})
@@ -385,7 +385,7 @@ func TestUser(t *testing.T) {
 
 // TestMiddleware: reloading before each event, and touching now and then.
 func TestMiddleware(t *testing.T) {
-	s := start(t, &sessionbridge.Options{Every: -1, Touch: time.Hour}, false)
+	s := start(t, &sessionbridge.Options{RevalidateEvery: -1, Touch: time.Hour}, false)
 	n := s.io.Of("/")
 	n.Use(s.bridge.ReloadBeforeEvent(), s.bridge.Touch())
 	n.Guard(sessionbridge.Authenticated("user"))

@@ -17,7 +17,7 @@ func TestUserChanges(t *testing.T) {
 		"another tab": nil,
 	} {
 		t.Run(what, func(t *testing.T) {
-			s := start(t, &sessionbridge.Options{Every: -1, User: "user"}, false)
+			s := start(t, &sessionbridge.Options{RevalidateEvery: -1, UserKey: "user"}, false)
 			c, id := s.visitor(sessionbridge.Values{"user": "ann"})
 			w := c.Join("")
 			if s.bridge.Revalidate(ctx) != 0 {
@@ -50,7 +50,7 @@ func TestUserChanges(t *testing.T) {
 // connections come back as that user's.
 func TestLoginBySocket(t *testing.T) {
 	for _, bare := range []bool{false, true} {
-		s := start(t, &sessionbridge.Options{Every: -1, User: "user"}, bare)
+		s := start(t, &sessionbridge.Options{RevalidateEvery: -1, UserKey: "user"}, bare)
 		c, id := s.visitor(sessionbridge.Values{"lang": "en"})
 		w := c.Join("")
 		sess := s.bridge.Session(id)

@@ -19,7 +19,7 @@ type Visitors interface {
 // where the session is in the cookie. The cookie is another one after every save, so
 // what it holds is compared:
 //
-//   - With Options.User and somebody logged in, the user must be the same. What else
+//   - With Options.UserKey and somebody logged in, the user must be the same. What else
 //     the session holds may change.
 //   - Otherwise everything that the session held at the handshake must be there
 //     unchanged. What is added does not matter, unless the session was empty: an

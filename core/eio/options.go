@@ -209,7 +209,7 @@ func (o *Options) withDefaults() Options {
 func (o *Options) hub(ofConn func(fn func()) error) virtsocket.Options {
 	h := virtsocket.Options{
 		PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, UpgradeTimeout: o.UpgradeTimeout,
-		MaxPayload: o.MaxPayload, MaxQueue: o.MaxQueueMessages, MaxQueueBytes: o.MaxQueueBytes,
+		MaxPayload: o.MaxPayload, MaxQueueMessages: o.MaxQueueMessages, MaxQueueBytes: o.MaxQueueBytes,
 		MaxQuery: o.MaxQuery, MaxHeaders: o.MaxHeaders,
 		Origins: virtsocket.Origins{List: o.Origins},
 		Polling: polling.Transport{},

@@ -15,31 +15,31 @@ import (
 // gets a place here and a row in the table of app_test.go, which knows this list.
 type place string
 
-// The places. Their text is Incident.Where, but for handlers, whose events are
+// The places. Their text is Failure.Where, but for handlers, whose events are
 // named there.
 const (
-	inHandler      place = "handler" // with its middleware, its decoder and the constructor of its State
-	inGuard        place = "Guard"
-	inOnConnect    place = "OnConnect" // of the server and of the namespace
-	inOnConnected  place = "OnConnected"
-	inOnDisconnect place = "OnDisconnect"
-	inOnIncoming   place = "OnIncoming"
-	inOnOutgoing   place = "OnOutgoing"
-	inLoop         place = "Loop"
-	inGo           place = "Socket.Go"
-	inOfFunc       place = "OfFunc"
-	inOnHandshake  place = "OnHandshake" // and what the adapter's Keep does
-	inOnExchange   place = "OnExchange"
-	inUseExchange  place = "UseExchange" // and the host's own part of a request
-	inConn         place = "net.Conn"    // a connection of a type of the application's own
-	inAllowOrigin  place = "AllowOrigin"
-	inAddress      place = "Address"
-	inRepairTextOf place = "RepairTextOf"
-	inOnError      place = "OnError"
-	inErrorAck     place = "ErrorAck"
-	inEncode       place = "encode" // Options.JSON.Marshal and MarshalJSON of values
-	inDecode       place = "decode" // Options.JSON.Unmarshal and UnmarshalArgs outside of handlers
-	inError        place = "error"  // Unwrap, As and Error of an error
+	inHandler       place = "handler" // with its middleware, its decoder and the constructor of its State
+	inGuard         place = "Guard"
+	inOnConnect     place = "OnConnect" // of the server and of the namespace
+	inOnConnected   place = "OnConnected"
+	inOnDisconnect  place = "OnDisconnect"
+	inOnAny         place = "OnAny"
+	inOnAnyOutgoing place = "OnAnyOutgoing"
+	inLoop          place = "Loop"
+	inGo            place = "Socket.Go"
+	inOfFunc        place = "OfFunc"
+	inOnHandshake   place = "OnHandshake" // and what the adapter's Keep does
+	inOnExchange    place = "OnExchange"
+	inUseExchange   place = "UseExchange" // and the host's own part of a request
+	inConn          place = "net.Conn"    // a connection of a type of the application's own
+	inAllowOrigin   place = "AllowOrigin"
+	inAddress       place = "Address"
+	inRepairTextOf  place = "RepairTextOf"
+	inOnError       place = "OnError"
+	inErrorAck      place = "ErrorAck"
+	inEncode        place = "encode" // Options.JSON.Marshal and MarshalJSON of values
+	inDecode        place = "decode" // Options.JSON.Unmarshal and UnmarshalArgs outside of handlers
+	inError         place = "error"  // Unwrap, As and Error of an error
 )
 
 // errPanic is the error of a call into the application that panicked. It has been
@@ -82,7 +82,7 @@ func (s *Server) caught(at place, event string, c *client, sock *Socket, err *er
 	if at == inOnError {
 		return // or its next panic would be reported to it
 	}
-	in := Incident{Name: IncidentPanic, Err: errors.New("panic: " + text), Where: where, Socket: sock, Stack: stack}
+	in := Failure{Name: FailurePanic, Err: errors.New("panic: " + text), Where: where, Socket: sock, Stack: stack}
 	if c != nil {
 		in.Request = c.req
 	}
@@ -107,7 +107,7 @@ func (s *Server) apart(at place, c *client, sock *Socket, fn func() error) error
 const maxReports = 256
 
 // report tells Options.OnError.
-func (s *Server) report(in Incident) {
+func (s *Server) report(in Failure) {
 	s.incidents.count(in.Name)
 	fn := s.opts.OnError
 	if fn == nil {

@@ -58,8 +58,8 @@ func (a Args) Bytes(i int) ([]byte, bool) {
 	return socketio.Attachment(a.Raw(i), a.attachments)
 }
 
-// From returns the arguments from index i on.
-func (a Args) From(i int) Args {
+// Slice returns the arguments from index i on.
+func (a Args) Slice(i int) Args {
 	if i > len(a.raw) {
 		i = len(a.raw)
 	}

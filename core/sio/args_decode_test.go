@@ -248,7 +248,7 @@ func TestMisfit(t *testing.T) {
 		`{"limit":1,"Limit":2}`:         `"Limit" is there twice`,
 	} {
 		var r internalRecord
-		err := argsOf(nil, "0", raw).From(1).Bind(&r)
+		err := argsOf(nil, "0", raw).Slice(1).Bind(&r)
 		var e *Error
 		if !errors.As(err, &e) || e.Code != CodeBadArgument || e.Message != "argument 1: "+want {
 			t.Errorf("%.60s\n got  %v\n want %s", raw, err, want)

@@ -134,7 +134,9 @@ func TestNamespaceEncode(t *testing.T) {
 	if _, err := n.Encode(make(chan int)); err == nil {
 		t.Error("a channel has JSON")
 	}
-	n.On("go", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error { return s.Emit("kept", 0, kept, kept.From(3)) }))
+	n.On("go", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
+		return s.Emit("kept", 0, kept, kept.Slice(3))
+	}))
 	w := sio.Serve(t, srv).Join("")
 	w.Send(`42["go"]`)
 	const want = `453-["kept",0,"a",{"b":{"_placeholder":true,"num":0},"r":"raw"},1,{"_placeholder":true,"num":1},{"_placeholder":true,"num":2}]`

@@ -28,7 +28,7 @@ func (a *awaited) Expired(*wheel.Timer) {
 	late := a.c.due == a
 	a.c.mu.Unlock()
 	if late {
-		a.c.vs.Close(ForcedClose)
+		a.c.vs.Close(MalformedPacket.below())
 		// Its connection may take seconds to end, and a session that polls lingers: what
 		// has come is not held so long.
 		a.c.newDecoder()

@@ -90,7 +90,7 @@ func TestManyUnansweredCalls(t *testing.T) {
 	if testing.Short() {
 		n = 1_000
 	}
-	_, _, w, s := asker(t, &Options{MaxQueue: 1 << 20, MaxQueueBytes: 1 << 30})
+	_, _, w, s := asker(t, &Options{MaxQueueMessages: 1 << 20, MaxQueueBytes: 1 << 30})
 	read := make(chan string, 1)
 	go func() {
 		m := ""

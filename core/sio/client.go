@@ -65,7 +65,11 @@ func (c *client) Opened() {
 }
 
 // Message implements virtsocket.Handler.
-func (c *client) Message(binary bool, data []byte, inline bool) Reason {
+func (c *client) Message(binary bool, data []byte, inline bool) virtsocket.Reason {
+	return c.message(binary, data, inline).below()
+}
+
+func (c *client) message(binary bool, data []byte, inline bool) Reason {
 	var p *packet.Packet
 	var err error
 	dec := *c.dec.Load()
@@ -85,14 +89,14 @@ func (c *client) Message(binary bool, data []byte, inline bool) Reason {
 	switch {
 	case err != nil:
 		c.newDecoder() // nothing of it is held while the connection ends
-		c.notice(Incident{Name: IncidentPacket, Err: err}, c.vs.Dialect().Name())
-		return ForcedClose
+		c.notice(Failure{Name: FailurePacket, Err: err}, c.vs.Dialect().Name())
+		return MalformedPacket
 	case p == nil:
 		// Attachments follow. They must not be held for a stranger.
 		if w, ok := dec.(interface{ Awaiting() (string, bool) }); ok {
 			if ns, _ := w.Awaiting(); c.socket(ns) == nil {
 				c.newDecoder()
-				return ForcedServer
+				return ProtocolViolation
 			}
 		}
 		c.await(len(data))
@@ -163,12 +167,12 @@ func (c *client) forget(s *Socket) {
 // stray answers a packet for a namespace that the client has not joined.
 func (c *client) stray(path string) Reason {
 	if !c.rules().AnswersStrayPackets {
-		return ForcedServer
+		return ProtocolViolation
 	}
-	in := Incident{Name: IncidentNoNamespace, Namespace: path, Where: path}
+	in := Failure{Name: FailureNoNamespace, Namespace: path, Where: path}
 	c.notice(in, path)
 	p := &packet.Packet{Type: packet.Failure, Namespace: path}
-	if c.srv.opts.Talkative {
+	if c.srv.opts.ExplainRefusals {
 		p.Data, _ = c.srv.marshal(in.public())
 	}
 	c.send(p)
@@ -198,7 +202,7 @@ func (c *client) packet(p *packet.Packet) Reason {
 			if c.rules().AnswersStrayPackets || c.rules().ImplicitConnect {
 				return 0 // some clients join what the server has joined for them
 			}
-			return ForcedServer
+			return ProtocolViolation
 		}
 		if s != nil {
 			if s.why != 0 { // its end waits behind this packet
@@ -268,7 +272,7 @@ func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
 	}
 	shared := e == nil || e.keeps || len(t.incoming) > 0 // somebody else sees the event
 	if e == nil && len(t.incoming) == 0 {
-		c.refused(s, p, Incident{Name: IncidentNoMethod, Where: string(p.Name)})
+		c.refused(s, p, Failure{Name: FailureNoHandler, Where: string(p.Name)})
 		return
 	}
 	ev := events.Get().(*Event)
@@ -286,7 +290,7 @@ func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
 		c.incoming(ctx, t.incoming, ev)
 	}
 	if e == nil {
-		c.refused(s, p, Incident{Name: IncidentNoMethod, Where: ev.Name})
+		c.refused(s, p, Failure{Name: FailureNoHandler, Where: ev.Name})
 		return
 	}
 	c.serve(ctx, e.h, ev)
@@ -307,12 +311,12 @@ func (c *client) admitted(ctx context.Context, guards []acl.Policy, s *Socket, e
 	err := c.check(ctx, guards, s, a)
 	returned = true
 	if err != nil {
-		c.refused(s, p, Incident{Name: IncidentDenied, Err: err, Where: a.Name})
+		c.refused(s, p, Failure{Name: FailureDenied, Err: err, Where: a.Name})
 	}
 	return err == nil
 }
 
-// incoming runs the OnIncoming functions.
+// incoming runs the OnAny functions.
 func (c *client) incoming(ctx context.Context, fns []func(context.Context, *Event), ev *Event) {
 	returned := false
 	defer func() {
@@ -323,7 +327,7 @@ func (c *client) incoming(ctx context.Context, fns []func(context.Context, *Even
 	for _, fn := range fns {
 		func() {
 			ended := errExit
-			defer c.srv.caught(inOnIncoming, "", c, ev.Socket, &ended)
+			defer c.srv.caught(inOnAny, "", c, ev.Socket, &ended)
 			fn(ctx, ev)
 			ended = nil
 		}()
@@ -352,7 +356,7 @@ func (c *client) answer(err error, ev *Event) {
 	c.failed(err, ev.Name, ev.Socket)
 	e := c.srv.public(err)
 	if !ev.hasID {
-		if err := ev.Socket.Fail(e); err != nil {
+		if err := ev.Socket.EmitError(e); err != nil {
 			c.failed(err, ev.Name, ev.Socket)
 		}
 		return
@@ -362,8 +366,8 @@ func (c *client) answer(err error, ev *Event) {
 	}
 }
 
-// failed reports an error that the client is not shown, or that says that its
-// arguments do not fit.
+// failed reports an error that the client is not shown, or that has a cause that it is
+// not shown, or that says that its arguments do not fit.
 func (c *client) failed(err error, where string, s *Socket) {
 	if err == errPanic || c.srv.errorIs(err, errPanic) || c.srv.errorIs(err, ErrDisconnected) || c.srv.errorIs(err, context.Canceled) {
 		return
@@ -371,9 +375,12 @@ func (c *client) failed(err error, where string, s *Socket) {
 	switch e := c.srv.asError(err); {
 	case e == nil:
 		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err)
-		c.report(Incident{Name: IncidentFailed, Err: err, Where: where, Socket: s})
+		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
 	case e.Code == CodeBadArgument:
-		c.notice(Incident{Name: IncidentArgs, Err: detailed(err, e), Where: where, Socket: s}, where)
+		c.notice(Failure{Name: FailureArgs, Err: detailed(err, e), Where: where, Socket: s}, where)
+	case e.cause != nil:
+		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err, "cause", e.cause)
+		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
 	}
 }
 
@@ -386,11 +393,11 @@ func (c *client) Expired(*wheel.Timer) {
 	c.mu.Unlock()
 	switch {
 	case barred != 0: // it has been told, and has not left
-		c.vs.Close(barred.reason())
+		c.vs.Close(barred.reason().below())
 	case joined:
 	case banned: // or it would come back for the same refusal, again and again
 		c.dismiss("/")
 	default:
-		c.vs.Close(ForcedServer)
+		c.vs.Close(ProtocolViolation.below())
 	}
 }

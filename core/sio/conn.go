@@ -25,14 +25,14 @@ type Conn struct {
 	checks []func(x host.Exchange) error
 }
 
-var _ Holder = (*Conn)(nil)
+var _ ValueStore = (*Conn)(nil)
 
 type openingKey struct{}
 
-// Opening returns the connection that is being opened. ctx is that of
+// ConnFromContext returns the connection that is being opened. ctx is that of
 // Options.OnHandshake, or derived from it; with any other the result is nil. The
 // connection has no sockets yet, and a refusal ends it.
-func Opening(ctx context.Context) *Conn {
+func ConnFromContext(ctx context.Context) *Conn {
 	c, ok := ctx.Value(openingKey{}).(*client)
 	if !ok {
 		return nil
@@ -76,12 +76,25 @@ func (c *Conn) Sockets() []*Socket {
 	return slices.DeleteFunc(c.client.list(), func(s *Socket) bool { return !s.Connected() })
 }
 
-// Drop closes the transport as a failing network would, so that official clients
+// Close takes the client out of every namespace and ends the connection. Official clients
+// do not come back by themselves after it, as they do after CloseTransport. While
+// OnConnect runs for a socket of the connection, that client is refused first.
+func (c *Conn) Close() {
+	if c.client.shutOut(nil, true) {
+		return
+	}
+	for _, s := range rootLast(c.client.list()) {
+		s.disconnect(ServerNamespace, true)
+	}
+	c.client.vs.Close(ServerNamespace.below())
+}
+
+// CloseTransport closes the transport as a failing network would, so that official clients
 // connect again by themselves, with fresh cookies. While OnConnect runs for a socket of
-// the connection, that client is refused first, as by Socket.Drop. Nothing that it
+// the connection, that client is refused first, as by Socket.CloseTransport. Nothing that it
 // sends is handled from then on. When it has joined no namespace, it has a moment to
 // leave by itself.
-func (c *Conn) Drop() {
+func (c *Conn) CloseTransport() {
 	if !c.client.shutOut(nil, false) {
 		c.client.vs.Drop()
 	}
@@ -90,9 +103,9 @@ func (c *Conn) Drop() {
 // Transport is the name of the transport in use, as in Options.Transports.
 func (c *Conn) Transport() string { return c.client.vs.Transport() }
 
-// Nudge has a poll that is held answered at once, with nothing, so that the client
+// EndPoll has a poll that is held answered at once, with nothing, so that the client
 // sends the next one, with its cookies as they are then.
-func (c *Conn) Nudge() { c.client.vs.EndPoll() }
+func (c *Conn) EndPoll() { c.client.vs.EndPoll() }
 
 // Join puts every socket of the connection into rooms, those that connect later
 // before their client is told.
@@ -140,13 +153,13 @@ func (c *Conn) OnExchange(fn func(x host.Exchange) error) {
 	c.checks = append(c.checks, fn)
 }
 
-// Set implements Holder: it keeps a value with the connection.
+// Set implements ValueStore: it keeps a value with the connection.
 func (c *Conn) Set(key, value any) { c.values.set(key, value) }
 
-// Get implements Holder: it returns the value that is kept under key, or nil.
+// Get implements ValueStore: it returns the value that is kept under key, or nil.
 func (c *Conn) Get(key any) any { return c.values.get(key) }
 
-// GetOrSet implements Holder: it returns the value under key, made by mk if there
+// GetOrSet implements ValueStore: it returns the value under key, made by mk if there
 // is none.
 func (c *Conn) GetOrSet(key any, mk func() any) any { return c.values.getOrSet(key, mk) }
 

@@ -16,7 +16,7 @@ import (
 func TestConn(t *testing.T) {
 	conns := make(chan *Conn, 2)
 	srv := NewServer(&Options{OnHandshake: func(ctx context.Context, r *Request, _ host.Exchange) error {
-		c := Opening(ctx)
+		c := ConnFromContext(ctx)
 		c.Set("key", r.Query().Get("who"))
 		c.Join("user:" + r.Query().Get("who"))
 		conns <- c
@@ -47,10 +47,10 @@ func TestConn(t *testing.T) {
 	if list := conn.Sockets(); len(list) != 2 || conn.Request().Query().Get("who") != "ann" || list[0].Conn() != conn {
 		t.Errorf("%v", list)
 	}
-	if conn.Context().Err() != nil || Opening(context.Background()) != nil {
+	if conn.Context().Err() != nil || ConnFromContext(context.Background()) != nil {
 		t.Error("context")
 	}
-	conn.Drop()
+	conn.CloseTransport()
 	w.End()
 	<-conn.Context().Done()
 }
@@ -60,7 +60,7 @@ func TestConn(t *testing.T) {
 func TestOnExchange(t *testing.T) {
 	got := &record{}
 	srv := NewServer(&Options{Logger: slog.New(slog.DiscardHandler), OnHandshake: func(ctx context.Context, _ *Request, _ host.Exchange) error {
-		Opening(ctx).OnExchange(func(x host.Exchange) error {
+		ConnFromContext(ctx).OnExchange(func(x host.Exchange) error {
 			got.add("%s %s", x.Method(), x.Query("transport"))
 			if x.Header("X-Panic") != "" {
 				panic("check")
@@ -104,7 +104,7 @@ func TestOnExchange(t *testing.T) {
 func TestRefusedHandshake(t *testing.T) {
 	var conns []*Conn
 	srv := NewServer(&Options{Logger: slog.New(slog.DiscardHandler), OnHandshake: func(ctx context.Context, r *Request, _ host.Exchange) error {
-		conns = append(conns, Opening(ctx))
+		conns = append(conns, ConnFromContext(ctx))
 		if r.Query().Get("panic") != "" {
 			panic("OnHandshake")
 		}

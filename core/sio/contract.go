@@ -13,38 +13,38 @@ type Emitter interface {
 	Emit(event string, args ...any) error
 }
 
-// Signal is an event that the server emits, with the type of its arguments.
-type Signal[In any] struct{ event string }
+// ServerEvent is an event that the server emits, with the type of its arguments.
+type ServerEvent[In any] struct{ event string }
 
-// Emits declares an event that the server emits in a namespace, so that its
-// arguments are checked by the compiler and it is part of Describe. In follows
+// DeclareEvent declares an event that the server emits in a namespace, so that its
+// arguments are checked by the compiler and it is part of Server.Contract. In follows
 // the rules of Handle: None, Args2 to Args4, or one argument. A second
 // declaration of the event panics.
-func Emits[In any](n *Namespace, event string) Signal[In] {
+func DeclareEvent[In any](n *Namespace, event string) ServerEvent[In] {
 	n.declare(EventContract{Name: event, Args: argTypes(reflect.TypeFor[In]())})
-	return Signal[In]{event}
+	return ServerEvent[In]{event}
 }
 
 // Emit sends the event.
-func (sg Signal[In]) Emit(to Emitter, in In) error { return to.Emit(sg.event, in) }
+func (sg ServerEvent[In]) Emit(to Emitter, in In) error { return to.Emit(sg.event, in) }
 
-// Question is an event that the server asks clients to acknowledge.
-type Question[In, Out any] struct{ event string }
+// ServerCall is an event that the server asks clients to acknowledge.
+type ServerCall[In, Out any] struct{ event string }
 
-// Asks declares an event that the server asks clients to acknowledge with an Out,
-// as Emits does for one without an answer.
-func Asks[In, Out any](n *Namespace, event string) Question[In, Out] {
+// DeclareCall declares an event that the server asks clients to acknowledge with an Out,
+// as DeclareEvent does for one without an answer.
+func DeclareCall[In, Out any](n *Namespace, event string) ServerCall[In, Out] {
 	n.declare(EventContract{Name: event, Args: argTypes(reflect.TypeFor[In]()), Acks: true, Ack: argTypes(reflect.TypeFor[Out]())})
-	return Question[In, Out]{event}
+	return ServerCall[In, Out]{event}
 }
 
 // Call asks one client; see the function Call.
-func (q Question[In, Out]) Call(ctx context.Context, s *Socket, in In) (Out, error) {
+func (q ServerCall[In, Out]) Call(ctx context.Context, s *Socket, in In) (Out, error) {
 	return Call[Out](ctx, s, q.event, in)
 }
 
 // CallAll asks many clients; see the function CallAll.
-func (q Question[In, Out]) CallAll(ctx context.Context, t Target, in In) ([]Answer[Out], error) {
+func (q ServerCall[In, Out]) CallAll(ctx context.Context, t Target, in In) ([]Answer[Out], error) {
 	return CallAll[Out](ctx, t, q.event, in)
 }
 
@@ -69,7 +69,7 @@ type Contract struct {
 type NamespaceContract struct {
 	Path     string
 	Receives []EventContract // registered with On, OnMessage and OnJSON
-	Emits    []EventContract // declared with Emits and Asks
+	Emits    []EventContract // declared with DeclareEvent and DeclareCall
 }
 
 // EventContract is one event.
@@ -86,10 +86,10 @@ type ArgTypes struct {
 	Open  bool // any arguments: the code does not say
 }
 
-// Describe returns the contract of a server: its namespaces, and their events
+// Contract returns the contract of the server: its namespaces, and their events
 // with the types of arguments and acks. Handlers that take raw arguments have open
 // lists. Namespaces without events are left out.
-func Describe(s *Server) Contract {
+func (s *Server) Contract() Contract {
 	var c Contract
 	for _, n := range s.list() {
 		n.mu.Lock()

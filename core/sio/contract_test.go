@@ -64,9 +64,9 @@ func TestStateful(t *testing.T) {
 func TestDeclared(t *testing.T) {
 	srv, _, w, s := asker(t, nil)
 	n := srv.Of("/")
-	said := Emits[Args2[string, int]](n, "said")
-	tick := Emits[None](n, "tick")
-	sure := Asks[string, bool](n, "sure")
+	said := DeclareEvent[Args2[string, int]](n, "said")
+	tick := DeclareEvent[None](n, "tick")
+	sure := DeclareCall[string, bool](n, "sure")
 	_ = said.Emit(s, Args2[string, int]{"a", 1})
 	_ = tick.Emit(n.All(), None{})
 	for _, want := range []string{`42["said","a",1]`, `42["tick"]`} {
@@ -96,8 +96,8 @@ type custom struct{}
 
 func (*custom) UnmarshalArgs(Args) error { return nil }
 
-// TestDescribe: the contract is what the handlers' types say.
-func TestDescribe(t *testing.T) {
+// TestContract: the contract is what the handlers' types say.
+func TestContract(t *testing.T) {
 	srv := NewServer(nil)
 	n := srv.Of("/chat")
 	pass := func(next Handler) Handler { return next }
@@ -110,12 +110,12 @@ func TestDescribe(t *testing.T) {
 	n.On("args", Handle(func(context.Context, *Socket, Args) error { return nil }))
 	n.On("custom", Handle(func(context.Context, *Socket, custom) error { return nil }))
 	n.OnMessage(Handle(func(context.Context, *Socket, string) error { return nil }))
-	Emits[float64](n, "rate")
-	Asks[None, any](n, "why")
+	DeclareEvent[float64](n, "rate")
+	DeclareCall[None, any](n, "why")
 	srv.OfPattern("/p/{x}").On("e", Handle(func(context.Context, *Socket, int) error { return nil }))
 	srv.Of("/p/1")
 	var got []string
-	for _, ns := range Describe(srv).Namespaces {
+	for _, ns := range srv.Contract().Namespaces {
 		for what, list := range map[string][]EventContract{"receives": ns.Receives, "emits": ns.Emits} {
 			for _, e := range list {
 				got = append(got, fmt.Sprintf("%s %s %s %v %t %v", ns.Path, what, e.Name, e.Args, e.Acks, e.Ack))

@@ -37,7 +37,7 @@
 //
 // At three levels: [Server.UseExchange] around HTTP exchanges, [Server.Use] and
 // [Namespace.Use] around handlers, and more for single events in [Namespace.On].
-// [Namespace.OnIncoming] and [Namespace.OnOutgoing] watch.
+// [Namespace.OnAny] and [Namespace.OnAnyOutgoing] watch.
 //
 // # Order and concurrency
 //
@@ -49,7 +49,7 @@
 //
 // What was received before the client left is handled, although the socket is
 // disconnected then, with a context that lives five seconds longer than the
-// socket's. After Disconnect and Drop nothing more of the socket is handled.
+// socket's. After Disconnect and CloseTransport nothing more of the socket is handled.
 //
 // What a handler emits leaves together with the other answers to what the
 // client has sent in one go, at the latest a millisecond or two later.
@@ -59,7 +59,7 @@
 // Only an [*Error] reaches a client, in the ack it asked for or as the event
 // "error". Any other error is logged, and the client is told "internal". A panic
 // is such an error. Events without a handler are answered, when an ack was asked
-// for, with the code "refused". Options.OnError is told of each as an [Incident].
+// for, with the code "refused". Options.OnError is told of each as an [Failure].
 //
 // # Rooms
 //
@@ -69,8 +69,8 @@
 //
 // # Contract
 //
-// [Describe] says which events there are, with the types of arguments and acks;
-// [Emits] and [Asks] declare those of the server. Package typescript writes all of
+// [Server.Contract] says which events there are, with the types of arguments and acks;
+// [DeclareEvent] and [DeclareCall] declare those of the server. Package typescript writes all of
 // it for the official client.
 //
 // # Client generations

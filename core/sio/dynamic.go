@@ -62,8 +62,10 @@ func (s *Server) dynamic(path string, f *family) *Namespace {
 	return n
 }
 
-// Lookup returns the namespace with this name if it exists now, or nil. It is the
-// way to emit to a dynamic namespace without making it.
+// Lookup returns the namespace with this name if it exists now, or nil. Nothing is
+// created: what is returned for a dynamic namespace is that namespace, which addresses
+// nobody any more when its last client has left, also when another one of the same name
+// has come into being since. See Of.
 func (s *Server) Lookup(path string) *Namespace {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -104,6 +106,18 @@ func (s *Server) enter(path string, match func(p *Namespace) (params map[string]
 // Options.MaxDynamicNamespaces allows.
 var errTooManyDynamic = errors.New("sio: too many dynamic namespaces")
 
+// kept are the values of the namespace, of one that Of has found by its name those of the
+// namespace that exists now, or values that nobody keeps.
+func (n *Namespace) kept() *values {
+	if n.named {
+		if live := n.srv.Lookup(n.path); live != nil {
+			return &live.values
+		}
+		return new(values)
+	}
+	return &n.values
+}
+
 // child returns a namespace of a pattern, counted once more; s.mu is held.
 func (s *Server) child(parent *Namespace, path string, params map[string]string) *Namespace {
 	n := s.namespaces[path]
@@ -131,13 +145,24 @@ func (n *Namespace) exit() {
 	}
 }
 
-// members are the namespaces that n stands for: itself, or all that match.
+// several reports whether n stands for other namespaces: all that match, or the one
+// that has its name.
+func (n *Namespace) several() bool { return n.many != nil || n.named }
+
+// members are the namespaces that n stands for: itself, all that match, or the one that
+// has its name now.
 func (n *Namespace) members() []*Namespace {
-	if n.many == nil {
+	if !n.several() {
 		return []*Namespace{n}
 	}
 	n.srv.mu.RLock()
 	defer n.srv.mu.RUnlock()
+	if n.named {
+		if live := n.srv.namespaces[n.path]; live != nil {
+			return []*Namespace{live}
+		}
+		return nil
+	}
 	return slices.Collect(maps.Values(n.many.children))
 }
 

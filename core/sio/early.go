@@ -26,10 +26,10 @@ func (s *Socket) sendEarly(m *packet.Message, volatile bool) error {
 	if s.early == nil {
 		s.early = new(early)
 	}
-	if len(s.early.messages) >= max(1, o.MaxQueue-1) || s.early.bytes >= o.MaxQueueBytes {
+	if len(s.early.messages) >= max(1, o.MaxQueueMessages-1) || s.early.bytes >= o.MaxQueueBytes {
 		s.mu.Unlock()
 		m.Release()
-		s.client.vs.Close(SlowClient)
+		s.client.vs.Close(SlowClient.below())
 		return ErrDisconnected
 	}
 	s.early.messages = append(s.early.messages, earlyMessage{m, volatile})

@@ -3,8 +3,6 @@ package sio
 import (
 	"errors"
 	"fmt"
-
-	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // Errors that sends and calls return.
@@ -13,8 +11,8 @@ var (
 	ErrDisconnected = errors.New("sio: the socket is disconnected")
 	// ErrAckTimeout: the client did not answer a Call in time.
 	ErrAckTimeout = errors.New("sio: the client did not acknowledge in time")
-	// ErrAcked: an event was acknowledged twice.
-	ErrAcked = errors.New("sio: the event was acknowledged already")
+	// ErrAlreadyAcked: an event was acknowledged twice.
+	ErrAlreadyAcked = errors.New("sio: the event was acknowledged already")
 	// ErrServerClosed is returned by Shutdown when it is called again.
 	ErrServerClosed = errors.New("sio: server closed")
 )
@@ -37,8 +35,20 @@ type Error struct {
 	cause error // for the log alone
 }
 
-// Unwrap returns what has caused an Error that Bind, Auth or Call returned. It is
-// for the log: it may name Go types, and no client sees it.
+// WithCause returns a copy of the Error that wraps err. The cause is logged and told
+// to Options.OnError when a handler or hook returns the Error; no client sees it. The
+// text of the Error stays the same. errors.Is and errors.As find the cause.
+func (e *Error) WithCause(err error) *Error {
+	if e == nil {
+		return nil
+	}
+	c := *e
+	c.cause = err
+	return &c
+}
+
+// Unwrap returns the cause of an Error: that of WithCause, or what failed in Bind, Auth
+// or Call. The cause is for the log: it may name Go types, and no client sees it.
 func (e *Error) Unwrap() error {
 	if e == nil {
 		return nil
@@ -61,25 +71,6 @@ func (e *Error) Error() string {
 func Errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
-
-// Reason is why a socket ended. Its String is the usual text; Reconnects says
-// whether the official clients come back by themselves.
-type Reason = virtsocket.Reason
-
-// The reasons that OnDisconnect is told.
-const (
-	TransportClose  = virtsocket.TransportClose  // the client or the network ended the connection
-	TransportError  = virtsocket.TransportError  // the connection broke, or broke the transport's rules
-	PingTimeout     = virtsocket.PingTimeout     // no heartbeat in time
-	ParseError      = virtsocket.ParseError      // malformed Engine.IO packet
-	ForcedClose     = virtsocket.ForcedClose     // malformed Socket.IO packet
-	ForcedServer    = virtsocket.ForcedServer    // protocol violation, or no namespace joined in time
-	SlowClient      = virtsocket.SlowClient      // the outgoing queue reached its bound
-	ServerShutdown  = virtsocket.ServerShutdown  // the server is shutting down
-	ServerTransport = virtsocket.ServerTransport // Socket.Drop
-	ClientNamespace = virtsocket.ClientNamespace // the client left the namespace
-	ServerNamespace = virtsocket.ServerNamespace // Socket.Disconnect
-)
 
 // errReserved is the error of sending an event that no client may be sent.
 func errReserved(event string) error {

@@ -47,7 +47,7 @@ func (ev *Event) WantsAck() bool {
 }
 
 // Ack answers the event. It does nothing when the client asked for no ack, and
-// returns ErrAcked the second time. When an argument cannot be encoded, the error
+// returns ErrAlreadyAcked the second time. When an argument cannot be encoded, the error
 // says which, and the client is answered with the code "internal": it must not wait
 // for an answer that never comes.
 func (ev *Event) Ack(args ...any) error {
@@ -55,7 +55,7 @@ func (ev *Event) Ack(args ...any) error {
 		return nil
 	}
 	if !ev.answer() {
-		return ErrAcked
+		return ErrAlreadyAcked
 	}
 	returned := false
 	defer func() {

@@ -181,11 +181,11 @@ func ExampleServer_Use() {
 	// 431[]
 }
 
-func ExampleNamespace_OnIncoming() {
+func ExampleNamespace_OnAny() {
 	io := sio.NewServer(nil)
 	n := io.Of("/")
-	n.OnIncoming(func(_ context.Context, ev *sio.Event) { fmt.Println("in: ", ev.Name, ev.Args) })
-	n.OnOutgoing(func(out sio.Outgoing) { fmt.Println("out:", out.Event, out.Args) })
+	n.OnAny(func(_ context.Context, ev *sio.Event) { fmt.Println("in: ", ev.Name, ev.Args) })
+	n.OnAnyOutgoing(func(out sio.Outgoing) { fmt.Println("out:", out.Event, out.Args) })
 	n.On("double", sio.Handle(func(_ context.Context, s *sio.Socket, x int) error { return s.Emit("doubled", 2*x) }))
 	talk(io, 2, `42["double",4]`, `421["unknown"]`)
 	// Output:
@@ -213,7 +213,7 @@ func ExampleTarget() {
 	_ = room.Emit("news", "for all in the lobby")
 	_ = room.Except("muted").Volatile().Emit("cursor", 3, 4)
 	room.Join("upstairs")
-	io.Of("/").All().Disconnect(true)
+	io.Of("/").All().CloseConns()
 	for s, err := range room.Sockets(context.Background()) {
 		fmt.Println(s.ID(), s.Rooms(), err)
 	}
@@ -293,7 +293,7 @@ func ExampleOptions() {
 	io := sio.NewServer(&sio.Options{
 		PingInterval: 10 * time.Second, // below the idle timeout of the proxy in front
 		Origins:      []string{"https://app.example.com"},
-		OnError: func(in sio.Incident) { // counts, alerts
+		OnError: func(in sio.Failure) { // counts, alerts
 			fmt.Println(in.Name, in.Where)
 		},
 		ErrorAck: func(e *sio.Error) any { return "failed: " + e.Code },
@@ -304,11 +304,11 @@ func ExampleOptions() {
 	// 431["failed: refused"]
 }
 
-func ExampleEmits() {
+func ExampleDeclareEvent() {
 	io := sio.NewServer(nil)
 	n := io.Of("/")
-	said := sio.Emits[sio.Args2[string, int]](n, "said") // checked by the compiler, and part of Describe
-	sure := sio.Asks[string, bool](n, "sure?")
+	said := sio.DeclareEvent[sio.Args2[string, int]](n, "said") // checked by the compiler, and part of the contract
+	sure := sio.DeclareCall[string, bool](n, "sure?")
 	n.On("say", sio.Handle(func(ctx context.Context, s *sio.Socket, text string) error {
 		if ok, err := sure.Call(ctx, s, text); err != nil || !ok {
 			return err
@@ -321,10 +321,10 @@ func ExampleEmits() {
 	// 42["said","hi",2]
 }
 
-func ExampleDescribe() {
+func ExampleServer_Contract() {
 	io := sio.NewServer(nil)
 	io.Of("/chat").On("say", sio.Reply(func(context.Context, *sio.Socket, string) (time.Time, error) { return time.Time{}, nil }))
-	for _, n := range sio.Describe(io).Namespaces {
+	for _, n := range io.Contract().Namespaces {
 		for _, e := range n.Receives {
 			fmt.Println(n.Path, e.Name, e.Args.Types, e.Ack.Types)
 		}

@@ -71,8 +71,8 @@ func TestHostNeedsNoRecover(t *testing.T) {
 	for name, code := range map[string]func(){"panic": func() { panic("middleware") }, "exit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
 			var log testkit.Log
-			told := make(chan Incident, 4)
-			s := NewServer(&Options{Logger: log.Logger(), OnError: func(in Incident) { told <- in }})
+			told := make(chan Failure, 4)
+			s := NewServer(&Options{Logger: log.Logger(), OnError: func(in Failure) { told <- in }})
 			defer func() { _ = s.Shutdown(t.Context()) }()
 			conn, peer := net.Pipe()
 			defer func() { _ = peer.Close() }()
@@ -98,7 +98,7 @@ func TestHostNeedsNoRecover(t *testing.T) {
 				t.Error("the connection is open")
 			}
 			for range 2 {
-				if in := <-told; in.Name != IncidentPanic || in.Where != "UseExchange" {
+				if in := <-told; in.Name != FailurePanic || in.Where != "UseExchange" {
 					t.Errorf("told %+v", in)
 				}
 			}

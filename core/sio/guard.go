@@ -51,12 +51,12 @@ func asked(ctx context.Context, guards []acl.Policy, s *Socket, a acl.Action) er
 var refusal = &Error{Code: CodeRefused, Message: "event refused"}
 
 // refused answers an event that was not handled. in says why; the client is told
-// only with Options.Talkative.
-func (c *client) refused(s *Socket, p *packet.Packet, in Incident) {
+// only with Options.ExplainRefusals.
+func (c *client) refused(s *Socket, p *packet.Packet, in Failure) {
 	in.Socket = s
 	c.notice(in, in.Where)
 	e := refusal
-	if c.srv.opts.Talkative {
+	if c.srv.opts.ExplainRefusals {
 		e = in.public()
 	} else if !p.HasID {
 		return
@@ -65,38 +65,38 @@ func (c *client) refused(s *Socket, p *packet.Packet, in Incident) {
 		s.ackError(p.ID, e)
 		return
 	}
-	_ = s.Fail(e)
+	_ = s.EmitError(e)
 }
 
-// public is what Options.Talkative tells clients.
-func (in *Incident) public() *Error {
+// public is what Options.ExplainRefusals tells clients.
+func (in *Failure) public() *Error {
 	text := map[string]string{
-		IncidentDenied:      "you may not use it: ",
-		IncidentNoNamespace: "there is no such namespace: ",
-		IncidentNoMethod:    "there is no such event: ",
+		FailureDenied:      "you may not use it: ",
+		FailureNoNamespace: "there is no such namespace: ",
+		FailureNoHandler:   "there is no such event: ",
 
-		IncidentTooManyNamespaces: "there are too many namespaces: ",
+		FailureTooManyNamespaces: "there are too many namespaces: ",
 	}
 	return Errorf(in.Name, "%s%s", text[in.Name], in.Where)
 }
 
 // turnAway answers a client that may not join a namespace, or asks for one that
 // does not exist: one and the same.
-func (c *client) turnAway(path string, in Incident) {
+func (c *client) turnAway(path string, in Failure) {
 	in.Namespace = path
 	c.notice(in, path)
-	if c.srv.opts.Talkative {
+	if c.srv.opts.ExplainRefusals {
 		c.refuse(path, in.public())
 		return
 	}
 	c.sendRefusal(path, []byte(packet.InvalidNamespace))
 }
 
-// Fail tells the client that something has failed, as a handler's error does
+// EmitError tells the client that something has failed, as a handler's error does
 // when no ack was asked for: the event "error" with e, for clients before 3.0
 // the form that they have for it. An e that cannot be encoded is told as the code
 // "internal", and returned is why.
-func (s *Socket) Fail(e *Error) error {
+func (s *Socket) EmitError(e *Error) error {
 	if e == nil {
 		e = internalError
 	}

@@ -20,8 +20,8 @@ func TestDropInHandshake(t *testing.T) {
 	} {
 		dropped := make(chan error, 1)
 		s := NewServer(&Options{Logger: slog.New(slog.DiscardHandler), OnHandshake: func(ctx context.Context, _ *Request, _ host.Exchange) error {
-			conn := Opening(ctx)
-			go conn.Drop()
+			conn := ConnFromContext(ctx)
+			go conn.CloseTransport()
 			select {
 			case <-conn.Context().Done():
 				dropped <- nil

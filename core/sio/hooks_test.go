@@ -47,7 +47,7 @@ func TestMessages(t *testing.T) {
 	both.On("message", handler("event"))
 	srv.Of("/one").On("message", handler("event"))
 	srv.Of("/text").OnMessage(handler("text"))
-	srv.Of("/text").OnAny(handler("any"))
+	srv.Of("/text").OnUnhandled(handler("any"))
 	c := serve(t, srv)
 	four, _ := c.WebSocket()
 	nine := c.Polling1()
@@ -106,9 +106,9 @@ func TestCatchAll(t *testing.T) {
 	got := &record{}
 	srv := NewServer(&Options{Logger: slog.New(slog.DiscardHandler)})
 	n := srv.Of("/")
-	n.OnIncoming(func(_ context.Context, ev *Event) { got.add("in %s %s %t", ev.Name, ev.Args, ev.WantsAck()) })
-	n.OnIncoming(func(context.Context, *Event) { panic("watcher") })
-	n.OnOutgoing(func(o Outgoing) { got.add("out %s %v %t %v", o.Event, o.Args, o.Socket != nil, o.Rooms) })
+	n.OnAny(func(_ context.Context, ev *Event) { got.add("in %s %s %t", ev.Name, ev.Args, ev.WantsAck()) })
+	n.OnAny(func(context.Context, *Event) { panic("watcher") })
+	n.OnAnyOutgoing(func(o Outgoing) { got.add("out %s %v %t %v", o.Event, o.Args, o.Socket != nil, o.Rooms) })
 	n.On("known", Handle(func(_ context.Context, s *Socket, x int) error {
 		_ = s.Emit("one", x)
 		_ = n.To("a", "b").Emit("some")
@@ -198,9 +198,9 @@ func TestIncidents(t *testing.T) {
 	srv := NewServer(&Options{
 		Logger:   slog.New(slog.DiscardHandler),
 		ErrorAck: func(e *Error) any { return "failed: " + e.Code },
-		OnError: func(in Incident) {
+		OnError: func(in Failure) {
 			got.add("%s %s %s %v", in.Name, in.Namespace, in.Where, in.Err)
-			if in.Request == nil || (in.Name == IncidentPanic) != (len(in.Stack) > 0) {
+			if in.Request == nil || (in.Name == FailurePanic) != (len(in.Stack) > 0) {
 				t.Errorf("%+v", in)
 			}
 			panic("hook")
@@ -243,13 +243,13 @@ func TestIncidents(t *testing.T) {
 // TestFail sends what a handler's error would be.
 func TestFail(t *testing.T) {
 	_, _, w, s := asker(t, nil)
-	if err := s.Fail(Errorf("c", "m")); err != nil {
+	if err := s.EmitError(Errorf("c", "m")); err != nil {
 		t.Error(err)
 	}
 	if m := w.Next(); m != `42["error",{"code":"c","message":"m"}]` {
 		t.Error(m)
 	}
-	if err := s.Fail(&Error{Data: make(chan int)}); err == nil {
+	if err := s.EmitError(&Error{Data: make(chan int)}); err == nil {
 		t.Error("what cannot be encoded was sent")
 	}
 }
@@ -346,7 +346,7 @@ func TestTargets(t *testing.T) {
 	if got := fmt.Sprint(s.Rooms()); got != "[r]" {
 		t.Error(got)
 	}
-	for r, err := range n.To("r").Local().Sockets(context.Background()) {
+	for r, err := range n.To("r").Sockets(context.Background()) {
 		if r.(*Socket) != s || err != nil {
 			t.Error(r, err)
 		}
@@ -357,7 +357,7 @@ func TestTargets(t *testing.T) {
 	if n.Socket(s.ID()) != s || n.Socket("x") != nil {
 		t.Error("Socket")
 	}
-	n.To("r").Disconnect(false)
+	n.To("r").Disconnect()
 	if m := w.Next(); m != "41" {
 		t.Error(m)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // lastEventsTime is how long the contexts of the handlers live together that handle
@@ -66,7 +67,7 @@ func (c *client) Do(t task) {
 	case t.p != nil:
 		t.p.Restore()
 		if r := c.packet(t.p); r != 0 {
-			c.vs.Close(r)
+			c.vs.Close(r.below())
 		}
 	}
 }
@@ -84,14 +85,24 @@ func (c *client) end(s *Socket, r Reason) {
 	if tasks := s.overlap.Load(); tasks != nil {
 		tasks.Wait()
 	}
-	ctx := s.Context()
 	for _, fn := range t.disconnect {
-		_ = c.srv.apart(inOnDisconnect, c, s, func() error { fn(ctx, s, r); return nil })
+		_ = c.srv.apart(inOnDisconnect, c, s, func() error { s.disconnected(fn, r); return nil })
 	}
 	s.leaveAll()
 	if r == ClientNamespace {
 		c.forget(s)
 	}
+}
+
+// onDisconnectTime is how long the context of an OnDisconnect function lives.
+const onDisconnectTime = 5 * time.Second
+
+// disconnected calls an OnDisconnect function. The socket's own context is over; what fn
+// did with that would fail at once.
+func (s *Socket) disconnected(fn func(ctx context.Context, s *Socket, r Reason), r Reason) {
+	ctx, cancel := context.WithTimeout(context.Background(), onDisconnectTime)
+	defer cancel()
+	fn(ctx, s, r)
 }
 
 // lateContext is the context of events that are handled when their connection has
@@ -127,7 +138,7 @@ func (s *Socket) stillHeard() bool { return s.state.Load() == stateDisconnected 
 
 // heard reports whether what was received before the end is handled: always but when
 // the application has ended the connection. It is as in virtsocket.
-func heard(r Reason) bool { return r != ServerNamespace && r != ServerTransport }
+func heard(r Reason) bool { return r != ServerNamespace && r != ServerTransportClose }
 
 // Closed implements virtsocket.Handler. It may be called with any lock held, so
 // the work is done elsewhere.
@@ -137,7 +148,8 @@ func heard(r Reason) bool { return r != ServerNamespace && r != ServerTransport 
 // packets that wait, and those are handled, as in Node, where they are dispatched
 // before the close. Not so when the application has ended the connection: a
 // client that was kicked or logged out does nothing more here.
-func (c *client) Closed(r Reason) {
+func (c *client) Closed(why virtsocket.Reason) {
+	r := Reason(why)
 	c.srv.hub.Wheel().Stop(&c.timeout)
 	go func() {
 		c.mu.Lock()

@@ -157,7 +157,7 @@ func TestEndInPost(t *testing.T) {
 	}()
 	s := <-held
 	until(t, "the POST waits for room", func() bool { return s.client.inbox.State().Stalled == 1 })
-	s.client.vs.Close(ServerShutdown)
+	s.client.vs.Close(ServerShutdown.below())
 	code := <-status
 	<-over
 	if g := got.take(); code != 200 || g != "1; 2; 3; 4; 5; end" {
@@ -232,7 +232,7 @@ func TestOptionsNames(t *testing.T) {
 	for name, f := range map[string]func(){
 		"Options.AckTimeout":        func() { NewServer(&Options{AckTimeout: -1}) },
 		"Options.MaxPayload":        func() { NewServer(&Options{MaxPayload: -1}) },
-		"Options.MaxQueue":          func() { NewServer(&Options{MaxQueue: -1}) },
+		"Options.MaxQueueMessages":  func() { NewServer(&Options{MaxQueueMessages: -1}) },
 		"Options.JoinRate":          func() { NewServer(&Options{JoinRate: -1}) },
 		"Options.Limits.Depth":      func() { NewServer(&Options{Limits: packet.Limits{Depth: -1}}) },
 		"Options.Origins":           func() { NewServer(&Options{Origins: []string{"https://example.com/page"}}) },
@@ -279,11 +279,11 @@ func TestRegistrationPanics(t *testing.T) {
 func TestOnErrorRecursion(t *testing.T) {
 	var srv *Server
 	var told atomic.Int32
-	srv = NewServer(&Options{Logger: slog.New(slog.DiscardHandler), OnError: func(in Incident) {
+	srv = NewServer(&Options{Logger: slog.New(slog.DiscardHandler), OnError: func(in Failure) {
 		told.Add(1)
-		_ = srv.Of("/").Emit("error seen", in.Name) // OnOutgoing panics, which is an incident
+		_ = srv.Of("/").Emit("error seen", in.Name) // OnAnyOutgoing panics, which is an incident
 	}})
-	srv.Of("/").OnOutgoing(func(Outgoing) { panic("OnOutgoing") })
+	srv.Of("/").OnAnyOutgoing(func(Outgoing) { panic("OnAnyOutgoing") })
 	_ = srv.Of("/").Emit("x")
 	if n := told.Load(); n != maxReports {
 		t.Errorf("told %d times", n)
@@ -314,7 +314,7 @@ func TestNotices(t *testing.T) {
 	lines, told := &record{}, &record{}
 	srv := NewServer(&Options{
 		Logger:               slog.New(slog.NewTextHandler(writerFunc(func(b []byte) { lines.add("%s", b) }), &slog.HandlerOptions{Level: slog.LevelWarn})),
-		OnError:              func(in Incident) { told.add("%s %s %s", in.Name, in.Where, in.Namespace) },
+		OnError:              func(in Failure) { told.add("%s %s %s", in.Name, in.Where, in.Namespace) },
 		MaxDynamicNamespaces: 1, MaxNamespaces: 3,
 	})
 	srv.OfPattern("/room/{id}")

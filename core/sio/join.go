@@ -75,9 +75,9 @@ func (c *client) mayJoin(path string) bool {
 	c.mu.Unlock()
 	switch {
 	case !allowed:
-		c.turnBack(path, Incident{Name: IncidentTooManyJoins}, "Too many joins")
+		c.turnBack(path, Failure{Name: FailureTooManyJoins}, "Too many joins")
 	case many:
-		c.turnBack(path, Incident{Name: IncidentTooManyNamespaces}, "Too many namespaces")
+		c.turnBack(path, Failure{Name: FailureTooManyNamespaces}, "Too many namespaces")
 	}
 	return allowed && !many
 }
@@ -88,11 +88,11 @@ func (c *client) namespace(path string) *Namespace {
 	ns, err := c.enter(path)
 	switch {
 	case err == errTooManyDynamic:
-		c.turnAway(path, Incident{Name: IncidentTooManyNamespaces, Where: path, Err: err})
+		c.turnAway(path, Failure{Name: FailureTooManyNamespaces, Where: path, Err: err})
 	case err != nil:
 		c.refuse(path, internalError)
 	case ns == nil:
-		c.turnAway(path, Incident{Name: IncidentNoNamespace, Where: path})
+		c.turnAway(path, Failure{Name: FailureNoNamespace, Where: path})
 	default:
 		return ns
 	}
@@ -149,7 +149,7 @@ func (c *client) refusedBy(t *table, s *Socket) bool {
 	switch told := !s.disconnect(ServerNamespace, false); {
 	case told:
 	case denied != nil:
-		c.turnAway(s.ns.path, Incident{Name: IncidentDenied, Err: denied, Where: acl.RecvConnect})
+		c.turnAway(s.ns.path, Failure{Name: FailureDenied, Err: denied, Where: acl.RecvConnect})
 	default:
 		c.refuse(s.ns.path, c.srv.public(err))
 	}
@@ -258,7 +258,7 @@ func (c *client) sendRefusal(path string, data []byte) {
 		c.mu.Unlock()
 	}
 	if !c.send(&packet.Packet{Type: packet.ConnectError, Namespace: path, Data: data}) {
-		c.vs.Close(ServerNamespace)
+		c.vs.Close(ServerNamespace.below())
 	}
 }
 
@@ -281,12 +281,12 @@ func (c *client) kick(path string) {
 func (c *client) dismiss(path string) {
 	said := c.send(&packet.Packet{Type: packet.Disconnect, Namespace: path})
 	if !said || c.rules().RootEndsConn && path == "/" {
-		c.vs.Close(ServerNamespace)
+		c.vs.Close(ServerNamespace.below())
 	}
 }
 
 // turnBack refuses a client that asks for more than it may have.
-func (c *client) turnBack(path string, in Incident, message string) {
+func (c *client) turnBack(path string, in Failure, message string) {
 	in.Namespace, in.Where = path, path
 	c.notice(in, message)
 	c.refuse(path, &Error{Message: message})

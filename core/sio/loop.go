@@ -35,7 +35,7 @@ type received struct {
 // goroutine of its own: it receives with Socket.Recv or Socket.Events all events
 // and messages that have no handler, and its return disconnects the socket from
 // the namespace, after telling the client of an error as a handler's would be.
-// ctx ends with the socket. It panics when there is a Loop already, or an OnAny.
+// ctx ends with the socket. It panics when there is a Loop already, or an OnUnhandled.
 //
 // OnDisconnect does not wait for fn; Server.Shutdown does.
 func (n *Namespace) Loop(fn func(ctx context.Context, s *Socket) error) {
@@ -52,9 +52,9 @@ func (s *Socket) startLoop(fn func(ctx context.Context, s *Socket) error) {
 			close(s.received().gone)
 			if err != nil && s.Connected() {
 				s.client.failed(err, "Loop", s)
-				_ = s.Fail(s.ns.srv.public(err))
+				_ = s.EmitError(s.ns.srv.public(err))
 			}
-			s.Disconnect(false)
+			s.Disconnect()
 		}()
 		defer s.ns.srv.caught(inLoop, "", s.client, s, &err)
 		err = settled(fn(ctx, s))

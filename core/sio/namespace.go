@@ -28,7 +28,8 @@ type Namespace struct {
 	parent *Namespace        // of a dynamic namespace: where its handlers are
 	params map[string]string // what its pattern matched
 	many   *family           // of a pattern or function: the namespaces that match
-	refs   int               // of a dynamic namespace: sockets, and one for Of; guarded by Server.mu
+	refs   int               // of a dynamic namespace: its sockets; guarded by Server.mu
+	named  bool              // of Server.Of: stands for the dynamic namespace that has its name now
 
 	mu    sync.Mutex // guards hooks
 	hooks hooks
@@ -127,23 +128,23 @@ func (n *Namespace) OnJSON(h Handler, mw ...Middleware) {
 	n.change("OnJSON", h == nil, func(hs *hooks) { put("OnJSON", n, &hs.json, h, mw) })
 }
 
-// OnAny registers the handler of events that have none. It panics when there is
+// OnUnhandled registers the handler of events that have none. It panics when there is
 // one already, or a Loop.
-func (n *Namespace) OnAny(h Handler) {
-	n.change("OnAny", h == nil, func(hs *hooks) { put("OnAny", n, &hs.any, h, nil) })
+func (n *Namespace) OnUnhandled(h Handler) {
+	n.change("OnUnhandled", h == nil, func(hs *hooks) { put("OnUnhandled", n, &hs.any, h, nil) })
 }
 
-// OnIncoming adds a function that sees every event before its handler, also
+// OnAny adds a function that sees every event before its handler, also
 // those that have none, but not what a policy has refused. ev is valid until fn
 // returns.
-func (n *Namespace) OnIncoming(fn func(ctx context.Context, ev *Event)) {
-	n.change("OnIncoming", fn == nil, func(hs *hooks) { hs.incoming = append(hs.incoming, fn) })
+func (n *Namespace) OnAny(fn func(ctx context.Context, ev *Event)) {
+	n.change("OnAny", fn == nil, func(hs *hooks) { hs.incoming = append(hs.incoming, fn) })
 }
 
-// OnOutgoing adds a function that sees every event that the server emits in the
+// OnAnyOutgoing adds a function that sees every event that the server emits in the
 // namespace, once for an Emit to many. It runs in the goroutine that emits.
-func (n *Namespace) OnOutgoing(fn func(out Outgoing)) {
-	n.change("OnOutgoing", fn == nil, func(hs *hooks) { hs.outgoing = append(hs.outgoing, fn) })
+func (n *Namespace) OnAnyOutgoing(fn func(out Outgoing)) {
+	n.change("OnAnyOutgoing", fn == nil, func(hs *hooks) { hs.outgoing = append(hs.outgoing, fn) })
 }
 
 // Outgoing is an event on its way to clients.
@@ -166,7 +167,7 @@ func (n *Namespace) Use(mw ...Middleware) {
 // Guard adds policies. All of them are asked, in order, before anything of a
 // packet is decoded: for joining the namespace, and for each message and event.
 // A client that is refused sees what it would see if there were no such namespace
-// or event (Options.Talkative changes that); Options.OnError sees who refused.
+// or event (Options.ExplainRefusals changes that); Options.OnError sees who refused.
 // Events named acl.RecvConnect, acl.RecvMessage or acl.RecvJSON are refused
 // wherever there is a policy. What they have let pass is refused (bad_argument) when an
 // object in it has two keys that are equal or differ by case only: such an object is
@@ -198,7 +199,9 @@ func (n *Namespace) OnConnected(fn func(ctx context.Context, s *Socket)) {
 
 // OnDisconnect adds a function that runs exactly once for every socket that has
 // connected, after its last handler has returned and before it leaves its rooms.
-// ctx is over already.
+//
+// ctx lives for five seconds from the call of fn, so that fn can write to a database.
+// The socket's own context, [Socket.Context], has ended.
 func (n *Namespace) OnDisconnect(fn func(ctx context.Context, s *Socket, r Reason)) {
 	n.change("OnDisconnect", fn == nil, func(hs *hooks) { hs.disconnect = append(hs.disconnect, fn) })
 }
@@ -256,6 +259,18 @@ func (n *Namespace) Len() (count int) {
 	return count
 }
 
+// Rooms returns the rooms that sockets of the namespace have joined, each with the number
+// of its sockets. Rooms of the server's own (see ServerRoom) and the ids of sockets are not
+// among them. The map is the caller's. It is made of one part of the rooms after the
+// other, not at one moment.
+func (n *Namespace) Rooms() map[string]int {
+	counts := make(map[string]int)
+	for _, m := range n.members() {
+		m.rooms.count(counts)
+	}
+	return counts
+}
+
 // Socket returns the connected socket with this id, or nil.
 func (n *Namespace) Socket(id string) *Socket {
 	for _, m := range n.members() {
@@ -266,15 +281,15 @@ func (n *Namespace) Socket(id string) *Socket {
 	return nil
 }
 
-// Set implements Holder: it keeps a value with the namespace.
-func (n *Namespace) Set(key, value any) { n.values.set(key, value) }
+// Set implements ValueStore: it keeps a value with the namespace.
+func (n *Namespace) Set(key, value any) { n.kept().set(key, value) }
 
-// Get implements Holder: it returns the value that is kept under key, or nil.
-func (n *Namespace) Get(key any) any { return n.values.get(key) }
+// Get implements ValueStore: it returns the value that is kept under key, or nil.
+func (n *Namespace) Get(key any) any { return n.kept().get(key) }
 
-// GetOrSet implements Holder: it returns the value under key, made by mk if there
+// GetOrSet implements ValueStore: it returns the value under key, made by mk if there
 // is none.
-func (n *Namespace) GetOrSet(key any, mk func() any) any { return n.values.getOrSet(key, mk) }
+func (n *Namespace) GetOrSet(key any, mk func() any) any { return n.kept().getOrSet(key, mk) }
 
 func cleanPath(path string) string {
 	if path == "" {

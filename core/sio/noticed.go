@@ -8,7 +8,7 @@ import (
 
 // noticed reports what the layers below say about requests. They have logged it.
 func (s *Server) noticed(n virtsocket.Notice) {
-	in := Incident{Name: n.Name, Err: n.Err, Reason: n.Text, Remote: n.Remote}
+	in := Failure{Name: n.Name, Err: n.Err, Reason: n.Text, Remote: n.Remote}
 	if c, ok := n.Handler.(*client); ok {
 		in.Request = c.req
 	}
@@ -18,16 +18,16 @@ func (s *Server) noticed(n virtsocket.Notice) {
 // RemoteAddr is where the handshake came from, for notices about the connection.
 func (c *client) RemoteAddr() string { return c.req.RemoteAddr }
 
-// incidents counts by Incident.Name. The map never changes.
+// incidents counts by Failure.Name. The map never changes.
 type incidents map[string]*atomic.Int64
 
 func newIncidents() incidents {
 	is := make(incidents)
 	for _, name := range []string{
-		IncidentPacket, IncidentNoNamespace, IncidentNoMethod, IncidentDenied, IncidentArgs, IncidentFailed, IncidentPanic,
-		IncidentTooManyJoins, IncidentTooManyNamespaces,
-		IncidentOrigin, IncidentVersion, IncidentSession, IncidentTransport, IncidentUpgrade, IncidentTooLarge, IncidentLimit,
-		IncidentRefused, IncidentRequest,
+		FailurePacket, FailureNoNamespace, FailureNoHandler, FailureDenied, FailureArgs, FailureHandler, FailurePanic,
+		FailureTooManyJoins, FailureTooManyNamespaces,
+		FailureOrigin, FailureVersion, FailureSession, FailureTransport, FailureUpgrade, FailureTooLarge, FailureLimit,
+		FailureRefused, FailureRequest,
 	} {
 		is[name] = new(atomic.Int64)
 	}

@@ -45,8 +45,8 @@ func TestHintOfItsOwn(t *testing.T) {
 func TestHostLimit(t *testing.T) {
 	var log testkit.Log
 	var mu sync.Mutex
-	var told []sio.Incident
-	srv := sio.NewServer(&sio.Options{Logger: log.Logger(), OnError: func(in sio.Incident) {
+	var told []sio.Failure
+	srv := sio.NewServer(&sio.Options{Logger: log.Logger(), OnError: func(in sio.Failure) {
 		mu.Lock()
 		defer mu.Unlock()
 		told = append(told, in)
@@ -60,7 +60,7 @@ func TestHostLimit(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if len(told) != 1 || told[0].Name != sio.IncidentTooLarge || !strings.Contains(told[0].Reason, "host's own limit for bodies (2000 bytes") {
+	if len(told) != 1 || told[0].Name != sio.FailureTooLarge || !strings.Contains(told[0].Reason, "host's own limit for bodies (2000 bytes") {
 		t.Fatalf("told: %v", told)
 	}
 	if !strings.Contains(told[0].Err.Error(), "2000 bytes") {

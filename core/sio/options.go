@@ -45,13 +45,13 @@ type Options struct {
 	// MaxPayload is the largest message or POST that a client may send, in bytes;
 	// 1 000 000. The client is told. A larger one ends its connection.
 	MaxPayload int64
-	// MaxQueueBytes and MaxQueue bound what waits for one client that does not
+	// MaxQueueBytes and MaxQueueMessages bound what waits for one client that does not
 	// keep up; 1 MiB and 1 024 messages. Beyond either it is disconnected with
 	// SlowClient: its memory would otherwise grow without bound. The message that
 	// reaches the bound is still sent, however large it is. A handler that
 	// emits more in one go than the network takes reaches it as well.
-	MaxQueueBytes int
-	MaxQueue      int
+	MaxQueueBytes    int
+	MaxQueueMessages int
 	// MaxNamespaces is how many namespaces one client may join; 32. It is refused
 	// one more with a CONNECT_ERROR.
 	MaxNamespaces int
@@ -77,7 +77,7 @@ type Options struct {
 	// default, which is logged. Only the first 64 bytes count. x must not be kept.
 	Address func(x host.Exchange) string
 	// MaxDynamicNamespaces is how many namespaces of OfPattern and OfFunc may exist
-	// at once, those that Server.Of has made included; 10 000. Clients choose their
+	// at once; 10 000. Clients choose their
 	// names. Beyond it a new one is refused as an unknown namespace is, and logged.
 	MaxDynamicNamespaces int
 	// JoinBurst and JoinRate bound how often one connection may ask to join a
@@ -180,15 +180,15 @@ type Options struct {
 	// OnError is told what went wrong with what clients sent and in application
 	// code: for counts and alerts. What is logged is logged all the same. It runs
 	// where the fault was found and must be quick.
-	OnError func(in Incident)
+	OnError func(in Failure)
 	// ErrorAck makes what a client gets as the ack of an event that failed or was
 	// refused. The default is an object with the error under "error".
 	ErrorAck func(e *Error) any
-	// Talkative tells clients why an event was refused, whether it asked for an
+	// ExplainRefusals tells clients why an event was refused, whether it asked for an
 	// ack or not: that there is none, or that they may not use it. It shows
 	// strangers what there is; meant for development, and for clients that were
 	// written against a server that did so.
-	Talkative bool
+	ExplainRefusals bool
 
 	// JSON encodes and decodes what is not encoded by hand; encoding/json.
 	JSON JSON
@@ -287,7 +287,7 @@ func (o *Options) withDefaults() Options {
 	defaultTo("PollDuration", &c.PollDuration, 20*time.Second)
 	defaultTo("MaxPayload", &c.MaxPayload, 1_000_000)
 	defaultTo("MaxQueueBytes", &c.MaxQueueBytes, 1<<20)
-	defaultTo("MaxQueue", &c.MaxQueue, 1024)
+	defaultTo("MaxQueueMessages", &c.MaxQueueMessages, 1024)
 	defaultTo("MaxNamespaces", &c.MaxNamespaces, 32)
 	defaultTo("MaxDynamicNamespaces", &c.MaxDynamicNamespaces, 10_000)
 	defaultTo("JoinBurst", &c.JoinBurst, max(64, 2*c.MaxNamespaces))

@@ -138,6 +138,20 @@ func (r *rooms) each(name string, f func(*Socket)) {
 	}
 }
 
+// count adds the number of sockets in each room, but for the rooms of the server's own.
+func (r *rooms) count(to map[string]int) {
+	for i := range r.list {
+		sh := &r.list[i]
+		sh.mu.RLock()
+		for name, rm := range sh.m {
+			if !ServerRoom(name) {
+				to[name] += len(rm.seats)
+			}
+		}
+		sh.mu.RUnlock()
+	}
+}
+
 // eachAll calls f for every socket of the namespace.
 func (r *rooms) eachAll(f func(*Socket)) {
 	r.mu.RLock()

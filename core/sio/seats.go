@@ -30,6 +30,10 @@ func (s *Socket) Leave(names ...string) {
 	}
 }
 
+// LeaveAll takes the socket out of all rooms that Rooms lists. It stays in the server's
+// own (see ServerRoom), and its id still addresses it.
+func (s *Socket) LeaveAll() { s.Leave(s.Rooms()...) }
+
 // seat is the socket's membership of a room, or nil; s.seating is held.
 func (s *Socket) seat(name string) *seat {
 	if s.byRoom != nil {

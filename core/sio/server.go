@@ -76,18 +76,18 @@ func NewServer(opts *Options) *Server {
 		o.RepairTextOf = s.repairText
 	}
 	ho := virtsocket.Options{
-		PingInterval:   o.PingInterval,
-		PingTimeout:    o.PingTimeout,
-		UpgradeTimeout: o.UpgradeTimeout,
-		CloseTimeout:   o.CloseTimeout,
-		PollDuration:   o.PollDuration,
-		MaxPayload:     o.MaxPayload,
-		MaxQueueBytes:  o.MaxQueueBytes,
-		MaxQueue:       o.MaxQueue,
-		MaxQuery:       o.MaxQuery,
-		MaxHeaders:     o.MaxHeaders,
-		Origins:        virtsocket.Origins{List: o.Origins},
-		Polling:        polling.Transport{},
+		PingInterval:     o.PingInterval,
+		PingTimeout:      o.PingTimeout,
+		UpgradeTimeout:   o.UpgradeTimeout,
+		CloseTimeout:     o.CloseTimeout,
+		PollDuration:     o.PollDuration,
+		MaxPayload:       o.MaxPayload,
+		MaxQueueBytes:    o.MaxQueueBytes,
+		MaxQueueMessages: o.MaxQueueMessages,
+		MaxQuery:         o.MaxQuery,
+		MaxHeaders:       o.MaxHeaders,
+		Origins:          virtsocket.Origins{List: o.Origins},
+		Polling:          polling.Transport{},
 		Limits: virtsocket.Limits{
 			Connections: o.MaxConnections, ConnectionsPerAddress: o.MaxConnectionsPerAddress,
 			Pending: o.MaxPending, PendingPerAddress: o.MaxPendingPerAddress,
@@ -147,25 +147,31 @@ func (s *Server) servePolicy(p *FlashPolicy) {
 }
 
 // Of returns the namespace with this name and creates it if need be; a missing
-// leading slash is added. "/" is the default namespace, which always exists. A
-// name that matches a pattern of OfPattern gives a namespace of that pattern,
-// which then stays.
+// leading slash is added. "/" is the default namespace, which always exists.
+//
+// For a name that matches a pattern of OfPattern, and for one that OfFunc has accepted
+// and that exists now, Of creates nothing and keeps nothing alive: what it returns
+// addresses, at each call, the sockets that are in the namespace of that name then. So
+// Of("/project/7").Emit reaches nobody when nobody is there. Get and Set of it are
+// those of the namespace that exists; when there is none, Get returns nil and Set keeps
+// nothing. A name that OfFunc would accept but that does not exist becomes a namespace of
+// its own, like any other: for those use Lookup.
 func (s *Server) Of(path string) *Namespace {
 	path = cleanPath(path)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := s.namespaces[path]; n != nil {
-		if n.parent != nil {
-			n.refs++
+		if n.parent == nil {
+			return n
 		}
-		return n
+		return &Namespace{srv: s, path: path, parent: n.parent, params: n.params, named: true}
 	}
 	for _, p := range s.patterns {
 		if p.many.byName == nil {
 			continue
 		}
 		if params, ok := p.many.byName(path); ok {
-			return s.child(p, path, params)
+			return &Namespace{srv: s, path: path, parent: p, params: params, named: true}
 		}
 	}
 	n := newNamespace(s, path)
@@ -302,9 +308,16 @@ func (s *Server) admit(c *client, x host.Exchange) error {
 		defer cancel()
 		return settled(s.opts.OnHandshake(ctx, c.req, x))
 	})
-	if err != nil && err != errTooLong && err != errPanic && s.asError(err) == nil {
-		s.opts.Logger.Error("siokit: OnHandshake failed", "error", err)
-		s.report(Incident{Name: IncidentFailed, Err: err, Where: "OnHandshake", Request: c.req})
+	if err == nil || err == errTooLong || err == errPanic {
+		return err
+	}
+	if e := s.asError(err); e == nil || e.cause != nil {
+		attrs := []any{"error", err}
+		if e != nil {
+			attrs = append(attrs, "cause", e.cause)
+		}
+		s.opts.Logger.Error("siokit: OnHandshake failed", attrs...)
+		s.report(Failure{Name: FailureHandler, Err: err, Where: "OnHandshake", Request: c.req})
 	}
 	return err
 }
@@ -314,13 +327,16 @@ type Stats struct {
 	Sessions int // connections, with those that are saying goodbye
 	Pending  int // those of them that Options.MaxPending is about
 	Sockets  int // connected sockets of all namespaces
-	// Incidents counts what happened since the start, by Incident.Name.
-	Incidents map[string]int64
+	// DroppedVolatile is how many volatile events were dropped since the start, counted
+	// for each socket that did not get one.
+	DroppedVolatile int64
+	// Failures counts what happened since the start, by Failure.Name.
+	Failures map[string]int64
 }
 
 // Stats counts what is there now.
 func (s *Server) Stats() Stats {
-	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending(), Incidents: s.incidents.all()}
+	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending(), DroppedVolatile: s.hub.Dropped(), Failures: s.incidents.all()}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, n := range s.namespaces {

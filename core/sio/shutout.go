@@ -22,7 +22,7 @@ func (b barred) reason() Reason {
 	if b == barredAll {
 		return ServerNamespace
 	}
-	return ServerTransport
+	return ServerTransportClose
 }
 
 // leaveTime is how long a client that has been told may take to leave. What it was
@@ -70,7 +70,7 @@ func (c *client) shutOut(of *Socket, all bool) bool {
 	case c.rules().RootEndsConn:
 		c.dismiss("/") // its clients come back for every namespace, also a refused one
 	case joined:
-		c.vs.Close(how.reason())
+		c.vs.Close(how.reason().below())
 	case first:
 		c.linger()
 	}
@@ -95,7 +95,7 @@ func (c *client) linger() {
 }
 
 // stopped reports whether the connection is barred, so that the client may not even
-// try to join. After a Drop it gets no answer but the end of the connection, a moment
+// try to join. After CloseTransport it gets no answer but the end of the connection, a moment
 // later: a refusal would have it give up a namespace that it may come back for. Where
 // that moment is long, it is told.
 func (c *client) stopped(path string) bool {

@@ -34,9 +34,9 @@ func TestShutOutFromElsewhere(t *testing.T) {
 		s := <-asks
 		w.Send(`42/slow,["x"]`, "40", `42["x"]`)
 		if all {
-			s.Disconnect(true)
+			s.Conn().Close()
 		} else {
-			s.Conn().Drop()
+			s.Conn().CloseTransport()
 		}
 		if got := w.Next(); got != `44/slow,{"message":"Disconnected"}` {
 			t.Error(got)
@@ -44,8 +44,8 @@ func TestShutOutFromElsewhere(t *testing.T) {
 		if got := w.Next(); got != "41/slow," {
 			t.Error(got)
 		}
-		s.Conn().Drop() // twice is once
-		s.Drop()
+		s.Conn().CloseTransport() // twice is once
+		s.CloseTransport()
 		answer()
 		w.End()
 		<-s.Conn().Context().Done()
@@ -66,16 +66,16 @@ func TestShutOutOthers(t *testing.T) {
 		srv.Of("/").OnDisconnect(func(_ context.Context, _ *Socket, r Reason) { reasons <- r })
 		srv.Of("/kick").OnConnect(func(_ context.Context, s *Socket) error {
 			if all {
-				s.Disconnect(true)
+				s.Conn().Close()
 			} else {
-				s.Conn().Drop()
+				s.Conn().CloseTransport()
 			}
 			return Errorf("no", "no") // the client has been told
 		})
 		w := serve(t, srv).Join("")
 		w.Send("40/kick,")
 		want := []string{`44/kick,{"message":"Disconnected"}`, "41/kick,"}
-		reason := ServerTransport
+		reason := ServerTransportClose
 		if all {
 			want, reason = append(want, "41"), ServerNamespace
 		}

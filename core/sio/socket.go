@@ -110,7 +110,7 @@ func (s *Socket) Auth(v any) error {
 
 // Context ends when the socket disconnects. Events that were received before the
 // client left are handled all the same, and before OnDisconnect: their handlers get a
-// context that lives for up to five seconds more. After Disconnect and Drop they are not.
+// context that lives for up to five seconds more. After Disconnect and CloseTransport they are not.
 func (s *Socket) Context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,14 +150,14 @@ func (s *Socket) Of(path string) *Socket {
 	return o
 }
 
-// Set implements Holder: it keeps a value with the socket. Values die with the
+// Set implements ValueStore: it keeps a value with the socket. Values die with the
 // socket and have nothing to do with the web session. See Key for a typed form.
 func (s *Socket) Set(key, value any) { s.values.set(key, value) }
 
-// Get implements Holder: it returns the value that is kept under key, or nil.
+// Get implements ValueStore: it returns the value that is kept under key, or nil.
 func (s *Socket) Get(key any) any { return s.values.get(key) }
 
-// GetOrSet implements Holder: it returns the value under key, made by mk if there
+// GetOrSet implements ValueStore: it returns the value under key, made by mk if there
 // is none.
 func (s *Socket) GetOrSet(key any, mk func() any) any { return s.values.getOrSet(key, mk) }
 
@@ -258,23 +258,16 @@ func (s *Socket) To(rooms ...string) Target {
 // Broadcast addresses all other sockets of the namespace.
 func (s *Socket) Broadcast() Target { return Target{ns: s.ns, skip: s} }
 
-// Disconnect takes the client out of the namespace, or with all out of every
-// namespace and off the connection. Official clients do not come back by
-// themselves after it; see Drop. While OnConnect runs it refuses the client, which
-// then does not come back for this namespace by itself.
-func (s *Socket) Disconnect(all bool) {
-	if !all {
-		s.disconnect(ServerNamespace, true)
-		return
-	}
-	if s.client.shutOut(s, true) {
-		return
-	}
-	for _, o := range rootLast(s.client.list()) {
-		o.disconnect(ServerNamespace, true)
-	}
-	s.client.vs.Close(ServerNamespace)
-}
+// Volatile addresses this socket alone, for events that may be lost: Emit drops the event
+// when the client is still being sent others. With [Target.To] it addresses the others in
+// the rooms, as [Socket.To] does.
+func (s *Socket) Volatile() Target { return Target{ns: s.ns, only: s, volatile: true} }
+
+// Disconnect takes the client out of the namespace; its sockets in others stay, and so
+// does the connection, which Conn.Close ends. Official clients do not come back by
+// themselves after it, as they do after CloseTransport. While OnConnect runs Disconnect
+// refuses the client, which then does not come back for this namespace by itself.
+func (s *Socket) Disconnect() { s.disconnect(ServerNamespace, true) }
 
 // rootLast sorts sockets: the default namespace is last, because in older protocols
 // the connection ends with it.
@@ -283,12 +276,12 @@ func rootLast(list []*Socket) []*Socket {
 	return list
 }
 
-// Drop closes the client's transport as a failing network would: official
+// CloseTransport closes the client's transport as a failing network would: official
 // clients connect again by themselves, with fresh cookies. While OnConnect runs
-// they would come back for the same, so there Drop refuses the client and then ends
+// they would come back for the same, so there CloseTransport refuses the client and then ends
 // the connection. The client may come back for other namespaces, but not by itself for
 // this one; clients of 0.9 stay away altogether.
-func (s *Socket) Drop() {
+func (s *Socket) CloseTransport() {
 	if !s.client.shutOut(s, false) {
 		s.client.vs.Drop()
 	}

@@ -26,7 +26,7 @@ type hooks struct {
 	incoming        []func(ctx context.Context, ev *Event)
 	outgoing        []func(out Outgoing)
 	loop            func(ctx context.Context, s *Socket) error
-	declared        []EventContract // of Emits and Asks
+	declared        []EventContract // of DeclareEvent and DeclareCall
 }
 
 // table is the form of hooks that events are looked up in. It never changes.

@@ -16,9 +16,9 @@ type Target struct {
 	rooms    []string
 	except   []string
 	skip     *Socket
-	some     bool // only the rooms; false: all sockets of the namespace
+	only     *Socket // of Socket.Volatile
+	some     bool    // only the rooms; false: all sockets of the namespace
 	volatile bool
-	local    bool
 }
 
 // To adds rooms: the target is the sockets in any of them, each once. Without
@@ -26,6 +26,9 @@ type Target struct {
 func (t Target) To(rooms ...string) Target {
 	t.rooms = append(t.rooms[:len(t.rooms):len(t.rooms)], rooms...)
 	t.some = true
+	if t.only != nil {
+		t.skip, t.only = t.only, nil
+	}
 	return t
 }
 
@@ -38,12 +41,6 @@ func (t Target) Except(rooms ...string) Target {
 // Volatile makes Emit drop the event for a client that is still being sent others.
 func (t Target) Volatile() Target {
 	t.volatile = true
-	return t
-}
-
-// Local restricts the target to the sockets of this process.
-func (t Target) Local() Target {
-	t.local = true
 	return t
 }
 
@@ -70,6 +67,8 @@ func (t Target) each(f func(*Socket)) {
 		}
 	}
 	switch {
+	case t.only != nil:
+		f(t.only)
 	case !t.some:
 		t.ns.rooms.eachAll(f)
 	case len(t.rooms) == 1:
@@ -95,7 +94,7 @@ func (t Target) sockets() (list []*Socket) {
 
 // split calls f for each namespace that the target is of.
 func (t Target) split(f func(Target) error) error {
-	if t.ns.many == nil {
+	if !t.ns.several() {
 		return f(t)
 	}
 	for _, n := range t.ns.members() {
@@ -117,24 +116,28 @@ func (t Target) every(f func(*Socket)) {
 	})
 }
 
-// Remote is a socket that may be connected to another process. *Socket is the
+// RemoteSocket is a socket that may be connected to another process. *Socket is the
 // form that it has in this one.
-type Remote interface {
+type RemoteSocket interface {
 	ID() string
 	Rooms() []string // without those of the server's own
 	Emit(event string, args ...any) error
 	Join(rooms ...string)
 	Leave(rooms ...string)
-	Disconnect(all bool)
+	Disconnect()
 }
 
-// Sockets are the sockets of the target. Without a cluster each is a *Socket,
-// the error is always nil, and ctx is not looked at; with Local it stays so.
-func (t Target) Sockets(context.Context) iter.Seq2[Remote, error] {
-	return func(yield func(Remote, error) bool) {
+// Sockets are the sockets of the target, each a *Socket. When ctx ends before the last
+// one, the sequence ends with ctx's error.
+func (t Target) Sockets(ctx context.Context) iter.Seq2[RemoteSocket, error] {
+	return func(yield func(RemoteSocket, error) bool) {
 		var list []*Socket
 		t.every(func(s *Socket) { list = append(list, s) })
 		for _, s := range list {
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
 			if !yield(s, nil) {
 				return
 			}
@@ -151,6 +154,11 @@ func (t Target) Emit(event string, args ...any) error {
 // Send sends a message without an event name, as Socket.Send does.
 func (t Target) Send(data any) error {
 	return t.emit(packet.Packet{Type: messageType(data)}, "message", []any{data})
+}
+
+// SendJSON is Send, but clients of Socket.IO 0.9 get a json packet for strings too.
+func (t Target) SendJSON(data any) error {
+	return t.emit(packet.Packet{Type: packet.JSON}, "message", []any{data})
 }
 
 func (t Target) emit(p packet.Packet, event string, args []any) error {
@@ -178,13 +186,13 @@ func (t Target) send(p packet.Packet, event string, args []any, each func(func(*
 	return nil
 }
 
-// show hands an event to the functions of OnOutgoing. Its Args are a copy, or
+// show hands an event to the functions of OnAnyOutgoing. Its Args are a copy, or
 // every argument list would live on the heap, watched or not.
 func (s *Server) show(fns []func(out Outgoing), out Outgoing) {
 	for _, fn := range fns {
 		func() {
 			ended := errExit
-			defer s.caught(inOnOutgoing, "", nil, out.Socket, &ended)
+			defer s.caught(inOnAnyOutgoing, "", nil, out.Socket, &ended)
 			fn(out)
 			ended = nil
 		}()
@@ -237,6 +245,15 @@ func (t Target) Join(rooms ...string) { t.every(func(s *Socket) { s.Join(rooms..
 // Leave takes the target's sockets out of rooms.
 func (t Target) Leave(rooms ...string) { t.every(func(s *Socket) { s.Leave(rooms...) }) }
 
-// Disconnect disconnects the target's sockets from the namespace, or with all
-// from everything, as Socket.Disconnect does.
-func (t Target) Disconnect(all bool) { t.every(func(s *Socket) { s.Disconnect(all) }) }
+// LeaveAll takes the target's sockets out of all rooms, as Socket.LeaveAll does.
+func (t Target) LeaveAll() { t.every((*Socket).LeaveAll) }
+
+// Disconnect takes the target's clients out of the namespace, as Socket.Disconnect does.
+func (t Target) Disconnect() { t.every((*Socket).Disconnect) }
+
+// CloseConns ends the connections of the target's sockets, as Conn.Close does.
+func (t Target) CloseConns() { t.every(func(s *Socket) { s.Conn().Close() }) }
+
+// CloseTransport closes the transports of the target's sockets, as
+// Socket.CloseTransport does.
+func (t Target) CloseTransport() { t.every((*Socket).CloseTransport) }

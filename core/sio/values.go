@@ -37,9 +37,9 @@ func (v *values) getOrSet(key any, mk func() any) any {
 	return made
 }
 
-// Holder keeps values for application code: a *Socket or a *Namespace. They die
+// ValueStore keeps values for application code: a *Socket or a *Namespace. They die
 // with it.
-type Holder interface {
+type ValueStore interface {
 	// Set keeps value under key.
 	Set(key, value any)
 	// Get returns what is kept under key, or nil.
@@ -50,8 +50,8 @@ type Holder interface {
 }
 
 var (
-	_ Holder = (*Socket)(nil)
-	_ Holder = (*Namespace)(nil)
+	_ ValueStore = (*Socket)(nil)
+	_ ValueStore = (*Namespace)(nil)
 )
 
 // Key is a typed place for one value with each socket or namespace. Keys are
@@ -65,17 +65,17 @@ func NewKey[T any](name string) *Key[T] { return &Key[T]{name} }
 func (k *Key[T]) String() string { return k.name }
 
 // Set keeps v with h.
-func (k *Key[T]) Set(h Holder, v T) { h.Set(k, v) }
+func (k *Key[T]) Set(h ValueStore, v T) { h.Set(k, v) }
 
 // Get returns what h keeps; ok tells whether there is anything.
-func (k *Key[T]) Get(h Holder) (v T, ok bool) {
+func (k *Key[T]) Get(h ValueStore) (v T, ok bool) {
 	v, ok = h.Get(k).(T)
 	return v, ok
 }
 
 // GetOrSet returns what h keeps, made by mk if there is nothing yet. mk must not
 // touch h.
-func (k *Key[T]) GetOrSet(h Holder, mk func() T) T {
+func (k *Key[T]) GetOrSet(h ValueStore, mk func() T) T {
 	v, _ := h.GetOrSet(k, func() any { return mk() }).(T)
 	return v
 }

@@ -11,8 +11,8 @@ import (
 func ExampleWrite() {
 	io := sio.NewServer(nil)
 	io.Of("/").On("add", sio.Reply(func(_ context.Context, _ *sio.Socket, a sio.Args2[int, int]) (int, error) { return a.A + a.B, nil }))
-	sio.Emits[string](io.Of("/"), "news")
-	_ = typescript.Write(os.Stdout, sio.Describe(io))
+	sio.DeclareEvent[string](io.Of("/"), "news")
+	_ = typescript.Write(os.Stdout, io.Contract())
 	// Output:
 	// // Generated from the server's handlers. Do not edit.
 	//

@@ -34,7 +34,7 @@ export type Binary = ArrayBuffer | ArrayBufferView;
 export interface ErrorAck { error: { code: string; message: string; data?: unknown } }
 `
 
-// Write writes the contract of a server, as sio.Describe returns it. Types follow
+// Write writes the contract of a server, as sio.Server.Contract returns it. Types follow
 // encoding/json; what has its own MarshalJSON is unknown.
 func Write(w io.Writer, c sio.Contract) error {
 	g := &generator{names: map[reflect.Type]string{}, taken: map[string]bool{"Binary": true, "ErrorAck": true}}

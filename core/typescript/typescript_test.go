@@ -48,9 +48,9 @@ func server() *sio.Server {
 	n.On("move", sio.Handle(func(context.Context, *sio.Socket, sio.Args2[int, int]) error { return nil }))
 	n.On("save", sio.Reply(func(context.Context, *sio.Socket, []byte) (sio.None, error) { return sio.None{}, nil }))
 	n.On("raw event", sio.HandlerFunc(func(context.Context, *sio.Event) error { return nil }))
-	sio.Emits[Message](n, "said")
-	sio.Emits[sio.None](n, "tick")
-	sio.Asks[string, bool](n, "sure?")
+	sio.DeclareEvent[Message](n, "said")
+	sio.DeclareEvent[sio.None](n, "tick")
+	sio.DeclareCall[string, bool](n, "sure?")
 	p := srv.OfPattern("/project/{id}")
 	type Message struct{ Other bool } // another one with the same name
 	p.On("say", sio.Handle(func(context.Context, *sio.Socket, Message) error { return nil }))
@@ -60,7 +60,7 @@ func server() *sio.Server {
 // TestWrite: interop has the official compiler check what is written here.
 func TestWrite(t *testing.T) {
 	var got bytes.Buffer
-	if err := typescript.Write(&got, sio.Describe(server())); err != nil {
+	if err := typescript.Write(&got, server().Contract()); err != nil {
 		t.Fatal(err)
 	}
 	const file = "testdata/contract.ts"
@@ -80,7 +80,7 @@ type failing struct{}
 func (failing) Write([]byte) (int, error) { return 0, errors.New("full") }
 
 func TestWriteFails(t *testing.T) {
-	if err := typescript.Write(failing{}, sio.Describe(server())); err == nil || !strings.Contains(err.Error(), "full") {
+	if err := typescript.Write(failing{}, server().Contract()); err == nil || !strings.Contains(err.Error(), "full") {
 		t.Error(err)
 	}
 }

@@ -182,7 +182,7 @@ func relays(n *sio.Namespace) {
 			if sio.ServerRoom(room) {
 				return errServerRoom
 			}
-			return to(s, room).Emit("said", room, a.From(1))
+			return to(s, room).Emit("said", room, a.Slice(1))
 		})
 	}
 	n.On("say", say(func(_ *sio.Socket, room string) sio.Target { return n.To(room) }))
@@ -196,15 +196,15 @@ func relays(n *sio.Namespace) {
 // controls are the events that make something happen to the socket itself.
 func controls(n *sio.Namespace, gone *ends) {
 	n.On("kick", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
-		s.Disconnect(false)
+		s.Disconnect()
 		return nil
 	}))
 	n.On("kick-all", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
-		s.Disconnect(true)
+		s.Conn().Close()
 		return nil
 	}))
 	n.On("drop", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
-		s.Drop()
+		s.CloseTransport()
 		return nil
 	}))
 	n.On("whoami", sio.Reply(func(_ context.Context, s *sio.Socket, _ sio.None) (map[string]any, error) {
@@ -247,7 +247,7 @@ func gated(n *sio.Namespace) {
 		}
 		names := make([]string, a.Len()-1)
 		for i := range names {
-			if err := a.From(i + 1).Bind(&names[i]); err != nil {
+			if err := a.Slice(i + 1).Bind(&names[i]); err != nil {
 				return false, err
 			}
 		}

@@ -90,7 +90,7 @@ func (b *ferried) values() (v map[any]any) {
 // TestFerry: changes by HTTP handlers and by sockets, one after the other on the
 // same cookie, are all there in the end.
 func TestFerry(t *testing.T) {
-	b := startFerry(t, &sessionbridge.Options{CookieFerry: true})
+	b := startFerry(t, &sessionbridge.Options{WriteCookieOnPoll: true})
 	const each = 20
 	done := make(chan error, 1)
 	go func() {
@@ -136,7 +136,7 @@ func TestFerry(t *testing.T) {
 
 // TestFerryLogout: a user who logs out while a poll is held stays logged out.
 func TestFerryLogout(t *testing.T) {
-	b := startFerry(t, &sessionbridge.Options{CookieFerry: true})
+	b := startFerry(t, &sessionbridge.Options{WriteCookieOnPoll: true})
 	before := *b.poll
 	before.Client = b.c.At(b.c.Path) // with the cookie as it is
 	held := before.Hold()
@@ -166,7 +166,7 @@ func TestFerryEnds(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	b := startFerry(t, &sessionbridge.Options{CookieFerry: true})
+	b := startFerry(t, &sessionbridge.Options{WriteCookieOnPoll: true})
 	run := func(ctx context.Context, f func(v sessionbridge.Values) error) chan error {
 		c := make(chan error, 1)
 		go func() { c <- b.sess.Update(ctx, f) }()

@@ -15,7 +15,7 @@ import (
 // again: each cookie is expected, and so is the one before.
 func TestFerrySameValue(t *testing.T) {
 	for _, user := range []string{"", "user"} {
-		b := startFerry(t, &sessionbridge.Options{CookieFerry: true, User: user})
+		b := startFerry(t, &sessionbridge.Options{WriteCookieOnPoll: true, UserKey: user})
 		const count = 10
 		done := make(chan error, 1)
 		go func() {
@@ -74,7 +74,7 @@ func TestFerryForeign(t *testing.T) {
 		},
 	} {
 		for _, user := range []string{"", "user"} {
-			b := startFerry(t, &sessionbridge.Options{CookieFerry: true, User: user})
+			b := startFerry(t, &sessionbridge.Options{WriteCookieOnPoll: true, UserKey: user})
 			foreign := *b.poll
 			foreign.Client = b.c.At(b.c.Path)
 			foreign.Head = handle(t, b.store, http.Header{}, bob)
@@ -95,7 +95,7 @@ func TestFerryForeign(t *testing.T) {
 // TestVisitors: what is under keys that are not strings tells visitors apart, and is
 // not for sockets.
 func TestVisitors(t *testing.T) {
-	b := startFerryAs(t, &sessionbridge.Options{CookieFerry: true}, func(s *sessions.Session) { s.Values[7] = "ann" })
+	b := startFerryAs(t, &sessionbridge.Options{WriteCookieOnPoll: true}, func(s *sessions.Session) { s.Values[7] = "ann" })
 	if v := b.sess.Snapshot(); len(v) != 0 {
 		t.Errorf("%v", v)
 	}

@@ -23,7 +23,7 @@ func TestVolatile(t *testing.T) {
 		_ = r.s.SendVolatile(m)
 		_ = r.s.SendVolatile(m)
 		_ = r.s.SendVolatile(m)
-		if d := r.s.Dropped(); d != 2 {
+		if d := h.Dropped(); d != 2 {
 			t.Errorf("%d dropped", d)
 		}
 		c.mu.Lock()

@@ -32,13 +32,13 @@ type Options struct {
 	// CloseTimeout is how long a session of a dialect with QuietPolls lasts
 	// without a request, and PollDuration how long one of its polls at most, and
 	// half of it at least; 60 s and 20 s.
-	CloseTimeout  time.Duration
-	PollDuration  time.Duration
-	MaxPayload    int64 // bytes of one message or POST; 1 000 000
-	MaxQueueBytes int   // of one socket's outgoing queue; 1 MiB
-	MaxQueue      int   // messages in it; 1 024
-	Origins       Origins
-	Limits        Limits // of sessions
+	CloseTimeout     time.Duration
+	PollDuration     time.Duration
+	MaxPayload       int64 // bytes of one message or POST; 1 000 000
+	MaxQueueBytes    int   // of one socket's outgoing queue; 1 MiB
+	MaxQueueMessages int   // messages in it; 1 024
+	Origins          Origins
+	Limits           Limits // of sessions
 	// MaxQuery and MaxHeaders are the bytes of a request's query, with the path
 	// below the mount point, and of its headers, each of which counts 32 more;
 	// 16 KiB and 32 KiB.
@@ -84,6 +84,7 @@ type Hub struct {
 	closed  atomic.Bool
 	queues  outboxLimits
 	live    atomic.Int64
+	dropped atomic.Int64 // volatile messages
 	limiter limiter
 	notices notices
 	unnamed atomic.Bool   // somebody without an address has come, and the log says so
@@ -118,8 +119,8 @@ func NewHub(opts Options) *Hub {
 	if opts.MaxQueueBytes <= 0 {
 		opts.MaxQueueBytes = 1 << 20
 	}
-	if opts.MaxQueue <= 0 {
-		opts.MaxQueue = 1024
+	if opts.MaxQueueMessages <= 0 {
+		opts.MaxQueueMessages = 1024
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
@@ -130,7 +131,7 @@ func NewHub(opts Options) *Hub {
 	if opts.MaxHeaders <= 0 {
 		opts.MaxHeaders = 32 << 10
 	}
-	h := &Hub{opts: opts, notices: newNotices(), empty: make(chan struct{}), queues: newOutboxLimits(opts.MaxQueue, opts.MaxQueueBytes)}
+	h := &Hub{opts: opts, notices: newNotices(), empty: make(chan struct{}), queues: newOutboxLimits(opts.MaxQueueMessages, opts.MaxQueueBytes)}
 	// Fine enough for the shortest of the timers, coarse enough to cost nothing.
 	res := min(opts.PingInterval, opts.PingTimeout, opts.UpgradeTimeout) / 20
 	h.wheel = wheel.New(max(5*time.Millisecond, min(res, 100*time.Millisecond)))

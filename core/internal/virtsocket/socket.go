@@ -53,9 +53,8 @@ type Socket struct {
 	bodies    int           // payloads that are being handled
 	handled   chan struct{} // closed when bodies becomes 0, if somebody waits
 
-	busy    atomic.Int32 // index in the watch + 1; 0: not watched
-	since   int64        // the watch's tick at which it was entered
-	dropped atomic.Int64 // volatile messages
+	busy  atomic.Int32 // index in the watch + 1; 0: not watched
+	since int64        // the watch's tick at which it was entered
 }
 
 // legacy is the state that only sessions of the older dialects have. The others keep
@@ -139,8 +138,9 @@ func (s *Socket) send(m *packet.Message, how delivery) error {
 	return err
 }
 
-// Dropped is the number of volatile messages that were dropped.
-func (s *Socket) Dropped() int64 { return s.dropped.Load() }
+// Dropped is the number of volatile messages that were dropped, of all sockets since the
+// hub was made.
+func (h *Hub) Dropped() int64 { return h.dropped.Load() }
 
 // enqueue adds m to the outbox. It returns the transport to flush, nil when
 // somebody else will.
@@ -153,7 +153,7 @@ func (s *Socket) enqueue(m *packet.Message, how delivery) (flushable, error) {
 	case err == nil:
 		return to, nil
 	case errors.Is(err, errDropped):
-		s.dropped.Add(1)
+		s.hub.dropped.Add(1)
 		return nil, nil
 	case errors.Is(err, errFull):
 		s.Close(SlowClient)

@@ -308,7 +308,7 @@ func TestCork(t *testing.T) {
 // as long as the connection takes it.
 func TestBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, c, r := open(t, Options{MaxQueue: 100})
+		h, c, r := open(t, Options{MaxQueueMessages: 100})
 		m := packet.TextMessage("4x")
 		r.handle = func(string) {
 			for range 5000 {
@@ -328,7 +328,7 @@ func TestBurst(t *testing.T) {
 
 func TestQueueBounds(t *testing.T) {
 	for name, o := range map[string]Options{
-		"messages": {MaxQueue: 10},
+		"messages": {MaxQueueMessages: 10},
 		"bytes":    {MaxQueueBytes: 1000},
 	} {
 		t.Run(name, func(t *testing.T) {

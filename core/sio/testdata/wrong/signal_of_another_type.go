@@ -9,7 +9,7 @@ import (
 
 func main() {
 	n := sio.NewServer(nil).Of("/")
-	said := sio.Emits[string](n, "said")
+	said := sio.DeclareEvent[string](n, "said")
 	_ = said.Emit(n, 1)
 }
 

@@ -1,0 +1,140 @@
+package sio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/siokit/siokit/core/host"
+)
+
+// logBuffer is a log that is read while it is written.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+var errTable = errors.New("no such table")
+
+// TestCause: the cause of an Error is for the log and OnError, never for the client.
+func TestCause(t *testing.T) {
+	log, told := &logBuffer{}, &record{}
+	busy := Errorf("busy", "later")
+	srv := NewServer(&Options{
+		Logger: slog.New(slog.NewTextHandler(log, nil)),
+		OnError: func(f Failure) {
+			if f.Name == FailureRefused { // the request, beside the failure
+				return
+			}
+			if !errors.Is(f.Err, errTable) {
+				t.Errorf("%v", f.Err)
+			}
+			told.add("%s %s", f.Name, f.Where)
+		},
+		OnHandshake: func(_ context.Context, r *Request, _ host.Exchange) error {
+			if r.Query().Get("refuse") != "" {
+				return busy.WithCause(errTable)
+			}
+			return nil
+		},
+	})
+	n := srv.Of("/")
+	n.On("busy", Handle(func(context.Context, *Socket, None) error { return busy.WithCause(errTable) }))
+	n.On("wrapped", Handle(func(context.Context, *Socket, None) error {
+		return fmt.Errorf("outer: %w", busy.WithCause(errTable))
+	}))
+	n.On("plain", Handle(func(context.Context, *Socket, None) error { return busy }))
+	srv.Of("/no").OnConnect(func(context.Context, *Socket) error { return busy.WithCause(errTable) })
+	c := serve(t, srv)
+	w := c.Join("")
+	for _, row := range []struct{ send, got, told string }{
+		{`421["busy"]`, `431[{"error":{"code":"busy","message":"later"}}]`, "handler_failed busy"},
+		{`421["wrapped"]`, `431[{"error":{"code":"busy","message":"later"}}]`, "handler_failed wrapped"},
+		{`421["plain"]`, `431[{"error":{"code":"busy","message":"later"}}]`, ""},
+		{`40/no,`, `44/no,{"message":"later"}`, "handler_failed OnConnect"},
+	} {
+		before := len(log.String())
+		w.Send(row.send)
+		if got := w.Next(); got != row.got {
+			t.Errorf("%s: %s", row.send, got)
+		}
+		if got := told.take(); got != row.told {
+			t.Errorf("%s: OnError is told %q", row.send, got)
+		}
+		if logged := strings.Contains(log.String()[before:], `cause="no such table"`); logged != (row.told != "") {
+			t.Errorf("%s: the log: %s", row.send, log.String()[before:])
+		}
+	}
+	refused := c.Must("GET", "EIO=4&transport=polling&refuse=1", "")
+	if refused.Status != 403 || !strings.Contains(refused.Body, "later") || strings.Contains(refused.Body, "table") {
+		t.Error(refused)
+	}
+	if got := told.take(); got != "handler_failed OnHandshake" {
+		t.Errorf("OnError is told %q", got)
+	}
+	if busy.Unwrap() != nil || !errors.Is(busy.WithCause(errTable), errTable) || (*Error)(nil).WithCause(errTable) != nil {
+		t.Error("WithCause changes the error, or does not wrap")
+	}
+}
+
+// TestOnDisconnectContext: what OnDisconnect does with its context works.
+func TestOnDisconnectContext(t *testing.T) {
+	srv := NewServer(nil)
+	ended := make(chan string, 1)
+	srv.Of("/").OnDisconnect(func(ctx context.Context, s *Socket, _ Reason) {
+		_, limited := ctx.Deadline()
+		ended <- fmt.Sprint(ctx.Err(), limited, s.Context().Err())
+	})
+	serve(t, srv).Join("").Send("41")
+	if got := <-ended; got != "<nil> true context canceled" {
+		t.Error(got)
+	}
+}
+
+// TestVolatileSocket: an event to one socket may be lost while others wait for the client;
+// that is counted. With To it addresses the others, as Socket.To does.
+func TestVolatileSocket(t *testing.T) {
+	srv := NewServer(nil)
+	sockets := make(chan *Socket, 2)
+	srv.Of("/").OnConnected(func(_ context.Context, s *Socket) { s.Join("r"); sockets <- s })
+	c := serve(t, srv)
+	poller := c.Polling()
+	poller.Join("")
+	s := <-sockets
+	other := c.Join("")
+	<-sockets
+	_ = s.Emit("first")
+	_ = s.Volatile().Emit("lost")
+	_ = s.Volatile().To("r").Emit("others")
+	_ = srv.Of("/").All().SendJSON("text")
+	if got := fmt.Sprint(poller.Packets(2)); got != `[42["first"] 42["message","text"]]` {
+		t.Error(got)
+	}
+	if got := fmt.Sprint([]string{other.Next(), other.Next()}); got != `[42["others"] 42["message","text"]]` {
+		t.Error(got)
+	}
+	_ = s.Volatile().Emit("kept") // nothing waits, so this one does
+	if got := fmt.Sprint(poller.Packets(1)); got != `[42["kept"]]` {
+		t.Error(got)
+	}
+	if n := srv.Stats().DroppedVolatile; n != 1 {
+		t.Errorf("%d dropped", n)
+	}
+}

@@ -1,0 +1,102 @@
+package sio
+
+import (
+	"time"
+
+	"github.com/siokit/siokit/core/internal/ratelog"
+	"github.com/siokit/siokit/core/internal/virtsocket"
+)
+
+// Failure is something that went wrong with what a client sent, or in
+// application code. Options.OnError is told.
+type Failure struct {
+	// Name is one of the Failure constants.
+	Name string
+	// Err is the cause: what a policy, handler or decoder has returned.
+	Err error
+	// Where is the event's name, or the function that failed: "OnConnect".
+	Where string
+	// Namespace is the name that the client has used.
+	Namespace string
+	// Socket is nil when there is none, as for FailureNoNamespace.
+	Socket *Socket
+	// Request is the client's, that of its handshake; nil when it has none yet.
+	Request *Request
+	// Remote is the peer of the TCP connection, for incidents of requests.
+	Remote string
+	// Reason says in words what happened and which option is about it, for
+	// incidents of requests.
+	Reason string
+	// Stack is the stack of a panic.
+	Stack []byte
+}
+
+// The names of incidents. Those that the seeds of this project had are as there.
+const (
+	FailurePacket      = "invalid_packet"       // malformed; the connection is closed
+	FailureNoNamespace = "no_such_namespace"    // unknown, or not joined
+	FailureNoHandler   = "no_such_method"       // an event without a handler
+	FailureDenied      = "method_access_denied" // a policy refused; Err is its error
+	FailureArgs        = "invalid_method_args"  // the arguments do not fit the handler
+	FailureHandler     = "handler_failed"       // a handler or hook returned an error, or one with a cause, that clients are not shown
+	FailurePanic       = "panic"                // application code panicked
+
+	// Requests that are not served. OnError is told of each, the log once a minute.
+	FailureOrigin    = virtsocket.NoticeOrigin    // a page that is not among Options.Origins
+	FailureVersion   = virtsocket.NoticeVersion   // a client of a generation that is not among Options.Dialects
+	FailureSession   = virtsocket.NoticeSession   // a session that has ended, or is in another process
+	FailureTransport = virtsocket.NoticeTransport // a transport that is not among Options.Transports
+	FailureUpgrade   = virtsocket.NoticeUpgrade   // a request for a websocket that a proxy has taken the Upgrade header from
+	FailureTooLarge  = virtsocket.NoticeTooLarge  // a message or POST over Options.MaxPayload, a query over MaxQuery, headers over MaxHeaders
+	FailureLimit     = virtsocket.NoticeLimit     // a handshake beyond MaxConnections, MaxPending or the bounds per address
+	FailureRefused   = virtsocket.NoticeRefused   // refused by OnHandshake or Conn.OnExchange with an *Error
+	FailureRequest   = virtsocket.NoticeRequest   // any other request that is malformed or out of place
+
+	FailureTooManyJoins      = "too_many_joins"      // more attempts to join than Options.JoinBurst and JoinRate allow
+	FailureTooManyNamespaces = "too_many_namespaces" // more than Options.MaxNamespaces or MaxDynamicNamespaces
+)
+
+// Notices about clients are logged at warn, each kind with the same detail once a
+// minute: what a client sends must not fill a disk.
+const (
+	noticeEvery   = time.Minute
+	noticeDetails = 32
+)
+
+func newNotices() *ratelog.Limiter { return ratelog.New(noticeEvery, noticeDetails) }
+
+// noticeTexts are what the log says of the incidents that clients cause.
+var noticeTexts = map[string]string{
+	FailurePacket:            "siokit: malformed packet, the connection ends",
+	FailureNoNamespace:       "siokit: no such namespace",
+	FailureNoHandler:         "siokit: event without a handler",
+	FailureDenied:            "siokit: refused by a policy",
+	FailureArgs:              "siokit: arguments do not fit the handler",
+	FailureTooManyJoins:      "siokit: too many attempts to join, see Options.JoinBurst and JoinRate",
+	FailureTooManyNamespaces: "siokit: too many namespaces, see Options.MaxNamespaces and MaxDynamicNamespaces",
+}
+
+// notice logs something that a client has caused, and reports it. detail is what
+// makes two of a kind the same for the log.
+func (c *client) notice(in Failure, detail string) {
+	if in.Socket != nil {
+		in.Namespace = in.Socket.ns.path
+	}
+	if suppressed, ok := c.srv.notices.Allow(in.Name, detail); ok {
+		attrs := []any{"in", in.Where, "namespace", in.Namespace, "remote", c.req.RemoteAddr}
+		if in.Err != nil {
+			attrs = append(attrs, "error", in.Err)
+		}
+		if suppressed > 0 {
+			attrs = append(attrs, "suppressed", suppressed)
+		}
+		c.srv.opts.Logger.Warn(noticeTexts[in.Name], attrs...)
+	}
+	c.report(in)
+}
+
+// report tells Options.OnError about something of this client's.
+func (c *client) report(in Failure) {
+	in.Request = c.req
+	c.srv.report(in)
+}

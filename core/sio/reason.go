@@ -1,0 +1,32 @@
+package sio
+
+import "github.com/siokit/siokit/core/internal/virtsocket"
+
+// Reason is why a socket has ended. The zero value is no reason.
+type Reason uint8
+
+// The reasons that OnDisconnect is told. After all but ServerNamespace and ClientNamespace
+// the official clients connect again by themselves.
+const (
+	TransportClose       = Reason(virtsocket.TransportClose)  // the client or the network ended the connection
+	TransportError       = Reason(virtsocket.TransportError)  // the connection broke, or broke the transport's rules
+	PingTimeout          = Reason(virtsocket.PingTimeout)     // no heartbeat in time
+	ParseError           = Reason(virtsocket.ParseError)      // malformed Engine.IO packet
+	MalformedPacket      = Reason(virtsocket.ForcedClose)     // malformed Socket.IO packet
+	ProtocolViolation    = Reason(virtsocket.ForcedServer)    // a packet out of place, or no namespace joined in time
+	SlowClient           = Reason(virtsocket.SlowClient)      // the outgoing queue reached its bound
+	ServerShutdown       = Reason(virtsocket.ServerShutdown)  // the server is shutting down
+	ServerTransportClose = Reason(virtsocket.ServerTransport) // CloseTransport of Socket, Conn or Target
+	ClientNamespace      = Reason(virtsocket.ClientNamespace) // the client left the namespace
+	ServerNamespace      = Reason(virtsocket.ServerNamespace) // Disconnect of Socket or Target, Conn.Close
+)
+
+// String is the text that a Node server has for the reason, such as "transport close", and
+// "unknown" for a value that is none of the constants. Two reasons may have one text.
+func (r Reason) String() string { return r.below().String() }
+
+// Reconnects reports whether the official clients connect again by themselves.
+func (r Reason) Reconnects() bool { return r.below().Reconnects() }
+
+// below is the reason as the layer of the connection has it.
+func (r Reason) below() virtsocket.Reason { return virtsocket.Reason(r) }
