@@ -30,11 +30,11 @@ var clientsCases = []testCase{
 	},
 	{
 		name: "clients/assumed",
-		rule: "with Options.AssumeEIO3 whoever names no version is of Engine.IO 3; whoever names " +
+		rule: "with Options.Legacy.AssumeEIO3 whoever names no version is of Engine.IO 3; whoever names " +
 			"another one is refused",
 		spec: "docs/protocol.md 2.2",
 		need: []Capability{EIO3},
-		opts: func(o *sio.Options) { o.AssumeEIO3 = true },
+		opts: func(o *sio.Options) { o.Legacy.AssumeEIO3 = true },
 		run:  clientsAssumed,
 	},
 	{
@@ -68,11 +68,11 @@ var clientsCases = []testCase{
 	},
 	{
 		name: "clients/payload-options",
-		rule: "Options.PollFraming decides about the form of payloads for everybody who has not asked " +
+		rule: "Options.Legacy.PollFraming decides about the form of payloads for everybody who has not asked " +
 			"for b64",
 		spec: "docs/protocol.md 3.5",
 		need: []Capability{EIO3},
-		opts: func(o *sio.Options) { o.PollFraming = sio.FramingBinary },
+		opts: func(o *sio.Options) { o.Legacy.PollFraming = "binary" },
 		run:  clientsPayloadOptions,
 	},
 	{

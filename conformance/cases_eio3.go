@@ -20,7 +20,7 @@ func everything(o *sio.Options) {
 func short(o *sio.Options) {
 	everything(o)
 	o.PingInterval, o.PingTimeout = 200*time.Millisecond, 200*time.Millisecond
-	o.CloseTimeout, o.PollDuration = 300*time.Millisecond, 100*time.Millisecond
+	o.Legacy.CloseTimeout, o.Legacy.PollDuration = 300*time.Millisecond, 100*time.Millisecond
 }
 
 // eio3Cases are about Engine.IO 3, the protocol of clients 1.x and 2.x.

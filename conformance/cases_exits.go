@@ -213,7 +213,7 @@ func exitsOnExchange(c *env) {
 func exitsAllowOriginOpts(o *sio.Options) {
 	o.AllowOrigin = func(string) bool { runtime.Goexit(); return true }
 	o.Address = func(host.Exchange) string { runtime.Goexit(); return "" }
-	o.RepairTextOf = func(host.Exchange) sio.RepairText { runtime.Goexit(); return 0 }
+	o.Legacy.RepairTextOf = func(host.Exchange) string { runtime.Goexit(); return "" }
 }
 
 func exitsAllowOrigin(c *env) {

@@ -111,7 +111,7 @@ var noticesRows = []noticesRow{
 		getWith(q4+"&j=0", "Referer", evilPage+"/page?token="+secretQuery),
 	},
 	{"version", sio.FailureVersion, []string{"Unsupported protocol version"}, nil, getWith("EIO=5&transport=polling")},
-	{"no-version", sio.FailureVersion, []string{"Options.AssumeEIO3"}, nil, getWith("transport=polling")},
+	{"no-version", sio.FailureVersion, []string{"Options.Legacy.AssumeEIO3"}, nil, getWith("transport=polling")},
 	{
 		"dialect", sio.FailureVersion, []string{"sio1 is not among Options.Dialects"},
 		func(o *sio.Options) { o.Dialects = []string{"eio4"} }, getAt("/1/", ""),

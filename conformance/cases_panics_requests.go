@@ -126,7 +126,7 @@ func panicsAddress(c *env) {
 }
 
 func panicsRepairTextOfOpts(o *sio.Options) {
-	o.RepairTextOf = func(host.Exchange) sio.RepairText { panic("RepairTextOf") }
+	o.Legacy.RepairTextOf = func(host.Exchange) string { panic("RepairTextOf") }
 }
 
 func panicsRepairTextOf(c *env) {

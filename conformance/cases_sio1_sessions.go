@@ -92,7 +92,7 @@ func sio1PostFirst(c *env) {
 }
 
 func sio1OverlapOptions(o *sio.Options) {
-	o.PollDuration = 2 * time.Second
+	o.Legacy.PollDuration = 2 * time.Second
 }
 
 func sio1Overlap(c *env) {

@@ -87,7 +87,7 @@ func TestBodyLimit(t *testing.T) {
 	for limit, want := range map[int]int{1 << 10: 1, 2 << 20: 0} {
 		var log testkit.Log
 		srv := sio.NewServer(&sio.Options{Logger: log.Logger()})
-		siofiber.Mount(fiber.New(fiber.Config{BodyLimit: limit}).Group("/x"), "/socket.io", srv.Of("/"))
+		siofiber.Mount(fiber.New(fiber.Config{BodyLimit: limit}).Group("/x"), "/socket.io", srv)
 		if got := strings.Count(log.String(), "fiber.Config.BodyLimit"); got != want {
 			t.Errorf("limit %d: %d times in the log, want %d: %s", limit, got, want, log.String())
 		}

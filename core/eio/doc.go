@@ -7,7 +7,7 @@
 //	server := eio.NewServer(&eio.Options{
 //		OnConnection: func(s *eio.Socket) {
 //			s.OnMessage(func(m eio.Message) { _ = s.Send(string(m.Data)) })
-//			s.OnClose(func(r eio.Reason) { log.Print("gone: ", r) })
+//			s.OnClose(func(reason string) { log.Print("gone: ", reason) })
 //		},
 //	})
 //	mux.Handle("/engine.io/", server)
@@ -28,6 +28,6 @@
 //
 // What waits for a client that does not keep up is bounded by
 // Options.MaxQueueMessages and MaxQueueBytes; a client that reaches the bound is
-// disconnected with SlowClient. Connections are bounded as in package sio: in all, and
+// disconnected as a slow client. Connections are bounded as in package sio: in all, and
 // for each address. Behind a proxy Options.Address says whose address that is.
 package eio

@@ -104,7 +104,7 @@ func TestOrder(t *testing.T) {
 			<-release
 			got <- string(m.Data)
 		})
-		s.OnClose(func(r eio.Reason) { got <- "close: " + string(r) })
+		s.OnClose(func(r string) { got <- "close: " + r })
 	}})
 	w, _ := wire.New(t, url, "/engine.io/").WebSocket()
 	for i := range 200 { // what does not fit waits in the connection
@@ -135,7 +135,7 @@ func TestEndInPost(t *testing.T) {
 			<-release
 			got <- string(m.Data)
 		})
-		s.OnClose(func(eio.Reason) { got <- "close" })
+		s.OnClose(func(string) { got <- "close" })
 	}})
 	c := wire.New(t, url, "/engine.io/").Polling()
 	status := make(chan int, 1)
@@ -194,13 +194,13 @@ func TestFaults(t *testing.T) {
 						fault()
 					}
 				}
-				closed := make(chan eio.Reason, 2)
+				closed := make(chan string, 2)
 				url, _ := serve(t, eio.Options{
 					Logger:       slog.New(slog.NewTextHandler(&log, nil)),
 					AllowRequest: func(host.Exchange) (any, error) { at("AllowRequest"); return 7, nil },
 					AllowOrigin:  func(string) bool { at("AllowOrigin"); return true },
 					OnConnection: func(s *eio.Socket) {
-						s.OnClose(func(r eio.Reason) { closed <- r; at("OnClose") })
+						s.OnClose(func(r string) { closed <- r; at("OnClose") })
 						at("OnConnection")
 						s.OnMessage(func(m eio.Message) { at("OnMessage"); _ = s.Send(fmt.Sprint(s.Data(), string(m.Data))) })
 					},
@@ -237,9 +237,9 @@ func (bomb) Handle(context.Context, slog.Record) error { panic("Handle") }
 
 // TestLogger: a logger that panics loses its lines and nothing else.
 func TestLogger(t *testing.T) {
-	closed := make(chan eio.Reason, 2)
+	closed := make(chan string, 2)
 	url, _ := serve(t, eio.Options{Logger: slog.New(bomb{slog.DiscardHandler}), OnConnection: func(s *eio.Socket) {
-		s.OnClose(func(r eio.Reason) { closed <- r })
+		s.OnClose(func(r string) { closed <- r })
 		s.OnMessage(func(eio.Message) { panic("fault") })
 	}})
 	w, _ := wire.New(t, url, "/engine.io/").WebSocket()
@@ -278,9 +278,9 @@ func (c counted) Write(p []byte) (int, error) {
 // itself and its session.
 func TestListenersConnection(t *testing.T) {
 	var log buffer
-	closed := make(chan eio.Reason, 2)
+	closed := make(chan string, 2)
 	srv := eio.NewServer(&eio.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), OnConnection: func(s *eio.Socket) {
-		s.OnClose(func(r eio.Reason) { closed <- r })
+		s.OnClose(func(r string) { closed <- r })
 		echo(s)
 	}})
 	hs := httptest.NewUnstartedServer(srv)
@@ -294,7 +294,7 @@ func TestListenersConnection(t *testing.T) {
 	l.armed.Store(true)
 	w.Send("4x")
 	w.End()
-	if r := <-closed; r != eio.TransportError || !strings.Contains(log.String(), "in=net.Conn panic=Write") {
+	if r := <-closed; r != "transport error" || !strings.Contains(log.String(), "in=net.Conn panic=Write") {
 		t.Errorf("closed with %v; the log: %s", r, log.String())
 	}
 	w, _ = c.WebSocket()
@@ -307,9 +307,9 @@ func TestListenersConnection(t *testing.T) {
 // TestShutdown: clients are told, OnClose has returned when Shutdown returns, and
 // new ones are refused.
 func TestShutdown(t *testing.T) {
-	reasons := make(chan eio.Reason, 1)
+	reasons := make(chan string, 1)
 	srv := eio.NewServer(&eio.Options{OnConnection: func(s *eio.Socket) {
-		s.OnClose(func(r eio.Reason) {
+		s.OnClose(func(r string) {
 			<-s.Context().Done()
 			if err := s.Send("late"); err != eio.ErrClosed {
 				t.Errorf("Send after the end: %v", err)
@@ -328,7 +328,7 @@ func TestShutdown(t *testing.T) {
 	}
 	select {
 	case r := <-reasons:
-		if r != eio.ServerShutdown {
+		if r != "server shutting down" {
 			t.Errorf("the reason is %q", r)
 		}
 	default:

@@ -30,21 +30,6 @@ type Options struct {
 
 	// Protocols are the revisions of Engine.IO that are served; 4 and 3.
 	Protocols []int
-	// RepairText is what is done about the text of old clients of protocol 3 that
-	// encode and decode it twice; RepairDetected. A client that is sent text beyond
-	// ASCII before it has sent some itself, on the same transport, cannot be
-	// recognised: text that the server sends first needs another choice.
-	RepairText RepairText
-	// RepairTextOf, when not nil, chooses for the client of each handshake in place
-	// of RepairText, by its User-Agent or a parameter of its query. x must not be
-	// kept.
-	RepairTextOf func(x host.Exchange) RepairText
-	// PollFraming is the form of the payloads to clients of protocol 3 that poll and
-	// can receive binary; FramingDetected.
-	PollFraming PollFraming
-	// AssumeEIO3 has clients that name no protocol served with protocol 3. Without it
-	// they are when they ask for b64.
-	AssumeEIO3 bool
 	// Transports are those that are served, by name; "polling" and "websocket".
 	// "jsonp" is off because any web page can include its answers as a script.
 	Transports []string
@@ -94,6 +79,8 @@ type Options struct {
 	// refused with status 431. A host may have a smaller bound of its own.
 	MaxHeaders int
 
+	// Legacy are the options for old clients of protocol 3.
+	Legacy Legacy
 	// Path is the mount point for a Server that is used as an http.Handler without a
 	// pattern; "/engine.io".
 	Path string
@@ -101,36 +88,50 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// RepairText is what is done about clients of protocol 3 before engine.io-client 2,
-// which encode and decode text as UTF-8 twice when they poll, those before 1.4 on
-// websockets too.
-type RepairText = eio3.Repair
-
-// The choices; the first is the default.
-const (
-	RepairDetected   = eio3.RepairDetected   // a message that cannot be much else is read as encoded twice, and its client gets text so from then on
-	RepairNever      = eio3.RepairNever      // for fleets of engine.io-client 2 and later alone
-	RepairAlways     = eio3.RepairAlways     // for fleets of engine.io-client 1.x alone
-	RepairEverywhere = eio3.RepairEverywhere // for fleets before 1.4 alone, which decode twice on websockets too
-)
-
-// PollFraming is the form of the payloads to clients of protocol 3 that poll.
-type PollFraming = eio3.Framing
-
-// The choices; the first is the default.
-const (
-	FramingDetected = eio3.FramingDetected // binary for those whose handshake has the parameter t, as that of official clients has
-	FramingText     = eio3.FramingText     // text, which the oldest clients in browsers do not read
-	FramingBinary   = eio3.FramingBinary   // binary for everybody who has not asked for b64
-)
+// Legacy are options for clients of protocol 3 that are older than engine.io-client 2. The
+// zero value of every field means its default, which serves all of them.
+type Legacy struct {
+	// AssumeEIO3 has clients that name no protocol served with protocol 3. Without it
+	// they are when they ask for b64.
+	AssumeEIO3 bool
+	// RepairText is what is done about the text of clients before engine.io-client 2, which
+	// encode and decode it as UTF-8 twice when they poll, those before 1.4 on websockets
+	// too:
+	//   - "detected", the default: a message that cannot be much else is read as encoded
+	//     twice, and its client gets text so from then on;
+	//   - "never", for fleets of engine.io-client 2 and later alone;
+	//   - "always", for fleets of engine.io-client 1.x alone;
+	//   - "everywhere", for fleets before 1.4 alone, which decode twice on websockets too.
+	//
+	// A client that is sent text beyond ASCII before it has sent some itself, on the same
+	// transport, cannot be recognised: text that the server sends first needs another
+	// choice.
+	RepairText string
+	// RepairTextOf, when not nil, chooses for the client of each handshake in place
+	// of RepairText, by its User-Agent or a parameter of its query; "" leaves it to
+	// RepairText, and so does, logged, what is none of the choices. x must not be kept.
+	RepairTextOf func(x host.Exchange) string
+	// PollFraming is the form of the payloads to clients of protocol 3 that poll and
+	// can receive binary:
+	//   - "detected", the default: "binary" for those whose handshake has the parameter t,
+	//     as that of official clients has, "text" for others;
+	//   - "text", which the oldest clients in browsers do not read;
+	//   - "binary", for everybody who has not asked for b64.
+	PollFraming string
+}
 
 // protocols are the revisions that the package knows, in the order in which they are
 // asked.
-func (o *Options) protocols() []protocol {
-	settings := eio3.Settings{Assume: o.AssumeEIO3, Framing: o.PollFraming, Choose: o.RepairTextOf}
+func (s *Server) protocols() []protocol {
+	repair, _ := eio3.ParseRepair(s.opts.Legacy.RepairText) // withDefaults has looked at both
+	framing, _ := eio3.ParseFraming(s.opts.Legacy.PollFraming)
+	settings := eio3.Settings{Assume: s.opts.Legacy.AssumeEIO3, Framing: framing}
+	if s.opts.Legacy.RepairTextOf != nil {
+		settings.Choose = s.repairText
+	}
 	return []protocol{
 		{4, eio4.New(packet.DefaultLimits)},
-		{3, eio3.New(packet.DefaultLimits, o.RepairText).With(settings)},
+		{3, eio3.New(packet.DefaultLimits, repair).With(settings)},
 	}
 }
 
@@ -188,6 +189,12 @@ func (o *Options) withDefaults() Options {
 	if len(c.Transports) == 0 {
 		c.Transports = []string{polling.Name, websocket.Name}
 	}
+	if _, err := eio3.ParseRepair(c.Legacy.RepairText); err != nil {
+		panic(fmt.Sprintf("eio: Options.Legacy.RepairText: %v", err))
+	}
+	if _, err := eio3.ParseFraming(c.Legacy.PollFraming); err != nil {
+		panic(fmt.Sprintf("eio: Options.Legacy.PollFraming: %v", err))
+	}
 	c.Origins = slices.Clone(c.Origins)
 	for i, origin := range c.Origins {
 		var err error
@@ -205,8 +212,9 @@ func (o *Options) withDefaults() Options {
 	return c
 }
 
-// hub are the options of the layer inside. ofConn calls a method of a connection.
-func (o *Options) hub(ofConn func(fn func()) error) virtsocket.Options {
+// options are those of the layer inside.
+func (s *Server) options() virtsocket.Options {
+	o := &s.opts
 	h := virtsocket.Options{
 		PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, UpgradeTimeout: o.UpgradeTimeout,
 		MaxPayload: o.MaxPayload, MaxQueueMessages: o.MaxQueueMessages, MaxQueueBytes: o.MaxQueueBytes,
@@ -220,7 +228,7 @@ func (o *Options) hub(ofConn func(fn func()) error) virtsocket.Options {
 		Logger: o.Logger,
 	}
 	h.NotServed = make(map[string]string)
-	for _, p := range o.protocols() {
+	for _, p := range s.protocols() {
 		if slices.Contains(o.Protocols, p.revision) {
 			h.Dialects = append(h.Dialects, p.dialect)
 		} else {
@@ -231,7 +239,7 @@ func (o *Options) hub(ofConn func(fn func()) error) virtsocket.Options {
 	for _, name := range o.Transports {
 		switch name {
 		case websocket.Name:
-			h.Duplex = append(h.Duplex, websocket.Transport{MaxPayload: o.MaxPayload, Call: ofConn})
+			h.Duplex = append(h.Duplex, websocket.Transport{MaxPayload: o.MaxPayload, Call: s.ofConn})
 		case polling.Name:
 			h.Forms = append(h.Forms, polling.Transport{})
 		case jsonp.Name:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/dialect/eio3"
 	"github.com/siokit/siokit/core/internal/inbox"
 	"github.com/siokit/siokit/core/internal/tracker"
 	"github.com/siokit/siokit/core/internal/virtsocket"
@@ -40,11 +41,7 @@ var (
 func NewServer(opts *Options) *Server {
 	s := &Server{opts: opts.withDefaults()}
 	s.inboxes = inbox.Bounds{Count: maxInbox, Bytes: int(inboxFactor * s.opts.MaxPayload)}
-	o := s.opts
-	if o.RepairTextOf != nil {
-		o.RepairTextOf = s.repairText
-	}
-	h := o.hub(s.ofConn)
+	h := s.options()
 	h.Accept = s.accept
 	if s.opts.AllowOrigin != nil {
 		h.Origins.Allow = s.allowOrigin
@@ -132,10 +129,20 @@ func (s *Server) address(x host.Exchange) (name string) {
 	return name
 }
 
-// repairText is Options.RepairTextOf; RepairText when it panics.
-func (s *Server) repairText(x host.Exchange) (r RepairText) {
-	r = s.opts.RepairText
-	_ = s.apart("RepairTextOf", func() { r = s.opts.RepairTextOf(x) })
+// repairText is what Legacy.RepairTextOf says about a client; RepairText when it
+// panics, or says nothing that is a choice.
+func (s *Server) repairText(x host.Exchange) eio3.Repair {
+	l := &s.opts.Legacy
+	var name string
+	_ = s.apart("RepairTextOf", func() { name = l.RepairTextOf(x) })
+	if name == "" {
+		name = l.RepairText
+	}
+	r, err := eio3.ParseRepair(name)
+	if err != nil {
+		s.opts.Logger.Error("siokit: RepairTextOf", "error", err)
+		r, _ = eio3.ParseRepair(l.RepairText)
+	}
 	return r
 }
 

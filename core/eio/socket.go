@@ -24,21 +24,6 @@ type Message struct {
 	Data []byte
 }
 
-// Reason is why a connection has ended. The texts are those of the engine.io server
-// for Node where it has one.
-type Reason string
-
-// The reasons.
-const (
-	TransportClose Reason = "transport close"      // the client or the network ended the connection
-	TransportError Reason = "transport error"      // the connection broke, or broke the transport's rules
-	PingTimeout    Reason = "ping timeout"         // no heartbeat in time
-	ParseError     Reason = "parse error"          // a malformed packet
-	SlowClient     Reason = "slow client"          // the outgoing queue reached its bound
-	ServerShutdown Reason = "server shutting down" // Server.Shutdown
-	ForcedClose    Reason = "forced close"         // Socket.Close, or OnMessage has panicked
-)
-
 // Socket is one connection; it outlives its transports. All methods are safe for
 // concurrent use.
 type Socket struct {
@@ -52,7 +37,7 @@ type Socket struct {
 
 	mu        sync.Mutex // guards what follows
 	onMessage func(m Message)
-	onClose   func(r Reason)
+	onClose   func(reason string)
 }
 
 // maxInbox and inboxFactor bound what waits for OnMessage: so many messages, and so
@@ -101,8 +86,17 @@ func (s *Socket) OnMessage(fn func(m Message)) {
 }
 
 // OnClose registers the function for the end of the connection, in place of the one
-// before. It runs once, behind the messages that have come before.
-func (s *Socket) OnClose(fn func(r Reason)) {
+// before. It runs once, behind the messages that have come before. The reason is a text as
+// the engine.io server for Node has it:
+//
+//   - "transport close": the client or the network ended the connection
+//   - "transport error": the connection broke, or broke the transport's rules
+//   - "ping timeout": no heartbeat in time
+//   - "parse error": a malformed packet
+//   - "forced close": Close was called, or OnMessage has panicked
+//   - "server shutting down": Server.Shutdown was called
+//   - "slow client": what waited for the client reached its bound
+func (s *Socket) OnClose(fn func(reason string)) {
 	s.mu.Lock()
 	s.onClose = fn
 	s.mu.Unlock()
@@ -194,10 +188,10 @@ func (h handler) Closed(r virtsocket.Reason) {
 	}()
 }
 
-// reason is the public form of a reason.
-func reason(r virtsocket.Reason) Reason {
+// reason is the text of a reason that OnClose is told.
+func reason(r virtsocket.Reason) string {
 	if r == virtsocket.ServerTransport {
-		return ForcedClose
+		r = virtsocket.ForcedClose
 	}
-	return Reason(r.String())
+	return r.String()
 }

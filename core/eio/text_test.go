@@ -30,25 +30,25 @@ func first(s *eio.Socket) {
 func TestRepairText(t *testing.T) {
 	for _, row := range []struct {
 		name       string
-		repair     eio.RepairText
+		repair     string
 		poll, sock string // what a client gets
 	}{
-		{"detected", eio.RepairDetected, single, single},
-		{"never", eio.RepairNever, single, single},
-		{"always", eio.RepairAlways, double, single},
-		{"everywhere", eio.RepairEverywhere, double, double},
+		{"detected", "detected", single, single},
+		{"never", "never", single, single},
+		{"always", "always", double, single},
+		{"everywhere", "everywhere", double, double},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			of := func(x host.Exchange) eio.RepairText {
+			of := func(x host.Exchange) string {
 				if x.Header("User-Agent") != "old" {
-					return eio.RepairNever
+					return "never"
 				}
 				return row.repair
 			}
 			for how, o := range map[string]eio.Options{
-				"for all": {RepairText: row.repair},
-				"for one": {RepairTextOf: of},
+				"for all": {Legacy: eio.Legacy{RepairText: row.repair}},
+				"for one": {Legacy: eio.Legacy{RepairTextOf: of}},
 			} {
 				o.OnConnection = first
 				url, _ := serve(t, o)
@@ -94,14 +94,18 @@ func TestTextOfWebsockets(t *testing.T) {
 
 // TestRepairTextOfFaults: when RepairTextOf fails, RepairText counts.
 func TestRepairTextOfFaults(t *testing.T) {
-	for name, fault := range map[string]func(){"panic": func() { panic("fault") }, "exit": runtime.Goexit} {
+	for name, choose := range map[string]func() string{
+		"panic":     func() string { panic("fault") },
+		"exit":      func() string { runtime.Goexit(); return "" },
+		"no choice": func() string { return "sometimes" },
+	} {
 		var log testkit.Log
-		url, _ := serve(t, eio.Options{OnConnection: first, RepairText: eio.RepairEverywhere, Logger: log.Logger(),
-			RepairTextOf: func(host.Exchange) eio.RepairText { fault(); return eio.RepairNever }})
+		url, _ := serve(t, eio.Options{OnConnection: first, Logger: log.Logger(),
+			Legacy: eio.Legacy{RepairText: "everywhere", RepairTextOf: func(host.Exchange) string { return choose() }}})
 		w, _ := wire.New(t, url, "/engine.io/").Upgrade("EIO=3&transport=websocket", "")
 		w.NoPong = true
 		w.Next()
-		if got := w.Next(); got != double || !strings.Contains(log.String(), "in=RepairTextOf") {
+		if got := w.Next(); got != double || !strings.Contains(log.String(), "RepairTextOf") {
 			t.Errorf("%s: %q, %s", name, got, log.String())
 		}
 	}
@@ -119,11 +123,11 @@ func TestProtocol3Options(t *testing.T) {
 	}{
 		{"no version", bare, eio.Options{}, 400, ""},
 		{"no version, but b64", bare + "&b64=1", eio.Options{}, 200, "text/plain"},
-		{"no version, assumed", bare, eio.Options{AssumeEIO3: true}, 200, "text/plain"},
+		{"no version, assumed", bare, eio.Options{Legacy: eio.Legacy{AssumeEIO3: true}}, 200, "text/plain"},
 		{"no t", plain, eio.Options{}, 200, "text/plain"},
 		{"t", plain + "&t=1", eio.Options{}, 200, "application/octet-stream"},
-		{"t, text", plain + "&t=1", eio.Options{PollFraming: eio.FramingText}, 200, "text/plain"},
-		{"no t, binary", plain, eio.Options{PollFraming: eio.FramingBinary}, 200, "application/octet-stream"},
+		{"t, text", plain + "&t=1", eio.Options{Legacy: eio.Legacy{PollFraming: "text"}}, 200, "text/plain"},
+		{"no t, binary", plain, eio.Options{Legacy: eio.Legacy{PollFraming: "binary"}}, 200, "application/octet-stream"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -147,7 +151,7 @@ func TestNamesOfOptions(t *testing.T) {
 		{4, "EIO=3&transport=polling", "3 is not among Options.Protocols", "3 is not among Options.Protocols"},
 		{3, "EIO=4&transport=polling", "4 is not among Options.Protocols", "4 is not among Options.Protocols"},
 		{4, "EIO=4&transport=polling&j=0", "jsonp is not among Options.Transports", "jsonp is not among Options.Transports"},
-		{3, "transport=polling", "Unsupported protocol version", "Options.AssumeEIO3"},
+		{3, "transport=polling", "Unsupported protocol version", "Options.Legacy.AssumeEIO3"},
 	} {
 		url, _ := serve(t, eio.Options{OnConnection: echo, Protocols: []int{row.on}, Logger: log.Logger()})
 		a := wire.New(t, url, "/engine.io/").Must("GET", row.query, "")

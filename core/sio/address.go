@@ -2,6 +2,7 @@ package sio
 
 import (
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/dialect/eio3"
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
@@ -15,10 +16,21 @@ func (s *Server) address(x host.Exchange) (name string) {
 	return name
 }
 
-// repairText is what Options.RepairTextOf says about a client; RepairText when it
-// panics.
-func (s *Server) repairText(x host.Exchange) (r RepairText) {
-	r = s.opts.RepairText
-	_ = s.apart(inRepairTextOf, nil, nil, func() error { r = s.opts.RepairTextOf(x); return nil })
+// repairText is what Legacy.RepairTextOf says about a client; RepairText when it
+// panics, or says nothing that is a choice.
+func (s *Server) repairText(x host.Exchange) eio3.Repair {
+	l := &s.opts.Legacy
+	var name string
+	_ = s.apart(inRepairTextOf, nil, nil, func() error { name = l.RepairTextOf(x); return nil })
+	if name == "" {
+		name = l.RepairText
+	}
+	r, err := eio3.ParseRepair(name)
+	if err != nil {
+		if _, ok := s.notices.Allow("RepairTextOf", ""); ok {
+			s.opts.Logger.Error("siokit: RepairTextOf", "error", err)
+		}
+		r, _ = eio3.ParseRepair(l.RepairText)
+	}
 	return r
 }

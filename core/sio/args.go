@@ -132,12 +132,16 @@ type ArgsUnmarshaler interface {
 // list is an argument that stands for several, or for none.
 type list interface{ list() []any }
 
+// listUnmarshaler is an ArgsUnmarshaler of this package, or a type of the application's
+// that has one inside.
+type listUnmarshaler interface{ unmarshalArgs(a Args) error }
+
 // None is the argument type of a handler of an event without arguments, and the
 // result type of one that acknowledges with nothing.
 type None struct{}
 
-// UnmarshalArgs implements ArgsUnmarshaler; arguments are ignored.
-func (*None) UnmarshalArgs(Args) error { return nil }
+// unmarshalArgs ignores arguments: a client may send more than a handler wants.
+func (*None) unmarshalArgs(Args) error { return nil }
 
 func (None) list() []any { return nil }
 
@@ -148,8 +152,7 @@ type Args2[A, B any] struct {
 	B B
 }
 
-// UnmarshalArgs implements ArgsUnmarshaler.
-func (t *Args2[A, B]) UnmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B) }
+func (t *Args2[A, B]) unmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B) }
 
 func (t Args2[A, B]) list() []any { return []any{t.A, t.B} }
 
@@ -160,8 +163,7 @@ type Args3[A, B, C any] struct {
 	C C
 }
 
-// UnmarshalArgs implements ArgsUnmarshaler.
-func (t *Args3[A, B, C]) UnmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B, &t.C) }
+func (t *Args3[A, B, C]) unmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B, &t.C) }
 
 func (t Args3[A, B, C]) list() []any { return []any{t.A, t.B, t.C} }
 
@@ -173,21 +175,15 @@ type Args4[A, B, C, D any] struct {
 	D D
 }
 
-// UnmarshalArgs implements ArgsUnmarshaler.
-func (t *Args4[A, B, C, D]) UnmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B, &t.C, &t.D) }
+func (t *Args4[A, B, C, D]) unmarshalArgs(a Args) error { return a.Bind(&t.A, &t.B, &t.C, &t.D) }
 
 func (t Args4[A, B, C, D]) list() []any { return []any{t.A, t.B, t.C, t.D} }
 
-// UnmarshalArgs implements ArgsUnmarshaler: a handler may take Args themselves.
-func (a *Args) UnmarshalArgs(all Args) error {
+// unmarshalArgs has a handler take Args themselves.
+func (a *Args) unmarshalArgs(all Args) error {
 	*a = all.shared()
 	return nil
 }
-
-var (
-	_ ArgsUnmarshaler = (*Args)(nil)
-	_ ArgsUnmarshaler = (*None)(nil)
-)
 
 // String shows the arguments for logs, cut to a readable length.
 func (a Args) String() string {

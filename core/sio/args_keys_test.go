@@ -103,7 +103,7 @@ type half struct {
 
 func (h *half) UnmarshalArgs(a sio.Args) error {
 	h.all = a
-	return h.Args2.UnmarshalArgs(a)
+	return a.Bind(&h.A, &h.B)
 }
 
 // TestOwnList: a type with a list that is not its own is the application's.

@@ -136,7 +136,7 @@ func argTypes(t reflect.Type) ArgTypes {
 		}
 		return a
 	}
-	if reflect.PointerTo(t).Implements(reflect.TypeFor[ArgsUnmarshaler]()) {
+	if p := reflect.PointerTo(t); p.Implements(reflect.TypeFor[ArgsUnmarshaler]()) || p.Implements(reflect.TypeFor[listUnmarshaler]()) {
 		return ArgTypes{Open: true}
 	}
 	return ArgTypes{Types: []reflect.Type{t}}

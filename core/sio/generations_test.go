@@ -13,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/dialect/eio3"
 	"github.com/siokit/siokit/core/internal/transport/flashpolicy"
+	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 )
 
@@ -101,7 +104,9 @@ func TestWires(t *testing.T) {
 	for want, o := range map[string]Options{
 		`unknown transport "carrier-pigeon"`: {Transports: []string{"carrier-pigeon"}},
 		`unknown dialect "sio7"`:             {Dialects: []string{"sio7"}},
-		`needs a Port`:                       {FlashPolicy: &FlashPolicy{Port: 80}},
+		`needs a FlashPolicyPort`:            {Legacy: Legacy{FlashPolicyPort: 80}},
+		`Legacy.RepairText: unknown choice "sometimes"; there are ["always" "detected" "everywhere" "never"]`: {Legacy: Legacy{RepairText: "sometimes"}},
+		`Legacy.PollFraming: unknown choice "base64"`:                                                         {Legacy: Legacy{PollFraming: "base64"}},
 	} {
 		func() {
 			defer func() {
@@ -124,7 +129,7 @@ func TestFlashPolicy(t *testing.T) {
 	_ = ln.Close()
 	srv := NewServer(&Options{
 		Transports: []string{"websocket", "flashsocket"}, Origins: []string{"https://app.example.com"},
-		FlashPolicy: &FlashPolicy{Addr: addr, Port: 8080}, Logger: slog.New(slog.DiscardHandler),
+		Legacy: Legacy{FlashPolicyAddr: addr, FlashPolicyPort: 8080}, Logger: slog.New(slog.DiscardHandler),
 	})
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -186,6 +191,27 @@ func TestOldIDs(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s is still there", id)
 			}
+		}
+	}
+}
+
+// TestRepairTextOf: what RepairTextOf says counts when it is a choice, else RepairText.
+func TestRepairTextOf(t *testing.T) {
+	for _, row := range []struct {
+		says   string
+		want   eio3.Repair
+		logged bool
+	}{
+		{"never", eio3.RepairNever, false},
+		{"", eio3.RepairEverywhere, false},
+		{"sometimes", eio3.RepairEverywhere, true},
+	} {
+		var log testkit.Log
+		srv := NewServer(&Options{Logger: log.Logger(), Legacy: Legacy{
+			RepairText: "everywhere", RepairTextOf: func(host.Exchange) string { return row.says },
+		}})
+		if got := srv.repairText(nil); got != row.want || strings.Contains(log.String(), "sometimes") != row.logged {
+			t.Errorf("%q: %d, %s", row.says, got, log.String())
 		}
 	}
 }

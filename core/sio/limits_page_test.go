@@ -57,9 +57,7 @@ var notLimits = map[string]string{
 	"core/internal/packet.maxPooled":            "which buffers are kept for reuse",
 	"core/internal/transport/polling.maxPooled": "which buffers are kept for reuse",
 	"core/internal/codec/engineio.maxLength":    "digits of a length; the payload ends before",
-	"Options.FlashPolicy.Port":                  "a port",
-	"Options.RepairText":                        "a choice",
-	"Options.PollFraming":                       "a choice",
+	"Options.Legacy.FlashPolicyPort":            "a port",
 }
 
 // TestLimitsPage: docs/limits.md has a row for every limit, no other rows, and the

@@ -14,8 +14,8 @@ const maxRecv = 64
 // recvCost is what an event that waits for Recv costs beside its arguments, in bytes.
 const recvCost = 256
 
-// ErrNoLoop is returned by Recv in a namespace without a Loop.
-var ErrNoLoop = errors.New("sio: Recv in a namespace without Loop")
+// errNoLoop is returned by Recv in a namespace without a Loop.
+var errNoLoop = errors.New("sio: Recv in a namespace without Loop")
 
 // recvKey is where a socket of a Loop keeps the events that wait for Recv.
 var recvKey = NewKey[*received]("events for Recv")
@@ -147,7 +147,7 @@ func (q *received) taken(ev *Event) *Event {
 // what comes behind that event.
 func (s *Socket) Recv(ctx context.Context) (*Event, error) {
 	if s.ns.handlers().loop == nil {
-		return nil, ErrNoLoop
+		return nil, errNoLoop
 	}
 	q := s.received()
 	if ev := q.next(); ev != nil { // first what has come

@@ -141,7 +141,7 @@ func TestLoopIsSlow(t *testing.T) {
 
 func TestRecvWithoutLoop(t *testing.T) {
 	_, _, _, s := asker(t, nil)
-	if _, err := s.Recv(context.Background()); !errors.Is(err, ErrNoLoop) {
+	if _, err := s.Recv(context.Background()); !errors.Is(err, errNoLoop) {
 		t.Error(err)
 	}
 }

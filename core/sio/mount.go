@@ -41,9 +41,6 @@ func (s *Server) Mounted(m host.Mount) {
 	}
 }
 
-// Mounted implements host.Mounted, as its server does.
-func (n *Namespace) Mounted(m host.Mount) { n.srv.Mounted(m) }
-
 // request copies the request of a handshake. What the host's developer should
 // know is logged, now and then for each name.
 func (s *Server) request(x host.Exchange) *Request {

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/siokit/siokit/core/acl"
-	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -54,9 +53,6 @@ func (n *Namespace) Param(name string) string { return n.params[name] }
 
 // Server is the server that the namespace belongs to.
 func (n *Namespace) Server() *Server { return n.srv }
-
-// ServeExchange implements host.Handler: a namespace serves its whole server.
-func (n *Namespace) ServeExchange(x host.Exchange) { n.srv.ServeExchange(x) }
 
 // reservedEvent reports whether an event never comes from a client, and never goes to
 // one: official clients take it for their own, or end the connection.

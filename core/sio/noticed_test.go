@@ -33,7 +33,7 @@ func TestHintOfItsOwn(t *testing.T) {
 	for _, target := range []string{"/socket.io/?EIO=5&transport=polling", "/socket.io/?transport=polling", "/socket.io/?EIO=4&transport=x", "/socket.io/socket.io.js"} {
 		srv.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
 	}
-	for _, hint := range []string{"Options.AssumeEIO3", "the client's script is not served here"} {
+	for _, hint := range []string{"Options.Legacy.AssumeEIO3", "the client's script is not served here"} {
 		if !strings.Contains(log.String(), hint) {
 			t.Errorf("no line with %q:\n%s", hint, log.String())
 		}

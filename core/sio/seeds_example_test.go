@@ -173,9 +173,9 @@ func ExampleSocket_Connected() {
 // and the plug-in that asks for a policy.
 func Example_openMessageClose() {
 	io := sio.NewServer(&sio.Options{
-		Dialects:    []string{"sio1", "sio06"},
-		Transports:  []string{"websocket", "polling", "jsonp", "htmlfile", "xhr-multipart", "flashsocket"},
-		FlashPolicy: &sio.FlashPolicy{Addr: ":10843", Port: 8888}, // listens from NewServer on
+		Dialects:   []string{"sio1", "sio06"},
+		Transports: []string{"websocket", "polling", "jsonp", "htmlfile", "xhr-multipart", "flashsocket"},
+		Legacy:     sio.Legacy{FlashPolicyAddr: ":10843", FlashPolicyPort: 8888}, // listens from NewServer on
 	})
 	n := io.Of("/")
 	n.OnConnect(func(_ context.Context, s *sio.Socket) error { // open

@@ -62,7 +62,6 @@ func (c *common) get() ([]Middleware, []func(ctx context.Context, s *Socket) err
 
 var (
 	_ host.Handler = (*Server)(nil)
-	_ host.Handler = (*Namespace)(nil)
 	_ http.Handler = (*Server)(nil)
 )
 
@@ -72,15 +71,12 @@ func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
 	s := &Server{opts: o, unshared: unshared{o.JSON}, namespaces: make(map[string]*Namespace), notices: newNotices(), incidents: newIncidents(),
 		inboxes: inbox.Bounds{Count: o.MaxInbox, Bytes: o.MaxInboxBytes}}
-	if o.RepairTextOf != nil {
-		o.RepairTextOf = s.repairText
-	}
 	ho := virtsocket.Options{
 		PingInterval:     o.PingInterval,
 		PingTimeout:      o.PingTimeout,
 		UpgradeTimeout:   o.UpgradeTimeout,
-		CloseTimeout:     o.CloseTimeout,
-		PollDuration:     o.PollDuration,
+		CloseTimeout:     o.Legacy.CloseTimeout,
+		PollDuration:     o.Legacy.PollDuration,
 		MaxPayload:       o.MaxPayload,
 		MaxQueueBytes:    o.MaxQueueBytes,
 		MaxQueueMessages: o.MaxQueueMessages,
@@ -102,7 +98,7 @@ func NewServer(opts *Options) *Server {
 	if o.Address != nil { // without it the hub knows that nobody names the clients
 		ho.Limits.Address = s.address
 	}
-	for _, d := range dialects(&o) {
+	for _, d := range s.dialects() {
 		if slices.Contains(o.Dialects, d.Name()) {
 			ho.Dialects = append(ho.Dialects, d)
 		} else {
@@ -121,8 +117,8 @@ func NewServer(opts *Options) *Server {
 			o.Logger.Warn("siokit: transport "+name+" is on", "opens", t.opens)
 		}
 	}
-	if p := o.FlashPolicy; p != nil {
-		s.servePolicy(p)
+	if o.Legacy.FlashPolicyPort != 0 {
+		s.servePolicy(o.Legacy.FlashPolicyAddr, o.Legacy.FlashPolicyPort)
 	}
 	s.hub = virtsocket.NewHub(ho)
 	s.UseExchange()
@@ -132,8 +128,7 @@ func NewServer(opts *Options) *Server {
 
 // servePolicy starts the flash policy server. Without it flashsockets fail, and
 // nothing else: that is logged.
-func (s *Server) servePolicy(p *FlashPolicy) {
-	addr := p.Addr
+func (s *Server) servePolicy(addr string, port int) {
 	if addr == "" {
 		addr = ":843"
 	}
@@ -142,8 +137,8 @@ func (s *Server) servePolicy(p *FlashPolicy) {
 		s.opts.Logger.Error("siokit: no flash policy server", "error", err)
 		return
 	}
-	s.opts.Logger.Warn("siokit: flash policy server", "listens", ln.Addr().String(), "opens", p.Port)
-	s.policy = flashpolicy.Serve(ln, flashpolicy.Policy(s.opts.Origins, p.Port))
+	s.opts.Logger.Warn("siokit: flash policy server", "listens", ln.Addr().String(), "opens", port)
+	s.policy = flashpolicy.Serve(ln, flashpolicy.Policy(s.opts.Origins, port))
 }
 
 // Of returns the namespace with this name and creates it if need be; a missing

@@ -82,16 +82,22 @@ func decoderOf[T any]() func(Args) (T, error) {
 		by = first(decodeInt)
 	default:
 		if _, whole := any(&zero).(ArgsUnmarshaler); whole {
-			// A type of the application's may keep what it is given, also one that has
-			// its list from an Args2 inside.
-			_, ours := any(zero).(list)
-			ours = ours && reflect.TypeFor[T]().PkgPath() == argsType.PkgPath()
+			return func(a Args) (T, error) {
+				var t T
+				err := any(&t).(ArgsUnmarshaler).UnmarshalArgs(a.shared()) // it may keep them
+				return t, asArgument(err)
+			}
+		}
+		if _, whole := any(&zero).(listUnmarshaler); whole {
+			// A type of the application's that has its list from an Args2 inside may have
+			// an element that keeps what it is given.
+			ours := reflect.TypeFor[T]().PkgPath() == argsType.PkgPath()
 			return func(a Args) (T, error) {
 				var t T
 				if !ours {
 					a = a.shared()
 				}
-				err := any(&t).(ArgsUnmarshaler).UnmarshalArgs(a)
+				err := any(&t).(listUnmarshaler).unmarshalArgs(a)
 				return t, asArgument(err)
 			}
 		}

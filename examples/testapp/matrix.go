@@ -27,7 +27,7 @@ type keyOf struct{}
 // matrix is the contract that official clients of every generation are driven against.
 func matrix(o *sio.Options) *sio.Server {
 	o.PingInterval, o.PingTimeout = time.Second, 2*time.Second
-	o.CloseTimeout, o.PollDuration = 3*time.Second, time.Second
+	o.Legacy.CloseTimeout, o.Legacy.PollDuration = 3*time.Second, time.Second
 	o.MaxPayload = 5_000_000
 	o.MaxQueueBytes = 64 << 20
 	next := o.OnHandshake

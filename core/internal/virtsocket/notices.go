@@ -187,7 +187,7 @@ func (h *Hub) versionHint(x host.Exchange) string {
 	if x.Query("EIO") != "" || x.Query("transport") == "" {
 		return ""
 	}
-	return " (no EIO in the query; Options.AssumeEIO3 is for such clients of Socket.IO 1.x and 2.x)"
+	return " (no EIO in the query; Options.Legacy.AssumeEIO3 is for such clients of Socket.IO 1.x and 2.x)"
 }
 
 // transportHint says what is wrong with the request that pages of Node servers make.
