@@ -366,24 +366,6 @@ func (c *client) answer(err error, ev *Event) {
 	}
 }
 
-// failed reports an error that the client is not shown, or that has a cause that it is
-// not shown, or that says that its arguments do not fit.
-func (c *client) failed(err error, where string, s *Socket) {
-	if err == errPanic || c.srv.errorIs(err, errPanic) || c.srv.errorIs(err, ErrDisconnected) || c.srv.errorIs(err, context.Canceled) {
-		return
-	}
-	switch e := c.srv.asError(err); {
-	case e == nil:
-		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err)
-		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
-	case e.Code == CodeBadArgument:
-		c.notice(Failure{Name: FailureArgs, Err: detailed(err, e), Where: where, Socket: s}, where)
-	case e.cause != nil:
-		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err, "cause", e.cause)
-		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
-	}
-}
-
 // Expired implements wheel.Owner: no namespace was joined in time, or a client that is
 // shut out is still there. It may come while a namespace is being joined.
 func (c *client) Expired(*wheel.Timer) {

@@ -1,6 +1,7 @@
 package sio
 
 import (
+	"context"
 	"time"
 
 	"github.com/siokit/siokit/core/internal/ratelog"
@@ -99,4 +100,22 @@ func (c *client) notice(in Failure, detail string) {
 func (c *client) report(in Failure) {
 	in.Request = c.req
 	c.srv.report(in)
+}
+
+// failed reports an error that the client is not shown, or that has a cause that it is
+// not shown, or that says that its arguments do not fit.
+func (c *client) failed(err error, where string, s *Socket) {
+	if err == errPanic || c.srv.errorIs(err, errPanic) || c.srv.errorIs(err, ErrDisconnected) || c.srv.errorIs(err, context.Canceled) {
+		return
+	}
+	switch e := c.srv.asError(err); {
+	case e == nil:
+		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err)
+		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
+	case e.Code == CodeBadArgument:
+		c.notice(Failure{Name: FailureArgs, Err: detailed(err, e), Where: where, Socket: s}, where)
+	case e.cause != nil:
+		c.srv.opts.Logger.Error("siokit: handler failed", "in", where, "namespace", s.ns.path, "error", err, "cause", e.cause)
+		c.report(Failure{Name: FailureHandler, Err: err, Where: where, Socket: s})
+	}
 }
