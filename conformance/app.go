@@ -17,9 +17,10 @@ type app struct {
 	release chan struct{}
 }
 
-// Serve registers on srv what Application describes, for a server of our own
-// behind RunURL.
-func Serve(srv *sio.Server) { newApp(srv) }
+// RegisterApplication registers on srv what Application says, for a server of siokit behind
+// Remote: a deployment with its proxies, for example. The routes beside the server, the cookie
+// and the options are yours.
+func RegisterApplication(srv *sio.Server) { newApp(srv) }
 
 func newApp(srv *sio.Server) *app {
 	a := &app{release: make(chan struct{})}

@@ -12,27 +12,27 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 )
 
-// BackendUnderTest is a backend of the session bridge, with the ways in which an
-// HTTP handler uses the same session library.
+// BackendUnderTest is a backend of sessionbridge, with the ways in which an HTTP handler uses
+// the same session library. The functions end the test with t.Fatal when something fails. All
+// fields but Slow must be set.
 type BackendUnderTest struct {
-	Backend sessionbridge.Backend
+	Backend sessionbridge.Backend // what is verified
 	// Create makes a session and returns a request header that carries it.
 	Create func(t testing.TB, v sessionbridge.Values) http.Header
 	// Read returns the values that a handler finds; nil when there is no session.
 	Read func(t testing.TB, h http.Header) sessionbridge.Values
-	// Destroy logs out.
+	// Destroy logs out: it destroys the session that h carries.
 	Destroy func(t testing.TB, h http.Header)
-	// Slow has the store call at once in its next write, before that is done: a
-	// logout comes between the backend's look and its save. nil: nothing can come
-	// between them, because the store compares and swaps.
+	// Slow has the store call at in its next write, before the write is done: so a logout
+	// comes between the backend's look and its save. at must be called once. nil means that
+	// nothing can come between them, because the store compares and swaps.
 	Slow func(t testing.TB, at func())
 }
 
-// RunBackend verifies a backend of the session bridge: what it loads and saves is
-// what the library's HTTP handlers see, and nothing that was destroyed comes back, not
+// RunBackend verifies a backend of sessionbridge, without a host: what the backend loads and
+// saves is what the library's HTTP handlers see, and nothing that was destroyed comes back, not
 // even with a logout between the look and the save (BackendUnderTest.Slow) or beside a
-// handshake.
-// make is called for each test.
+// handshake. Each test is a subtest of t, and mk makes a new backend for each.
 func RunBackend(t *testing.T, mk func(t testing.TB) BackendUnderTest) {
 	for _, test := range backendTests {
 		t.Run(test.name, func(t *testing.T) { test.run(t, mk(t)) })

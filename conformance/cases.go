@@ -49,10 +49,10 @@ func allCases() []testCase {
 	)
 }
 
-// allSessionCases returns the cases of RunSessions.
+// allSessionCases returns the cases of Sessions.
 func allSessionCases() []sessionCase {
 	return slices.Concat(sessionCases, logoutSessionCases, goneSessionCases)
 }
 
-// allCookieCases returns the cases of RunCookieSessions.
+// allCookieCases returns the cases of CookieSessions.
 func allCookieCases() []sessionCase { return slices.Concat(cookieCases, goneCookieCases) }

@@ -17,7 +17,7 @@ var clientsCases = []testCase{
 		rule: "an upgrade packet without a probe completes the upgrade: what was queued follows on the " +
 			"websocket, a waiting poll ends with noop",
 		spec: "docs/protocol.md 4.3",
-		need: []Capability{WebSocket},
+		need: []string{webSocket},
 		run:  noProbe,
 	},
 	{
@@ -25,7 +25,7 @@ var clientsCases = []testCase{
 		rule: "a client that names no version and asks for b64 is one of Engine.IO 3; a request with a " +
 			"session is of the session's protocol",
 		spec: "docs/protocol.md 2.2",
-		need: []Capability{EIO3},
+		need: []string{eio3},
 		run:  noVersion,
 	},
 	{
@@ -33,7 +33,7 @@ var clientsCases = []testCase{
 		rule: "with Options.Legacy.AssumeEIO3 whoever names no version is of Engine.IO 3; whoever names " +
 			"another one is refused",
 		spec: "docs/protocol.md 2.2",
-		need: []Capability{EIO3},
+		need: []string{eio3},
 		opts: func(o *sio.Options) { o.Legacy.AssumeEIO3 = true },
 		run:  clientsAssumed,
 	},
@@ -41,7 +41,7 @@ var clientsCases = []testCase{
 		name: "clients/below-the-path-of-0.9",
 		rule: "the query of Engine.IO 3 decides, whatever the path: also below the paths of 0.9",
 		spec: "docs/protocol.md 2.2",
-		need: []Capability{EIO3},
+		need: []string{eio3},
 		run:  belowOldPath,
 	},
 	{
@@ -55,7 +55,7 @@ var clientsCases = []testCase{
 		rule: "0.9: a request without a session is a handshake, whatever transport its path names; an " +
 			"upgrade is refused",
 		spec: "docs/protocol.md 10.1",
-		need: []Capability{SIO1},
+		need: []string{sio1},
 		run:  clients09TransportWithoutSession,
 	},
 	{
@@ -63,7 +63,7 @@ var clientsCases = []testCase{
 		rule: "an Engine.IO 3 client that polls as the official ones do and has not asked for b64 gets " +
 			"every payload in the binary form, the only one that clients 1.0 to 1.3 read",
 		spec: "Engine.IO 3: Payload; docs/protocol.md 3.5",
-		need: []Capability{EIO3},
+		need: []string{eio3},
 		run:  binaryPayloads,
 	},
 	{
@@ -71,7 +71,7 @@ var clientsCases = []testCase{
 		rule: "Options.Legacy.PollFraming decides about the form of payloads for everybody who has not asked " +
 			"for b64",
 		spec: "docs/protocol.md 3.5",
-		need: []Capability{EIO3},
+		need: []string{eio3},
 		opts: func(o *sio.Options) { o.Legacy.PollFraming = "binary" },
 		run:  clientsPayloadOptions,
 	},
@@ -81,7 +81,7 @@ var clientsCases = []testCase{
 			"payload has the text form, and as it is in the binary form; on a websocket, encoded twice " +
 			"once it has encoded twice there",
 		spec: "docs/protocol.md 3.6",
-		need: []Capability{EIO3},
+		need: []string{eio3},
 		run:  clientsTextOf1XBack,
 	},
 	{
@@ -268,7 +268,7 @@ func noProbe(c *env) {
 		c.Want("on the websocket", w.Next(), `42["echo","after"]`)
 		c.Want("polling afterwards", s.Get().Status, 400)
 	}
-	if c.run.lacks[EIO3] != "" {
+	if c.run.lacks[eio3] != "" {
 		return
 	}
 	s := c.Polling3()
@@ -305,7 +305,7 @@ func noVersion(c *env) {
 		`400 {"code":1,"message":"Session ID unknown"}`)
 	c.Want("neither", c.Must("GET", "transport=polling", ""), wrong)
 	c.Want("a session of 0.9", c.Must("GET", "transport=polling&sid="+c.Handshake1(""), "").Status, 400)
-	if c.run.lacks[WebSocket] != "" {
+	if c.run.lacks[webSocket] != "" {
 		return
 	}
 	w, a := c.Upgrade("transport=websocket", "")
@@ -326,7 +326,7 @@ func belowOldPath(c *env) {
 	sid := open3(c, a0.Body).SID
 	c.Want("0.9 without the query", c.At(mount+"/1/").Must("GET", "", "").Body[:2] != "0{", true)
 	c.Want("POST", c.At(mount+"/1/").Must("POST", "EIO=2&transport=polling&sid="+sid, wire.Frame3(`42["echo",1]`)), "200 ok")
-	if c.run.lacks[WebSocket] != "" {
+	if c.run.lacks[webSocket] != "" {
 		return
 	}
 	w, a := c.At(mount+"/1/websocket/").Upgrade("EIO=2&transport=websocket&sid="+sid, "")

@@ -18,7 +18,7 @@ var generationsCases = []testCase{
 		name: "sio06/websocket",
 		rule: "0.6: the session id first, texts and json, heartbeats with a number",
 		spec: "docs/protocol.md 10.7",
-		slow: true, need: []Capability{SIO06},
+		slow: true, need: []string{sio06},
 		opts: short,
 		run:  sio06Websocket,
 	},
@@ -26,7 +26,7 @@ var generationsCases = []testCase{
 		name: "sio06/requests",
 		rule: "0.6: polling, jsonp, htmlfile and multipart",
 		spec: "docs/protocol.md 10.7",
-		all:  true, need: []Capability{SIO06},
+		all:  true, need: []string{sio06},
 		run: sio06Requests,
 	},
 	{
@@ -204,7 +204,7 @@ func streamsFlush(c *env) {
 	c.opts.OnHandshake = nil
 	c.Start("")
 	x := c.At(mount + "/1/htmlfile/" + c.Handshake1(""))
-	if declared := c.run.lacks[Streaming] != ""; declared == (can == "true") {
+	if declared := c.run.lacks[streaming] != ""; declared == (can == "true") {
 		c.T.Errorf("the host can stream: %s; it is declared to lack that: %t (writers: %s)", can, declared, writers)
 	}
 	if can != "true" {

@@ -67,13 +67,13 @@ func connectKickedCases() (cases []testCase) {
 			name:  "eio3/kicked/" + k.name,
 			rule:  "2.x: the same, also in the namespace that the server connects",
 			spec:  "docs/protocol.md 6.1",
-			local: true, need: []Capability{EIO3},
+			local: true, need: []string{eio3},
 			run: func(c *env) { eio3Kicked(c, k) },
 		}, testCase{
 			name:  "sio1/kicked/" + k.name,
 			rule:  "0.9: the same; out of the first namespace the connection ends, for good",
 			spec:  "docs/protocol.md 6.1; docs/protocol.md 10.6",
-			local: true, need: []Capability{SIO1},
+			local: true, need: []string{sio1},
 			run: func(c *env) { sio1Kicked(c, k) },
 		})
 	}
@@ -195,7 +195,7 @@ var joinCases = []testCase{
 		rule: "2.x: a client that is dropped while the server connects the first namespace is told, and " +
 			"has until the connect timeout to leave by itself",
 		spec: "docs/protocol.md 6.1",
-		slow: true, local: true, need: []Capability{EIO3},
+		slow: true, local: true, need: []string{eio3},
 		opts: func(o *sio.Options) { o.ConnectTimeout = 1500 * time.Millisecond },
 		run:  eio3DroppedTimeout,
 	},
@@ -226,7 +226,7 @@ var joinCases = []testCase{
 		name:  "sio1/endpoint-without-slash",
 		rule:  "0.9: an endpoint without a slash is the namespace with one",
 		spec:  "docs/protocol.md 10.6",
-		local: true, need: []Capability{SIO1},
+		local: true, need: []string{sio1},
 		run: sio1EndpointWithoutSlash,
 	},
 	{

@@ -199,7 +199,7 @@ func lifecycleShutdownDeadline(c *env) {
 	w.Send(`42["stuck"]`)
 	select {
 	case <-entered:
-	case <-time.After(c.patience()):
+	case <-time.After(c.run.patience):
 		c.T.Fatal("the handler does not run")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)

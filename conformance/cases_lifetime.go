@@ -68,7 +68,7 @@ var lifetimeCases = []testCase{
 		rule: "a client that takes nothing of an answer for ten seconds, or of many small ones, loses " +
 			"them with its connection, and in 0.9 keeps no other transport of its session waiting",
 		spec: "docs/protocol.md 8.1",
-		slow: true, need: []Capability{SIO1},
+		slow: true, need: []string{sio1},
 		run: unreadAnswer,
 	},
 }
@@ -117,7 +117,7 @@ func pollingTooLargePlain(c *env) {
 	c.Want("polling", s.Post("4"+string(make([]byte, 2<<20))), "413 ")
 	w := c.Join("")
 	w.Send("4" + string(make([]byte, 2<<20)))
-	if end := w.End(); c.run.lacks[CloseCodes] == "" {
+	if end := w.End(); c.run.lacks[closeCodes] == "" {
 		c.Want("websocket", end.Error(), "closed 1009 ")
 	}
 }
@@ -149,7 +149,7 @@ func heartbeatFullInboxCases() (cases []testCase) {
 			rule: "a client whose events wait behind a blocked handler goes on hearing from the server, in " +
 				"time, and is not given up",
 			spec: "docs/protocol.md 4.4",
-			slow: true, need: []Capability{Capability(row.name)},
+			slow: true, need: []string{row.name},
 			opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 200*time.Millisecond, 200*time.Millisecond },
 			run:  func(c *env) { heartbeatFullInbox(c, row) },
 		})

@@ -29,21 +29,21 @@ func limitsPendingCases() (cases []testCase) {
 			rule: "handshakes that nothing follows are bounded for one address: beyond the bound 503 with " +
 				"Retry-After, while other addresses and those who have connected are served",
 			spec: "docs/protocol.md 8.2",
-			need: []Capability{Capability(row.name)},
+			need: []string{row.name},
 			opts: limitsPendingOptions,
 			run:  func(c *env) { limitsPending(c, row) },
 		}, testCase{
 			name: "limits/pending-peer/" + row.name,
 			rule: "without Options.Address the peer of the connection is counted, whatever its port",
 			spec: "docs/protocol.md 8.2",
-			need: []Capability{Capability(row.name)},
+			need: []string{row.name},
 			opts: func(o *sio.Options) { o.MaxPendingPerAddress = 2 },
 			run:  func(c *env) { limitsPendingPeer(c, row) },
 		}, testCase{
 			name: "limits/pending-end/" + row.name,
 			rule: "a session that nothing follows is forgotten soon after its timeout, and makes room",
 			spec: "docs/protocol.md 8.2",
-			slow: true, need: []Capability{Capability(row.name)},
+			slow: true, need: []string{row.name},
 			opts: func(o *sio.Options) { limitsPendingEndOptions(o, row) },
 			run:  func(c *env) { limitsPendingEnd(c, row) },
 		})
@@ -103,7 +103,7 @@ var limitsCases = []testCase{
 		rule: "the connections of one address, and all connections, are bounded whatever their " +
 			"transport and generation",
 		spec: "docs/protocol.md 8.2",
-		need: []Capability{WebSocket},
+		need: []string{webSocket},
 		opts: limitsConnectionsOptions,
 		run:  limitsConnections,
 	},

@@ -74,7 +74,7 @@ func (f *farewell) runs() {
 	f.c.T.Helper()
 	select {
 	case <-f.entered:
-	case <-time.After(f.c.patience()):
+	case <-time.After(f.c.run.patience):
 		f.c.T.Fatal("the first handler does not run")
 	}
 }
@@ -119,28 +119,28 @@ var (
 // goodbyeRow is a way in which a client or the server ends a connection.
 type goodbyeRow struct {
 	name, rule string
-	need       Capability
+	need       string
 	run        func(c *env, f *farewell)
 }
 
 var goodbyeRows = []goodbyeRow{
-	{"websocket", "a close frame", EIO4, goodbyeWebsocket},
-	{"disconnect", "a disconnect packet, then a close frame", EIO4, goodbyeDisconnect},
-	{"polling", "a disconnect packet and the close packet", EIO4, goodbyePolling},
-	{"overlap", "events that overlap", EIO4, goodbyeOverlap},
-	{"malformed", "a packet that ends the connection", EIO4, goodbyeMalformed},
-	{"shutdown", "the server is shut down", EIO4, goodbyeShutdown},
-	{"eio3", "2.x: the close packet", EIO3, goodbyeEio3},
-	{"sio1", "0.9: the disconnect packet", SIO1, goodbyeSio1},
-	{"sio1-request", "0.9: the request that ends the session", SIO1, goodbyeSio1Request},
+	{"websocket", "a close frame", eio4, goodbyeWebsocket},
+	{"disconnect", "a disconnect packet, then a close frame", eio4, goodbyeDisconnect},
+	{"polling", "a disconnect packet and the close packet", eio4, goodbyePolling},
+	{"overlap", "events that overlap", eio4, goodbyeOverlap},
+	{"malformed", "a packet that ends the connection", eio4, goodbyeMalformed},
+	{"shutdown", "the server is shut down", eio4, goodbyeShutdown},
+	{"eio3", "2.x: the close packet", eio3, goodbyeEio3},
+	{"sio1", "0.9: the disconnect packet", sio1, goodbyeSio1},
+	{"sio1-request", "0.9: the request that ends the session", sio1, goodbyeSio1Request},
 	{
 		"sio1-connecting",
 		"0.9: while OnConnect runs, which its clients do not know of",
-		SIO1,
+		sio1,
 		goodbyeSio1Connecting,
 	},
-	{"kicked", "not behind Disconnect", EIO4, goodbyeKicked},
-	{"dropped", "nor behind CloseTransport, a logout for example", EIO4, goodbyeDropped},
+	{"kicked", "not behind Disconnect", eio4, goodbyeKicked},
+	{"dropped", "nor behind CloseTransport, a logout for example", eio4, goodbyeDropped},
 }
 
 func goodbyeCases() (cases []testCase) {
@@ -149,7 +149,7 @@ func goodbyeCases() (cases []testCase) {
 			name: "goodbye/" + row.name,
 			rule: "what was received before the end is handled before OnDisconnect, though an earlier handler still runs: " + row.rule,
 			spec: "docs/protocol.md 6.6",
-			slow: slices.Contains([]string{"overlap", "websocket", "disconnect", "shutdown"}, row.name), local: true, need: []Capability{row.need},
+			slow: slices.Contains([]string{"overlap", "websocket", "disconnect", "shutdown"}, row.name), local: true, need: []string{row.need},
 			run: func(c *env) { row.run(c, newFarewell(c)) },
 		})
 	}
@@ -201,7 +201,7 @@ func goodbyeShutdown(c *env, f *farewell) {
 		c.Want("post", s.Post(p), "200 ok")
 	}
 	f.runs()
-	ctx, cancel := context.WithTimeout(context.Background(), c.patience())
+	ctx, cancel := context.WithTimeout(context.Background(), c.run.patience)
 	defer cancel()
 	_ = c.server().Shutdown(ctx)
 	f.want(allThree, sio.ServerShutdown)

@@ -14,14 +14,14 @@ var originsCases = []testCase{
 		rule: "an origin that names the server's own host is its own, in whatever form programs write it: " +
 			"without a scheme, with a path and a query; an empty one is none",
 		spec: "docs/protocol.md 9.1",
-		all:  true, need: []Capability{WebSocket},
+		all:  true, need: []string{webSocket},
 		run: ownForms,
 	},
 	{
 		name: "origin/own-forms-06",
 		rule: "0.6: an origin that names the server's own host is its own, in whatever form",
 		spec: "docs/protocol.md 9.1",
-		all:  true, need: []Capability{WebSocket, SIO06},
+		all:  true, need: []string{webSocket, sio06},
 		run: ownForms06,
 	},
 }

@@ -130,7 +130,7 @@ func panicsRepairTextOfOpts(o *sio.Options) {
 }
 
 func panicsRepairTextOf(c *env) {
-	c.needs(EIO3)
+	c.needs(eio3)
 	c.Want("polling", c.Must("GET", "EIO=3&transport=polling", "").Status, 200)
 	c.Want("websocket", c.ws3() != nil, true)
 }

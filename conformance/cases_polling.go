@@ -48,7 +48,7 @@ var pollingCases = []testCase{
 		name: "polling/abort",
 		rule: "a poll that its client gives up ends the session",
 		spec: "docs/protocol.md 3.3",
-		need: []Capability{ClientGone},
+		need: []string{clientGone},
 		run:  pollingAbort,
 	},
 	{
@@ -85,14 +85,14 @@ var pollingCases = []testCase{
 		name: "polling/overlapping-post",
 		rule: "a second POST while one is being read gets 400 and ends the session",
 		spec: "Engine.IO 4: Sending data; docs/protocol.md 3.2",
-		need: []Capability{PartialBody},
+		need: []string{partialBody},
 		run:  pollingOverlappingPost,
 	},
 	{
 		name: "polling/aborted-post",
 		rule: "a POST that ends early delivers nothing and ends the session",
 		spec: "docs/protocol.md 3.3",
-		need: []Capability{PartialBody},
+		need: []string{partialBody},
 		run:  pollingAbortedPost,
 	},
 	{
@@ -105,7 +105,7 @@ var pollingCases = []testCase{
 		name: "polling/announced-too-large",
 		rule: "a body that is announced too large is refused before it comes",
 		spec: "docs/protocol.md 3.2",
-		slow: true, need: []Capability{PartialBody},
+		slow: true, need: []string{partialBody},
 		run: pollingAnnouncedTooLarge,
 	},
 	{
@@ -312,7 +312,7 @@ func pollingAnnouncedTooLarge(c *env) {
 	}
 	req.ContentLength = 3 << 20
 	// The client waits for its own body before it gives up.
-	defer time.AfterFunc(c.patience(), func() { _ = pw.CloseWithError(io.ErrUnexpectedEOF) }).Stop()
+	defer time.AfterFunc(c.run.patience, func() { _ = pw.CloseWithError(io.ErrUnexpectedEOF) }).Stop()
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
 		c.T.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 )
 
-// sessionCase is one of RunSessions.
+// sessionCase is one of Sessions.
 type sessionCase struct {
 	name, rule, spec string
 	only             string // the transport that it is about; "" means all
@@ -140,7 +140,7 @@ func httpWriteDuringUpdateSurvives(c *sessionContext) {
 	go func() { done <- tb.ask("set-slowly", "slow", "1") }()
 	select {
 	case <-c.inside:
-	case <-time.After(c.patience()):
+	case <-time.After(c.run.patience):
 		c.T.Fatal("the function given to Update does not run")
 	}
 	got := page.post("/set", "key", "meanwhile", "value", "2")
@@ -227,7 +227,7 @@ func otherUsersResponseNeverCarriesCookie(c *sessionContext) {
 	wg.Wait()
 }
 
-// cookieCases are those of RunCookieSessions.
+// cookieCases are those of CookieSessions.
 var cookieCases = []sessionCase{
 	{
 		name: "cookie-store-readonly-error",

@@ -29,7 +29,7 @@ var sio1SessionCases = []testCase{
 		rule: "0.9: a newer poll replaces the one that waits, which gets a noop; a poll given up loses " +
 			"nothing",
 		spec: "docs/protocol.md 10.5",
-		need: []Capability{ClientGone},
+		need: []string{clientGone},
 		opts: sio1OverlapOptions,
 		run:  sio1Overlap,
 	},

@@ -37,7 +37,7 @@ var upgradeCases = []testCase{
 		name: "upgrade/post-in-flight",
 		rule: "what a POST brings that was under way precedes what comes on the websocket",
 		spec: "docs/protocol.md 4.3",
-		need: []Capability{PartialBody},
+		need: []string{partialBody},
 		run:  postInFlight,
 	},
 	{

@@ -34,7 +34,7 @@ var websocketCases = []testCase{
 		rule: "a host that cannot hand a connection over refuses the upgrade at once, says why, and " +
 			"serves polling",
 		spec: "docs/protocol.md 11.2",
-		lack: WebSocket,
+		lack: webSocket,
 		run:  websocketRefused,
 	},
 	{
@@ -59,7 +59,7 @@ var websocketCases = []testCase{
 		name: "websocket/cookies-on-101",
 		rule: "headers of the host survive on the 101",
 		spec: "docs/protocol.md 11.3",
-		need: []Capability{HostCookies},
+		need: []string{hostCookies},
 		run:  websocketCookiesOn101,
 	},
 }

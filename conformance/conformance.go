@@ -1,22 +1,9 @@
-// Package conformance verifies that a host serves Socket.IO as siokit promises:
-// an adapter passes when Run passes for it. Every case starts a fresh host,
-// speaks the wire by hand, and checks that nothing is left when the host stops.
-//
-//	func TestConformance(t *testing.T) {
-//		conformance.Run(t, func(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
-//			...start the framework with srv mounted at cfg.Path...
-//			return &conformance.Host{URL: url, Stop: stop}
-//		})
-//	}
-//
-// What a host cannot do is declared with Lacks and a reason; silence means "test
-// me". RunURL is for servers that are not written in Go, RunSessions and
-// RunBackend for session libraries. README.md beside this file says how to begin and
-// how to read a failure.
 package conformance
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -27,139 +14,32 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 )
 
-// Config is what a case wants of its host.
+// Factory starts a host with srv mounted at cfg.Path and below it. Beside that the host has a
+// plain route "/plain" that answers "ok", and a middleware that sets the cookie "host=1" on
+// every answer below the mount point. t is the case's own: Fatal ends the case and Skip leaves
+// it out.
+type Factory func(t testing.TB, srv *sio.Server, cfg Config) *Host
+
+// Config is what a case wants of its host. Listen and ServeHTTP see to Addr and TLS.
 type Config struct {
-	Path string // mount point, such as "/socket.io"
-	Addr string // where to listen; "" means any free port on 127.0.0.1
-	TLS  bool   // encrypt; Listen does
-	// CookieAge is how old a session's cookie may be by its own date, for libraries
-	// that sign one. Set by a case of RunSessions; a factory whose library does not
-	// skips it.
-	CookieAge time.Duration
-	// Bridge makes the session bridge for the host's sessions. Set by RunSessions.
+	Path string // the mount point, such as "/socket.io"
+	Addr string // where to listen, host and port; "" means any free port of 127.0.0.1
+	TLS  bool   // encrypt; set by OverTLS
+	// Bridge makes the session bridge for the host's sessions. It is set with Sessions and
+	// CookieSessions, and else nil.
 	Bridge func(be sessionbridge.Backend) *sessionbridge.Bridge
+	// CookieAge is how old a session's cookie may be by the date that the library has signed
+	// into it. It is set by one case of Sessions, and else 0, which means the library's
+	// default; a factory whose library signs no date skips that case.
+	CookieAge time.Duration
 }
 
 // Host is a running host.
 type Host struct {
-	URL string // http://127.0.0.1:port, or https
-	// Stop ends the host's listener within 2 s. The server is shut down before it.
-	// It is called again when a case was past its deadline.
+	URL string // scheme, host and port, such as "http://127.0.0.1:8080"
+	// Stop ends the host's listener within 2 s. The server has been shut down before. Stop is
+	// called again when a case was past its deadline.
 	Stop func()
-}
-
-// Factory starts a host with srv mounted at cfg.Path, a plain route at "/plain"
-// that answers "ok", and a middleware that sets the cookie "host=1" on every
-// answer below the mount point. t is the case's own: Fatal ends the case.
-type Factory func(t testing.TB, srv *sio.Server, cfg Config) *Host
-
-// Capability is something that not every host can do. Its value is its name in
-// reports and on the command line.
-type Capability string
-
-// The capabilities. A host written in Go may lack the first four and HostCookies; the
-// others are for servers behind RunURL.
-const (
-	// WebSocket: the host lets a handler take the connection over.
-	WebSocket Capability = "websocket"
-	// Streaming: parts of an answer reach the client before its end.
-	Streaming Capability = "streaming"
-	// PartialBody: a handler starts before a request's body is complete.
-	PartialBody Capability = "partial-body"
-	// ClientGone: a request that waits learns that its client has left.
-	ClientGone Capability = "client-gone"
-	// CloseCodes: a websocket that the server ends tells by its close code why.
-	CloseCodes Capability = "close-codes"
-	// HostCookies: headers that the host has set stand on the server's answers.
-	HostCookies Capability = "host-cookies"
-
-	EIO4  Capability = "eio4"  // clients 3.x and 4.x
-	EIO3  Capability = "eio3"  // clients 1.x and 2.x
-	SIO1  Capability = "sio1"  // clients 0.7 to 0.9
-	SIO06 Capability = "sio06" // clients 0.6
-	JSONP Capability = "jsonp" // the transport jsonp-polling
-)
-
-// Capabilities lists all of them.
-func Capabilities() []Capability {
-	return []Capability{WebSocket, Streaming, PartialBody, ClientGone, CloseCodes, HostCookies, EIO4, EIO3, SIO1, SIO06, JSONP}
-}
-
-// Option changes a run.
-type Option func(*run)
-
-// Skip leaves a case out. The name must exist and the reason is printed.
-func Skip(name, reason string) Option {
-	return func(r *run) { r.skip[name] = given(reason) }
-}
-
-// KnownFailing runs a case that must fail: passing fails the run, so that the
-// list never grows old. The name must exist and the reason is printed.
-func KnownFailing(name, reason string) Option {
-	return func(r *run) { r.known[name] = given(reason) }
-}
-
-// Lacks declares that the host cannot do something. Cases that need it are left
-// out with the reason; where a refusal must take their place, that is verified.
-func Lacks(c Capability, reason string) Option {
-	return func(r *run) { r.lacks[c] = given(reason) }
-}
-
-func given(reason string) string {
-	if reason == "" {
-		return "no reason given"
-	}
-	return reason
-}
-
-// Timeout is how long a case may take before it is ended and fails, with the
-// stacks of all goroutines. The default is a minute.
-func Timeout(d time.Duration) Option {
-	return func(r *run) { r.timeout = d }
-}
-
-// Stress runs every case n times, to find what happens only now and then.
-func Stress(n int) Option {
-	return func(r *run) { r.times = max(1, n) }
-}
-
-// Only leaves out every case but those named, or below them: "upgrade" stands for
-// all upgrade cases.
-func Only(names ...string) Option {
-	return func(r *run) { r.only = append(r.only, names...) }
-}
-
-// Patience is how long a case waits for something that must come. The default of
-// 5 s is used up by failures only; shorter ones make slow machines fail.
-func Patience(d time.Duration) Option {
-	return func(r *run) { r.patience = d }
-}
-
-// OverTLS runs the cases with Config.TLS.
-func OverTLS() Option {
-	return func(r *run) { r.tls = true }
-}
-
-type run struct {
-	tls      bool
-	short    bool
-	factory  Factory
-	url      string // of a server that is not in this process
-	skip     map[string]string
-	known    map[string]string
-	lacks    map[Capability]string
-	only     []string
-	timeout  time.Duration
-	patience time.Duration
-	times    int
-}
-
-func newRun(opts []Option) *run {
-	r := &run{skip: map[string]string{}, known: map[string]string{}, lacks: map[Capability]string{}, timeout: time.Minute, times: 1}
-	for _, o := range opts {
-		o(r)
-	}
-	return r
 }
 
 // testCase is one thing that is verified.
@@ -169,59 +49,35 @@ type testCase struct {
 	spec  string // where that is said
 	run   func(c *env)
 	opts  func(o *sio.Options)
-	all   bool         // every dialect and transport is enabled
-	slow  bool         // left out by -short
-	local bool         // needs the server in this process
-	need  []Capability // what the host must have
-	lack  Capability   // only for hosts that lack it
+	all   bool     // every dialect and transport is enabled
+	slow  bool     // left out by -short
+	local bool     // needs the server in this process
+	need  []string // the capabilities that the host must have
+	lack  string   // only for hosts that lack this capability
 	// prepare changes the environment before the host starts.
 	prepare func(c *env)
 }
 
-// Run runs every case against fresh hosts, each as a subtest.
+// Run runs every case as a subtest of t, each against a host of its own that f starts, and logs
+// the Summary. Without options these are the cases about a host. With Remote f is nil.
 func Run(t *testing.T, f Factory, opts ...Option) {
-	r := newRun(opts)
-	r.factory = f
-	r.test(t, allCases())
-}
-
-// Check is Run for those who want results instead of a test.
-func Check(f Factory, opts ...Option) ([]Result, error) {
-	r := newRun(opts)
-	r.factory = f
-	return r.check(allCases(), nil)
-}
-
-// Cases lists the names of the cases of Run.
-func Cases() []string {
-	var names []string
-	for _, c := range allCases() {
-		names = append(names, c.name)
-	}
-	return names
-}
-
-// test runs cases as subtests and prints the summary.
-func (r *run) test(t *testing.T, cases []testCase) {
 	t.Helper()
+	r := newRun(f, opts)
 	r.short = testing.Short()
-	if err := r.names(cases); err != nil {
-		t.Error(err)
+	if err := r.wrong(); err != nil {
+		t.Fatal(err)
 	}
 	var results []Result
-	for _, c := range cases {
-		if !r.chosen(c) {
-			continue
-		}
+	for _, c := range r.cases() {
 		t.Run(c.name, func(t *testing.T) {
 			res := r.one(t, c)
 			results = append(results, res)
 			switch {
-			case res.Status == Skipped:
+			case res.Status == skipped:
 				t.Skip(res.Reason)
 			case res.Bad():
 				t.Error(res.Report())
-			case res.Status == KnownFailure:
+			case res.Status == knownFailing:
 				t.Log(res.Report())
 			}
 		})
@@ -233,69 +89,69 @@ func (r *run) test(t *testing.T, cases []testCase) {
 	}
 }
 
-// check runs cases and returns what came out; told sees each result as it comes.
-func (r *run) check(cases []testCase, told func(Result)) (results []Result, err error) {
-	if err := r.names(cases); err != nil {
+// Check is Run for programs: it returns what came of each case. An error means that an option
+// names what does not exist, or that f and the options do not go together; then no case has
+// run. The testing.TB that f is given works without a test.
+func Check(f Factory, opts ...Option) ([]Result, error) {
+	r := newRun(f, opts)
+	if err := r.wrong(); err != nil {
 		return nil, err
 	}
-	for _, c := range cases {
-		if !r.chosen(c) {
-			continue
-		}
-		res := r.one(nil, c)
-		results = append(results, res)
-		if told != nil {
-			told(res)
-		}
+	var results []Result
+	for _, c := range r.cases() {
+		results = append(results, r.one(nil, c))
 	}
 	return results, nil
 }
 
-// names complains about options that name a case that does not exist.
-func (r *run) names(cases []testCase) error {
-	var unknown []string
-	is := func(name string, below bool) bool {
-		return slices.ContainsFunc(cases, func(c testCase) bool {
-			return c.name == name || below && strings.HasPrefix(c.name, name+"/")
-		})
+// Cases lists the names of the cases that Run would run with the same options, in their order.
+// Sessions, CookieSessions and Only make a difference.
+func Cases(opts ...Option) []string {
+	var names []string
+	for _, c := range newRun(nil, opts).cases() {
+		names = append(names, c.name)
 	}
-	for name := range r.skip {
-		if !is(name, false) {
-			unknown = append(unknown, name)
-		}
+	return names
+}
+
+// wrong complains about options that name what does not exist, and about those that do not go
+// together.
+func (r *run) wrong() error {
+	switch {
+	case r.url == "" && r.factory == nil:
+		return errors.New("conformance: the factory is nil, and there is no Remote")
+	case r.url != "" && r.factory != nil:
+		return errors.New("conformance: Remote needs no factory; give nil")
+	case r.url != "" && r.sessions != nil:
+		return errors.New("conformance: the cases of Sessions and CookieSessions need the server in this process")
 	}
-	for name := range r.known {
-		if !is(name, false) {
-			unknown = append(unknown, name)
-		}
+	cases := r.list()
+	unknown := func(name string) bool {
+		return !slices.ContainsFunc(cases, func(c testCase) bool { return c.name == name })
 	}
+	names := slices.DeleteFunc(slices.Concat(slices.Collect(maps.Keys(r.skip)), slices.Collect(maps.Keys(r.known))),
+		func(name string) bool { return !unknown(name) })
 	for _, name := range r.only {
-		if !is(name, true) {
-			unknown = append(unknown, name)
+		if unknown(name) && !slices.ContainsFunc(cases, func(c testCase) bool { return below(c.name, name) }) {
+			names = append(names, name)
 		}
 	}
-	for c := range r.lacks {
-		if !slices.Contains(Capabilities(), c) {
-			unknown = append(unknown, string(c))
+	if len(names) > 0 {
+		slices.Sort(names)
+		return fmt.Errorf("conformance: there is no case %q; Cases lists those that exist", names)
+	}
+	for name := range r.lacks {
+		if !slices.Contains(Capabilities(), name) {
+			return fmt.Errorf("conformance: there is no capability %q; those that exist are %s", name, strings.Join(Capabilities(), ", "))
 		}
 	}
-	if len(unknown) == 0 {
-		return nil
-	}
-	slices.Sort(unknown)
-	return fmt.Errorf("conformance: there is no case or capability %q", unknown)
+	return nil
 }
 
-func (r *run) chosen(c testCase) bool {
-	return len(r.only) == 0 || slices.ContainsFunc(r.only, func(name string) bool {
-		return c.name == name || strings.HasPrefix(c.name, name+"/")
-	})
-}
-
-// Summary says in a few lines what came of a run: how many cases passed, and for
-// all others which and why.
+// Summary says in a few lines what came of a run: how many cases passed, and for all others
+// which they are and why.
 func Summary(results []Result) string {
-	count := map[Status]int{}
+	count := map[string]int{}
 	var took time.Duration
 	for _, res := range results {
 		count[res.Status]++
@@ -303,13 +159,13 @@ func Summary(results []Result) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "conformance: %d cases in %v: %d passed, %d failed, %d skipped, ", len(results), took.Round(100*time.Millisecond),
-		count[Passed], count[Failed]+count[Unexpected], count[Skipped])
-	if n := count[KnownFailure]; n > 0 {
+		count[passed], count[failed]+count[unexpected], count[skipped])
+	if n := count[knownFailing]; n > 0 {
 		fmt.Fprintf(&b, "%d known failing", n)
 	} else {
 		b.WriteString("known failing: none")
 	}
-	for _, status := range []Status{Failed, Unexpected, KnownFailure, Skipped} {
+	for _, status := range []string{failed, unexpected, knownFailing, skipped} {
 		var reasons []string
 		by := map[string][]string{}
 		for _, res := range results {

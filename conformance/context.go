@@ -28,7 +28,7 @@ type env struct {
 	app     *app
 	control *control
 	acl     *aclApp // of the cases about access rules
-	// sessions is what the cases of RunSessions work with.
+	// sessions is what the cases of Sessions work with.
 	sessions *sessionContext
 }
 
@@ -77,25 +77,15 @@ func (c *env) Start(addr string) {
 func (c *env) client() {
 	c.Client = wire.New(c.T, c.Host.URL, c.mount+"/")
 	c.Client.Trace = c.T.note
-	c.Client.Need = func(what string) { c.needs(Capability(what)) }
-	if d := c.run.patience; d != 0 {
-		c.Client.Patience, c.HTTP.Timeout = d, d
-	}
+	c.Client.Need = c.needs
+	c.Client.Patience, c.HTTP.Timeout = c.run.patience, c.run.patience
 }
 
 // needs ends the case when the host lacks something.
-func (c *env) needs(what Capability) {
+func (c *env) needs(what string) {
 	if reason := c.run.lacks[what]; reason != "" {
 		c.T.Skip(lacking(what, reason))
 	}
-}
-
-// patience is how long something that must come is waited for.
-func (c *env) patience() time.Duration {
-	if d := c.run.patience; d != 0 {
-		return d
-	}
-	return wire.Patience
 }
 
 // Stop shuts the server down and stops the host.
@@ -120,7 +110,7 @@ func (c *env) left() {
 	if c.run.url != "" {
 		return
 	}
-	if left := leaked(c.patience()); left != "" {
+	if left := leaked(c.run.patience); left != "" {
 		c.T.Errorf("goroutines left after the host stopped:\n%s", left)
 	}
 }
@@ -190,7 +180,7 @@ func types(got, want any) string {
 // Eventually waits until f holds.
 func (c *env) Eventually(what string, f func() bool) {
 	c.T.Helper()
-	deadline := time.Now().Add(c.patience())
+	deadline := time.Now().Add(c.run.patience)
 	for !f() {
 		if time.Now().After(deadline) {
 			c.T.Fatalf("never happened: %s", what)
@@ -203,7 +193,7 @@ func (c *env) Eventually(what string, f func() bool) {
 func (c *env) Closed(w *wire.WS, codes ...int) {
 	c.T.Helper()
 	got := w.End().Code
-	if c.run.lacks[CloseCodes] == "" && !slices.Contains(codes, got) {
+	if c.run.lacks[closeCodes] == "" && !slices.Contains(codes, got) {
 		c.T.Errorf("close code\n got  %d\n want %v", got, codes)
 	}
 }

@@ -18,34 +18,34 @@ import (
 	"github.com/siokit/siokit/internal/testkit"
 )
 
-// Status is what came of a case.
-type Status string
-
-// The statuses. The middle two are those of cases named by KnownFailing.
+// What came of a case.
 const (
-	Passed       Status = "passed"
-	Failed       Status = "failed"
-	KnownFailure Status = "known failing"
-	Unexpected   Status = "passed, but is listed as known failing"
-	Skipped      Status = "skipped"
+	passed       = "passed"
+	failed       = "failed"
+	skipped      = "skipped"
+	knownFailing = "known failing"
+	unexpected   = "passed, but is listed as known failing"
 )
 
-// Result is what came of one case.
+// Result is what came of one case. cmd/sioconform prints results as JSON.
 type Result struct {
-	Name   string        `json:"name"`
-	Rule   string        `json:"rule"`
-	Spec   string        `json:"spec"`
-	Status Status        `json:"status"`
-	Reason string        `json:"reason,omitempty"` // why it was skipped, or is known to fail
-	Output string        `json:"output,omitempty"` // what was wrong: got and want
+	Name string `json:"name"` // one of Cases
+	Rule string `json:"rule"` // what must hold
+	Spec string `json:"spec"` // where that is said
+	// Status is "passed", "failed" or "skipped", and for a case named by KnownFailing "known
+	// failing" or "passed, but is listed as known failing".
+	Status string        `json:"status"`
+	Reason string        `json:"reason,omitempty"` // why the case was skipped, or is known to fail
+	Output string        `json:"output,omitempty"` // what was wrong: what came and what was wanted
 	Trace  string        `json:"trace,omitempty"`  // what was said on the wire, with times
-	Took   time.Duration `json:"took"`             // nanoseconds
+	Took   time.Duration `json:"took"`             // in JSON nanoseconds
 }
 
-// Bad reports whether the result fails a run.
-func (r Result) Bad() bool { return r.Status == Failed || r.Status == Unexpected }
+// Bad reports whether the result fails a run: the case failed, or it passed and KnownFailing
+// names it.
+func (r Result) Bad() bool { return r.Status == failed || r.Status == unexpected }
 
-// Report says all that is known about a failure.
+// Report says all that is known about a failure, in the form that the package comment explains.
 func (r Result) Report() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\nrule: %s\nspec: %s\n", r.Name, r.Status, r.Rule, r.Spec)
@@ -59,55 +59,55 @@ func (r Result) Report() string {
 	return b.String()
 }
 
-// one runs a case, as often as the run says, in environments of its own. t is nil
-// outside of tests.
+// one runs a case in an environment of its own. t is nil outside of tests.
 func (r *run) one(t *testing.T, c testCase) Result {
-	res := Result{Name: c.name, Rule: c.rule, Spec: c.spec, Status: Skipped}
-	known, isKnown := r.known[c.name]
-	switch reason, skip := r.skip[c.name]; {
-	case skip:
-		res.Reason = reason
-	case r.short && c.slow:
-		res.Reason = "-short"
-	case c.lack != "" && r.lacks[c.lack] == "":
-		res.Reason = "only for hosts without " + string(c.lack)
-	case r.url != "" && c.local:
-		res.Reason = needsServer
-	case r.url != "" && c.opts != nil:
-		res.Reason = "needs a server with options of its own"
-	default:
-		for _, need := range c.need {
-			if reason := r.lacks[need]; reason != "" {
-				res.Reason = lacking(need, reason)
-			}
-		}
-	}
-	if res.Reason != "" {
-		return res
-	}
-	from := time.Now()
-	for range r.times {
+	res := Result{Name: c.name, Rule: c.rule, Spec: c.spec, Status: skipped, Reason: r.leftOut(c)}
+	if res.Reason == "" {
 		p := &probe{name: c.name, from: time.Now()}
 		if t != nil {
 			p.TB = t
 		}
 		p.run(r, c)
 		res.Status, res.Reason, res.Output, res.Trace = p.result()
-		if res.Status != Passed {
-			break
+		res.Took = time.Since(p.from)
+	}
+	if reason, ok := r.known[c.name]; ok {
+		switch res.Status {
+		case failed:
+			res.Status, res.Reason = knownFailing, reason
+		case passed:
+			res.Status, res.Reason = unexpected, reason
 		}
 	}
-	res.Took = time.Since(from)
-	switch {
-	case isKnown && res.Status == Failed:
-		res.Status, res.Reason = KnownFailure, known
-	case isKnown && res.Status == Passed:
-		res.Status, res.Reason = Unexpected, known
+	if r.each != nil {
+		r.each(res)
 	}
 	return res
 }
 
-func lacking(c Capability, reason string) string { return "no " + string(c) + ": " + reason }
+// leftOut says why a case does not run, or "".
+func (r *run) leftOut(c testCase) string {
+	switch reason, skip := r.skip[c.name]; {
+	case skip:
+		return reason
+	case r.short && c.slow:
+		return "-short"
+	case c.lack != "" && r.lacks[c.lack] == "":
+		return "only for hosts without " + c.lack
+	case r.url != "" && c.local:
+		return needsServer
+	case r.url != "" && c.opts != nil:
+		return "needs a server with options of its own"
+	}
+	for _, need := range c.need {
+		if reason := r.lacks[need]; reason != "" {
+			return lacking(need, reason)
+		}
+	}
+	return ""
+}
+
+func lacking(capability, reason string) string { return "no " + capability + ": " + reason }
 
 // probe is the testing.TB of one case. A case's failure is a result, which is not
 // always a test's.
@@ -185,7 +185,7 @@ func (p *probe) cleanup() {
 	}
 }
 
-func (p *probe) result() (s Status, reason, output, trace string) {
+func (p *probe) result() (status, reason, output, trace string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -194,11 +194,11 @@ func (p *probe) result() (s Status, reason, output, trace string) {
 		if p.lost > 0 {
 			lines = slices.Insert(slices.Clone(lines), traceMost, fmt.Sprintf("... %d more ...", p.lost))
 		}
-		return Failed, "", p.out.String(), strings.Join(lines, "\n") + "\n"
+		return failed, "", p.out.String(), strings.Join(lines, "\n") + "\n"
 	case p.skipped != "":
-		return Skipped, p.skipped, "", ""
+		return skipped, p.skipped, "", ""
 	}
-	return Passed, "", "", ""
+	return passed, "", "", ""
 }
 
 // say keeps a line of output, with the place in the case that says it.

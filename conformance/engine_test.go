@@ -6,7 +6,9 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/internal/wire"
@@ -49,6 +51,48 @@ func TestProbe(t *testing.T) {
 		f, _ := own.MethodByName(m.Name)
 		if file, _ := runtime.FuncForPC(f.Func.Pointer()).FileLine(f.Func.Pointer()); !strings.HasSuffix(file, ".go") {
 			t.Errorf("probe has no %s of its own", m.Name)
+		}
+	}
+}
+
+// TestDeadline: a case that hangs is ended, by its name and with what hangs.
+func TestDeadline(t *testing.T) {
+	stuck := make(chan struct{})
+	release := sync.OnceFunc(func() { close(stuck) })
+	results, err := Check(func(tb testing.TB, _ *sio.Server, cfg Config) *Host {
+		h := ServeHTTP(tb, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stuck }), cfg)
+		return &Host{URL: h.URL, Stop: func() { // the deadline stops the host, and so the case
+			release()
+			h.Stop()
+		}}
+	}, Only("routing/other-routes"), func(r *run) { r.timeout = 200 * time.Millisecond })
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := results[0]
+	for _, want := range []string{"routing/other-routes has not ended after 200ms; the goroutines:", "conformance.TestDeadline", "> GET /plain"} {
+		if r.Status != failed || !strings.Contains(r.Report(), want) {
+			t.Errorf("%q is missing in: %s", want, r.Report())
+		}
+	}
+	if r.Took > 5*time.Second {
+		t.Errorf("it took %v", r.Took)
+	}
+}
+
+// TestPatience: a case may take twelve times as long as something that must come, and 20 s always.
+func TestPatience(t *testing.T) {
+	for _, row := range []struct {
+		opts              []Option
+		patience, timeout time.Duration
+	}{
+		{nil, 5 * time.Second, time.Minute},
+		{[]Option{Patience(0)}, 5 * time.Second, time.Minute},
+		{[]Option{Patience(time.Second)}, time.Second, 20 * time.Second},
+		{[]Option{Patience(10 * time.Second)}, 10 * time.Second, 2 * time.Minute},
+	} {
+		if r := newRun(nil, row.opts); r.patience != row.patience || r.timeout != row.timeout {
+			t.Errorf("%v and %v, want %v and %v", r.patience, r.timeout, row.patience, row.timeout)
 		}
 	}
 }

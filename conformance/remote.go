@@ -3,30 +3,12 @@ package conformance
 import (
 	"encoding/json"
 	"strings"
-	"testing"
 
 	"github.com/siokit/siokit/internal/wire"
 )
 
-// RunURL runs the cases that need nothing but an address against a server that is
-// running, in whatever language it is written. url is its scheme, host and port;
-// the server is mounted at /socket.io and serves the application that Application
-// describes. Cases that configure or look into the server are left out.
-func RunURL(t *testing.T, url string, opts ...Option) {
-	r := newRun(opts)
-	r.url = strings.TrimSuffix(url, "/")
-	r.test(t, allCases())
-}
-
-// CheckURL is RunURL for those who want results instead of a test. told, unless
-// nil, sees each result as it comes.
-func CheckURL(url string, told func(Result), opts ...Option) ([]Result, error) {
-	r := newRun(opts)
-	r.url = strings.TrimSuffix(url, "/")
-	return r.check(allCases(), told)
-}
-
-// Application is what a server has to serve for RunURL.
+// Application says what a server behind Remote has to serve. RegisterApplication does it for a
+// server of siokit, and the flag -app of cmd/sioconform prints it.
 const Application = `The server listens with a ping interval of 10 s, a ping timeout of 10 s, a
 connect timeout of 10 s and a payload limit of 2 MiB (2097152), and is mounted at
 /socket.io. GET /plain answers "ok", any other path 404, and every answer of the
@@ -69,7 +51,7 @@ func newControl(c *env) *control {
 func (o *control) ask(c *env, event string) string {
 	w := wire.New(c.T, o.url, mount+"/")
 	defer w.Close()
-	if c.run.lacks[EIO4] != "" {
+	if c.run.lacks[eio4] != "" {
 		s := w.Polling1()
 		s.Send(`5:1+::{"name":"` + event + `"}`)
 		ack := s.Next()

@@ -1,23 +1,25 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"log"
 	"math/big"
 	"net"
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/siokit/siokit/internal/testkit"
 )
 
-// Listen listens at cfg.Addr, or at any free port of 127.0.0.1.
-func Listen(t testing.TB, cfg Config) net.Listener {
+// Listen is the beginning of a Factory for frameworks with a server of their own: a listener at
+// cfg.Addr, over TLS if cfg.TLS says so, and its address for Host.URL. The framework, or
+// Host.Stop, closes the listener.
+func Listen(t testing.TB, cfg Config) (ln net.Listener, url string) {
 	t.Helper()
 	addr := cfg.Addr
 	if addr == "" {
@@ -28,9 +30,9 @@ func Listen(t testing.TB, cfg Config) net.Listener {
 		t.Fatal(err)
 	}
 	if cfg.TLS {
-		return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{certificate(t)}})
+		return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{certificate(t)}}), "https://" + ln.Addr().String()
 	}
-	return ln
+	return ln, "http://" + ln.Addr().String()
 }
 
 // certificate makes one for 127.0.0.1 that nobody else trusts.
@@ -51,39 +53,18 @@ func certificate(t testing.TB) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// URL is the address of a listener for a Host.
-func URL(ln net.Listener, cfg Config) string {
-	if cfg.TLS {
-		return "https://" + ln.Addr().String()
-	}
-	return "http://" + ln.Addr().String()
-}
-
-// ErrorLog is for the http.Server of a host: what net/http complains about, such as
-// an answer behind a hijack, fails the case. ServeHTTP has it.
-func ErrorLog(t testing.TB) *log.Logger { return log.New(noise{t}, "", 0) }
-
-type noise struct{ t testing.TB }
-
-func (n noise) Write(line []byte) (int, error) {
-	// A client that leaves in the middle of a handshake is none of the host's faults.
-	if !bytes.Contains(line, []byte("TLS handshake error")) {
-		n.t.Errorf("the host's server complains: %s", line)
-	}
-	return len(line), nil
-}
-
-// ServeHTTP is the rest of a Factory for frameworks that are an http.Handler.
+// ServeHTTP is the end of a Factory for frameworks that are an http.Handler: it serves h until
+// Host.Stop. What the http.Server complains about, a second answer for example, fails the case.
 func ServeHTTP(t testing.TB, h http.Handler, cfg Config) *Host {
 	t.Helper()
-	ln := Listen(t, cfg)
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: ErrorLog(t)}
+	ln, url := Listen(t, cfg)
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: testkit.ErrorLog(t)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = srv.Serve(ln)
 	}()
-	return &Host{URL: URL(ln, cfg), Stop: func() {
+	return &Host{URL: url, Stop: func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil {

@@ -3,50 +3,11 @@ package conformance
 import (
 	"context"
 	"strconv"
-	"testing"
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/sessionbridge"
 )
-
-// RunSessions verifies a host together with a session library and the session
-// bridge, over polling and over websockets. The factory calls Config.Bridge with
-// the library's backend, and beside the mount the host has plain routes, in its own
-// way, with the library's own cookie:
-//
-//	POST /login  (form: user)        puts user into the session, made if need be
-//	POST /set    (form: key, value)  puts a string into it
-//	GET  /get?key=                   answers the string, or 404
-//	GET  /who                        answers the user, or "anonymous"
-//	POST /logout (form: quiet)       destroys it and tells the bridge, unless quiet
-//	POST /rotate                     gives it a new id and tells the bridge
-func RunSessions(t *testing.T, f Factory, opts ...Option) { runSessions(t, f, allSessionCases(), opts) }
-
-// RunCookieSessions is RunSessions for a library whose values live in the cookie.
-func RunCookieSessions(t *testing.T, f Factory, opts ...Option) {
-	runSessions(t, f, allCookieCases(), opts)
-}
-
-// CheckSessions is RunSessions for those who want results instead of a test.
-func CheckSessions(f Factory, opts ...Option) ([]Result, error) {
-	r := newRun(opts)
-	r.factory = f
-	return r.check(asCases(allSessionCases()), nil)
-}
-
-// CheckCookieSessions is RunCookieSessions for those who want results instead of a test.
-func CheckCookieSessions(f Factory, opts ...Option) ([]Result, error) {
-	r := newRun(opts)
-	r.factory = f
-	return r.check(asCases(allCookieCases()), nil)
-}
-
-func runSessions(t *testing.T, f Factory, list []sessionCase, opts []Option) {
-	r := newRun(opts)
-	r.factory = f
-	r.test(t, asCases(list))
-}
 
 // asCases are cases of sessions as the engine runs them, each over both transports.
 func asCases(list []sessionCase) (cases []testCase) {

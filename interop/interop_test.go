@@ -370,7 +370,7 @@ func TestReference(t *testing.T) {
 		t.Run(ref.generation, func(t *testing.T) {
 			t.Parallel() // most of the time something is waited for that does not come
 			addr, _ := start(t, "node", "reference.mjs", ref.generation)
-			args := []string{"-url", "http://" + addr, "-caps", ref.caps, "-patience", "3s", "-timeout", "30s", "-known", "reference-" + ref.generation + ".known"}
+			args := []string{"-url", "http://" + addr, "-caps", ref.caps, "-patience", "3s", "-known", "reference-" + ref.generation + ".known"}
 			if skip := "reference-" + ref.generation + ".skip"; exists(skip) {
 				args = append(args, "-skip", skip)
 			}

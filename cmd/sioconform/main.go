@@ -30,11 +30,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f := flag.NewFlagSet("sioconform", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	url := f.String("url", "", "scheme, host and port of the server; it is mounted at /socket.io")
-	caps := f.String("caps", "", "what the server can do, separated by commas; everything by default: "+capabilities())
+	caps := f.String("caps", "", "what the server can do, separated by commas; everything by default: "+strings.Join(conformance.Capabilities(), ","))
 	only := f.String("only", "", "run these cases, or those below these names, separated by commas")
 	known := f.String("known", "", "a file of cases that must fail, one a line: its name and the reason")
-	timeout := f.Duration("timeout", time.Minute, "how long one case may take")
-	patience := f.Duration("patience", 5*time.Second, "how long to wait for what must come; a shorter one makes a run with many failures quicker")
+	patience := f.Duration("patience", 5*time.Second, "how long to wait for what must come; a shorter one makes a run with many failures quicker. A case may take twelve times as long, and 20s always")
 	skip := f.String("skip", "", "a file of cases to leave out, one a line: its name and the reason")
 	asJSON := f.Bool("json", false, "print the results as JSON")
 	list := f.Bool("list", false, "print the names of the cases, one a line")
@@ -68,14 +67,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	bad := 0
-	results, err := conformance.CheckURL(*url, func(r conformance.Result) {
-		if r.Bad() {
-			bad++
-		}
-		if !*asJSON {
-			report(stdout, r)
-		}
-	}, append(opts, conformance.Timeout(*timeout), conformance.Patience(*patience))...)
+	results, err := conformance.Check(nil, append(opts, conformance.Remote(*url),
+		conformance.Patience(*patience),
+		conformance.Each(func(r conformance.Result) {
+			if r.Bad() {
+				bad++
+			}
+			if !*asJSON {
+				report(stdout, r)
+			}
+		}))...)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return 2
@@ -95,25 +96,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // report prints a line for a case, and everything for one that has failed.
 func report(w io.Writer, r conformance.Result) {
-	_, _ = fmt.Fprintf(w, "%-8s %6.2fs  %s\n", strings.SplitN(string(r.Status), ",", 2)[0], r.Took.Seconds(), r.Name)
+	_, _ = fmt.Fprintf(w, "%-8s %6.2fs  %s\n", strings.SplitN(r.Status, ",", 2)[0], r.Took.Seconds(), r.Name)
 	if r.Bad() {
 		_, _ = fmt.Fprintln(w, "    "+strings.ReplaceAll(strings.TrimRight(r.Report(), "\n"), "\n", "\n    "))
 	}
 }
 
-func capabilities() string {
-	var names []string
-	for _, c := range conformance.Capabilities() {
-		names = append(names, string(c))
-	}
-	return strings.Join(names, ",")
-}
-
 func options(caps, only string) (opts []conformance.Option, err error) {
 	if caps != "" {
-		has := map[conformance.Capability]bool{}
+		has := map[string]bool{}
 		for _, name := range strings.Split(caps, ",") {
-			has[conformance.Capability(strings.TrimSpace(name))] = true
+			has[strings.TrimSpace(name)] = true
 		}
 		for _, c := range conformance.Capabilities() {
 			if !has[c] {
@@ -122,7 +115,7 @@ func options(caps, only string) (opts []conformance.Option, err error) {
 			delete(has, c)
 		}
 		for c := range has {
-			return nil, fmt.Errorf("there is no capability %q", c)
+			return nil, fmt.Errorf("there is no capability %q; those that exist are %s", c, strings.Join(conformance.Capabilities(), ", "))
 		}
 	}
 	if only != "" {

@@ -3,8 +3,6 @@ package selftest
 import (
 	"net/http"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,8 +22,8 @@ func lame(next http.Handler) http.Handler {
 }
 
 var (
-	noWebSocket = conformance.Lacks(conformance.WebSocket, "the writer is bare")
-	noStreaming = conformance.Lacks(conformance.Streaming, "the writer is bare")
+	noWebSocket = conformance.Lacks("websocket", "the writer is bare")
+	noStreaming = conformance.Lacks("streaming", "the writer is bare")
 )
 
 // TestLacks: a host that says what it cannot do passes; one that keeps it to
@@ -38,13 +36,13 @@ func TestLacks(t *testing.T) {
 		"answers upgrades with nothing": check(t, fault{around: ignorant}, conformance.Only("websocket/refused"), noWebSocket),
 	} {
 		for _, r := range results {
-			if r.Status != conformance.Failed {
+			if r.Status != "failed" {
 				t.Errorf("%s: %s: %s", what, r.Name, r.Status)
 			}
 		}
 	}
 	skipped := check(t, fault{}, conformance.Only("websocket/refused"))
-	if skipped[0].Status != conformance.Skipped || skipped[0].Reason != "only for hosts without websocket" {
+	if skipped[0].Status != "skipped" || skipped[0].Reason != "only for hosts without websocket" {
 		t.Error(skipped[0].Report())
 	}
 }
@@ -68,32 +66,6 @@ func check(t *testing.T, f fault, opts ...conformance.Option) []conformance.Resu
 	return results
 }
 
-// TestDeadline: a case that hangs is ended, by its name and with what hangs.
-func TestDeadline(t *testing.T) {
-	stuck := make(chan struct{})
-	f := fault{around: requests(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == "/plain" {
-			<-stuck
-		}
-		return false
-	}), stop: func(_ testing.TB, stop func()) func() {
-		return sync.OnceFunc(func() { close(stuck); stop() }) // the deadline stops it, and the case
-	}}
-	results, err := conformance.Check(f.factory, conformance.Only("routing/other-routes"), conformance.Timeout(200*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := results[0]
-	for _, want := range []string{"routing/other-routes has not ended after 200ms; the goroutines:", "selftest.TestDeadline", "> GET /plain"} {
-		if r.Status != conformance.Failed || !strings.Contains(r.Report(), want) {
-			t.Errorf("%q is missing in: %s", want, r.Report())
-		}
-	}
-	if r.Took > 5*time.Second {
-		t.Errorf("it took %v", r.Took)
-	}
-}
-
 // TestReport: a failure says all that is known, and a panic is one.
 func TestReport(t *testing.T) {
 	r := check(t, fault{frames: out(func(f frame) []frame {
@@ -110,17 +82,12 @@ func TestReport(t *testing.T) {
 		}
 	}
 	r = check(t, fault{server: func(*sio.Server) { panic("the factory") }}, conformance.Only("routing/slash"))[0]
-	if r.Status != conformance.Failed || !strings.Contains(r.Output, "panic: the factory") {
+	if r.Status != "failed" || !strings.Contains(r.Output, "panic: the factory") {
 		t.Error(r.Report())
 	}
 }
 
 func TestOptions(t *testing.T) {
-	var starts atomic.Int32
-	counting := fault{server: func(*sio.Server) { starts.Add(1) }}
-	if r := check(t, counting, conformance.Only("routing/slash"), conformance.Stress(3)); r[0].Status != conformance.Passed || starts.Load() != 3 {
-		t.Errorf("Stress: %v after %d starts", r[0].Status, starts.Load())
-	}
 	sibling := breaker{}
 	for _, b := range breakers() {
 		if b.name == "captures siblings" {
@@ -128,7 +95,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	results := check(t, sibling.fault, conformance.Only("routing"), conformance.KnownFailing("routing/sibling", "captured"), conformance.KnownFailing("routing/slash", "not so"), conformance.Skip("routing/below", "why not"), conformance.Skip("routing/prefix", "why not"))
-	want := map[string]conformance.Status{"routing/sibling": conformance.KnownFailure, "routing/slash": conformance.Unexpected, "routing/below": conformance.Skipped, "routing/prefix": conformance.Skipped, "routing/no-slash": conformance.Passed, "routing/other-routes": conformance.Passed}
+	want := map[string]string{"routing/sibling": "known failing", "routing/slash": "passed, but is listed as known failing", "routing/below": "skipped", "routing/prefix": "skipped", "routing/no-slash": "passed", "routing/other-routes": "passed"}
 	for _, r := range results {
 		if r.Status != want[r.Name] {
 			t.Errorf("%s: %s", r.Name, r.Status)

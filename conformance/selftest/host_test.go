@@ -12,6 +12,7 @@ import (
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 )
 
@@ -52,8 +53,8 @@ func (f fault) factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *c
 	if f.around != nil {
 		h = f.around(mux)
 	}
-	hs := &http.Server{Handler: h, ErrorLog: conformance.ErrorLog(t)}
-	ln := conformance.Listen(t, cfg)
+	hs := &http.Server{Handler: h, ErrorLog: testkit.ErrorLog(t)}
+	ln, url := conformance.Listen(t, cfg)
 	served := ln
 	if f.frames != nil {
 		served = listener{ln, func(c net.Conn) net.Conn { return &framed{Conn: c, filter: f.frames()} }}
@@ -72,7 +73,7 @@ func (f fault) factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *c
 	if f.stop != nil {
 		stop = f.stop(t, stop)
 	}
-	return &conformance.Host{URL: conformance.URL(ln, cfg), Stop: stop}
+	return &conformance.Host{URL: url, Stop: stop}
 }
 
 type listener struct {

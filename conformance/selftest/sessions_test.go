@@ -82,7 +82,7 @@ func (s *store) SaveIf(ctx context.Context, id, version string, v sessionbridge.
 	return s.Store.SaveIf(ctx, id, version, v)
 }
 
-// factory is a host over net/http with the routes that RunSessions asks for.
+// factory is a host over net/http with the routes that Sessions asks for.
 func (f sessionFault) factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
 	if cfg.CookieAge != 0 && f.life == 0 {
 		t.Skip("the cookies of the memory backend have no date")
@@ -97,7 +97,7 @@ func (f sessionFault) factory(t testing.TB, srv *sio.Server, cfg conformance.Con
 	return conformance.ServeHTTP(t, mux, cfg)
 }
 
-// sessionHost is a host with the routes that RunSessions asks for.
+// sessionHost is a host with the routes that Sessions asks for.
 type sessionHost struct {
 	f      sessionFault
 	store  *store
@@ -190,7 +190,7 @@ func (h *sessionHost) ends(mux *http.ServeMux) {
 
 type sessionBreaker struct {
 	name    string
-	cookies bool // for the cases of RunCookieSessions
+	cookies bool // for the cases of CookieSessions
 	catches []string
 	sessionFault
 }
@@ -234,24 +234,27 @@ func sessionBreakers() []sessionBreaker {
 	}
 }
 
-func TestSoundSessions(t *testing.T) { conformance.RunSessions(t, sessionFault{}.factory) }
+func TestSoundSessions(t *testing.T) {
+	conformance.Run(t, sessionFault{}.factory, conformance.Sessions())
+}
 
 // TestSessionBreakers is TestBreakers for the cases about sessions.
 func TestSessionBreakers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: most of the time something is waited for in vain")
 	}
-	checks := map[bool]func(conformance.Factory, ...conformance.Option) ([]conformance.Result, error){false: conformance.CheckSessions, true: conformance.CheckCookieSessions}
+	cases := map[bool]conformance.Option{false: conformance.Sessions(), true: conformance.CookieSessions()}
 	caught := map[string]bool{}
 	for _, b := range sessionBreakers() {
 		t.Run(b.name, func(t *testing.T) {
-			results, err := checks[b.cookies](b.factory, conformance.Only(b.catches...), conformance.Patience(2*patience), conformance.Timeout(20*time.Second))
+			results, err := conformance.Check(b.factory, cases[b.cookies], conformance.Only(b.catches...),
+				conformance.Patience(2*patience))
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, r := range results {
 				name, _, _ := strings.Cut(r.Name, "/")
-				if r.Status == conformance.Failed {
+				if r.Status == "failed" {
 					caught[r.Name] = true
 				} else if slices.Contains(b.catches, name) {
 					t.Errorf("%s: %s", r.Name, r.Status)
@@ -259,17 +262,10 @@ func TestSessionBreakers(t *testing.T) {
 			}
 		})
 	}
-	for _, check := range checks {
-		results, err := check(func(t testing.TB, _ *sio.Server, _ conformance.Config) *conformance.Host {
-			t.Skip("only the names are wanted")
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range results {
-			if !caught[r.Name] {
-				t.Errorf("no breaker is caught by %s", r.Name)
+	for _, chosen := range cases {
+		for _, name := range conformance.Cases(chosen) {
+			if !caught[name] {
+				t.Errorf("no breaker is caught by %s", name)
 			}
 		}
 	}

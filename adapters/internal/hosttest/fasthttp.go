@@ -21,13 +21,13 @@ import (
 // stop is called or the listener is closed; open is fasthttp's
 // GetOpenConnectionsCount.
 func Fasthttp(t testing.TB, cfg conformance.Config, serve func(net.Listener) error, open func() int32, stop func(time.Duration) error) *conformance.Host {
-	ln := conformance.Listen(t, cfg)
+	ln, url := conformance.Listen(t, cfg)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = serve(ln)
 	}()
-	return &conformance.Host{URL: conformance.URL(ln, cfg), Stop: func() {
+	return &conformance.Host{URL: url, Stop: func() {
 		// A connection that is still there when fasthttp shuts down costs 100 ms, which is
 		// how often fasthttp looks; Serve counts as one. The client has closed its
 		// connections, so that the server needs a moment only. A listener that is closed

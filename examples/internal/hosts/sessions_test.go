@@ -26,7 +26,9 @@ func TestSessions(t *testing.T) {
 		{"echov5", "memory"}, {"echov5", "gorilla"},
 		{"fiberv3", "memory"}, {"fiberv3", "fiber"},
 	} {
-		ok := t.Run(row.host+"/"+row.library, func(t *testing.T) { conformance.RunSessions(t, factory(row.host, row.library)) })
+		ok := t.Run(row.host+"/"+row.library, func(t *testing.T) {
+			conformance.Run(t, factory(row.host, row.library), conformance.Sessions())
+		})
 		table += fmt.Sprintf("%-8s %-8s passed: %t\n", row.host, row.library, ok)
 	}
 	t.Log(table)
@@ -35,7 +37,7 @@ func TestSessions(t *testing.T) {
 // TestCookieSessions: where the values live in the cookie.
 func TestCookieSessions(t *testing.T) {
 	for _, host := range []string{"nethttp", "gin", "echo", "echov5", "chi"} {
-		t.Run(host, func(t *testing.T) { conformance.RunCookieSessions(t, factory(host, "cookie")) })
+		t.Run(host, func(t *testing.T) { conformance.Run(t, factory(host, "cookie"), conformance.CookieSessions()) })
 	}
 }
 
@@ -50,13 +52,13 @@ func factory(host, library string) conformance.Factory {
 		}
 		h.Routes(cfg.Bridge(h.Backend))
 		h.Mount(cfg.Path, srv)
-		ln := conformance.Listen(t, cfg)
+		ln, url := conformance.Listen(t, cfg)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			_ = h.Serve(ln)
 		}()
-		return &conformance.Host{URL: conformance.URL(ln, cfg), Stop: func() {
+		return &conformance.Host{URL: url, Stop: func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
 			if err := h.Stop(ctx); err != nil {
