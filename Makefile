@@ -31,8 +31,10 @@ modules: ## every go.mod is tidy and enough on its own
 FUZZTIME ?= 1000000x
 FUZZ = go test -run '^$$' -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
 fuzz: ## every fuzz target; FUZZTIME=10000x for fewer inputs
-	$(FUZZ) -fuzz FuzzSplit ./core/internal/packet
-	$(FUZZ) -fuzz FuzzScript ./core/internal/packet
+	$(FUZZ) -fuzz FuzzSplit ./core/internal/jsontext
+	$(FUZZ) -fuzz FuzzScript ./core/internal/jsontext
+	$(FUZZ) -fuzz FuzzCursor ./core/internal/jsontext
+	$(FUZZ) -fuzz FuzzPlaceholders ./core/internal/jsontext
 	$(FUZZ) -fuzz 'FuzzPayload$$' ./core/internal/codec/engineio
 	$(FUZZ) -fuzz FuzzPayloadV3 ./core/internal/codec/engineio
 	$(FUZZ) -fuzz FuzzTwice ./core/internal/codec/engineio

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/siokit/siokit/core/internal/codec/socketio"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // Args are the arguments of an event or ack, not yet decoded, with their binary
@@ -55,7 +55,7 @@ func (a Args) Raw(i int) json.RawMessage {
 
 // Bytes is argument i when it is binary.
 func (a Args) Bytes(i int) ([]byte, bool) {
-	return socketio.Attachment(a.Raw(i), a.attachments)
+	return jsontext.Attachment(a.Raw(i), a.attachments)
 }
 
 // Slice returns the arguments from index i on.

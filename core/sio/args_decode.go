@@ -5,8 +5,7 @@ import (
 	"reflect"
 	"sync"
 
-	"github.com/siokit/siokit/core/internal/codec/socketio"
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // decode decodes argument i into a pointer. Errors of the codec come back with the
@@ -27,7 +26,7 @@ func (a Args) decode(i int, dst any) (err error) {
 		if err := keyTwice(raw); err != nil {
 			return err
 		}
-		*d = append(json.RawMessage(nil), socketio.Inline(raw, a.attachments)...)
+		*d = append(json.RawMessage(nil), jsontext.Inline(raw, a.attachments)...)
 		return nil
 	case *[]byte:
 		if b, ok := a.Bytes(i); ok {
@@ -36,7 +35,7 @@ func (a Args) decode(i int, dst any) (err error) {
 		}
 	case *any:
 		if !a.alone() {
-			k := keyChecker{c: packet.Cursor{Data: raw}}
+			k := keyChecker{c: jsontext.Cursor{Data: raw}}
 			if k.text(false); k.twice != nil {
 				return k.twice
 			}
@@ -51,17 +50,17 @@ func (a Args) decode(i int, dst any) (err error) {
 	t = t.Elem()
 	binary := len(a.attachments) > 0
 	if in := a.suspects(); traitsOf(t)&in != 0 {
-		k := keyChecker{c: packet.Cursor{Data: raw}, in: in}
+		k := keyChecker{c: jsontext.Cursor{Data: raw}, in: in}
 		if k.value(t); k.twice != nil {
 			return k.twice
 		}
 	}
-	text := socketio.Inline(raw, a.attachments)
+	text := jsontext.Inline(raw, a.attachments)
 	if err := a.json.Unmarshal(text, dst); err != nil {
 		return &decodeError{text, err}
 	}
 	if binary && traitsOf(t)&hasAny != 0 {
-		r := restorer{c: packet.Cursor{Data: raw}, args: a, places: socketio.Places(raw, a.attachments)}
+		r := restorer{c: jsontext.Cursor{Data: raw}, args: a, places: jsontext.Places(raw, a.attachments)}
 		r.value(reflect.ValueOf(dst).Elem())
 		return r.err
 	}
@@ -156,9 +155,9 @@ func findTraits(t reflect.Type, seen map[reflect.Type]bool) (found traits) {
 // restorer walks a decoded value and its text together, and puts attachments where
 // the type is any: the codec has left base64 there. No key occurs twice.
 type restorer struct {
-	c      packet.Cursor
+	c      jsontext.Cursor
 	args   Args
-	places []socketio.Place // still ahead
+	places []jsontext.Place // still ahead
 	err    error
 }
 
@@ -199,7 +198,7 @@ func (r *restorer) value(v reflect.Value) {
 		fs := fieldsOf(v.Type())
 		r.c.Object(func(key []byte) {
 			var fv reflect.Value
-			if i := fs.find(packet.Unquote(key)); i >= 0 {
+			if i := fs.find(jsontext.Unquote(key)); i >= 0 {
 				fv, _ = fieldByIndex(v, fs.list[i].index)
 			}
 			r.value(fv)
@@ -239,7 +238,7 @@ func (r *restorer) member(m reflect.Value, key []byte) {
 // mapKey decodes the key of an object, by the rules for keys of encoding/json.
 func mapKey(t reflect.Type, key []byte) reflect.Value {
 	if t.Kind() == reflect.String && customOf(t)&unmarshals == 0 {
-		return reflect.ValueOf(string(packet.Unquote(key))).Convert(t)
+		return reflect.ValueOf(string(jsontext.Unquote(key))).Convert(t)
 	}
 	one := reflect.New(reflect.MapOf(t, reflect.TypeFor[bool]()))
 	if json.Unmarshal(append(append([]byte{'{'}, key...), ":true}"...), one.Interface()) != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 func argsOf(attachments [][]byte, raw ...string) Args {
@@ -287,10 +287,10 @@ func TestMisfitCost(t *testing.T) {
 		"nulls": strings.Repeat(`{"next":null,`, 0) + `{"any":[` + strings.Repeat("{},", 300_000) + `{}],"max":"x"}`,
 	} {
 		from := time.Now()
-		k := keyChecker{c: packet.Cursor{Data: []byte(raw)}, in: hasStruct | hasMap | hasAny | hasOwn}
+		k := keyChecker{c: jsontext.Cursor{Data: []byte(raw)}, in: hasStruct | hasMap | hasAny | hasOwn}
 		k.value(reflect.TypeFor[node]())
 		_ = keyTwice([]byte(raw))
-		p := pathFinder{c: packet.Cursor{Data: []byte(raw)}, at: len(raw) - 70}
+		p := pathFinder{c: jsontext.Cursor{Data: []byte(raw)}, at: len(raw) - 70}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		p.value()

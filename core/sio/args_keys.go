@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"reflect"
 
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // A decoder in Go takes the last of two keys that are equal, and for the fields of a
@@ -31,7 +31,7 @@ func (h checked) ServeEvent(ctx context.Context, ev *Event) error {
 // keyTwice returns an error when two keys of one object, at any depth, are equal or
 // differ by case only.
 func keyTwice(raw json.RawMessage) error {
-	k := keyChecker{c: packet.Cursor{Data: raw}}
+	k := keyChecker{c: jsontext.Cursor{Data: raw}}
 	k.text(true)
 	return k.twice
 }
@@ -53,7 +53,7 @@ func (a Args) suspects() traits {
 // keyChecker looks for objects in which two keys are one to some reader. It goes over
 // the text once.
 type keyChecker struct {
-	c     packet.Cursor
+	c     jsontext.Cursor
 	in    traits // where it looks
 	twice error  // an errTwice of the first pair
 }
@@ -99,7 +99,7 @@ func (k *keyChecker) text(fold bool) {
 	case first == '{' && k.twice == nil:
 		seen := keySet{fold: fold}
 		k.c.Object(func(key []byte) {
-			if name := packet.Unquote(key); seen.add(name) {
+			if name := jsontext.Unquote(key); seen.add(name) {
 				k.pair(name)
 			}
 			k.text(fold)
@@ -119,7 +119,7 @@ func (k *keyChecker) object(t reflect.Type) {
 		seen = make([]bool, len(fs.list))
 	}
 	k.c.Object(func(key []byte) {
-		name := packet.Unquote(key)
+		name := jsontext.Unquote(key)
 		i := fs.find(name)
 		if i < 0 {
 			k.c.Skip()
@@ -141,7 +141,7 @@ func (k *keyChecker) mapping(t reflect.Type) {
 	}
 	k.c.Object(func(key []byte) {
 		if k.in&hasMap != 0 {
-			name, again := packet.Unquote(key), false
+			name, again := jsontext.Unquote(key), false
 			if keys == nil {
 				again = texts.add(name)
 			} else if v := mapKey(t.Key(), key); v.IsValid() { // else the decoder fails

@@ -10,8 +10,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"github.com/siokit/siokit/core/internal/codec/socketio"
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // maxEncodeDepth bounds the nesting of what an application emits: cyclic values
@@ -57,7 +56,7 @@ var errPlaceholder = &Error{Code: CodeBadArgument, Message: `an object with the 
 func (e *encoder) array(name string, named bool, args []any) error {
 	e.buf = append(e.buf, '[')
 	if named {
-		e.buf = packet.AppendString(e.buf, name)
+		e.buf = jsontext.AppendString(e.buf, name)
 	}
 	for i, arg := range args {
 		if err := e.argument(arg); err != nil {
@@ -65,7 +64,7 @@ func (e *encoder) array(name string, named bool, args []any) error {
 		}
 	}
 	e.buf = append(e.buf, ']')
-	if len(e.parts) > 0 && !socketio.Placed(e.buf, len(e.parts)) {
+	if len(e.parts) > 0 && !jsontext.Placed(e.buf, len(e.parts)) {
 		return fmt.Errorf("sio: arguments of %q: %w", name, errPlaceholder)
 	}
 	return nil
@@ -82,14 +81,14 @@ func (e *encoder) argument(arg any) error {
 	switch a := arg.(type) {
 	case string: // the commonest, before the look at interfaces
 		e.comma()
-		e.buf = packet.AppendString(e.buf, a)
+		e.buf = jsontext.AppendString(e.buf, a)
 	case Args:
 		for _, raw := range a.raw {
 			e.comma()
 			if len(a.attachments) == 0 {
 				e.buf = append(e.buf, raw...)
 			} else {
-				e.buf, e.parts = socketio.AppendRenumbered(e.buf, raw, a.attachments, e.parts)
+				e.buf, e.parts = jsontext.AppendRenumbered(e.buf, raw, a.attachments, e.parts)
 			}
 		}
 	case list:
@@ -121,7 +120,7 @@ func (e *encoder) value(v any, depth int) error {
 	case nil:
 		return e.null()
 	case string:
-		e.buf = packet.AppendString(e.buf, v)
+		e.buf = jsontext.AppendString(e.buf, v)
 	case bool:
 		e.buf = strconv.AppendBool(e.buf, v)
 	case int:
@@ -194,7 +193,7 @@ func (e *encoder) raw(v json.RawMessage) error {
 	if v == nil {
 		return e.null()
 	}
-	if !packet.Valid(v, maxEncodeDepth) {
+	if !jsontext.Valid(v, maxEncodeDepth) {
 		return errors.New("json.RawMessage is not valid JSON")
 	}
 	if !utf8.Valid(v) {
@@ -211,7 +210,7 @@ func (e *encoder) marshal(v any) error {
 }
 
 func (e *encoder) key(k string) {
-	e.buf = append(packet.AppendString(e.buf, k), ':')
+	e.buf = append(jsontext.AppendString(e.buf, k), ':')
 }
 
 // binary adds an attachment. The bytes are copied: they leave later, and to
@@ -221,7 +220,7 @@ func (e *encoder) binary(b []byte) {
 		e.buf = append(e.buf, "null"...)
 		return
 	}
-	e.buf = socketio.AppendPlaceholder(e.buf, len(e.parts))
+	e.buf = jsontext.AppendPlaceholder(e.buf, len(e.parts))
 	e.parts = append(e.parts, append(make([]byte, 0, len(b)), b...))
 }
 
@@ -242,7 +241,7 @@ func (j checkedJSON) Marshal(v any) ([]byte, error) {
 		return nil, err
 	case !utf8.Valid(b):
 		return nil, fmt.Errorf("the JSON of a %T is not UTF-8", v)
-	case !j.std && !packet.Valid(b, 0):
+	case !j.std && !jsontext.Valid(b, 0):
 		return nil, fmt.Errorf("the JSON of a %T is not valid", v)
 	}
 	return b, nil

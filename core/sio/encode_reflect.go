@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 var (
@@ -242,11 +242,11 @@ func fieldByIndex(v reflect.Value, index []int) (reflect.Value, bool) {
 func (e *encoder) scalar(v reflect.Value, quoted bool) error {
 	if v.Kind() == reflect.String && v.Type() != numberType {
 		if !quoted {
-			e.buf = packet.AppendString(e.buf, v.String())
+			e.buf = jsontext.AppendString(e.buf, v.String())
 			return nil
 		}
 		text, err := stdJSON{}.Marshal(v.String())
-		e.buf = packet.AppendString(e.buf, text)
+		e.buf = jsontext.AppendString(e.buf, text)
 		return err
 	}
 	if quoted {

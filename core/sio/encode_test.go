@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/siokit/siokit/core/internal/codec/socketio"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // The types below are those that an encoder of one's own gets wrong.
@@ -271,7 +271,7 @@ func differs(v any) string {
 	if err != nil {
 		return ""
 	}
-	ours := socketio.Inline(e.buf, e.parts)
+	ours := jsontext.Inline(e.buf, e.parts)
 	a, err := tokens(ours)
 	b, stdErr := tokens(std)
 	if err != nil || stdErr != nil || !slices.Equal(a, b) {

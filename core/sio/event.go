@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"sync"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -204,14 +205,14 @@ func (ev *Event) keep() *Event {
 		return ev.detach()
 	}
 	a := ev.Args.shared()
-	a.raw = []json.RawMessage{packet.Pack(a.raw)}
+	a.raw = []json.RawMessage{jsontext.Pack(a.raw)}
 	return ev.detached(a, n)
 }
 
 // restore gives an event of keep its arguments.
 func (ev *Event) restore() {
 	if ev.packed > 0 {
-		ev.Args.raw = packet.Unpack(ev.Args.raw[0], ev.packed)
+		ev.Args.raw = jsontext.Unpack(ev.Args.raw[0], ev.packed)
 		ev.packed = 0
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // structField is a field of a struct as encoding/json sees it: those of embedded
@@ -151,7 +151,7 @@ func describeField(sf reflect.StructField, index []int) (*structField, reflect.T
 	if name == "" {
 		f.name = sf.Name
 	}
-	f.key = append(packet.AppendString(nil, f.name), ':')
+	f.key = append(jsontext.AppendString(nil, f.name), ':')
 	for opts != "" {
 		var opt string
 		opt, opts, _ = strings.Cut(opts, ",")

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/internal/wire"
 )
@@ -91,7 +92,7 @@ func TestInboxBounds(t *testing.T) {
 // TestLasting: the copy in the inbox holds the arguments once, and shares nothing.
 func TestLasting(t *testing.T) {
 	data := []byte(`["name","argument",[1]]`)
-	args, err := packet.Split(data, nil, 0)
+	args, err := jsontext.Split(data, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,7 @@ var limitDirs = []struct {
 	{"core/sio", []string{}}, // Options are looked at by reflection
 	{"core/eio", []string{"Options"}},
 	{"core/internal/packet", []string{}},
+	{"core/internal/jsontext", []string{}},
 	{"core/internal/codec/engineio", []string{}},
 	{"core/internal/codec/socketio", []string{}},
 	{"core/host", []string{}},

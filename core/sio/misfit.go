@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // decodeError is an error of the codec and the text that it is about.
@@ -47,7 +47,7 @@ func misfit(err error) string {
 	if !errors.As(err, &de) || !errors.As(err, &te) || te.Offset < 1 {
 		return "it cannot be decoded"
 	}
-	p := pathFinder{c: packet.Cursor{Data: de.text}, at: int(te.Offset) - 1}
+	p := pathFinder{c: jsontext.Cursor{Data: de.text}, at: int(te.Offset) - 1}
 	p.value()
 	if p.found == 0 {
 		return "it cannot be decoded"
@@ -116,7 +116,7 @@ type step struct {
 
 // pathFinder finds the innermost value that holds a byte of a text, in one pass.
 type pathFinder struct {
-	c     packet.Cursor
+	c     jsontext.Cursor
 	at    int
 	steps []step
 	path  string
@@ -131,7 +131,7 @@ func (p *pathFinder) value() {
 		p.c.Skip()
 		return
 	case first == '{':
-		p.c.Object(func(key []byte) { p.step(step{key: packet.Unquote(key)}) })
+		p.c.Object(func(key []byte) { p.step(step{key: jsontext.Unquote(key)}) })
 	case first == '[':
 		p.c.Array(func(i int) { p.step(step{index: i}) })
 	default:

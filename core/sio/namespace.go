@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/siokit/siokit/core/acl"
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // Namespace is a channel of its own over the clients' connections, with its own
@@ -230,7 +230,7 @@ func (n *Namespace) Encode(args ...any) (Args, error) {
 		return Args{}, err
 	}
 	// In memory of its own: that of the encoder is used again.
-	raw, err := packet.Split(append(make([]byte, 0, len(e.buf)), e.buf...), nil, 0)
+	raw, err := jsontext.Split(append(make([]byte, 0, len(e.buf)), e.buf...), nil, 0)
 	return Args{raw: raw, attachments: e.parts, json: n.srv.opts.JSON}, err
 }
 

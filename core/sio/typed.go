@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"strconv"
 
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // Handle returns the handler of an event whose arguments are an In. If *In is an
@@ -138,7 +138,7 @@ func decodeString(raw json.RawMessage) (string, error) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return "", errType
 	}
-	return string(packet.Unquote(raw)), nil
+	return string(jsontext.Unquote(raw)), nil
 }
 
 func decodeBool(raw json.RawMessage) (bool, error) {

@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/packet"
 )
 
@@ -118,8 +118,8 @@ func (p *Packet) Clone() *Packet {
 func (p *Packet) pack() *Packet {
 	c := *p
 	name := len(p.Name)
-	buf := make([]byte, 0, name+packedLen(p.Args))
-	buf = appendPacked(append(buf, p.Name...), p.Args)
+	buf := make([]byte, 0, name+jsontext.PackedLen(p.Args))
+	buf = jsontext.AppendPacked(append(buf, p.Name...), p.Args)
 	if p.Name != nil {
 		c.Name = buf[:name:name]
 	}
@@ -132,42 +132,9 @@ func (p *Packet) pack() *Packet {
 // text. It does nothing to any other packet.
 func (p *Packet) Restore() {
 	if p.packed > 0 {
-		p.Args = Unpack(p.Data, p.packed)
+		p.Args = jsontext.Unpack(p.Data, p.packed)
 		p.Data, p.packed = nil, 0
 	}
-}
-
-// Pack returns the text of args, a JSON array, in memory of its own.
-func Pack(args []json.RawMessage) []byte {
-	return appendPacked(make([]byte, 0, packedLen(args)), args)
-}
-
-func appendPacked(dst []byte, args []json.RawMessage) []byte {
-	dst = append(dst, '[')
-	for i, a := range args {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, a...)
-	}
-	return append(dst, ']')
-}
-
-// packedLen is the length of what Pack returns for arguments, of which there are some.
-func packedLen(args []json.RawMessage) int {
-	n := 1 + len(args) // brackets, and commas between them
-	for _, a := range args {
-		n += len(a)
-	}
-	return n
-}
-
-// Unpack returns the n arguments whose text Pack has written. They point into text.
-func Unpack(text []byte, n int) []json.RawMessage {
-	// A decoder has checked them, by a bound of its own for the depth: there is no
-	// error, and if there were one it would cost arguments and nothing else.
-	args, _ := Split(text, make([]json.RawMessage, 0, n), math.MaxInt)
-	return args
 }
 
 // repeats reports whether Data holds nothing that Name and Args do not.
@@ -190,7 +157,7 @@ func (p *Packet) Size() int {
 		n += len(p.Data)
 	}
 	if len(p.Args) > MaxKept {
-		n += packedLen(p.Args)
+		n += jsontext.PackedLen(p.Args)
 	} else {
 		for _, a := range p.Args {
 			n += partBytes + len(a)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // TestClone: a copy shares no memory with the decoder that made the packet, not
@@ -28,7 +30,7 @@ func TestClone(t *testing.T) {
 // copy of the data.
 func TestCloneSize(t *testing.T) {
 	data := json.RawMessage(`["name",{"a":1},"two"]`)
-	args, err := Split(data, nil, 0)
+	args, err := jsontext.Split(data, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +58,7 @@ func TestCloneIsText(t *testing.T) {
 	text := `["name"` + strings.Repeat(`, 1,[2 ],"x"`, 5000) + `]`
 	for _, kind := range []Type{Event, Ack} {
 		data := []byte(text)
-		args, err := Split(data, nil, 0)
+		args, err := jsontext.Split(data, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,18 +95,9 @@ func TestCloneIsText(t *testing.T) {
 	}
 }
 
-// TestUnpack: whatever depth a decoder has let pass is read again, and what nobody has
-// checked costs arguments and nothing else.
-func TestUnpack(t *testing.T) {
-	deep := json.RawMessage(strings.Repeat("[", 2*maxDepth) + strings.Repeat("]", 2*maxDepth))
-	if got := Unpack(Pack([]json.RawMessage{deep, []byte("1")}), 2); len(got) != 2 || string(got[0]) != string(deep) {
-		t.Errorf("%d arguments", len(got))
-	}
-	for _, bad := range []string{"", "1", "[1,", "[1,}"} {
-		if got := Unpack([]byte(bad), 3); len(got) > 1 {
-			t.Errorf("%s: %s", bad, got)
-		}
-	}
+// TestRestoreOfLess: a clone whose text is not what Clone has written costs arguments
+// and nothing else.
+func TestRestoreOfLess(t *testing.T) {
 	p := &Packet{Data: []byte("[1"), packed: 100}
 	if p.Restore(); len(p.Args) != 1 {
 		t.Errorf("%s", p.Args)

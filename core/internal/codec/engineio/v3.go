@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -61,7 +62,7 @@ func DecodePayloadV3(body []byte, limit int, repair func([]byte) []byte, yield f
 		if err != nil {
 			return err
 		}
-		end, ok := packet.UTF16Cut(rest, length)
+		end, ok := jsontext.UTF16Cut(rest, length)
 		if !ok {
 			return packet.Malformed("a packet of %d units in a payload of %d bytes", length, len(rest))
 		}
@@ -149,7 +150,7 @@ func AppendPayloadV3(dst []byte, m *packet.Message) []byte {
 }
 
 func appendTextV3(dst, text []byte) []byte {
-	dst = append(strconv.AppendInt(dst, int64(packet.UTF16Len(text)), 10), ':')
+	dst = append(strconv.AppendInt(dst, int64(jsontext.UTF16Len(text)), 10), ':')
 	return append(dst, text...)
 }
 

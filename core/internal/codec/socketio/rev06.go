@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -19,7 +20,7 @@ const (
 // AppendFrame06 appends data as one message of Socket.IO 0.6.
 func AppendFrame06(dst []byte, data string) []byte {
 	dst = append(dst, markMessage...)
-	dst = strconv.AppendInt(dst, int64(packet.UTF16Len([]byte(data))), 10)
+	dst = strconv.AppendInt(dst, int64(jsontext.UTF16Len([]byte(data))), 10)
 	return append(append(dst, markMessage...), data...)
 }
 
@@ -35,13 +36,13 @@ func IsHeartbeat06(data []byte) bool { return bytes.HasPrefix(data, []byte(markH
 func Append06(dst []byte, p *packet.Packet) ([]byte, bool) {
 	data := []byte(p.Data)
 	if len(p.Attachments) > 0 {
-		data = Inline(data, p.Attachments)
+		data = jsontext.Inline(data, p.Attachments)
 	}
 	switch p.Type {
 	case packet.Text, packet.JSON:
 		arg := restOfArray(data)
 		if p.Type == packet.Text && len(arg) > 1 && arg[0] == '"' {
-			text := packet.Unquote(arg)
+			text := jsontext.Unquote(arg)
 			if !bytes.HasPrefix(text, []byte(markJSON)) && !bytes.HasPrefix(text, []byte(markHeartbeat)) {
 				return AppendFrame06(dst, string(text)), true
 			}
@@ -85,7 +86,7 @@ func (d *Decoder06) Text(data []byte) (*packet.Packet, error) {
 		p.Args = append(p.Args, quote(data))
 		return p, nil
 	}
-	if !packet.Valid(value, d.limits.Depth) {
+	if !jsontext.Valid(value, d.limits.Depth) {
 		return nil, packet.Malformed("the data of a json message is not JSON")
 	}
 	p.Type = packet.JSON

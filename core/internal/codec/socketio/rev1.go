@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -37,7 +38,7 @@ const (
 func AppendRev1(dst []byte, p *packet.Packet) []byte {
 	data := []byte(p.Data)
 	if len(p.Attachments) > 0 {
-		data = Inline(data, p.Attachments)
+		data = jsontext.Inline(data, p.Attachments)
 	}
 	switch p.Type {
 	case packet.Connect:
@@ -61,7 +62,7 @@ func AppendRev1(dst []byte, p *packet.Packet) []byte {
 		arg := restOfArray(data)
 		if p.Type == packet.Text && len(arg) > 1 && arg[0] == '"' {
 			dst = head(dst, rev1Message, p)
-			if text := packet.Unquote(arg); len(text) > 0 {
+			if text := jsontext.Unquote(arg); len(text) > 0 {
 				dst = append(append(dst, ':'), text...)
 			}
 			return dst
@@ -114,7 +115,7 @@ func cutName(data []byte) (name, rest []byte) {
 	}
 	end := len(data)
 	if data[1] == '"' {
-		end = packet.SkipString(data, 1)
+		end = jsontext.SkipString(data, 1)
 	}
 	return data[1:end], restOfArray(data)
 }
@@ -125,7 +126,7 @@ func restOfArray(data []byte) []byte {
 	if len(data) < 2 || data[1] != '"' {
 		return nil
 	}
-	end := packet.SkipString(data, 1)
+	end := jsontext.SkipString(data, 1)
 	if end >= len(data) || data[end] != ',' {
 		return nil
 	}
@@ -184,7 +185,7 @@ func (d *Rev1Decoder) Text(data []byte) (*packet.Packet, error) {
 		return p, d.argument(p, quote(body))
 	case rev1JSON:
 		p.Type = packet.JSON
-		if !packet.Valid(body, d.limits.Depth) {
+		if !jsontext.Valid(body, d.limits.Depth) {
 			return nil, packet.Malformed("the data of a json packet is not JSON")
 		}
 		return p, d.argument(p, body)
@@ -242,21 +243,21 @@ var messageName = []byte("message")
 
 // quote returns text as JSON.
 func quote(text []byte) []byte {
-	return packet.AppendString(make([]byte, 0, len(text)+2), text)
+	return jsontext.AppendString(make([]byte, 0, len(text)+2), text)
 }
 
 // event reads {"name":..., "args":[...]}, in any order.
 func (d *Rev1Decoder) event(p *packet.Packet, body []byte) error {
-	if !packet.Valid(body, d.limits.Depth) {
+	if !jsontext.Valid(body, d.limits.Depth) {
 		return packet.Malformed("the data of an event is not JSON")
 	}
 	// Keys in the spelling of the protocol alone, and the last of two, as in clients.
 	var name, args []byte
-	c := packet.Cursor{Data: body}
+	c := jsontext.Cursor{Data: body}
 	if c.Kind() == '{' {
 		c.Object(func(key []byte) {
 			value := c.Skip()
-			switch string(packet.Unquote(key)) {
+			switch string(jsontext.Unquote(key)) {
 			case "name":
 				name = value
 			case "args":
@@ -267,7 +268,7 @@ func (d *Rev1Decoder) event(p *packet.Packet, body []byte) error {
 	if len(name) < 2 || name[0] != '"' {
 		return packet.Malformed("an event without a name")
 	}
-	p.Name = packet.Unquote(name)
+	p.Name = jsontext.Unquote(name)
 	if d.limits.EventName > 0 && len(p.Name) > d.limits.EventName {
 		return packet.Malformed("event name of %d bytes", len(p.Name))
 	}
@@ -278,9 +279,7 @@ func (d *Rev1Decoder) event(p *packet.Packet, body []byte) error {
 		return nil
 	}
 	p.Data = args
-	var err error
-	p.Args, err = packet.Split(args, p.Args[:0], d.limits.Depth)
-	return err
+	return split(p, d.limits)
 }
 
 // ack reads id, and behind the first plus sign the arguments.
@@ -301,8 +300,7 @@ func (d *Rev1Decoder) ack(p *packet.Packet, body []byte, hasBody bool) error {
 		return nil
 	}
 	p.Data = args
-	p.Args, err = packet.Split(args, p.Args[:0], d.limits.Depth)
-	return err
+	return split(p, d.limits)
 }
 
 // separator1 encloses the length in front of each packet of a payload.
@@ -316,7 +314,7 @@ func AppendPayloadRev1(dst []byte, ms []*packet.Message) []byte {
 	}
 	for _, m := range ms {
 		dst = append(dst, separator1...)
-		dst = strconv.AppendInt(dst, int64(packet.UTF16Len(m.Data())), 10)
+		dst = strconv.AppendInt(dst, int64(jsontext.UTF16Len(m.Data())), 10)
 		dst = append(append(dst, separator1...), m.Data()...)
 	}
 	return dst
@@ -349,7 +347,7 @@ func framed(body []byte, mark string, limit int, yield func([]byte) bool) error 
 		if !ok || !ok2 || err != nil {
 			return packet.Malformed("no length in front of a packet")
 		}
-		end, ok := packet.UTF16Cut(rest, int(length))
+		end, ok := jsontext.UTF16Cut(rest, int(length))
 		if !ok {
 			return packet.Malformed("a packet of %d units in a payload of %d bytes", length, len(rest))
 		}

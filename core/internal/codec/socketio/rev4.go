@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -17,13 +18,13 @@ func AppendRev4(dst []byte, p *packet.Packet) []byte {
 	case packet.Connect:
 		return appendHeader(dst, p)
 	case packet.ConnectError:
-		return packet.AppendASCII(appendHeader(dst, p), errorRev4(p.Data))
+		return jsontext.AppendASCII(appendHeader(dst, p), errorRev4(p.Data))
 	case packet.Failure:
 		q := *p
 		q.Type = packet.ConnectError
-		return packet.AppendASCII(appendHeader(dst, &q), p.Data)
+		return jsontext.AppendASCII(appendHeader(dst, &q), p.Data)
 	}
-	return packet.AppendASCII(appendHeader(dst, p), p.Data)
+	return jsontext.AppendASCII(appendHeader(dst, p), p.Data)
 }
 
 // errorRev4 is the value of a refusal: the error's data if there is any, or else

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -147,8 +148,8 @@ func (d *Rev5Decoder) Text(data []byte) (*packet.Packet, error) {
 // read is no longer there. The text alone: a list of small arguments costs many times as
 // much. The placeholders are checked before the first attachment may cost anything.
 func (d *Rev5Decoder) hold(p *packet.Packet, count int) error {
-	if err := checkPlaceholders(p.Data, count); err != nil {
-		return err
+	if !jsontext.EachPlaced(p.Data, count) {
+		return packet.Malformed("illegal attachments")
 	}
 	p.Data = bytes.Clone(p.Data)
 	p.Name = nil // points into what was read
@@ -253,21 +254,29 @@ func (d *Rev5Decoder) checkConnect(p *packet.Packet) error {
 	if d.limits.Auth > 0 && len(p.Data) > d.limits.Auth {
 		return packet.Malformed("auth payload of %d bytes", len(p.Data))
 	}
-	if p.Data[0] != '{' || !packet.Valid(p.Data, d.limits.Depth) {
+	if p.Data[0] != '{' || !jsontext.Valid(p.Data, d.limits.Depth) {
 		return packet.Malformed("the auth payload is not an object")
 	}
 	return nil
 }
 
+// split cuts the JSON array of p.Data into p.Args.
+func split(p *packet.Packet, limits *packet.Limits) (err error) {
+	if p.Args, err = jsontext.Split(p.Data, p.Args[:0], limits.Depth); err != nil {
+		return packet.Malformed("%v", err)
+	}
+	return nil
+}
+
 // array cuts the JSON array of an event or ack into its arguments.
-func (d *Rev5Decoder) array(p *packet.Packet) (err error) {
+func (d *Rev5Decoder) array(p *packet.Packet) error {
 	if len(p.Data) == 0 {
 		// Both are legal: an event without a name reaches catch-all handlers
 		// only, an ack without payload acknowledges nothing.
 		p.Data = nil
 		return nil
 	}
-	if p.Args, err = packet.Split(p.Data, p.Args[:0], d.limits.Depth); err != nil {
+	if err := split(p, d.limits); err != nil {
 		return err
 	}
 	if p.Type == packet.Ack {
@@ -278,7 +287,7 @@ func (d *Rev5Decoder) array(p *packet.Packet) (err error) {
 	}
 	switch name := p.Args[0]; {
 	case name[0] == '"':
-		p.Name = packet.Unquote(name)
+		p.Name = jsontext.Unquote(name)
 	case name[0] == '-' || name[0]-'0' <= 9:
 		p.Name = name // a number is a legal name in the reference; it is matched by its digits
 	default:

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -148,14 +149,14 @@ func TestEncode(t *testing.T) {
 func TestPlaceholders(t *testing.T) {
 	parts := [][]byte{{0}, {1}, {2}}
 	in := `[{"_placeholder":true,"num":2},"{\"_placeholder\":true,\"num\":0}",{"x":{"num":1,"_placeholder":true}},{"_placeholder":false,"num":0}]`
-	out, used := AppendRenumbered(nil, []byte(in), parts, [][]byte{{9}})
+	out, used := jsontext.AppendRenumbered(nil, []byte(in), parts, [][]byte{{9}})
 	if want := `[{"_placeholder":true,"num":1},"{\"_placeholder\":true,\"num\":0}",{"x":{"_placeholder":true,"num":2}},{"_placeholder":false,"num":0}]`; string(out) != want {
 		t.Errorf("%s", out)
 	}
 	if fmt.Sprint(used) != "[[9] [2] [1]]" {
 		t.Errorf("%v", used)
 	}
-	if got := string(Inline([]byte(`{"a":{"_placeholder":true,"num":1}}`), parts)); got != `{"a":"AQ=="}` {
+	if got := string(jsontext.Inline([]byte(`{"a":{"_placeholder":true,"num":1}}`), parts)); got != `{"a":"AQ=="}` {
 		t.Errorf("%s", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -22,7 +23,7 @@ func payload(p packet.Payloads, d Dialect, us ...packet.Unit) (body, kind string
 // post has a client that polls send a text.
 func post(t *testing.T, p packet.Payloads, text string) {
 	t.Helper()
-	body := strconv.Itoa(packet.UTF16Len([]byte(text))) + ":" + text
+	body := strconv.Itoa(jsontext.UTF16Len([]byte(text))) + ":" + text
 	if err := p.DecodePayload([]byte(body), "", func(packet.Unit) bool { return true }); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/siokit/siokit/core/internal/codec/socketio"
 	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/dialect/legacy"
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -135,7 +136,7 @@ func (Dialect) Refuse(x host.Exchange, r *dialect.Refusal) error {
 	}
 	if index := x.Query("jsonp"); r.Code == dialect.Forbidden && dialect.ScriptIndex(index) {
 		script(x)
-		body := packet.AppendScript([]byte("io.j["+index+"](new Error("), []byte(text), false)
+		body := jsontext.AppendScript([]byte("io.j["+index+"](new Error("), []byte(text), false)
 		return x.Reply(http.StatusOK, append(body, "));"...))
 	}
 	return legacy.ReplyText(x, status, text)
@@ -152,7 +153,7 @@ func (Dialect) Greet(x host.Exchange, o dialect.Opening) error {
 	line := strings.Join([]string{o.SID, seconds(o.PingInterval + o.PingTimeout), seconds(o.CloseTimeout), strings.Join(legacy.Offered(o.Transports), ",")}, ":")
 	if index := x.Query("jsonp"); index != "" {
 		script(x)
-		body := packet.AppendScript([]byte("io.j["+index+"]("), []byte(line), false)
+		body := jsontext.AppendScript([]byte("io.j["+index+"]("), []byte(line), false)
 		return x.Reply(http.StatusOK, append(body, ");"...))
 	}
 	x.SetHeader("Content-Type", "text/plain")

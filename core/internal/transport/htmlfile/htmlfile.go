@@ -4,6 +4,7 @@
 package htmlfile
 
 import (
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/transport"
 )
@@ -27,7 +28,7 @@ func (Form) Answer(s packet.Script) transport.Answer {
 		Stream:      true,
 		Head:        s.Head,
 		Wrap: func(dst, payload []byte) []byte {
-			dst = packet.AppendScript(append(dst, s.Before...), payload, true)
+			dst = jsontext.AppendScript(append(dst, s.Before...), payload, true)
 			return append(dst, s.After...)
 		},
 	}

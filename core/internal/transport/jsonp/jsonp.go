@@ -5,6 +5,7 @@
 package jsonp
 
 import (
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/transport"
 )
@@ -27,7 +28,7 @@ func (Form) Answer(s packet.Script) transport.Answer {
 		ContentType: "text/javascript; charset=UTF-8",
 		Escaped:     true,
 		Wrap: func(dst, payload []byte) []byte {
-			dst = packet.AppendScript(append(dst, s.Before...), payload, false)
+			dst = jsontext.AppendScript(append(dst, s.Before...), payload, false)
 			return append(dst, s.After...)
 		},
 	}

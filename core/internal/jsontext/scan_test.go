@@ -1,4 +1,4 @@
-package packet
+package jsontext
 
 import (
 	"bytes"
@@ -116,6 +116,20 @@ func BenchmarkSplit(b *testing.B) {
 				args, _ = Split(data, args[:0], 64)
 			}
 		})
+	}
+}
+
+// TestUnpack: whatever depth a decoder has let pass is read again, and what nobody has
+// checked costs arguments and nothing else.
+func TestUnpack(t *testing.T) {
+	deep := json.RawMessage(strings.Repeat("[", 2*maxDepth) + strings.Repeat("]", 2*maxDepth))
+	if got := Unpack(Pack([]json.RawMessage{deep, []byte("1")}), 2); len(got) != 2 || string(got[0]) != string(deep) {
+		t.Errorf("%d arguments", len(got))
+	}
+	for _, bad := range []string{"", "1", "[1,", "[1,}"} {
+		if got := Unpack([]byte(bad), 3); len(got) > 1 {
+			t.Errorf("%s: %s", bad, got)
+		}
 	}
 }
 

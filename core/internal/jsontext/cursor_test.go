@@ -1,4 +1,4 @@
-package packet
+package jsontext
 
 import (
 	"encoding/json"

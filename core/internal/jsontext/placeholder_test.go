@@ -1,10 +1,13 @@
-package socketio
+package jsontext_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 	"unicode/utf8"
 
+	"github.com/siokit/siokit/core/internal/codec/socketio"
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -14,9 +17,9 @@ import (
 func illegal(v any, loose bool, found *[]float64) bool {
 	switch v := v.(type) {
 	case map[string]any:
-		mark := v["_placeholder"]
+		mark := number(v["_placeholder"])
 		if mark == true || loose && mark != nil && mark != false && mark != 0.0 && mark != "" {
-			n, ok := v["num"].(float64)
+			n, ok := number(v["num"]).(float64)
 			*found = append(*found, n)
 			return !ok
 		}
@@ -35,11 +38,24 @@ func illegal(v any, loose bool, found *[]float64) bool {
 	return false
 }
 
+// number is a number as JavaScript has it: one that is too large is infinite, where
+// encoding/json fails.
+func number(v any) any {
+	n, ok := v.(json.Number)
+	if !ok {
+		return v
+	}
+	f, _ := n.Float64()
+	return f
+}
+
 // agrees holds a text with count attachments against the clients' rules.
 func agrees(t *testing.T, data []byte, count int) {
 	t.Helper()
 	var v any
-	if err := json.Unmarshal(data, &v); err != nil {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
 		t.Fatalf("%s: %v", data, err)
 	}
 	for _, loose := range []bool{false, true} {
@@ -82,20 +98,20 @@ var bombs = []string{
 func TestBombs(t *testing.T) {
 	for _, bomb := range bombs {
 		text := `["draw",{"_placeholder":true,"num":0},` + bomb + `]`
-		d := NewRev5Decoder(&packet.DefaultLimits)
+		d := socketio.NewRev5Decoder(&packet.DefaultLimits)
 		if _, err := d.Text([]byte("51-" + text)); err == nil {
 			t.Errorf("%s is accepted", text)
 		}
-		if Placed([]byte(text), 1) {
+		if jsontext.Placed([]byte(text), 1) {
 			t.Errorf("%s is sent", text)
 		}
-		if _, err := d.Text([]byte("2" + text)); err != nil || !Placed([]byte(text), 0) {
+		if _, err := d.Text([]byte("2" + text)); err != nil || !jsontext.Placed([]byte(text), 0) {
 			t.Errorf("%s as a plain event: %v", text, err)
 		}
 	}
 	for _, good := range []string{`{"_placeholder":false,"num":7}`, `{"_placeholder":null}`, `"_placeholder"`, `"{\"_placeholder\":true}"`, `{"x_placeholder":true}`, `{"\u0061":1}`} {
 		text := `["draw",{"_placeholder":true,"num":0},` + good + `]`
-		if _, err := NewRev5Decoder(&packet.DefaultLimits).Text([]byte("51-" + text)); err != nil || !Placed([]byte(text), 1) {
+		if _, err := socketio.NewRev5Decoder(&packet.DefaultLimits).Text([]byte("51-" + text)); err != nil || !jsontext.Placed([]byte(text), 1) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -109,21 +125,21 @@ func FuzzPlaceholders(f *testing.F) {
 		f.Add([]byte(`[[`+bomb+`],{"_placeholder":true,"num":0}]`), 2)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, count int) {
-		if !utf8.Valid(data) || !packet.Valid(data, 64) || count < 0 || count > 8 {
+		if !utf8.Valid(data) || !jsontext.Valid(data, 64) || count < 0 || count > 8 {
 			return
 		}
 		parts := make([][]byte, count)
-		if checkPlaceholders(data, count) == nil {
+		if jsontext.EachPlaced(data, count) {
 			agrees(t, data, count)
-			out, used := AppendRenumbered([]byte(`[{"_placeholder":true,"num":0},`), data, parts, [][]byte{nil})
+			out, used := jsontext.AppendRenumbered([]byte(`[{"_placeholder":true,"num":0},`), data, parts, [][]byte{nil})
 			out = append(out, ']')
-			if len(used) != count+1 || !Placed(out, len(used)) {
+			if len(used) != count+1 || !jsontext.Placed(out, len(used)) {
 				t.Fatalf("%s is passed on as %s", data, out)
 			}
 			agrees(t, out, len(used))
 		}
 		beside := append(append([]byte(`[{"_placeholder":true,"num":0},`), data...), ']')
-		if Placed(beside, 1) {
+		if jsontext.Placed(beside, 1) {
 			agrees(t, beside, 1)
 		}
 	})

@@ -1,12 +1,10 @@
-package socketio
+package jsontext
 
 import (
 	"bytes"
 	"encoding/base64"
 	"slices"
 	"strconv"
-
-	"github.com/siokit/siokit/core/internal/packet"
 )
 
 // A placeholder stands in JSON where an attachment belongs:
@@ -49,7 +47,7 @@ func placeholders(data []byte) (list []Place, ok bool) {
 	if !mentions(data) {
 		return nil, true
 	}
-	f := finder{c: packet.Cursor{Data: data}}
+	f := finder{c: Cursor{Data: data}}
 	f.value()
 	return f.list, !f.bad
 }
@@ -60,7 +58,7 @@ func mentions(data []byte) bool {
 }
 
 type finder struct {
-	c    packet.Cursor
+	c    Cursor
 	list []Place
 	bad  bool
 }
@@ -84,7 +82,7 @@ func (f *finder) object() {
 		f.c.Space()
 		at := f.c.At
 		f.value()
-		switch string(packet.Unquote(key)) {
+		switch string(Unquote(key)) {
 		case placeholderKey:
 			mark = f.c.Data[at:f.c.At]
 			marks++
@@ -116,21 +114,21 @@ func (f *finder) object() {
 	f.list = append(f.list[:inside], Place{from, f.c.At, int(n)})
 }
 
-// checkPlaceholders demands that each of count attachments is used exactly once,
-// and that nothing else can be taken for a placeholder.
-func checkPlaceholders(data []byte, count int) error {
+// EachPlaced reports whether data, the text of an incoming packet, uses each of count
+// attachments exactly once, and has nothing else that can be taken for a placeholder.
+func EachPlaced(data []byte, count int) bool {
 	list, ok := placeholders(data)
 	if !ok || len(list) != count {
-		return packet.Malformed("illegal attachments")
+		return false
 	}
 	seen := make([]bool, count)
 	for _, p := range list {
 		if p.Num >= count || seen[p.Num] {
-			return packet.Malformed("illegal attachments")
+			return false
 		}
 		seen[p.Num] = true
 	}
-	return nil
+	return true
 }
 
 // Placed reports whether data, the text of an outgoing packet whose count

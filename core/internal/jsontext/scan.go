@@ -1,8 +1,10 @@
-package packet
+package jsontext
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -19,7 +21,7 @@ func Split(data []byte, dst []json.RawMessage, depth int) ([]json.RawMessage, er
 	s := scanner{data: data}
 	s.space()
 	if s.i >= len(data) || data[s.i] != '[' {
-		return dst, Malformed("not a JSON array")
+		return dst, errors.New("not a JSON array")
 	}
 	s.i++
 	s.space()
@@ -187,15 +189,15 @@ type scanner struct {
 
 func (s *scanner) fail(depth int) error {
 	if s.tooDeep {
-		return Malformed("JSON nested deeper than %d", depth)
+		return fmt.Errorf("JSON nested deeper than %d", depth)
 	}
-	return Malformed("invalid JSON at byte %d", s.i)
+	return fmt.Errorf("invalid JSON at byte %d", s.i)
 }
 
 func (s *scanner) end() error {
 	s.space()
 	if s.i != len(s.data) {
-		return Malformed("trailing bytes after the JSON value")
+		return errors.New("trailing bytes after the JSON value")
 	}
 	return nil
 }
