@@ -235,7 +235,7 @@ func TestOptionsNames(t *testing.T) {
 		"Options.MaxPayload":        func() { NewServer(&Options{MaxPayload: -1}) },
 		"Options.MaxQueueMessages":  func() { NewServer(&Options{MaxQueueMessages: -1}) },
 		"Options.JoinRate":          func() { NewServer(&Options{JoinRate: -1}) },
-		"Options.Limits.Depth":      func() { NewServer(&Options{Limits: packet.Limits{Depth: -1}}) },
+		"Options.Limits.Depth":      func() { NewServer(&Options{Limits: Limits{Depth: -1}}) },
 		"Options.Origins":           func() { NewServer(&Options{Origins: []string{"https://example.com/page"}}) },
 		"Use of the server":         func() { NewServer(nil).Use(nil) },
 		"Use of namespace /x":       func() { NewServer(nil).Of("/x").Use(nil) },

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/sio"
 )
 
@@ -134,7 +133,7 @@ func optionDefaults(want map[string]string, name string, v reflect.Value) {
 			want[n] = strconv.FormatUint(f.Uint(), 10)
 		case f.CanFloat():
 			want[n] = strconv.FormatFloat(f.Float(), 'g', -1, 64)
-		case f.Type() == reflect.TypeFor[packet.Limits]() || f.Kind() == reflect.Struct && f.Type().PkgPath() == v.Type().PkgPath():
+		case f.Kind() == reflect.Struct && f.Type().PkgPath() == v.Type().PkgPath():
 			optionDefaults(want, n, f)
 		}
 	}

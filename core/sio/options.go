@@ -13,7 +13,6 @@ import (
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/dialect/eio3"
-	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/transport/polling"
 	"github.com/siokit/siokit/core/internal/transport/websocket"
 	"github.com/siokit/siokit/core/internal/virtsocket"
@@ -154,10 +153,9 @@ type Options struct {
 	// its connection. A host may have a smaller bound of its own: fiber's
 	// ReadBufferSize is 4 KiB for both.
 	MaxHeaders int
-	// Limits bound the parts of incoming packets. A field that is 0 has its default,
-	// that of packet.DefaultLimits; AttachmentBytes is at least 4 times MaxPayload. A
+	// Limits bound the parts of incoming packets. A field that is 0 has its default. A
 	// packet beyond one of them ends the connection.
-	Limits packet.Limits
+	Limits Limits
 
 	// Errors and encoding.
 
@@ -278,20 +276,6 @@ func defaultTo[T int | int64 | float64 | time.Duration](name string, field *T, d
 	if *field == 0 {
 		*field = def
 	}
-}
-
-// defaultLimits sets each of the Limits on its own.
-func (o *Options) defaultLimits() {
-	l, def := &o.Limits, packet.DefaultLimits
-	// Attachments travel one message each; their sum may be a few messages.
-	def.AttachmentBytes = max(def.AttachmentBytes, int(4*o.MaxPayload))
-	defaultTo("Limits.Attachments", &l.Attachments, def.Attachments)
-	defaultTo("Limits.AttachmentBytes", &l.AttachmentBytes, def.AttachmentBytes)
-	defaultTo("Limits.Depth", &l.Depth, def.Depth)
-	defaultTo("Limits.EventName", &l.EventName, def.EventName)
-	defaultTo("Limits.Namespace", &l.Namespace, def.Namespace)
-	defaultTo("Limits.Auth", &l.Auth, def.Auth)
-	defaultTo("Limits.PayloadPackets", &l.PayloadPackets, def.PayloadPackets)
 }
 
 // withDefaults returns a copy with every default filled in. It panics when

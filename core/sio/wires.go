@@ -6,6 +6,7 @@ import (
 	"github.com/siokit/siokit/core/internal/dialect/eio4"
 	"github.com/siokit/siokit/core/internal/dialect/sio06"
 	"github.com/siokit/siokit/core/internal/dialect/sio1"
+	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/transport"
 	"github.com/siokit/siokit/core/internal/transport/htmlfile"
 	"github.com/siokit/siokit/core/internal/transport/jsonp"
@@ -24,11 +25,12 @@ func (s *Server) dialects() []dialect.Dialect {
 	if o.Legacy.RepairTextOf != nil {
 		settings.Choose = s.repairText
 	}
+	limits := packet.Limits(o.Limits) // the layers inside have a type of their own, with the same fields
 	return []dialect.Dialect{
-		eio4.New(o.Limits),
-		eio3.New(o.Limits, repair).With(settings),
-		sio1.New(o.Limits),
-		sio06.New(o.Limits),
+		eio4.New(limits),
+		eio3.New(limits, repair).With(settings),
+		sio1.New(limits),
+		sio06.New(limits),
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/siokit/siokit/core/internal/jsontext"
-	"github.com/siokit/siokit/core/packet"
 )
 
 // Type is the type of a Socket.IO packet. The values are the project's own;
@@ -221,11 +220,28 @@ type Frame struct {
 	Data   []byte
 }
 
-// Limits bound what a decoder accepts. Applications name the type, so the type is public.
-type Limits = packet.Limits
+// Limits bound the parts of one packet, and the packets of one polling body: what a
+// decoder accepts. sio.Limits has the same fields. The zero value of a field means no limit.
+type Limits struct {
+	Attachments     int // of one packet
+	AttachmentBytes int // of one packet, all attachments together
+	Depth           int // nesting of JSON
+	EventName       int // bytes
+	Namespace       int // bytes
+	Auth            int // bytes of a CONNECT payload
+	PayloadPackets  int // packets in one polling body
+}
 
 // DefaultLimits are the limits that a dialect keeps when nothing else is said.
-var DefaultLimits = packet.DefaultLimits
+var DefaultLimits = Limits{
+	Attachments:     10,
+	AttachmentBytes: 4 << 20,
+	Depth:           64,
+	EventName:       256,
+	Namespace:       256,
+	Auth:            16 << 10,
+	PayloadPackets:  10_000,
+}
 
 // InvalidNamespace is the Data of the ConnectError for a namespace that does not exist.
 const InvalidNamespace = `{"message":"Invalid namespace"}`
