@@ -195,15 +195,9 @@ func (o *Options) withDefaults() Options {
 	if _, err := eio3.ParseFraming(c.Legacy.PollFraming); err != nil {
 		panic(fmt.Sprintf("eio: Options.Legacy.PollFraming: %v", err))
 	}
-	c.Origins = slices.Clone(c.Origins)
-	for i, origin := range c.Origins {
-		var err error
-		if c.Origins[i], err = virtsocket.CleanOrigin(origin); err != nil {
-			panic(fmt.Sprintf("eio: Options.Origins: %q: %v", origin, err))
-		}
-		if origin == "*" && (len(c.Origins) > 1 || c.AllowOrigin != nil) {
-			panic(`eio: Options.Origins: "*" cannot be combined with other origins or AllowOrigin: it would give credentials to every page`)
-		}
+	var err error
+	if c.Origins, err = virtsocket.CleanOrigins(c.Origins, c.AllowOrigin != nil); err != nil {
+		panic("eio: Options.Origins: " + err.Error())
 	}
 	if c.Path == "" {
 		c.Path = "/engine.io"

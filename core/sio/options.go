@@ -353,14 +353,8 @@ func (o *Options) checkNames() {
 			panic(fmt.Sprintf("sio: Options.Dialects: unknown dialect %q", name))
 		}
 	}
-	o.Origins = slices.Clone(o.Origins)
-	for i, origin := range o.Origins {
-		var err error
-		if o.Origins[i], err = virtsocket.CleanOrigin(origin); err != nil {
-			panic(fmt.Sprintf("sio: Options.Origins: %q: %v", origin, err))
-		}
-		if origin == "*" && (len(o.Origins) > 1 || o.AllowOrigin != nil) {
-			panic(`sio: Options.Origins: "*" cannot be combined with other origins or AllowOrigin: it would give credentials to every page`)
-		}
+	var err error
+	if o.Origins, err = virtsocket.CleanOrigins(o.Origins, o.AllowOrigin != nil); err != nil {
+		panic("sio: Options.Origins: " + err.Error())
 	}
 }

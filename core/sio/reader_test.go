@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/siokit/siokit/core/host"
-	"github.com/siokit/siokit/core/internal/dialect"
-	"github.com/siokit/siokit/core/internal/dialect/eio4"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/transport"
 	"github.com/siokit/siokit/core/internal/virtsocket"
@@ -57,9 +55,9 @@ func TestReadOnBeforeHandler(t *testing.T) {
 		return nil
 	}))
 	conn := &eager{}
-	hub := virtsocket.NewHub(virtsocket.Options{
-		Dialects: []dialect.Dialect{eio4.New(packet.DefaultLimits)}, Duplex: []transport.Duplex{conn}, Accept: srv.accept,
-	})
+	o := srv.inner()
+	o.Duplex = []transport.Duplex{conn}
+	hub := virtsocket.NewHub(o)
 	req := httptest.NewRequest(http.MethodGet, "/?EIO=4&transport=websocket", nil)
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", "websocket")

@@ -71,6 +71,18 @@ func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
 	s := &Server{opts: o, unshared: unshared{o.JSON}, namespaces: make(map[string]*Namespace), notices: newNotices(), incidents: newIncidents(),
 		inboxes: inbox.Bounds{Count: o.MaxInbox, Bytes: o.MaxInboxBytes}}
+	s.hub = virtsocket.NewHub(s.inner())
+	if o.Legacy.FlashPolicyPort != 0 {
+		s.servePolicy(o.Legacy.FlashPolicyAddr, o.Legacy.FlashPolicyPort)
+	}
+	s.UseExchange()
+	s.Of("/")
+	return s
+}
+
+// inner are the options of the layer inside.
+func (s *Server) inner() virtsocket.Options {
+	o := s.opts
 	ho := virtsocket.Options{
 		PingInterval:     o.PingInterval,
 		PingTimeout:      o.PingTimeout,
@@ -117,13 +129,7 @@ func NewServer(opts *Options) *Server {
 			o.Logger.Warn("siokit: transport "+name+" is on", "opens", t.opens)
 		}
 	}
-	if o.Legacy.FlashPolicyPort != 0 {
-		s.servePolicy(o.Legacy.FlashPolicyAddr, o.Legacy.FlashPolicyPort)
-	}
-	s.hub = virtsocket.NewHub(ho)
-	s.UseExchange()
-	s.Of("/")
-	return s
+	return ho
 }
 
 // servePolicy starts the flash policy server. Without it flashsockets fail, and

@@ -53,10 +53,10 @@ func TestFanout(t *testing.T) {
 }
 
 func BenchmarkSend(b *testing.B) {
-	h := NewHub(Options{
+	h := NewHub(filled(Options{
 		Dialects: []dialect.Dialect{eio4.New(packet.DefaultLimits)},
 		Accept:   func(*Socket, host.Exchange) (Handler, *dialect.Refusal) { return nil, nil },
-	})
+	}))
 	s := h.newSocket(h.opts.Dialects[0])
 	c := &discard{link: s}
 	s.out.attach(c)

@@ -25,7 +25,7 @@ func TestPendingHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var closed atomic.Int64
 		d := fakeDuplex{make(chan *fakeConn, 1)}
-		h := NewHub(Options{
+		h := NewHub(filled(Options{
 			Dialects: []dialect.Dialect{sio1.New(packet.DefaultLimits)},
 			Duplex:   []transport.Duplex{d},
 			Limits:   Limits{Pending: maxPending},
@@ -33,7 +33,7 @@ func TestPendingHandshakes(t *testing.T) {
 				s.Settle()
 				return &counter{&closed}, nil
 			},
-		})
+		}))
 		ask := func(path string) *httptest.ResponseRecorder {
 			w := httptest.NewRecorder()
 			req := httptest.NewRequest(http.MethodGet, "/", nil)

@@ -47,14 +47,14 @@ func (d startless) Serve(_ host.Exchange, l transport.Link, start func(transport
 }
 
 func every(d transport.Duplex) Options {
-	return Options{
+	return filled(Options{
 		Dialects: []dialect.Dialect{
 			eio4.New(packet.DefaultLimits), eio3.New(packet.DefaultLimits, eio3.RepairNever), sio1.New(packet.DefaultLimits),
 		},
 		Duplex:  []transport.Duplex{d},
 		Forms:   []transport.Form{polling.Transport{}},
 		Polling: polling.Transport{},
-	}
+	})
 }
 
 func request(h *Hub, method, path, query string, upgrade bool) *httptest.ResponseRecorder {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,7 @@ import (
 	"github.com/siokit/siokit/core/internal/wheel"
 )
 
-// Options configure a Hub. Zero values mean the defaults named with each field.
+// Options configure a Hub.
 type Options struct {
 	Dialects []dialect.Dialect // in the order in which they are asked; required
 	// Off are dialects whose clients are told that they are not served. NotServed is
@@ -26,29 +27,30 @@ type Options struct {
 	Forms     []transport.Form   // the transports of single requests that are enabled
 	Polling   transport.Polling  // their mechanics; required when there are Forms
 
-	PingInterval   time.Duration // 25 s
-	PingTimeout    time.Duration // 20 s
-	UpgradeTimeout time.Duration // 10 s
+	// These are all required: the packages that users import say the defaults.
+	PingInterval   time.Duration
+	PingTimeout    time.Duration
+	UpgradeTimeout time.Duration
 	// CloseTimeout is how long a session of a dialect with QuietPolls lasts
 	// without a request, and PollDuration how long one of its polls at most, and
-	// half of it at least; 60 s and 20 s.
+	// half of it at least; without such a dialect they are not required.
 	CloseTimeout     time.Duration
 	PollDuration     time.Duration
-	MaxPayload       int64 // bytes of one message or POST; 1 000 000
-	MaxQueueBytes    int   // of one socket's outgoing queue; 1 MiB
-	MaxQueueMessages int   // messages in it; 1 024
-	Origins          Origins
-	Limits           Limits // of sessions
+	MaxPayload       int64 // bytes of one message or POST
+	MaxQueueBytes    int   // of one socket's outgoing queue
+	MaxQueueMessages int   // messages in it
 	// MaxQuery and MaxHeaders are the bytes of a request's query, with the path
-	// below the mount point, and of its headers, each of which counts 32 more;
-	// 16 KiB and 32 KiB.
+	// below the mount point, and of its headers, each of which counts 32 more.
 	MaxQuery, MaxHeaders int
+
+	Origins Origins
+	Limits  Limits // of sessions
 
 	// Accept is asked during the handshake, before the client is answered, and
 	// returns who handles the new socket's messages. An Accept that shows the
 	// socket to application code calls Socket.Handle first.
 	Accept func(s *Socket, x host.Exchange) (Handler, *dialect.Refusal)
-	Logger *slog.Logger
+	Logger *slog.Logger // required
 	// Report, when not nil, is told what is counted by Hub.Notices, whether it is
 	// logged or not. It must not block.
 	Report func(n Notice)
@@ -97,40 +99,39 @@ type shard struct {
 	m  map[string]*Socket
 }
 
-// NewHub returns a hub. It panics when Accept, Dialects, or the Polling of Forms
-// are missing.
-func NewHub(opts Options) *Hub {
-	if opts.Accept == nil || len(opts.Dialects) == 0 || len(opts.Forms) > 0 && opts.Polling == nil {
-		panic("virtsocket: Options.Accept, Dialects and, with Forms, Polling are required")
-	}
-	def := func(d *time.Duration, v time.Duration) {
-		if *d <= 0 {
-			*d = v
+// required panics when an option is missing.
+func (o *Options) required() {
+	for name, missing := range map[string]bool{
+		"Accept":   o.Accept == nil,
+		"Dialects": len(o.Dialects) == 0,
+		"Polling":  len(o.Forms) > 0 && o.Polling == nil,
+		"Logger":   o.Logger == nil,
+
+		"PingInterval":     o.PingInterval <= 0,
+		"PingTimeout":      o.PingTimeout <= 0,
+		"UpgradeTimeout":   o.UpgradeTimeout <= 0,
+		"CloseTimeout":     o.CloseTimeout <= 0 && o.quiet(),
+		"PollDuration":     o.PollDuration <= 0 && o.quiet(),
+		"MaxPayload":       o.MaxPayload <= 0,
+		"MaxQueueBytes":    o.MaxQueueBytes <= 0,
+		"MaxQueueMessages": o.MaxQueueMessages <= 0,
+		"MaxQuery":         o.MaxQuery <= 0,
+		"MaxHeaders":       o.MaxHeaders <= 0,
+	} {
+		if missing {
+			panic("virtsocket: Options." + name + " is required")
 		}
 	}
-	def(&opts.PingInterval, 25*time.Second)
-	def(&opts.PingTimeout, 20*time.Second)
-	def(&opts.UpgradeTimeout, 10*time.Second)
-	def(&opts.CloseTimeout, 60*time.Second)
-	def(&opts.PollDuration, 20*time.Second)
-	if opts.MaxPayload <= 0 {
-		opts.MaxPayload = 1_000_000
-	}
-	if opts.MaxQueueBytes <= 0 {
-		opts.MaxQueueBytes = 1 << 20
-	}
-	if opts.MaxQueueMessages <= 0 {
-		opts.MaxQueueMessages = 1024
-	}
-	if opts.Logger == nil {
-		opts.Logger = slog.Default()
-	}
-	if opts.MaxQuery <= 0 {
-		opts.MaxQuery = 16 << 10
-	}
-	if opts.MaxHeaders <= 0 {
-		opts.MaxHeaders = 32 << 10
-	}
+}
+
+// quiet reports whether there is a dialect with QuietPolls.
+func (o *Options) quiet() bool {
+	return slices.ContainsFunc(o.Dialects, func(d dialect.Dialect) bool { return d.Rules().QuietPolls })
+}
+
+// NewHub returns a hub. It panics when an option is missing that is required.
+func NewHub(opts Options) *Hub {
+	opts.required()
 	h := &Hub{opts: opts, notices: newNotices(), empty: make(chan struct{}), queues: newOutboxLimits(opts.MaxQueueMessages, opts.MaxQueueBytes)}
 	// Fine enough for the shortest of the timers, coarse enough to cost nothing.
 	res := min(opts.PingInterval, opts.PingTimeout, opts.UpgradeTimeout) / 20

@@ -2,9 +2,11 @@ package virtsocket
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/siokit/siokit/core/host"
@@ -51,6 +53,22 @@ func CleanOrigin(entry string) (string, error) {
 		return "", errors.New(`a star can only stand for the whole first label, as in "https://*.example.com"`)
 	}
 	return canonical(scheme + "://" + rest), nil
+}
+
+// CleanOrigins returns a copy of a list for Origins.List, of clean entries. allow says
+// that Origins.Allow is to decide beside the list.
+func CleanOrigins(list []string, allow bool) ([]string, error) {
+	list = slices.Clone(list)
+	for i, origin := range list {
+		var err error
+		if list[i], err = CleanOrigin(origin); err != nil {
+			return nil, fmt.Errorf("%q: %w", origin, err)
+		}
+		if origin == "*" && (len(list) > 1 || allow) {
+			return nil, errors.New(`"*" cannot be combined with other origins or AllowOrigin: it would give credentials to every page`)
+		}
+	}
+	return list, nil
 }
 
 // canonical is what counts of an origin: in lower case, without the port that its

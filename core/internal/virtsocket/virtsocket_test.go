@@ -119,6 +119,7 @@ func open(t *testing.T, o Options) (*Hub, *fakeConn, *recorder) {
 	t.Helper()
 	d := fakeDuplex{make(chan *fakeConn, 1)}
 	var r *recorder
+	o = filled(o)
 	o.Dialects = []dialect.Dialect{eio4.New(packet.DefaultLimits)}
 	o.Duplex = []transport.Duplex{d}
 	o.Accept = func(s *Socket, _ host.Exchange) (Handler, *dialect.Refusal) {
