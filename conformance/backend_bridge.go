@@ -135,8 +135,8 @@ func runBridge(t *testing.T, b BackendUnderTest, o sessionbridge.Options, run fu
 func (b *bridged) use(be sessionbridge.Backend, o sessionbridge.Options) {
 	b.bridge = sessionbridge.New(be, &o)
 	b.io = sio.NewServer(&sio.Options{OnHandshake: b.bridge.OnHandshake})
-	b.io.Of("/").On("who", sio.Reply(func(_ context.Context, s *sio.Socket, _ sio.None) (any, error) {
-		if sess, ok := sessionbridge.From(s); ok {
+	b.io.Of("/").On("who", sio.Reply(func(ctx context.Context, s *sio.Socket, _ sio.None) (any, error) {
+		if sess, ok := sessionbridge.From(ctx, s); ok {
 			return sess.Get("user"), nil
 		}
 		return "none", nil

@@ -168,7 +168,7 @@ func (tb *tab) close() {
 func (c *sessionContext) session() *sessionbridge.Session {
 	c.T.Helper()
 	for s := range c.server().Of("/").All().Sockets(context.Background()) {
-		if sess, ok := sessionbridge.From(s.(*sio.Socket)); ok {
+		if sess, ok := sessionbridge.From(context.Background(), s.(*sio.Socket)); ok {
 			return sess
 		}
 	}

@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/siokit/siokit/sessionbridge"
 )
@@ -63,10 +62,8 @@ func updateAfterLogoutFails(c *sessionContext) {
 	if err := sess.Update(context.Background(), update); !errors.Is(err, sessionbridge.ErrDestroyed) {
 		c.T.Errorf("Update: %v", err)
 	}
-	select {
-	case <-sess.Done():
-	case <-time.After(time.Second):
-		c.T.Error("Done is not closed")
+	if err := sess.Reload(context.Background()); !errors.Is(err, sessionbridge.ErrDestroyed) {
+		c.T.Errorf("Reload: %v", err)
 	}
 	c.Want("values", len(sess.Snapshot()), 0)
 }

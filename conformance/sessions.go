@@ -70,8 +70,8 @@ func (c *sessionContext) newBridge(be sessionbridge.Backend) *sessionbridge.Brid
 }
 
 // sessionOf returns the session of a socket, or the error that the client is told.
-func sessionOf(s *sio.Socket) (*sessionbridge.Session, error) {
-	if sess, ok := sessionbridge.From(s); ok {
+func sessionOf(ctx context.Context, s *sio.Socket) (*sessionbridge.Session, error) {
+	if sess, ok := sessionbridge.From(ctx, s); ok {
 		return sess, nil
 	}
 	return nil, sio.Errorf("none", "no session")
@@ -80,7 +80,7 @@ func sessionOf(s *sio.Socket) (*sessionbridge.Session, error) {
 // serve registers the events that the cases use.
 func (c *sessionContext) serve(n *sio.Namespace) {
 	n.On("get", sio.Reply(func(ctx context.Context, s *sio.Socket, key string) (any, error) {
-		sess, err := sessionOf(s)
+		sess, err := sessionOf(ctx, s)
 		if err != nil {
 			return nil, err
 		}
@@ -89,15 +89,15 @@ func (c *sessionContext) serve(n *sio.Namespace) {
 		}
 		return sess.Get(key), nil
 	}))
-	n.On("peek", sio.Reply(func(_ context.Context, s *sio.Socket, key string) (any, error) {
-		sess, err := sessionOf(s)
+	n.On("peek", sio.Reply(func(ctx context.Context, s *sio.Socket, key string) (any, error) {
+		sess, err := sessionOf(ctx, s)
 		if err != nil {
 			return nil, err
 		}
 		return sess.Get(key), nil
 	}))
 	n.On("set", sio.Reply(func(ctx context.Context, s *sio.Socket, a sio.Args2[string, string]) (bool, error) {
-		sess, err := sessionOf(s)
+		sess, err := sessionOf(ctx, s)
 		if err != nil {
 			return false, err
 		}
@@ -111,7 +111,7 @@ func (c *sessionContext) serve(n *sio.Namespace) {
 // serveUpdates registers the events that change what they have read.
 func (c *sessionContext) serveUpdates(n *sio.Namespace) {
 	n.On("set-slowly", sio.Reply(func(ctx context.Context, s *sio.Socket, a sio.Args2[string, string]) (bool, error) {
-		sess, err := sessionOf(s)
+		sess, err := sessionOf(ctx, s)
 		if err != nil {
 			return false, err
 		}
@@ -130,7 +130,7 @@ func (c *sessionContext) serveUpdates(n *sio.Namespace) {
 		})
 	}))
 	n.On("inc", sio.Reply(func(ctx context.Context, s *sio.Socket, key string) (bool, error) {
-		sess, err := sessionOf(s)
+		sess, err := sessionOf(ctx, s)
 		if err != nil {
 			return false, err
 		}

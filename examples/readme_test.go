@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// prelude is what the fragments of the two pages take for granted. A
+// prelude is what the fragments of the pages take for granted. A
 // fragment is found by a line of it.
 var prelude = []struct{ line, before string }{
 	{`siogin.Mount(router, "/socket.io", io)`, `router := gin.New(); say := func(context.Context, *sio.Socket, string) error { return nil }`},
@@ -18,15 +18,24 @@ var prelude = []struct{ line, before string }{
 	{`gate := acl.NewGate(`, `type Credentials struct{}; type User struct{}; chat := sio.NewServer(nil).Of("/chat"); check := func(Credentials) (User, error) { return User{}, nil }`},
 	{`mixin.Presence`, `io := sio.NewServer(nil)`},
 	{`gorillabridge.New(`, `ctx, id, store := context.Background(), "", sessions.NewCookieStore()`},
+	{`user := sess.Get(`, `ctx := context.Background(); s := new(sio.Socket)`}, // the page about sessions
+	{`manager.LoadAndSave`, `r := chi.NewRouter(); manager := scs.New(); io := sio.NewServer(nil); login := func(http.ResponseWriter, *http.Request) {}`},
+	{`sessions.Default(c)`, `c, user, bridge := new(gin.Context), "", new(sessionbridge.Bridge); sessions := struct{ Default func(*gin.Context) ginsessions.Session }{ginsessions.Default}`},
 }
 
 const imports = `
 import (
 	"context"
+	"net/http"
 	"time"
 
+	"github.com/alexedwards/scs/v2"
+	ginsessions "github.com/gin-contrib/sessions"
 	"github.com/gin-gonic/gin"
+	"github.com/go-chi/chi/v5"
+	gorilla "github.com/gorilla/sessions"
 	"github.com/gorilla/sessions"
+	siochi "github.com/siokit/siokit/adapters/chi"
 	siogin "github.com/siokit/siokit/adapters/gin"
 	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/mixin"
@@ -39,6 +48,12 @@ var (
 	_ context.Context
 	_ time.Time
 	_ gin.H
+	_ http.Handler
+	_ *scs.SessionManager
+	_ ginsessions.Session
+	_ chi.Router
+	_ gorilla.Options
+	_ = siochi.Mount
 	_ sessions.Options
 	_ = siogin.Mount
 	_ acl.Policy
@@ -49,11 +64,11 @@ var (
 )
 `
 
-// TestReadme: every block of Go in README and in the guide from Node compiles, whole
-// programs as they stand.
+// TestReadme: every block of Go in README, in the page about sessions and in the guide from
+// Node compiles, whole programs as they stand.
 func TestReadme(t *testing.T) {
 	var text []byte
-	for _, page := range []string{"../README.md", "../docs/from-node.md"} {
+	for _, page := range []string{"../README.md", "../docs/from-node.md", "../docs/sessions.md"} {
 		b, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

@@ -11,12 +11,15 @@ import (
 // errNone is what a client is told that needs a session and has none.
 var errNone = &sio.Error{Message: "no session"}
 
-// OnHandshake is for sio.Options.OnHandshake: it joins the connection to the
-// session that the request carries, which is loaded once for it. With another such
-// function, call it from there.
+// OnHandshake is for sio.Options.OnHandshake: it joins the connection to the session that
+// the request carries, which it loads once. An application with an OnHandshake of its own
+// calls this one from there, with the same arguments.
 //
-// A request without a session, or with one that is no more, is a stranger's: it is
-// refused with Options.RequireSession, and else connected without a session.
+// A request without a session, or with one that is no more, is a stranger's. With
+// Options.RequireSession it is refused: the client's error has the message "no session".
+// Otherwise it is connected without a session. A request is also refused when the Backend
+// is an Inspector and finds a fault, and, with Options.RequireSession or Options.UserKey,
+// when the store fails.
 func (b *Bridge) OnHandshake(ctx context.Context, r *sio.Request, x host.Exchange) error {
 	conn := sio.ConnFromContext(ctx)
 	if conn == nil {
@@ -78,10 +81,7 @@ func (b *Bridge) identify(r *sio.Request) (string, error) {
 // attachCookie gives a connection the session in its cookie. Its connections share
 // nothing, so the bridge keeps no list of them.
 func (b *Bridge) attachCookie(conn *sio.Conn, r *sio.Request, v *visitor) error {
-	values, err := v.dec.Decode(r)
-	if err == nil {
-		err = v.start(r)
-	}
+	values, err := v.start(r)
 	switch {
 	case gone(err) && b.opts.RequireSession:
 		return errNone
@@ -91,7 +91,7 @@ func (b *Bridge) attachCookie(conn *sio.Conn, r *sio.Request, v *visitor) error 
 		return err
 	}
 	b.joinUser(conn, values)
-	s := &Session{b: b, cookie: true, done: make(chan struct{})}
+	s := &Session{b: b, cookie: true}
 	s.keep(values)
 	key.Set(conn, s)
 	if enc, ok := b.be.(CookieEncoder); ok && b.opts.WriteCookieOnPoll {
@@ -154,7 +154,7 @@ func (b *Bridge) open(id string) *Session {
 	defer b.mu.Unlock()
 	s := b.sessions[id]
 	if s == nil {
-		s = &Session{b: b, id: id, done: make(chan struct{}), conns: make(map[*sio.Conn]struct{})}
+		s = &Session{b: b, id: id, conns: make(map[*sio.Conn]struct{})}
 		b.sessions[id] = s
 	}
 	s.opening++

@@ -14,24 +14,20 @@ import (
 // Options configure a Bridge. The zero value of every field means its default.
 type Options struct {
 	// RequireSession refuses handshakes without a session, and those whose session is
-	// gone. Without it such a client is a stranger: it is connected, and From has
-	// nothing for it; what it may do is for policies to say (Authenticated).
+	// gone. Without it (the default) such a client is a stranger: it is connected, and
+	// From has nothing for it; what it may do is for policies to say (Authenticated).
 	RequireSession bool
-	// UserKey is the key of the session's value that names the logged-in user; "": none.
-	// With it each socket is in the room of its user (see Bridge.ToUser). When a session
-	// gets another user, its connections are dropped, and clients come back in the room
-	// of the new user. Sessions in cookies are compared by it.
+	// UserKey is the key of the session's value that names the logged-in user; "" (the
+	// default): none. With it each socket is in the room of its user (UserRoom). When a
+	// session gets another user, its connections are dropped, and clients come back in
+	// the room of the new user. Sessions in cookies are compared by it.
 	UserKey string
 	// RevalidateEvery is how often the sessions behind connections are looked up, once for
 	// each session, to notice those that have expired or were destroyed without a
 	// call of Logout; 30 s. Negative: never.
 	RevalidateEvery time.Duration
-	// Touch puts off a session's expiry when a socket sends an event, at most once
-	// in this time, if the backend can (Toucher) and ReloadBeforeEvent or Touch is in use;
-	// 0: never. Polls do not count: they would keep a session alive for ever.
-	Touch time.Duration
-	// WriteCookieOnPoll lets Update change a session whose values are in its cookie, while the
-	// client polls:
+	// WriteCookieOnPoll lets Session.Update change a session whose values are in its
+	// cookie, while the client polls:
 	//
 	//  1. The held poll is ended.
 	//  2. The next poll shows the cookie that the browser has now.
@@ -42,16 +38,17 @@ type Options struct {
 	// and a browser that keeps cookies of polls: same origin, or credentials allowed.
 	// Over a websocket Update still returns ErrReadOnly.
 	WriteCookieOnPoll bool
-	// Retries is how often Update tries; 5.
+	// Retries is how often Session.Update tries before it returns ErrConflict; 5.
 	Retries int
-	// LoadTimeout bounds the load at a handshake, and what has no context of the
-	// caller's; 5 s.
+	// LoadTimeout bounds the load at a handshake, that of From, and the deletion of
+	// Logout; 5 s.
 	LoadTimeout time.Duration
-	// Logger receives what goes wrong; slog.Default().
+	// Logger receives the errors of the store that no caller gets; slog.Default().
 	Logger *slog.Logger
 }
 
-// Bridge joins the sessions of one backend to the connections of a server.
+// Bridge joins the sessions of one backend to the connections of a server. All methods are
+// safe for concurrent use.
 type Bridge struct {
 	be   Backend
 	opts Options
@@ -64,7 +61,9 @@ type Bridge struct {
 	stuck atomic.Int32 // loads that were given up and have not come back
 }
 
-// New returns a bridge; nil options mean defaults. There is nothing to close.
+// New returns a bridge for the sessions of a backend; nil options mean defaults. The bridge
+// is in use when its OnHandshake is the server's. There is nothing to close: its only
+// goroutine revalidates, and ends with the last connection that has a session.
 func New(be Backend, o *Options) *Bridge {
 	b := &Bridge{be: be, sessions: make(map[string]*Session), locks: make(map[string]*lock)}
 	if o != nil {
@@ -99,9 +98,10 @@ func (b *Bridge) look(stop chan struct{}) {
 	}
 }
 
-// Revalidate looks up every session that has connections, once, ends those that
-// are gone and returns their number. It runs by itself every Options.RevalidateEvery. A panic
-// of the backend is logged, and the next session looked up.
+// Revalidate looks up every session that has connections, once, drops the connections of
+// those that are gone, and returns the number of these sessions. It runs by itself every
+// Options.RevalidateEvery. An error or a panic of the backend is logged, the session stays,
+// and the next one is looked up.
 func (b *Bridge) Revalidate(ctx context.Context) (ended int) {
 	b.mu.Lock()
 	var list []*Session
@@ -150,21 +150,24 @@ func (b *Bridge) end(s *Session, why ending) int {
 	}
 	b.tidy(s)
 	b.mu.Unlock()
-	if !again {
-		close(s.done)
-	}
 	for _, c := range conns {
 		c.CloseTransport()
 	}
 	return len(conns)
 }
 
-// Logout ends the connections of a session and returns their number. Call it
-// right after the host has destroyed the session: clients come back at once.
+// Logout drops the connections of a session and returns their number. Call it right after
+// the host has destroyed the session, or has given it a new id: then id is the old one.
+// Clients come back at once, with the cookie that they have then. For "", the id of a
+// session in a cookie, it does nothing.
 //
-// It deletes the session from the store as well, in case that a change by a socket
-// that was under way has written it once more; and one that is still under way finds
-// out, and deletes what it has written.
+// Logout deletes the session from the store as well, because a change by a socket that was
+// under way may have written the session once more. A change that is still under way finds
+// out, and deletes what it has written. An error of that deletion is logged.
+//
+// The store is given the values of ctx, and Options.LoadTimeout for the deletion. That ctx
+// ends, as that of a request does whose visitor has closed the page, does not undo a
+// logout.
 func (b *Bridge) Logout(ctx context.Context, id string) int {
 	if id == "" { // that of a session in a cookie
 		return 0
@@ -202,14 +205,9 @@ func (b *Bridge) remove(ctx context.Context, id string) error {
 	return b.be.Delete(ctx, id)
 }
 
-// Rotated is for hosts that give a session a new id, as they should at login: it
-// ends the connections of the old one, as Logout does. They are not taken over to
-// the new one, because whoever planted the old id in the victim's browser would be
-// logged in with them.
-func (b *Bridge) Rotated(ctx context.Context, oldID string) int { return b.Logout(ctx, oldID) }
-
-// Session returns the session with this id if it has connections, or nil: for
-// HTTP handlers.
+// Session returns the session with this id if it has connections, or nil, whose methods
+// can be called too. It is for code that has no socket, such as an HTTP handler that changes
+// the session of another visitor.
 func (b *Bridge) Session(id string) *Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -218,10 +216,3 @@ func (b *Bridge) Session(id string) *Session {
 	}
 	return nil
 }
-
-// To addresses the sockets of one session in a namespace: all tabs of a browser.
-func (b *Bridge) To(n *sio.Namespace, id string) sio.Target { return n.To(Room(id)) }
-
-// ToUser addresses the sockets of one user in a namespace, in all browsers, as
-// Options.UserKey says.
-func (b *Bridge) ToUser(n *sio.Namespace, user any) sio.Target { return n.To(UserRoom(user)) }

@@ -122,7 +122,7 @@ func (y *ferry) visit(x host.Exchange) error {
 // step takes a job as far as this poll takes it. It reports whether the poll's
 // answer carries a cookie now; else the job is over.
 func (y *ferry) step(x host.Exchange, r *sio.Request, j *job) (sent bool, err error) {
-	now, err := y.visitor.dec.Decode(r)
+	now, all, err := y.visitor.decode(r)
 	if err != nil {
 		return false, ErrDestroyed // logged out meanwhile
 	}
@@ -148,7 +148,7 @@ func (y *ferry) step(x host.Exchange, r *sio.Request, j *job) (sent bool, err er
 	if err != nil {
 		return false, err
 	}
-	if err := y.visitor.changes(r, now, after); err != nil {
+	if err := y.visitor.changes(all, now, after); err != nil {
 		return false, err
 	}
 	x.AddHeader("Set-Cookie", c.String())

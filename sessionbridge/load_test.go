@@ -2,6 +2,7 @@ package sessionbridge_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 // for LoadTimeout and no longer, and no more than so many loads are left behind.
 func TestStoreThatHangs(t *testing.T) {
 	s := start(t, &sessionbridge.Options{RevalidateEvery: -1, LoadTimeout: 2 * time.Millisecond}, false)
-	s.io.Of("/").On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
-		sess, ok := sessionbridge.From(so)
+	s.io.Of("/").On("who", sio.Reply(func(ctx context.Context, so *sio.Socket, _ sio.None) (any, error) {
+		sess, ok := sessionbridge.From(ctx, so)
 		return []any{ok, sess.Get("user")}, nil
 	}))
 	ann, _ := s.visitor(sessionbridge.Values{"user": "ann"})
@@ -30,7 +31,7 @@ func TestStoreThatHangs(t *testing.T) {
 		}
 	}
 	ask(w, `[[false,null]]`)
-	for range 140 { // two loads each, From's and Get's
+	for range 280 { // one load each
 		w.Send(`42["who"]`)
 	}
 	ask(w, `[[false,null]]`)
@@ -48,5 +49,30 @@ func TestStoreThatHangs(t *testing.T) {
 		} else if time.Now().After(end) {
 			t.Fatal(m)
 		}
+	}
+}
+
+// TestFromHonoursItsContext: a handler that has given up does not wait for the store, and
+// Get never does.
+func TestFromHonoursItsContext(t *testing.T) {
+	s := start(t, &sessionbridge.Options{RevalidateEvery: -1, LoadTimeout: time.Minute}, false)
+	s.io.Of("/").On("who", sio.Reply(func(ctx context.Context, so *sio.Socket, _ sio.None) (any, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		sess, ok := sessionbridge.From(ctx, so)
+		return []any{ok, sess.Get("user")}, nil
+	}))
+	ann, id := s.visitor(sessionbridge.Values{"user": "ann"})
+	broken := errors.New("store is down")
+	s.store.fail.Store(&broken)
+	w := ann.Join("")
+	s.store.fail.Store(nil)
+	release := make(chan struct{})
+	s.store.hang.Store(&release)
+	defer close(release)
+	defer s.store.hang.Store(nil)
+	w.Send(`421["who"]`)
+	if m := w.Next(); m != `431[[false,null]]` {
+		t.Errorf("%s for %s", m, id)
 	}
 }

@@ -15,9 +15,10 @@ type lock struct {
 	gone  bool // the session was destroyed while somebody held the lock or waited for it
 }
 
-// Lock takes the lock that Update takes, for HTTP handlers that load, change and
-// save the session themselves. It must be held for as long as that takes, and the
-// handler must not wait for a socket's handler that updates the same session.
+// Lock takes the lock of a session that Session.Update takes too, for HTTP handlers that
+// load, change and save the session themselves, in this process. The lock must be held from
+// before the load until after the save; then call unlock, once. Meanwhile the handler must
+// not wait for a socket's handler that updates the same session. The error is that of ctx.
 func (b *Bridge) Lock(ctx context.Context, id string) (unlock func(), err error) {
 	_, unlock, err = b.lock(ctx, id)
 	return unlock, err
@@ -59,10 +60,11 @@ func (b *Bridge) over(l *lock) bool {
 	return l.gone
 }
 
-// Guard is Lock around an http.Handler, by the session that the request carries.
-// It must not be around the route of the socket. Sessions in cookies need no lock:
-// each request carries its own copy.
-func (b *Bridge) Guard(next http.Handler) http.Handler {
+// LockHandler is Lock around an http.Handler, by the session that the request carries. The
+// answer is 503 when the request ends before the lock is free. LockHandler must not be
+// around the route of the socket. Sessions in cookies are not locked: each request carries
+// a copy of its own.
+func (b *Bridge) LockHandler(next http.Handler) http.Handler {
 	if _, inCookie := b.be.(CookieBackend); inCookie {
 		return next
 	}

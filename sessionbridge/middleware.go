@@ -3,13 +3,15 @@ package sessionbridge
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/sio"
 )
 
-// ReloadBeforeEvent is a middleware that loads the session before every event, and refuses
-// the event with the code "session" when it is gone. It costs a load for each event.
+// ReloadBeforeEvent is a middleware for Namespace.Use that loads the session before every
+// event, so that Session.Get is what the store has now. It refuses the event with the code
+// "session" when the session is gone, and with the store's error when the store fails.
 // Events of sockets that never had a session pass.
 func (b *Bridge) ReloadBeforeEvent() sio.Middleware {
 	return func(next sio.Handler) sio.Handler {
@@ -22,8 +24,6 @@ func (b *Bridge) ReloadBeforeEvent() sio.Middleware {
 					return sio.Errorf("session", "the session has ended")
 				case err != nil:
 					return err
-				default:
-					b.touch(ctx, s)
 				}
 			}
 			return next.ServeEvent(ctx, ev)
@@ -31,34 +31,31 @@ func (b *Bridge) ReloadBeforeEvent() sio.Middleware {
 	}
 }
 
-// Touch is a middleware that puts off the session's expiry by what clients send,
-// as Options.Touch says.
-func (b *Bridge) Touch() sio.Middleware {
+// Touch is a middleware for Namespace.Use that puts off the session's expiry when a socket
+// sends an event, at most once in every; 0: at each event. It does nothing when the Backend
+// is not a Toucher. Polls do not count: they would keep a session alive for ever. An event
+// passes also when the store fails.
+func (b *Bridge) Touch(every time.Duration) sio.Middleware {
 	return func(next sio.Handler) sio.Handler {
 		return sio.HandlerFunc(func(ctx context.Context, ev *sio.Event) error {
-			if s, ok := From(ev.Socket); ok {
-				b.touch(ctx, s)
+			if s, ok := From(ctx, ev.Socket); ok {
+				s.touch(ctx, every)
 			}
 			return next.ServeEvent(ctx, ev)
 		})
 	}
 }
 
-func (b *Bridge) touch(ctx context.Context, s *Session) {
-	if b.opts.Touch > 0 {
-		s.touch(ctx, b.opts.Touch)
-	}
-}
-
-// Authenticated is a policy for sockets whose session has a value under a key,
-// such as the user. It looks at the values as they were last loaded.
+// Authenticated is a policy for Namespace.Guard that allows sockets whose session has a
+// value other than nil under a key, such as the user's name, and refuses all others. It
+// looks at the values as they were last loaded.
 func Authenticated(name string) acl.Policy {
-	return acl.Authenticated(func(_ context.Context, s acl.Subject) bool {
+	return acl.Authenticated(func(ctx context.Context, s acl.Subject) bool {
 		socket, ok := s.(*sio.Socket)
 		if !ok {
 			return false
 		}
-		sess, ok := From(socket)
+		sess, ok := From(ctx, socket)
 		return ok && sess.Get(name) != nil
 	})
 }

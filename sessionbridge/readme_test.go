@@ -18,8 +18,8 @@ func TestLoggedOutPage(t *testing.T) {
 		s := start(t, &sessionbridge.Options{RequireSession: required, RevalidateEvery: -1}, false)
 		n := s.io.Of("/")
 		n.Guard(sessionbridge.Authenticated("user"))
-		n.On("say", sio.Handle(func(_ context.Context, so *sio.Socket, text string) error {
-			sess, _ := sessionbridge.From(so)
+		n.On("say", sio.Handle(func(ctx context.Context, so *sio.Socket, text string) error {
+			sess, _ := sessionbridge.From(ctx, so)
 			return n.Emit("said", sess.Get("user"), text)
 		}))
 		ann, id := s.visitor(sessionbridge.Values{"user": "ann"})
@@ -55,8 +55,7 @@ func TestStranger(t *testing.T) {
 	s := start(t, never(), false)
 	got := make(chan string, 1)
 	s.io.Of("/").On("try", sio.Handle(func(ctx context.Context, so *sio.Socket, _ sio.None) error {
-		sess, ok := sessionbridge.From(so)
-		<-sess.Done()
+		sess, ok := sessionbridge.From(ctx, so)
 		change := func(sessionbridge.Values) error { return nil }
 		switch {
 		case ok, sess.ID() != "", sess.Get("user") != nil, len(sess.Snapshot()) > 0:

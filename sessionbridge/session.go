@@ -16,13 +16,13 @@ import (
 // Session is one web session behind one or more connections: the tabs of a
 // browser share it. All methods are safe for concurrent use, and for a nil *Session,
 // which is that of a stranger: it holds nothing, and changing it fails with
-// ErrNoSession. It must not be kept beyond its sockets.
+// ErrNoSession. It must not be kept beyond its sockets: when the session ends, it holds
+// nothing any more, and its connections are dropped, which ends the sockets' contexts.
 type Session struct {
 	b      *Bridge
 	id     string
 	cookie bool   // the values live in the cookie
 	ferry  *ferry // for those: how they change; nil: not at all
-	done   chan struct{}
 
 	// Bridge.mu guards these; it is taken before mu.
 	conns   map[*sio.Conn]struct{}
@@ -45,27 +45,14 @@ func (s *Session) ID() string {
 	return s.id
 }
 
-// Done is closed when the session is known to be gone.
-func (s *Session) Done() <-chan struct{} {
-	if s == nil {
-		return over
-	}
-	return s.done
-}
-
-// over is Done of a session that never was.
-var over = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
-// Get returns a value as it was last loaded, without asking the store again; the
-// first Get loads. It is nil when there is none, and when loading fails: Reload
-// says why.
+// Get returns a value as it was last loaded. It never asks the store: From has loaded the
+// session, and Reload loads it again. It is nil when there is no such value, and when
+// nothing was loaded.
 func (s *Session) Get(key string) any { return s.snapshot()[key] }
 
-// Snapshot returns a copy of the values as they were last loaded, like Get.
+// Snapshot returns a copy of all values as they were last loaded, like Get: they are of one
+// load. What the values point to is not copied, and must not be changed. nil when there is
+// nothing.
 func (s *Session) Snapshot() Values { return maps.Clone(s.snapshot()) }
 
 func (s *Session) snapshot() Values {
@@ -73,29 +60,25 @@ func (s *Session) snapshot() Values {
 		return nil
 	}
 	s.mu.Lock()
-	values, loaded, ended := s.values, s.loaded, s.ended
-	s.mu.Unlock()
-	if !loaded && !ended {
-		values, _ = s.loadInTime()
-	}
-	return values
+	defer s.mu.Unlock()
+	return s.values
 }
 
-// loadInTime is load where there is no context of the caller's.
-func (s *Session) loadInTime() (Values, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.b.opts.LoadTimeout)
+// loadInTime is load, for at most Options.LoadTimeout.
+func (s *Session) loadInTime(ctx context.Context) (Values, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.b.opts.LoadTimeout)
 	defer cancel()
 	return s.load(ctx)
 }
 
 // exists reports whether the session is there, as far as is known. The store is asked
 // only when it could not be asked at the handshake.
-func (s *Session) exists() bool {
+func (s *Session) exists(ctx context.Context) bool {
 	s.mu.Lock()
 	loaded, ended := s.loaded, s.ended
 	s.mu.Unlock()
 	if !loaded && !ended {
-		_, err := s.loadInTime()
+		_, err := s.loadInTime(ctx)
 		return err == nil
 	}
 	return !ended
@@ -115,8 +98,9 @@ func (s *Session) passedOn() bool {
 	return s.ended && !s.destroyed
 }
 
-// Reload loads the values again, or returns ErrDestroyed, which also ends the
-// session's connections. Values in a cookie stay as they are.
+// Reload loads the values again. ErrDestroyed says that the session is gone, and drops its
+// connections. Any other error is that of the store or of ctx, and the values stay as they
+// were. Values in a cookie are not loaded again.
 func (s *Session) Reload(ctx context.Context) error {
 	if s == nil {
 		return ErrNoSession
@@ -189,17 +173,20 @@ func (s *Session) gone(err error) error {
 	return err
 }
 
-// Update changes the session: f gets the values as they are now and changes them
-// in place; they are saved when f returns nil, unless it has changed nothing. When
-// the session was changed elsewhere meanwhile, f runs again with the new values, up
-// to Options.Retries times: then the error is ErrConflict. It is ErrDestroyed when
-// the session is gone, and ErrReadOnly for sessions in cookies. f's own error is
-// returned, and nothing saved. A change that is saved while the session is destroyed
-// is deleted again, and the error is ErrDestroyed, when the bridge is told of it
-// (Logout, Rotated, Destroy).
+// Update changes the session: f gets the values as they are now and changes them in place;
+// they are saved when f returns nil, unless it has changed nothing. When the session was
+// changed elsewhere meanwhile, f runs again with the new values. f's own error is returned,
+// and nothing saved. f must not update the same session, and must not change in place what
+// the values point to.
 //
-// Updates of one session run one after the other in this process. f must not
-// update the same session, and what the values point to must not be changed in place.
+// The error is ErrDestroyed when the session is gone or has another user now, ErrConflict
+// when it was changed elsewhere in each of Options.Retries tries, ErrReadOnly when the
+// values are in a cookie (see Options.WriteCookieOnPoll), and otherwise that of the store
+// or of ctx. A change that is saved while the session is destroyed is deleted again, when
+// the bridge is told of it (Bridge.Logout, Session.Destroy): then too it is ErrDestroyed.
+//
+// Updates of one session run one after the other in this process, and wait for
+// Bridge.Lock. With several processes see CompareAndSwapper.
 func (s *Session) Update(ctx context.Context, f func(v Values) error) error {
 	switch {
 	case s == nil:
@@ -299,7 +286,9 @@ func (s *Session) saveUnchanged(ctx context.Context, before, after Values) error
 	return s.b.be.Save(ctx, s.id, after)
 }
 
-// Destroy destroys the session in the store and ends its connections.
+// Destroy destroys the session in the store, as a logout does, and drops its connections,
+// also that of the socket whose handler calls it. An error is that of the store: then
+// nothing has ended. ErrReadOnly for sessions in cookies.
 func (s *Session) Destroy(ctx context.Context) error {
 	if s == nil {
 		return ErrNoSession

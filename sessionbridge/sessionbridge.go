@@ -1,45 +1,111 @@
-// Package sessionbridge shows the web session of the host framework to the
-// namespaces, live: read, change, log out, rotate.
+// Package sessionbridge lets handlers of sockets read and change the web session of the
+// page: the same session that the HTTP handlers of the application use.
 //
-//	bridge := sessionbridge.New(backend, &sessionbridge.Options{Require: true})
+// # The lines
+//
+// Three lines tie a session library to a server. The fourth goes into the logout
+// handler:
+//
+//	bridge := sessionbridge.New(backend, &sessionbridge.Options{RequireSession: true})
 //	io := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
 //	io.Of("/").Guard(sessionbridge.Authenticated("user"))
-//	...
-//	bridge.Logout(ctx, id)                     // in the host's logout handler
+//
+//	bridge.Logout(ctx, id) // after the host has destroyed the session
+//
+// RequireSession refuses the connection of a page without a session. The guard refuses a
+// namespace, and each event in it, when the session has no value "user"; every namespace
+// needs a guard of its own. An official client connects again within a second after a
+// logout; without these two it comes back as a stranger, and may do what strangers may do.
+//
+// The backends are in sessionbridge/gorilla (for gorilla/sessions, gin-contrib/sessions
+// and echo-contrib/session), scs, fiber, fiberv3 and memory.
 //
 // In a handler:
 //
-//	sess, ok := sessionbridge.From(s)
+//	sess, ok := sessionbridge.From(ctx, s)
 //	user := sess.Get("user")
 //	err := sess.Update(ctx, func(v sessionbridge.Values) error { v["seen"] = time.Now().Unix(); return nil })
 //
-// # What it promises
+// # What is live
 //
-// A session is known by its id alone; no object of the framework is kept. The
-// bridge never creates a session and never brings one back that was destroyed.
-// Update loads, changes and saves in one step, and tries again when somebody else
-// was faster; there is no plain Save, which would invite saving stale data.
+// The bridge knows a session by its id, and keeps no object of the framework. Session.Get
+// returns what was loaded last: at the handshake, by Session.Reload, by Session.Update or
+// by a revalidation. Session.Reload loads what HTTP handlers have written since, and
+// Bridge.ReloadBeforeEvent does so before each event. Session.Update loads, changes and
+// saves in one step, and tries again when another change was faster. There is no plain
+// save, because a save of stale values would undo what others have written.
 //
-// Every HTTP request of a connection is compared with its handshake: with another
-// session, or none, it is refused and the connection is dropped, so that the client
-// comes back with what it has now. Sessions in cookies have no id, so what they hold is
-// compared: with Options.UserKey the user, else everything that was there at the handshake.
+// The bridge never creates a session, and never brings one back that was destroyed. A
+// cookie whose session is no more, after an expiry or a restart, is a stranger's.
 //
-// A cookie whose session is no more, after an expiry or a restart, is a stranger's.
-// A session that ends while its sockets are connected ends them.
+// Every HTTP request of a connection is compared with its handshake. A request with
+// another session, or with none, is refused and the connection is dropped; the client
+// comes back with the cookie that it has then.
+//
+// # Logout
+//
+// Call Bridge.Logout behind the line that destroys the session. Logout drops the
+// connections of all tabs. Session.Destroy is a logout that a handler of a socket starts.
+//
+// # A new id at login
+//
+// An application should give a session a new id at login. Otherwise session fixation
+// works: somebody who has planted the old id in the visitor's browser is logged in too.
+// After the id has changed, call Bridge.Logout with the old id. A connection is never
+// moved to the new id, for the same reason; the client comes back with the new cookie.
+//
+// # Revalidation
+//
+// A session that expires, or that is destroyed without a call of Logout, is noticed by
+// looking it up: every Options.RevalidateEvery, once for each session that has
+// connections. Its connections are dropped then, as by a logout. Where the store itself
+// reports the end of sessions, call Logout from there.
+//
+// With Options.UserKey the connections of a session are dropped also when the session
+// belongs to another user than before.
+//
+// # Rooms
+//
+// Room and UserRoom name the rooms of a session's and of a user's sockets:
+//
+//	io.Of("/").To(sessionbridge.UserRoom("ann")).Emit("mail", 3)
+//	s.To(sessionbridge.Room(sess.ID())).Emit("moved") // the visitor's other tabs
+//
+// # Sessions whose values are in the cookie
+//
+// Such a session has no id, so what it holds is compared: with Options.UserKey the user,
+// otherwise everything that it held at the handshake. A websocket shows no cookie after
+// its handshake, and keeps the values of the handshake. The session is read-only
+// (ErrReadOnly), except with Options.WriteCookieOnPoll. A logout cannot be enforced: a
+// copied cookie stays valid until it expires.
 //
 // # What it cannot do
 //
 // An HTTP handler that has loaded the session before an Update and saves after it
-// overwrites it: the libraries save everything. Bridge.Guard, or Lock, around such
-// handlers prevents it in one process; several need a store with CompareAndSwapper.
-// A new session cannot be made from a socket, and the cookie of one cannot be
-// renewed: the page does that. Sessions whose values live in the cookie itself are
-// read-only (ErrReadOnly) but for Options.WriteCookieOnPoll, and logging out of one cannot
-// be enforced: its old cookie stays valid.
+// overwrites the update, because session libraries save everything. Bridge.LockHandler or
+// Bridge.Lock around such handlers prevents this in one process. Several processes need a
+// store with CompareAndSwapper.
 //
-// The route of the socket must stay outside of middleware that saves sessions by
-// itself after the handler, such as LoadAndSave of scs.
+// A socket can neither make a session nor renew its cookie, because no HTTP answer is left
+// that would carry the cookie. The page does both.
+//
+// The route of the socket must stay outside of middleware that saves sessions after the
+// handler, such as LoadAndSave of scs: the save would undo a logout.
+//
+// # How to write a backend
+//
+// A Backend has four methods. Identify finds the id in a request; Load, Save and Delete
+// ask the store by that id. Three rules matter:
+//
+//   - Load and Save return ErrDestroyed for a session that the store does not have, also
+//     for an id that somebody has made up. Save never creates a session.
+//   - An error that does not say that the session is gone must not be ErrDestroyed:
+//     ErrDestroyed drops the connections.
+//   - The map that Load returns belongs to the caller.
+//
+// What else a store can do is found by a type assertion: CompareAndSwapper, Toucher,
+// Inspector, CookieBackend, CookieEncoder. conformance.RunBackend verifies a backend, and
+// conformance.RunSessions a host with it.
 package sessionbridge
 
 import (
@@ -54,98 +120,109 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-// Errors of sessions and backends.
+// Errors of sessions and backends. They may be wrapped: compare with errors.Is.
 var (
-	// ErrNoSession: the request carries no session.
+	// ErrNoSession: the request carries no session, or the socket's visitor has none.
 	ErrNoSession = errors.New("sessionbridge: the request carries no session")
-	// ErrDestroyed: the session is gone, by logout, expiry, or a change of its id.
+	// ErrDestroyed: the session is gone, by logout, expiry, or a change of its id or user.
 	ErrDestroyed = errors.New("sessionbridge: the session is gone")
 	// ErrReadOnly: the values live in a cookie, and no answer is left to carry it.
 	ErrReadOnly = errors.New("sessionbridge: the session lives in a cookie, which a socket cannot change")
-	// ErrConflict: the session was changed by others again and again.
+	// ErrConflict: the session was changed by others in each of Options.Retries tries.
 	ErrConflict = errors.New("sessionbridge: the session keeps changing")
 )
 
-// Values are what a session holds.
+// Values are what a session holds, by key. What a value may be is for the session library
+// to say: most need types other than the basic ones to be registered with gob.
 type Values map[string]any
 
-// Backend knows one session library. It never creates a session and never brings
-// one back. All methods are safe for concurrent use.
+// Backend knows one session library. It never creates a session and never brings one
+// back. All methods are called from many goroutines at once. They should return when ctx
+// ends. An error other than those below means that the store does not know: the session
+// stays as it was.
 type Backend interface {
-	// Identify returns the id of the session that a request carries, without
-	// asking the store, or ErrNoSession.
+	// Identify returns the id of the session that a request carries, without asking
+	// the store, or ErrNoSession. The id need not be that of an existing session.
 	Identify(r *sio.Request) (id string, err error)
-	// Load returns the values of a session, which are the caller's, or
+	// Load returns the values of a session, in a map that belongs to the caller, or
 	// ErrDestroyed.
 	Load(ctx context.Context, id string) (Values, error)
-	// Save replaces the values of a session, or returns ErrDestroyed when there
-	// is none with this id any more.
+	// Save replaces the values of a session, or returns ErrDestroyed when there is
+	// none with this id any more. It does not keep v.
 	Save(ctx context.Context, id string, v Values) error
 	// Delete destroys a session. One that is gone already is no error.
 	Delete(ctx context.Context, id string) error
 }
 
-// CompareAndSwapper is a Backend whose store can save on condition that nobody
-// else has: then Update is safe among several processes, and against HTTP handlers.
+// CompareAndSwapper is a Backend whose store can save on condition that nobody else has
+// saved. Then Update is safe with several processes, and beside HTTP handlers.
 type CompareAndSwapper interface {
 	// LoadVersion is Load, with a version that changes at every save.
 	LoadVersion(ctx context.Context, id string) (v Values, version string, err error)
-	// SaveIf is Save, or returns ErrConflict when the version is another one.
+	// SaveIf is Save. It returns ErrConflict, and saves nothing, when the session has
+	// another version now.
 	SaveIf(ctx context.Context, id, version string, v Values) error
 }
 
-// CookieBackend is a Backend whose values live in the cookie. What its Identify
-// returns must be the same as long as the cookie means the same visitor, and may be
-// the same for all of them: the bridge compares what the sessions hold (see Visitors).
-// Load, Save and Delete are not called.
+// CookieBackend is a Backend whose values live in the cookie. What its Identify returns
+// must stay the same as long as the cookie means the same visitor, and may be the same for
+// all: the bridge compares what Decode returns. Load, Save and Delete are not called.
 type CookieBackend interface {
-	// Decode returns the values in a request's cookie, or ErrNoSession.
-	Decode(r *sio.Request) (Values, error)
+	// Decode returns the values in a request's cookie, or ErrNoSession. Both maps belong
+	// to the caller. hidden is what the session holds besides, such as values under keys
+	// that are not strings: it tells visitors apart, and handlers do not see it. Its keys
+	// must be other ones than those of v; nil when there is nothing.
+	Decode(r *sio.Request) (v, hidden Values, err error)
 }
 
-// CookieEncoder is a CookieBackend that can make the cookie for changed values:
-// what Options.WriteCookieOnPoll needs.
+// CookieEncoder is a CookieBackend that can make the cookie for changed values.
+// Options.WriteCookieOnPoll needs one.
 type CookieEncoder interface {
-	// Encode returns the cookie for the request's session with these values.
+	// Encode returns the cookie for the request's session with these values, or
+	// ErrNoSession. What Decode calls hidden stays as it is.
 	Encode(r *sio.Request, v Values) (*http.Cookie, error)
 }
 
-// Toucher is a Backend that can put off a session's expiry without changing it.
+// Toucher is a Backend whose store can put off a session's expiry without writing its
+// values. Bridge.Touch needs one.
 type Toucher interface {
-	// Touch counts as a use of the session; ErrDestroyed when it is gone.
+	// Touch counts as a use of the session, or returns ErrDestroyed.
 	Touch(ctx context.Context, id string) error
 }
 
-// Inspector is a Backend that can see at a handshake that the host is set up in a
-// way that breaks sessions.
+// Inspector is a Backend that can see at a handshake that the host is set up in a way that
+// breaks sessions, such as a middleware around the socket's route.
 type Inspector interface {
-	// Inspect returns an error that says what is wrong. The handshake is refused,
-	// and the error logged.
+	// Inspect returns an error that says what is wrong, for the log. The handshake is
+	// refused then. x must not be kept.
 	Inspect(x host.Exchange) error
 }
 
-// Room is the name of the room that every socket of a session is in, in each of
-// its namespaces. It is one of the server's own (sio.ServerRoom), so clients cannot
-// ask for it, and it does not show the id, which is a secret.
+// Room is the name of the room that every socket of a session is in, in each of its
+// namespaces, for as long as the socket lives: all tabs of a browser. Clients cannot ask
+// for the room (see sio.ServerRoom). The name does not show the id, which is a secret.
+// Sessions whose values are in the cookie have no such room.
 func Room(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return "\x00session:" + base64.RawURLEncoding.EncodeToString(sum[:15])
 }
 
-// UserRoom is the name of the room that every socket of a user is in, with
-// Options.UserKey. It is one of the server's own (sio.ServerRoom), so clients cannot
-// ask for it.
+// UserRoom is the name of the room that every socket of a user is in, in all browsers and
+// namespaces, with Options.UserKey. user is the session's value under that key; two values
+// that fmt prints alike share a room. Clients cannot ask for the room (see sio.ServerRoom).
 func UserRoom(user any) string { return fmt.Sprintf("\x00user:%v", user) }
 
 var key = sio.NewKey[*Session]("sessionbridge")
 
-// From returns the session behind a socket; ok is false when its handshake
-// carried none, one that was no more, or one that has ended since. A *Session that
-// comes with false, also nil, holds nothing and cannot be changed.
+// From returns the session behind a socket. ok is false when the handshake carried no
+// session, or one that was no more, and when the session has ended since. The methods of
+// the *Session that comes with false, also of nil, can be called all the same: Get finds
+// nothing, and Update returns an error, unless the store has come back.
 //
-// It costs no load: the handshake has loaded the session. Only when the store failed
-// then does From ask it, for at most Options.LoadTimeout, until there is an answer.
-func From(s *sio.Socket) (sess *Session, ok bool) {
+// From does not ask the store, because the handshake has loaded the session. Only when the
+// store failed at the handshake does From ask it, for as long as ctx lives and at most
+// Options.LoadTimeout; ok is false when it fails again.
+func From(ctx context.Context, s *sio.Socket) (sess *Session, ok bool) {
 	sess, ok = key.Get(s.Conn())
-	return sess, ok && sess.exists()
+	return sess, ok && sess.exists(ctx)
 }

@@ -26,10 +26,11 @@ var ctx = context.Background()
 
 // plain is a store that cannot compare, and counts.
 type plain struct {
-	*memory.Store
-	loads atomic.Int64
-	touch atomic.Int64
-	fail  atomic.Pointer[error]
+	full     // of sessions
+	sessions *memory.Store
+	loads    atomic.Int64
+	touch    atomic.Int64
+	fail     atomic.Pointer[error]
 
 	explode atomic.Bool
 	hang    atomic.Pointer[chan struct{}]
@@ -42,7 +43,14 @@ func (p *plain) Delete(ctx context.Context, id string) error {
 	if p.deleting != nil {
 		p.deleting()
 	}
-	return p.Store.Delete(ctx, id)
+	return p.full.Delete(ctx, id)
+}
+
+// full is what the memory store can do.
+type full interface {
+	sessionbridge.Backend
+	sessionbridge.CompareAndSwapper
+	sessionbridge.Toucher
 }
 
 // what the interface has, without what memory can do beyond it
@@ -62,12 +70,12 @@ func (p *plain) Load(ctx context.Context, id string) (sessionbridge.Values, erro
 	if err := p.fail.Load(); err != nil {
 		return nil, *err
 	}
-	return p.Store.Load(ctx, id)
+	return p.full.Load(ctx, id)
 }
 
 func (p *plain) Touch(ctx context.Context, id string) error {
 	p.touch.Add(1)
-	return p.Store.Touch(ctx, id)
+	return p.full.Touch(ctx, id)
 }
 
 // site is a server with a bridge, and sessions.
@@ -81,7 +89,8 @@ type site struct {
 
 func start(t *testing.T, o *sessionbridge.Options, bare bool) *site {
 	t.Helper()
-	s := &site{t: t, store: &plain{Store: memory.New("sid", 0)}}
+	sessions := memory.New("sid", 0)
+	s := &site{t: t, store: &plain{full: sessions.Backend().(full), sessions: sessions}}
 	var be sessionbridge.Backend = s.store
 	if bare {
 		be = only{s.store}
@@ -102,7 +111,7 @@ func start(t *testing.T, o *sessionbridge.Options, bare bool) *site {
 // visitor has a session, and its id.
 func (s *site) visitor(v sessionbridge.Values) (*wire.Client, string) {
 	c := wire.New(s.t, s.url, "/socket.io/")
-	cookie := s.store.Create(v)
+	cookie := s.store.sessions.Create(v)
 	c.Head.Set("Cookie", cookie.Name+"="+cookie.Value)
 	return c, cookie.Value
 }
@@ -199,7 +208,7 @@ func TestUpdate(t *testing.T) {
 				return func(v sessionbridge.Values) error {
 					v["n"] = v["n"].(int) + 1
 					if times--; times >= 0 { // somebody is faster
-						other, _ := s.store.Store.Load(ctx, id)
+						other, _ := s.store.full.Load(ctx, id)
 						other["other"] = times
 						_ = s.store.Save(ctx, id, other)
 					}
@@ -209,7 +218,7 @@ func TestUpdate(t *testing.T) {
 			if err := sess.Update(ctx, meddle(3)); err != nil {
 				t.Error(err)
 			}
-			if v, _ := s.store.Store.Load(ctx, id); v["n"] != 2 || v["other"] != 0 || sess.Get("n") != 2 {
+			if v, _ := s.store.full.Load(ctx, id); v["n"] != 2 || v["other"] != 0 || sess.Get("n") != 2 {
 				t.Errorf("%v, %v", v, sess.Snapshot())
 			}
 			if err := sess.Update(ctx, meddle(100)); !errors.Is(err, sessionbridge.ErrConflict) {
@@ -219,7 +228,7 @@ func TestUpdate(t *testing.T) {
 			if err := sess.Update(ctx, func(v sessionbridge.Values) error { v["n"] = 0; return own }); err != own {
 				t.Error(err)
 			}
-			if v, _ := s.store.Store.Load(ctx, id); v["n"] != 2 {
+			if v, _ := s.store.full.Load(ctx, id); v["n"] != 2 {
 				t.Errorf("saved in spite of the error: %v", v)
 			}
 			sess.Snapshot()["n"] = 9
@@ -259,8 +268,8 @@ func TestNothingChanged(t *testing.T) {
 func TestLoads(t *testing.T) {
 	for _, required := range []bool{false, true} {
 		s := start(t, &sessionbridge.Options{RevalidateEvery: -1, RequireSession: required}, false)
-		s.io.Of("/").On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
-			if sess, ok := sessionbridge.From(so); ok {
+		s.io.Of("/").On("who", sio.Reply(func(ctx context.Context, so *sio.Socket, _ sio.None) (any, error) {
+			if sess, ok := sessionbridge.From(ctx, so); ok {
 				return sess.Get("user"), nil
 			}
 			return "nobody", nil
@@ -326,7 +335,6 @@ func TestDestroy(t *testing.T) {
 	for _, w := range tabs {
 		w.End()
 	}
-	<-sess.Done()
 	if err := sess.Update(ctx, func(sessionbridge.Values) error { return nil }); !errors.Is(err, sessionbridge.ErrDestroyed) {
 		t.Error(err)
 	}
@@ -344,8 +352,8 @@ func TestRoom(t *testing.T) {
 	c, id := s.visitor(nil)
 	d, _ := s.visitor(nil)
 	a, b, other := c.Join(""), c.Join("/chat,"), d.Join("")
-	_ = s.bridge.To(s.io.Of("/"), id).Emit("x")
-	_ = s.bridge.To(s.io.Of("/chat"), id).Emit("x")
+	_ = s.io.Of("/").To(sessionbridge.Room(id)).Emit("x")
+	_ = s.io.Of("/chat").To(sessionbridge.Room(id)).Emit("x")
 	_ = s.io.Of("/").Emit("end")
 	for _, row := range []struct {
 		w    *wire.WS
@@ -369,7 +377,7 @@ func TestUser(t *testing.T) {
 	gone, id := s.visitor(nil)
 	_ = s.store.Delete(ctx, id)
 	tabs := []*wire.WS{ann.Join(""), elsewhere.Join(""), bob.Join(""), gone.Join("")}
-	_ = s.bridge.ToUser(s.io.Of("/"), "ann").Emit("x")
+	_ = s.io.Of("/").To(sessionbridge.UserRoom("ann")).Emit("x")
 	_ = s.io.Of("/").Emit("end")
 	for i, w := range tabs {
 		if i < 2 {
@@ -383,14 +391,32 @@ func TestUser(t *testing.T) {
 	}
 }
 
+// TestTouch: without an interval each event is a use of the session.
+func TestTouch(t *testing.T) {
+	s := start(t, never(), false)
+	n := s.io.Of("/")
+	n.Use(s.bridge.Touch(0))
+	n.On("x", sio.Reply(func(context.Context, *sio.Socket, sio.None) (any, error) { return nil, nil }))
+	c, _ := s.visitor(nil)
+	w := c.Join("")
+	for range 3 {
+		w.Send(`421["x"]`)
+		w.Next()
+	}
+	if n := s.store.touch.Load(); n != 3 {
+		t.Errorf("%d touches by three events", n)
+	}
+	w.Reset()
+}
+
 // TestMiddleware: reloading before each event, and touching now and then.
 func TestMiddleware(t *testing.T) {
-	s := start(t, &sessionbridge.Options{RevalidateEvery: -1, Touch: time.Hour}, false)
+	s := start(t, never(), false)
 	n := s.io.Of("/")
-	n.Use(s.bridge.ReloadBeforeEvent(), s.bridge.Touch())
+	n.Use(s.bridge.ReloadBeforeEvent(), s.bridge.Touch(time.Hour))
 	n.Guard(sessionbridge.Authenticated("user"))
-	n.On("who", sio.Reply(func(_ context.Context, so *sio.Socket, _ sio.None) (any, error) {
-		sess, _ := sessionbridge.From(so)
+	n.On("who", sio.Reply(func(ctx context.Context, so *sio.Socket, _ sio.None) (any, error) {
+		sess, _ := sessionbridge.From(ctx, so)
 		return sess.Get("user"), nil
 	}))
 	c, id := s.visitor(sessionbridge.Values{"user": "ann"})
@@ -425,8 +451,8 @@ func TestGuard(t *testing.T) {
 	s := start(t, never(), true)
 	c, id := s.visitor(sessionbridge.Values{"n": 0})
 	c.Join("")
-	h := s.bridge.Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		v, _ := s.store.Store.Load(ctx, id)
+	h := s.bridge.LockHandler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		v, _ := s.store.full.Load(ctx, id)
 		time.Sleep(time.Millisecond) // the handler thinks
 		v["n"] = v["n"].(int) + 1
 		_ = s.store.Save(ctx, id, v)
@@ -451,7 +477,7 @@ func TestGuard(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if v, _ := s.store.Store.Load(ctx, id); v["n"] != 100 {
+	if v, _ := s.store.full.Load(ctx, id); v["n"] != 100 {
 		t.Errorf("100 increments gave %v", v["n"])
 	}
 	done, cancel := context.WithCancel(ctx)
@@ -477,12 +503,12 @@ func (inCookie) Identify(r *sio.Request) (string, error) {
 	return "cookie", nil
 }
 
-func (inCookie) Decode(r *sio.Request) (sessionbridge.Values, error) {
+func (inCookie) Decode(r *sio.Request) (v, hidden sessionbridge.Values, err error) {
 	c, err := r.Cookie("user")
 	if err != nil {
-		return nil, sessionbridge.ErrNoSession
+		return nil, nil, sessionbridge.ErrNoSession
 	}
-	return sessionbridge.Values{"user": c.Value}, nil
+	return sessionbridge.Values{"user": c.Value}, nil, nil
 }
 
 // TestCookie: values in a cookie can be read, and each visitor has their own.
@@ -490,7 +516,7 @@ func TestCookie(t *testing.T) {
 	bridge := sessionbridge.New(inCookie{}, nil)
 	io := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
 	io.Of("/").On("try", sio.Reply(func(ctx context.Context, s *sio.Socket, _ sio.None) ([]any, error) {
-		sess, _ := sessionbridge.From(s)
+		sess, _ := sessionbridge.From(ctx, s)
 		return []any{
 			sess.Get("user"), sess.ID(), sess.Reload(ctx) == nil,
 			errors.Is(sess.Update(ctx, func(sessionbridge.Values) error { return nil }), sessionbridge.ErrReadOnly),

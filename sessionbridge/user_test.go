@@ -29,7 +29,7 @@ func TestUserChanges(t *testing.T) {
 			if see == nil {
 				tab := c.Join("")
 				defer tab.Reset()
-				_ = s.bridge.ToUser(s.io.Of("/"), "bob").Emit("x")
+				_ = s.io.Of("/").To(sessionbridge.UserRoom("bob")).Emit("x")
 				if m := tab.Next(); m != `42["x"]` {
 					t.Errorf("the new tab: %s", m)
 				}
@@ -38,7 +38,7 @@ func TestUserChanges(t *testing.T) {
 			}
 			w.End()
 			again := c.Join("")
-			_ = s.bridge.ToUser(s.io.Of("/"), "bob").Emit("y")
+			_ = s.io.Of("/").To(sessionbridge.UserRoom("bob")).Emit("y")
 			if m := again.Next(); m != `42["y"]` {
 				t.Errorf("come back: %s", m)
 			}
@@ -58,12 +58,14 @@ func TestLoginBySocket(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.End()
-		<-sess.Done()
-		if v, err := s.store.Store.Load(ctx, id); err != nil || v["user"] != "ann" {
+		if err := sess.Reload(ctx); !errors.Is(err, sessionbridge.ErrDestroyed) {
+			t.Errorf("the session is still that of %v: %v", sess.Get("user"), err)
+		}
+		if v, err := s.store.full.Load(ctx, id); err != nil || v["user"] != "ann" {
 			t.Errorf("%v %v", v, err)
 		}
 		again := c.Join("")
-		_ = s.bridge.ToUser(s.io.Of("/"), "ann").Emit("x")
+		_ = s.io.Of("/").To(sessionbridge.UserRoom("ann")).Emit("x")
 		if m := again.Next(); m != `42["x"]` {
 			t.Error(m)
 		}

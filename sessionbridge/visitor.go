@@ -8,13 +8,6 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-// Visitors is a CookieBackend whose sessions hold more than Decode shows.
-type Visitors interface {
-	// Visitor returns everything that a session holds, to tell visitors apart. It
-	// fails as Decode does.
-	Visitor(r *sio.Request) (Values, error)
-}
-
 // visitor tells whether a request comes from the visitor who opened the connection,
 // where the session is in the cookie. The cookie is another one after every save, so
 // what it holds is compared:
@@ -35,26 +28,30 @@ type visitor struct {
 	may []Values // what the cookie may hold: as it was, and as the ferry has changed it
 }
 
-// all is what a request's session holds.
-func (v *visitor) all(r *sio.Request) (Values, error) {
-	if more, ok := v.dec.(Visitors); ok {
-		return more.Visitor(r)
+// decode returns what handlers see of a request's session, and all that it holds.
+func (v *visitor) decode(r *sio.Request) (seen, all Values, err error) {
+	seen, hidden, err := v.dec.Decode(r)
+	if err != nil {
+		return nil, nil, err
 	}
-	return v.dec.Decode(r)
+	all = make(Values, len(seen)+len(hidden))
+	maps.Copy(all, seen)
+	maps.Copy(all, hidden)
+	return seen, all, nil
 }
 
-// start remembers the visitor of the handshake.
-func (v *visitor) start(r *sio.Request) error {
-	all, err := v.all(r)
+// start remembers the visitor of the handshake, and returns what handlers see.
+func (v *visitor) start(r *sio.Request) (Values, error) {
+	seen, all, err := v.decode(r)
 	if err == nil {
-		v.may = []Values{maps.Clone(all)}
+		v.may = []Values{all}
 	}
-	return err
+	return seen, err
 }
 
 // check refuses the request of another visitor.
 func (v *visitor) check(r *sio.Request) error {
-	now, err := v.all(r)
+	_, now, err := v.decode(r)
 	if err != nil {
 		if gone(err) {
 			err = errAnother
@@ -92,13 +89,9 @@ func (v *visitor) same(was, now Values) bool {
 	return true
 }
 
-// changes says that a cookie goes to the client in the answer to a request, in
-// which the values before have become those after.
-func (v *visitor) changes(r *sio.Request, before, after Values) error {
-	now, err := v.all(r)
-	if err != nil {
-		return err
-	}
+// changes says that a cookie goes to the client in the answer to a request whose session
+// holds now. In the cookie the values before have become those after.
+func (v *visitor) changes(now, before, after Values) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, was := range v.may {

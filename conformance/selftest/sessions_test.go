@@ -32,10 +32,18 @@ type sessionFault struct {
 	chatty   bool                                                         // every answer carries the cookie of the latest login
 }
 
+// memoryBackend is what the memory store can do.
+type memoryBackend interface {
+	sessionbridge.Backend
+	sessionbridge.CompareAndSwapper
+	sessionbridge.Toucher
+}
+
 // store is the memory backend with a fault.
 type store struct {
-	*memory.Store
-	f sessionFault
+	memoryBackend
+	sessions *memory.Store
+	f        sessionFault
 
 	mu    sync.Mutex
 	first string // the id of the first session
@@ -46,7 +54,7 @@ func (s *store) Identify(r *sio.Request) (string, error) {
 	if s.f.identify != nil {
 		return s.f.identify(s, r)
 	}
-	return s.Store.Identify(r)
+	return s.memoryBackend.Identify(r)
 }
 
 func (s *store) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
@@ -55,7 +63,7 @@ func (s *store) Load(ctx context.Context, id string) (sessionbridge.Values, erro
 }
 
 func (s *store) LoadVersion(ctx context.Context, id string) (sessionbridge.Values, string, error) {
-	v, version, err := s.Store.LoadVersion(ctx, id)
+	v, version, err := s.memoryBackend.LoadVersion(ctx, id)
 	if s.f.revives && errors.Is(err, sessionbridge.ErrDestroyed) {
 		return sessionbridge.Values{}, "", nil
 	}
@@ -69,7 +77,7 @@ func (s *store) Save(ctx context.Context, id string, v sessionbridge.Values) err
 	if s.f.lost {
 		return nil
 	}
-	if err := s.Store.Save(ctx, id, v); !s.f.revives {
+	if err := s.memoryBackend.Save(ctx, id, v); !s.f.revives {
 		return err
 	}
 	return nil
@@ -79,7 +87,7 @@ func (s *store) SaveIf(ctx context.Context, id, version string, v sessionbridge.
 	if s.f.lost || s.f.blind || s.f.revives {
 		return s.Save(ctx, id, v)
 	}
-	return s.Store.SaveIf(ctx, id, version, v)
+	return s.memoryBackend.SaveIf(ctx, id, version, v)
 }
 
 // factory is a host over net/http with the routes that Sessions asks for.
@@ -87,7 +95,8 @@ func (f sessionFault) factory(t testing.TB, srv *sio.Server, cfg conformance.Con
 	if cfg.CookieAge != 0 && f.life == 0 {
 		t.Skip("the cookies of the memory backend have no date")
 	}
-	h := &sessionHost{f: f, store: &store{Store: memory.New("session", f.life), f: f}}
+	sessions := memory.New("session", f.life)
+	h := &sessionHost{f: f, store: &store{memoryBackend: sessions.Backend().(memoryBackend), sessions: sessions, f: f}}
 	h.bridge = cfg.Bridge(h.store)
 	mux := http.NewServeMux()
 	mux.Handle(cfg.Path, srv)
@@ -110,7 +119,7 @@ func (h *sessionHost) session(r *http.Request) (string, sessionbridge.Values) {
 	if err != nil {
 		return "", nil
 	}
-	v, err := h.store.Store.Load(r.Context(), c.Value)
+	v, err := h.store.memoryBackend.Load(r.Context(), c.Value)
 	if err != nil {
 		return "", nil
 	}
@@ -119,7 +128,7 @@ func (h *sessionHost) session(r *http.Request) (string, sessionbridge.Values) {
 
 // create makes a session and its cookie.
 func (h *sessionHost) create(w http.ResponseWriter, v sessionbridge.Values) {
-	c := h.store.Create(v)
+	c := h.store.sessions.Create(v)
 	h.store.mu.Lock()
 	if h.store.last = c; h.store.first == "" {
 		h.store.first = c.Value
@@ -139,7 +148,7 @@ func (h *sessionHost) values(mux *http.ServeMux) {
 	mux.HandleFunc("POST /set", func(w http.ResponseWriter, r *http.Request) {
 		if id, v := h.session(r); id != "" && !h.f.deaf {
 			v[r.FormValue("key")] = r.FormValue("value")
-			_ = h.store.Store.Save(r.Context(), id, v)
+			_ = h.store.memoryBackend.Save(r.Context(), id, v)
 		}
 		ok(w)
 	})
@@ -182,7 +191,7 @@ func (h *sessionHost) ends(mux *http.ServeMux) {
 		if id, v := h.session(r); id != "" && !h.f.still {
 			_ = h.store.Delete(r.Context(), id)
 			h.create(w, maps.Clone(v))
-			h.bridge.Rotated(r.Context(), id)
+			h.bridge.Logout(r.Context(), id)
 		}
 		ok(w)
 	})
@@ -207,7 +216,7 @@ func sessionBreakers() []sessionBreaker {
 		{"takes everybody for the first visitor", false, []string{"logout-disconnects-all-tabs", "poll-with-foreign-session-refused", "concurrent-updates-two-tabs", "change-of-session-refused"},
 			sessionFault{identify: everybody, lost: true}},
 		{"gives those without a session one", false, []string{"none-at-handshake"}, sessionFault{identify: func(s *store, _ *sio.Request) (string, error) {
-			return s.Create(sessionbridge.Values{"user": "mallory"}).Value, nil
+			return s.sessions.Create(sessionbridge.Values{"user": "mallory"}).Value, nil
 		}}},
 		{"loads nothing", false, []string{"loaded-at-handshake"}, sessionFault{load: func(string, sessionbridge.Values) sessionbridge.Values { return sessionbridge.Values{} }}},
 		{"remembers what it has loaded", false, []string{"http-write-seen-after-reload"}, sessionFault{load: func(id string, v sessionbridge.Values) sessionbridge.Values {

@@ -36,7 +36,7 @@ func main() {
 type site struct {
 	backend    sessionbridge.Backend
 	middleware func(next http.Handler) http.Handler
-	login      func(w http.ResponseWriter, r *http.Request, user, role string) error
+	login      func(w http.ResponseWriter, r *http.Request, user, role string) (oldID string, err error)
 	logout     func(w http.ResponseWriter, r *http.Request) (id string, err error)
 }
 
@@ -78,10 +78,12 @@ func run(library string) error {
 				http.Error(w, "wrong user or password", http.StatusForbidden)
 				return
 			}
-			if err := s.login(w, r, r.FormValue("user"), role); err != nil {
+			old, err := s.login(w, r, r.FormValue("user"), role)
+			if err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}
+			bridge.Logout(r.Context(), old)
 			http.Redirect(w, r, "/", http.StatusSeeOther)
 		})
 		r.Post("/logout", func(w http.ResponseWriter, r *http.Request) {
@@ -102,13 +104,14 @@ func withSCS() site {
 	return site{
 		backend:    scsbridge.New(sm),
 		middleware: sm.LoadAndSave,
-		login: func(_ http.ResponseWriter, r *http.Request, user, role string) error {
+		login: func(_ http.ResponseWriter, r *http.Request, user, role string) (string, error) {
+			old := sm.Token(r.Context())
 			if err := sm.RenewToken(r.Context()); err != nil { // nobody else may know the id of a logged in session
-				return err
+				return "", err
 			}
 			sm.Put(r.Context(), "user", user)
 			sm.Put(r.Context(), "role", role)
-			return nil
+			return old, nil
 		},
 		logout: func(_ http.ResponseWriter, r *http.Request) (string, error) {
 			id := sm.Token(r.Context())
@@ -125,11 +128,12 @@ func withGorilla(dir string) site {
 	return site{
 		backend:    gorillabridge.New(store, "session"),
 		middleware: func(next http.Handler) http.Handler { return next },
-		login: func(w http.ResponseWriter, r *http.Request, user, role string) error {
+		login: func(w http.ResponseWriter, r *http.Request, user, role string) (string, error) {
 			s, _ := store.Get(r, "session") // an error with a session that is gone: this is a new one
-			s.ID = ""                       // nobody else may know the id of a logged in session
+			old := s.ID
+			s.ID = "" // nobody else may know the id of a logged in session
 			s.Values["user"], s.Values["role"] = user, role
-			return s.Save(r, w)
+			return old, s.Save(r, w)
 		},
 		logout: func(w http.ResponseWriter, r *http.Request) (string, error) {
 			s, err := store.Get(r, "session")

@@ -54,11 +54,13 @@ func run() error {
 			return c.String(http.StatusForbidden, "wrong user or password")
 		}
 		s, _ := store.Get(c.Request(), "session") // an error with a session that is gone: this is a new one
-		s.ID = ""                                 // nobody else may know the id of a logged in session
+		old := s.ID
+		s.ID = "" // nobody else may know the id of a logged in session
 		s.Values["user"], s.Values["role"] = c.FormValue("user"), role
 		if err := s.Save(c.Request(), c.Response()); err != nil {
 			return err
 		}
+		bridge.Logout(c.Request().Context(), old)
 		return c.Redirect(http.StatusSeeOther, "/")
 	})
 	e.POST("/logout", func(c *echo.Context) error {

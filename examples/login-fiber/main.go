@@ -47,6 +47,7 @@ func main() {
 		if err != nil {
 			return err
 		}
+		old := s.ID()
 		if err := s.Regenerate(); err != nil { // nobody else may know the id of a logged in session
 			return err
 		}
@@ -55,6 +56,7 @@ func main() {
 		if err := s.Save(); err != nil {
 			return err
 		}
+		bridge.Logout(context.Background(), old)
 		return c.Redirect("/", fiber.StatusSeeOther)
 	})
 	app.Post("/logout", func(c *fiber.Ctx) error {

@@ -48,6 +48,7 @@ func main() {
 			return err
 		}
 		defer s.Release()
+		old := s.ID()
 		if err := s.Regenerate(); err != nil { // nobody else may know the id of a logged in session
 			return err
 		}
@@ -56,6 +57,7 @@ func main() {
 		if err := s.Save(); err != nil {
 			return err
 		}
+		bridge.Logout(context.Background(), old)
 		return c.Redirect().Status(fiber.StatusSeeOther).To("/")
 	})
 	app.Post("/logout", func(c fiber.Ctx) error {

@@ -46,6 +46,7 @@ func main() {
 			return
 		}
 		s := sessions.Default(c)
+		old := s.ID()
 		// Nobody else may know the id of a logged in session. The package has no way
 		// to change it, the session inside has.
 		s.(interface{ Session() *gorilla.Session }).Session().ID = ""
@@ -55,6 +56,7 @@ func main() {
 			c.String(http.StatusInternalServerError, err.Error())
 			return
 		}
+		bridge.Logout(c.Request.Context(), old)
 		c.Redirect(http.StatusSeeOther, "/")
 	})
 	app.POST("/logout", func(c *gin.Context) {

@@ -66,14 +66,14 @@ func newApp(c config, bridge *sessionbridge.Bridge) (*app, error) {
 // sessions are the events that read and write the web session.
 func sessions(n *sio.Namespace) {
 	n.On("sess-get", sio.Reply(func(ctx context.Context, s *sio.Socket, key string) (any, error) {
-		sess, ok := sessionbridge.From(s)
+		sess, ok := sessionbridge.From(ctx, s)
 		if !ok || sess.Reload(ctx) != nil {
 			return nil, nil
 		}
 		return sess.Get(key), nil
 	}))
 	n.On("sess-set", sio.Reply(func(ctx context.Context, s *sio.Socket, a sio.Args2[string, string]) (bool, error) {
-		sess, ok := sessionbridge.From(s)
+		sess, ok := sessionbridge.From(ctx, s)
 		if !ok {
 			return false, sio.Errorf("no_session", "there is no session")
 		}
@@ -86,8 +86,8 @@ func sessions(n *sio.Namespace) {
 		}
 		return true, err
 	}))
-	n.On("sess-id", sio.Reply(func(_ context.Context, s *sio.Socket, _ sio.None) (any, error) {
-		sess, ok := sessionbridge.From(s)
+	n.On("sess-id", sio.Reply(func(ctx context.Context, s *sio.Socket, _ sio.None) (any, error) {
+		sess, ok := sessionbridge.From(ctx, s)
 		if !ok {
 			return nil, nil
 		}

@@ -17,27 +17,27 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 )
 
-// Backend keeps to the storage of one session store.
-type Backend struct {
+// backend keeps to the storage of one session store.
+type backend struct {
 	store  *session.Store
 	source string // cookie, header or query
 	name   string
 }
 
-var _ sessionbridge.Backend = (*Backend)(nil)
+var _ sessionbridge.Backend = (*backend)(nil)
 
 // New returns the backend for a store. The id is found where the store's
 // KeyLookup says. Types of one's own among the values must be registered with the
 // store, as its middleware needs them to be.
-func New(store *session.Store) *Backend {
-	b := &Backend{store: store}
+func New(store *session.Store) sessionbridge.Backend {
+	b := &backend{store: store}
 	b.source, b.name, _ = strings.Cut(store.KeyLookup, ":")
 	return b
 }
 
 // Identify implements sessionbridge.Backend. Like the middleware it looks at the
 // cookie first.
-func (b *Backend) Identify(r *sio.Request) (string, error) {
+func (b *backend) Identify(r *sio.Request) (string, error) {
 	if c, err := r.Cookie(b.name); err == nil && c.Value != "" {
 		return c.Value, nil
 	}
@@ -55,7 +55,7 @@ func (b *Backend) Identify(r *sio.Request) (string, error) {
 }
 
 // Load implements sessionbridge.Backend: the storage holds the values as a gob.
-func (b *Backend) Load(_ context.Context, id string) (sessionbridge.Values, error) {
+func (b *backend) Load(_ context.Context, id string) (sessionbridge.Values, error) {
 	raw, err := b.store.Storage.Get(id)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (b *Backend) Load(_ context.Context, id string) (sessionbridge.Values, erro
 	return v, nil
 }
 
-func (b *Backend) Save(_ context.Context, id string, v sessionbridge.Values) error {
+func (b *backend) Save(_ context.Context, id string, v sessionbridge.Values) error {
 	raw, err := b.store.Storage.Get(id)
 	if err != nil {
 		return err
@@ -89,4 +89,4 @@ func (b *Backend) Save(_ context.Context, id string, v sessionbridge.Values) err
 	return b.store.Storage.Set(id, out.Bytes(), b.store.Expiration)
 }
 
-func (b *Backend) Delete(_ context.Context, id string) error { return b.store.Storage.Delete(id) }
+func (b *backend) Delete(_ context.Context, id string) error { return b.store.Storage.Delete(id) }

@@ -24,15 +24,15 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 )
 
-// Backend keeps to one session store.
-type Backend struct {
+// backend keeps to one session store.
+type backend struct {
 	store  *session.Store
 	places []extractors.Extractor // where an id may be, in the store's order
 }
 
 var (
-	_ sessionbridge.Backend   = (*Backend)(nil)
-	_ sessionbridge.Inspector = (*Backend)(nil)
+	_ sessionbridge.Backend   = (*backend)(nil)
+	_ sessionbridge.Inspector = (*backend)(nil)
 )
 
 // New returns the backend for a store. The id is found where the store's Extractor
@@ -40,12 +40,12 @@ var (
 // the route. New panics when the store looks in forms or calls a function of the
 // application only, which both need fiber's own request. Values are seen by the bridge
 // when their key is a string; those under other keys stay as they are.
-func New(store *session.Store) *Backend {
+func New(store *session.Store) sessionbridge.Backend {
 	places := store.Extractor.Chain
 	if len(places) == 0 {
 		places = []extractors.Extractor{store.Extractor}
 	}
-	b := &Backend{store: store}
+	b := &backend{store: store}
 	for _, p := range places {
 		if p.Source != extractors.SourceForm && p.Source != extractors.SourceCustom {
 			b.places = append(b.places, p)
@@ -57,7 +57,7 @@ func New(store *session.Store) *Backend {
 	return b
 }
 
-func (b *Backend) Identify(r *sio.Request) (string, error) {
+func (b *backend) Identify(r *sio.Request) (string, error) {
 	for _, p := range b.places {
 		id := ""
 		switch p.Source {
@@ -95,7 +95,7 @@ func authorization(header, scheme string) string {
 
 // open loads a session from the storage. The caller releases it: it is pooled, and
 // nothing of it may be kept.
-func (b *Backend) open(ctx context.Context, id string) (*session.Session, error) {
+func (b *backend) open(ctx context.Context, id string) (*session.Session, error) {
 	s, err := b.store.GetByID(ctx, id)
 	if errors.Is(err, session.ErrSessionIDNotFoundInStore) || errors.Is(err, session.ErrEmptySessionID) {
 		return nil, sessionbridge.ErrDestroyed
@@ -103,7 +103,7 @@ func (b *Backend) open(ctx context.Context, id string) (*session.Session, error)
 	return s, err
 }
 
-func (b *Backend) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
+func (b *backend) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
 	s, err := b.open(ctx, id)
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (b *Backend) Load(ctx context.Context, id string) (sessionbridge.Values, er
 // Save implements sessionbridge.Backend. It loads the session again, because fiber's
 // own save writes what was destroyed meanwhile, and because the session may hold more
 // than the bridge has seen, such as fiber's own absolute timeout.
-func (b *Backend) Save(ctx context.Context, id string, v sessionbridge.Values) error {
+func (b *backend) Save(ctx context.Context, id string, v sessionbridge.Values) error {
 	s, err := b.open(ctx, id)
 	if err != nil {
 		return err
@@ -140,7 +140,7 @@ func (b *Backend) Save(ctx context.Context, id string, v sessionbridge.Values) e
 	return s.SaveWithContext(ctx)
 }
 
-func (b *Backend) Delete(ctx context.Context, id string) error {
+func (b *backend) Delete(ctx context.Context, id string) error {
 	if id == "" {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 
 // Inspect implements sessionbridge.Inspector: it refuses exchanges inside of the
 // session middleware.
-func (b *Backend) Inspect(x host.Exchange) error {
+func (b *backend) Inspect(x host.Exchange) error {
 	if c, ok := x.Native().(fiber.Ctx); ok && session.FromContext(c) != nil {
 		return errors.New("fiberv3bridge: the socket is mounted inside of fiber's session middleware, which would undo logouts; mount it outside, or except its path with the middleware's Next")
 	}

@@ -43,8 +43,8 @@ func startFerryAs(t *testing.T, o *sessionbridge.Options, login func(s *sessions
 	bridge := sessionbridge.New(gorillabridge.New(b.store, name), o)
 	b.io = sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
 	found := make(chan *sessionbridge.Session, 1)
-	b.io.Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
-		sess, _ := sessionbridge.From(s)
+	b.io.Of("/").OnConnect(func(ctx context.Context, s *sio.Socket) error {
+		sess, _ := sessionbridge.From(ctx, s)
 		found <- sess
 		return nil
 	})
@@ -247,7 +247,7 @@ func TestFerryEnds(t *testing.T) {
 		_ = w
 		for s := range b.io.Of("/").All().Sockets(context.Background()) {
 			if so := s.(*sio.Socket); so.Transport() == "websocket" {
-				sess, _ := sessionbridge.From(so)
+				sess, _ := sessionbridge.From(context.Background(), so)
 				if err := sess.Update(context.Background(), change); !errors.Is(err, sessionbridge.ErrReadOnly) {
 					t.Error(err)
 				}

@@ -196,16 +196,15 @@ var _ interface {
 	sessionbridge.Backend
 	sessionbridge.CookieEncoder
 	sessionbridge.CookieBackend
-	sessionbridge.Visitors
 } = (*cookieBackend)(nil)
 
 // cookieBackend is for stores whose values are the cookie.
 type cookieBackend struct{ *backend }
 
 // Identify implements sessionbridge.Backend: there is no id, so all that it tells is
-// whether there is a session. The bridge tells visitors apart by what Visitor returns.
+// whether there is a session. The bridge tells visitors apart by what Decode returns.
 func (b *cookieBackend) Identify(r *sio.Request) (string, error) {
-	if _, err := b.Decode(r); err != nil {
+	if _, _, err := b.decode(r); err != nil {
 		return "", err
 	}
 	return "cookie", nil
@@ -222,28 +221,22 @@ func (b *cookieBackend) decode(r *sio.Request) (*http.Request, *sessions.Session
 	return hr, sess, nil
 }
 
-func (b *cookieBackend) Decode(r *sio.Request) (sessionbridge.Values, error) {
+// Decode implements sessionbridge.CookieBackend: values under keys that are not strings
+// are hidden.
+func (b *cookieBackend) Decode(r *sio.Request) (v, hidden sessionbridge.Values, err error) {
 	_, sess, err := b.decode(r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return values(sess), nil
-}
-
-// Visitor implements sessionbridge.Visitors: also what is under keys that are not
-// strings tells visitors apart.
-func (b *cookieBackend) Visitor(r *sio.Request) (sessionbridge.Values, error) {
-	_, sess, err := b.decode(r)
-	if err != nil {
-		return nil, err
-	}
-	v := values(sess)
 	for k, value := range sess.Values {
 		if _, ok := k.(string); !ok {
-			v[fmt.Sprintf("\x00%T %v", k, k)] = value
+			if hidden == nil {
+				hidden = sessionbridge.Values{}
+			}
+			hidden[fmt.Sprintf("\x00%T %v", k, k)] = value
 		}
 	}
-	return v, nil
+	return values(sess), hidden, nil
 }
 
 func (b *cookieBackend) Encode(r *sio.Request, v sessionbridge.Values) (*http.Cookie, error) {

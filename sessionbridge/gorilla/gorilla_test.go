@@ -207,10 +207,10 @@ func TestCookieStore(t *testing.T) {
 	if !ok {
 		t.Fatal("not taken for a cookie store")
 	}
-	if v, err := b.Decode(&sio.Request{Header: h}); err != nil || v["user"] != "ann" {
+	if v, _, err := b.Decode(&sio.Request{Header: h}); err != nil || v["user"] != "ann" {
 		t.Errorf("%v %v", v, err)
 	}
-	if _, err := b.Decode(&sio.Request{Header: http.Header{}}); !errors.Is(err, sessionbridge.ErrNoSession) {
+	if _, _, err := b.Decode(&sio.Request{Header: http.Header{}}); !errors.Is(err, sessionbridge.ErrNoSession) {
 		t.Errorf("no cookie: %v", err)
 	}
 }

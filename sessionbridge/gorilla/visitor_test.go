@@ -92,9 +92,9 @@ func TestFerryForeign(t *testing.T) {
 	}
 }
 
-// TestVisitors: what is under keys that are not strings tells visitors apart, and is
+// TestHidden: what is under keys that are not strings tells visitors apart, and is
 // not for sockets.
-func TestVisitors(t *testing.T) {
+func TestHidden(t *testing.T) {
 	b := startFerryAs(t, &sessionbridge.Options{WriteCookieOnPoll: true}, func(s *sessions.Session) { s.Values[7] = "ann" })
 	if v := b.sess.Snapshot(); len(v) != 0 {
 		t.Errorf("%v", v)

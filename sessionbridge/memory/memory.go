@@ -1,6 +1,14 @@
 // Package memory is a session store in the memory of one process, and the
 // reference for backends of the session bridge. It is meant for tests, examples
 // and small applications.
+//
+//	store := memory.New("session", 0)
+//	bridge := sessionbridge.New(store.Backend(), nil)
+//
+//	// In the login handler:
+//	http.SetCookie(w, store.Create(sessionbridge.Values{"user": user}))
+//
+// HTTP handlers read, save and delete sessions with the methods of Store.Backend.
 package memory
 
 import (
@@ -16,9 +24,12 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 )
 
-// Store keeps sessions by the id in a cookie. All methods are safe for
-// concurrent use.
-type Store struct {
+// Store keeps sessions by the id in a cookie. All methods are safe for concurrent use. What
+// has expired is forgotten when a session is created or looked up; there is nothing to close.
+type Store struct{ b *backend }
+
+// backend is what the bridge sees of a store.
+type backend struct {
 	cookie string
 	life   time.Duration
 
@@ -33,9 +44,9 @@ type record struct {
 }
 
 var (
-	_ sessionbridge.Backend           = (*Store)(nil)
-	_ sessionbridge.CompareAndSwapper = (*Store)(nil)
-	_ sessionbridge.Toucher           = (*Store)(nil)
+	_ sessionbridge.Backend           = (*backend)(nil)
+	_ sessionbridge.CompareAndSwapper = (*backend)(nil)
+	_ sessionbridge.Toucher           = (*backend)(nil)
 )
 
 // New returns an empty store for sessions whose id is in the cookie of this name
@@ -44,11 +55,22 @@ func New(cookie string, life time.Duration) *Store {
 	if life <= 0 {
 		life = 24 * time.Hour
 	}
-	return &Store{cookie: cookie, life: life, m: make(map[string]*record)}
+	return &Store{&backend{cookie: cookie, life: life, m: make(map[string]*record)}}
 }
 
-// Create makes a session and returns its cookie.
+// Backend returns the store's backend for sessionbridge.New. It is also a
+// sessionbridge.CompareAndSwapper and a sessionbridge.Toucher.
+func (s *Store) Backend() sessionbridge.Backend { return s.b }
+
+// Create makes a session with a copy of the values, and returns its cookie: for the whole
+// site, HttpOnly, SameSite=Lax, until the browser is closed. Set Secure where the site is
+// served by HTTPS alone.
 func (s *Store) Create(v sessionbridge.Values) *http.Cookie {
+	return &http.Cookie{Name: s.b.cookie, Value: s.b.create(v), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
+}
+
+// create makes a session and returns its id.
+func (s *backend) create(v sessionbridge.Values) string {
 	id := rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,11 +80,11 @@ func (s *Store) Create(v sessionbridge.Values) *http.Cookie {
 		}
 	}
 	s.m[id] = &record{values: maps.Clone(v), until: time.Now().Add(s.life)}
-	return &http.Cookie{Name: s.cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	return id
 }
 
 // live returns a session that has not expired, or nil; s.mu is held.
-func (s *Store) live(id string) *record {
+func (s *backend) live(id string) *record {
 	r := s.m[id]
 	if r == nil || time.Now().After(r.until) {
 		delete(s.m, id)
@@ -71,7 +93,7 @@ func (s *Store) live(id string) *record {
 	return r
 }
 
-func (s *Store) Identify(r *sio.Request) (string, error) {
+func (s *backend) Identify(r *sio.Request) (string, error) {
 	c, err := r.Cookie(s.cookie)
 	if err != nil || c.Value == "" {
 		return "", sessionbridge.ErrNoSession
@@ -79,12 +101,12 @@ func (s *Store) Identify(r *sio.Request) (string, error) {
 	return c.Value, nil
 }
 
-func (s *Store) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
+func (s *backend) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
 	v, _, err := s.LoadVersion(ctx, id)
 	return v, err
 }
 
-func (s *Store) LoadVersion(_ context.Context, id string) (sessionbridge.Values, string, error) {
+func (s *backend) LoadVersion(_ context.Context, id string) (sessionbridge.Values, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.live(id)
@@ -94,15 +116,15 @@ func (s *Store) LoadVersion(_ context.Context, id string) (sessionbridge.Values,
 	return maps.Clone(r.values), strconv.FormatUint(r.version, 10), nil
 }
 
-func (s *Store) Save(_ context.Context, id string, v sessionbridge.Values) error {
+func (s *backend) Save(_ context.Context, id string, v sessionbridge.Values) error {
 	return s.save(id, v, func(*record) bool { return true })
 }
 
-func (s *Store) SaveIf(_ context.Context, id, version string, v sessionbridge.Values) error {
+func (s *backend) SaveIf(_ context.Context, id, version string, v sessionbridge.Values) error {
 	return s.save(id, v, func(r *record) bool { return strconv.FormatUint(r.version, 10) == version })
 }
 
-func (s *Store) save(id string, v sessionbridge.Values, fits func(*record) bool) error {
+func (s *backend) save(id string, v sessionbridge.Values, fits func(*record) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.live(id)
@@ -117,7 +139,7 @@ func (s *Store) save(id string, v sessionbridge.Values, fits func(*record) bool)
 	return nil
 }
 
-func (s *Store) Touch(_ context.Context, id string) error {
+func (s *backend) Touch(_ context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.live(id)
@@ -128,7 +150,7 @@ func (s *Store) Touch(_ context.Context, id string) error {
 	return nil
 }
 
-func (s *Store) Delete(_ context.Context, id string) error {
+func (s *backend) Delete(_ context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.m, id)

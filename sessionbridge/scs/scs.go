@@ -21,18 +21,18 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 )
 
-// Backend keeps to one session manager.
-type Backend struct{ sm *scs.SessionManager }
+// backend keeps to one session manager.
+type backend struct{ sm *scs.SessionManager }
 
 var (
-	_ sessionbridge.Backend   = (*Backend)(nil)
-	_ sessionbridge.Inspector = (*Backend)(nil)
+	_ sessionbridge.Backend   = (*backend)(nil)
+	_ sessionbridge.Inspector = (*backend)(nil)
 )
 
 // New returns the backend for a session manager.
-func New(sm *scs.SessionManager) *Backend { return &Backend{sm} }
+func New(sm *scs.SessionManager) sessionbridge.Backend { return &backend{sm} }
 
-func (b *Backend) Identify(r *sio.Request) (string, error) {
+func (b *backend) Identify(r *sio.Request) (string, error) {
 	c, err := r.Cookie(b.sm.Cookie.Name)
 	if err != nil || c.Value == "" {
 		return "", sessionbridge.ErrNoSession
@@ -47,7 +47,7 @@ type bare struct{ context.Context }
 func (bare) Value(any) any { return nil }
 
 // open loads a session by its token.
-func (b *Backend) open(ctx context.Context, id string) (context.Context, error) {
+func (b *backend) open(ctx context.Context, id string) (context.Context, error) {
 	ctx, err := b.sm.Load(bare{ctx}, id)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (b *Backend) open(ctx context.Context, id string) (context.Context, error) 
 	return ctx, nil
 }
 
-func (b *Backend) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
+func (b *backend) Load(ctx context.Context, id string) (sessionbridge.Values, error) {
 	ctx, err := b.open(ctx, id)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (b *Backend) Load(ctx context.Context, id string) (sessionbridge.Values, er
 	return v, nil
 }
 
-func (b *Backend) Save(ctx context.Context, id string, v sessionbridge.Values) error {
+func (b *backend) Save(ctx context.Context, id string, v sessionbridge.Values) error {
 	ctx, err := b.open(ctx, id)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (b *Backend) Save(ctx context.Context, id string, v sessionbridge.Values) e
 	return err
 }
 
-func (b *Backend) Delete(ctx context.Context, id string) error {
+func (b *backend) Delete(ctx context.Context, id string) error {
 	ctx, err := b.open(ctx, id)
 	if errors.Is(err, sessionbridge.ErrDestroyed) {
 		return nil
@@ -99,7 +99,7 @@ func (b *Backend) Delete(ctx context.Context, id string) error {
 
 // Inspect implements sessionbridge.Inspector: it refuses exchanges inside of
 // LoadAndSave.
-func (b *Backend) Inspect(x host.Exchange) error {
+func (b *backend) Inspect(x host.Exchange) error {
 	r := request(x.Native())
 	if r == nil {
 		return nil
@@ -132,7 +132,7 @@ func request(native any) *http.Request {
 
 // loaded reports whether LoadAndSave has put a session into ctx: without one scs
 // panics.
-func (b *Backend) loaded(ctx context.Context) (yes bool) {
+func (b *backend) loaded(ctx context.Context) (yes bool) {
 	defer func() { yes = recover() == nil }()
 	b.sm.Status(ctx)
 	return true

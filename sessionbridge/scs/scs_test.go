@@ -94,7 +94,7 @@ func TestInside(t *testing.T) {
 	b := scsbridge.New(sm)
 	var got error
 	h := host.HandlerFunc(func(x host.Exchange) {
-		got = b.Inspect(x)
+		got = b.(sessionbridge.Inspector).Inspect(x)
 		_ = x.Reply(200, nil)
 	})
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { host.ServeHTTP(h, w, r, host.HTTPConfig{Native: r}) })

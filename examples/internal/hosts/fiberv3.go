@@ -46,7 +46,7 @@ func overFiberV3(library string) (*Host, error) {
 		}
 	case "memory":
 		store := memory.New(SessionCookie, 0)
-		h.Backend = store
+		h.Backend = store.Backend()
 		open = func(c fiber.Ctx) (Session, func(), error) {
 			return &memorySession{store: store, ctx: context.Background(), id: strings.Clone(c.Cookies(SessionCookie)), cookie: func(hc *http.Cookie) {
 				c.Cookie(&fiber.Cookie{Name: hc.Name, Value: hc.Value, Path: hc.Path, MaxAge: hc.MaxAge, HTTPOnly: true})

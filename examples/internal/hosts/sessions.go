@@ -66,7 +66,7 @@ func (h *Host) Routes(b *sessionbridge.Bridge) {
 		if err := c.Session.Rotate(); err != nil {
 			return err
 		}
-		b.Rotated(ctx, id)
+		b.Logout(ctx, id)
 		return nil
 	}))
 	h.Route(http.MethodGet, "/get", func(_ context.Context, c Call) (int, string) {
@@ -99,7 +99,7 @@ func newLibrary(name string) (*library, error) {
 		return nil, nil
 	case "memory":
 		store := memory.New(SessionCookie, 0)
-		return &library{backend: store, open: func(w http.ResponseWriter, r *http.Request) (Session, error) {
+		return &library{backend: store.Backend(), open: func(w http.ResponseWriter, r *http.Request) (Session, error) {
 			s := &memorySession{store: store, ctx: r.Context(), cookie: func(c *http.Cookie) { http.SetCookie(w, c) }}
 			if c, err := r.Cookie(SessionCookie); err == nil {
 				s.id = c.Value
@@ -198,13 +198,13 @@ type memorySession struct {
 func (s *memorySession) ID() string { return s.id }
 
 func (s *memorySession) Get(key string) (string, bool) {
-	v, _ := s.store.Load(s.ctx, s.id)
+	v, _ := s.store.Backend().Load(s.ctx, s.id)
 	text, ok := v[key].(string)
 	return text, ok
 }
 
 func (s *memorySession) Set(key, value string) error {
-	v, err := s.store.Load(s.ctx, s.id)
+	v, err := s.store.Backend().Load(s.ctx, s.id)
 	if errors.Is(err, sessionbridge.ErrDestroyed) {
 		s.create(sessionbridge.Values{key: value})
 		return nil
@@ -212,7 +212,7 @@ func (s *memorySession) Set(key, value string) error {
 		return err
 	}
 	v[key] = value
-	return s.store.Save(s.ctx, s.id, v)
+	return s.store.Backend().Save(s.ctx, s.id, v)
 }
 
 func (s *memorySession) create(v sessionbridge.Values) {
@@ -223,17 +223,17 @@ func (s *memorySession) create(v sessionbridge.Values) {
 
 func (s *memorySession) Destroy() error {
 	s.cookie(&http.Cookie{Name: SessionCookie, Path: "/", MaxAge: -1})
-	return s.store.Delete(s.ctx, s.id)
+	return s.store.Backend().Delete(s.ctx, s.id)
 }
 
 func (s *memorySession) Rotate() error {
-	v, err := s.store.Load(s.ctx, s.id)
+	v, err := s.store.Backend().Load(s.ctx, s.id)
 	if err != nil {
 		return err
 	}
 	old := s.id
 	s.create(v)
-	return s.store.Delete(s.ctx, old)
+	return s.store.Backend().Delete(s.ctx, old)
 }
 
 // gorillaSession is a session of gorilla/sessions.

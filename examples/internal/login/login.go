@@ -42,9 +42,9 @@ func NewServer(bridge *sessionbridge.Bridge) *sio.Server {
 
 	chat := io.Of("/")
 	chat.Guard(sessionbridge.Authenticated("user"))
-	chat.OnConnect(func(_ context.Context, s *sio.Socket) error { return s.Emit("welcome", user(s)) })
-	chat.On("say", sio.Handle(func(_ context.Context, s *sio.Socket, text string) error {
-		who := user(s)
+	chat.OnConnect(func(ctx context.Context, s *sio.Socket) error { return s.Emit("welcome", user(ctx, s)) })
+	chat.On("say", sio.Handle(func(ctx context.Context, s *sio.Socket, text string) error {
+		who := user(ctx, s)
 		if who == nil { // logged out while the event was on its way
 			return sio.Errorf("login", "you are not logged in")
 		}
@@ -53,8 +53,8 @@ func NewServer(bridge *sessionbridge.Bridge) *sio.Server {
 
 	admin := io.Of("/admin")
 	gate := acl.NewGate() // closed, until the session opens it
-	admin.Guard(acl.PolicyFunc(func(_ context.Context, s acl.Subject, a acl.Action) error {
-		if sess, ok := sessionbridge.From(s.(*sio.Socket)); a.Kind == acl.Connect && ok && sess.Get("role") == "admin" {
+	admin.Guard(acl.PolicyFunc(func(ctx context.Context, s acl.Subject, a acl.Action) error {
+		if sess, ok := sessionbridge.From(ctx, s.(*sio.Socket)); a.Kind == acl.Connect && ok && sess.Get("role") == "admin" {
 			gate.Lift(s)
 		}
 		return nil
@@ -67,8 +67,8 @@ func NewServer(bridge *sessionbridge.Bridge) *sio.Server {
 
 // user is who is logged in behind a socket of the chat: its guard has looked, and
 // the session may have ended since.
-func user(s *sio.Socket) any {
-	sess, _ := sessionbridge.From(s)
+func user(ctx context.Context, s *sio.Socket) any {
+	sess, _ := sessionbridge.From(ctx, s)
 	return sess.Get("user")
 }
 

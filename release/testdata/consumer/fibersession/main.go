@@ -17,7 +17,7 @@ import (
 
 func main() {
 	store := session.New()
-	bridge := sessionbridge.New(fiberbridge.New(store), &sessionbridge.Options{Require: true})
+	bridge := sessionbridge.New(fiberbridge.New(store), &sessionbridge.Options{RequireSession: true})
 
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	siofiber.Mount(app, "/socket.io", sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake}))

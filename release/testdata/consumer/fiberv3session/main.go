@@ -17,7 +17,7 @@ import (
 
 func main() {
 	store := session.NewStore()
-	bridge := sessionbridge.New(fiberv3bridge.New(store), &sessionbridge.Options{Require: true})
+	bridge := sessionbridge.New(fiberv3bridge.New(store), &sessionbridge.Options{RequireSession: true})
 
 	app := fiber.New()
 	siofiberv3.Mount(app, "/socket.io", sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake}))

@@ -17,7 +17,7 @@ import (
 
 func main() {
 	store := sessions.NewFilesystemStore(os.TempDir(), []byte("a key of 32 bytes, for this test"))
-	bridge := sessionbridge.New(gorillabridge.New(store, "session"), &sessionbridge.Options{Require: true})
+	bridge := sessionbridge.New(gorillabridge.New(store, "session"), &sessionbridge.Options{RequireSession: true})
 
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake}))

@@ -16,7 +16,7 @@ import (
 
 func main() {
 	manager := scs.New()
-	bridge := sessionbridge.New(scsbridge.New(manager), &sessionbridge.Options{Require: true})
+	bridge := sessionbridge.New(scsbridge.New(manager), &sessionbridge.Options{RequireSession: true})
 
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake}))
