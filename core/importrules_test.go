@@ -47,6 +47,8 @@ var rules = []struct {
 	{"core/typescript", []string{"core/sio"}},
 	{"core/mixin", []string{"core/sio", "core/acl"}},
 	{"sessionbridge", []string{"core/sio", "core/host", "core/acl", "internal/safelog"}},
+	// What the tests of both backends for fiber share.
+	{"sessionbridge/internal/backendtest", []string{"sessionbridge", "core/sio", "conformance"}},
 	{"sessionbridge/*", []string{"sessionbridge", "core/sio"}},
 	{"doctor", []string{"github.com/gobwas/ws", "github.com/gobwas/ws/wsutil"}},
 	{"cmd/sioconform", []string{"conformance"}},

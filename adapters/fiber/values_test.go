@@ -1,8 +1,6 @@
 package siofiber_test
 
 import (
-	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,8 +11,6 @@ import (
 	"github.com/siokit/siokit/adapters/internal/hosttest"
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/internal/testkit"
-	"github.com/siokit/siokit/internal/wire"
 )
 
 func TestValues(t *testing.T) {
@@ -55,44 +51,35 @@ func TestClientIPOfEverybody(t *testing.T) {
 	})
 }
 
-// TestRefusedSettings: what cannot work is said at start-up, for apps and groups.
+// inRouter mounts a server in a router of the kind.
+func inRouter(kind string, app *fiber.App, srv *sio.Server) {
+	var r fiber.Router = app
+	if kind == "group" {
+		r = app.Group("/a").Group("/b")
+	}
+	siofiber.Mount(r, "/socket.io", srv)
+}
+
 func TestRefusedSettings(t *testing.T) {
-	for want, cfg := range map[string]fiber.Config{
-		"Prefork": {Prefork: true}, "GETOnly": {GETOnly: true}, "RequestMethods": {RequestMethods: []string{"GET", "PUT"}}, "": {},
-	} {
-		for _, group := range []bool{false, true} {
-			got := ""
-			func() {
-				defer func() {
-					if p := recover(); p != nil {
-						got = fmt.Sprint(p)
-					}
-				}()
-				app := fiber.New(cfg)
-				var r fiber.Router = app
-				if group {
-					r = app.Group("/a").Group("/b")
-				}
-				siofiber.Mount(r, "/socket.io", sio.NewServer(nil))
-			}()
-			if want == "" && got != "" || !strings.Contains(got, want) {
-				t.Errorf("%s, group %v: panics with %q", want, group, got)
-			}
+	hosttest.RefusedSettings(t, func(kind string, cfg hosttest.Settings, srv *sio.Server) {
+		inRouter(kind, fiber.New(fiber.Config{GETOnly: cfg.GETOnly, RequestMethods: cfg.RequestMethods}), srv)
+	}, "app", "group")
+}
+
+// TestPrefork: Mount sees prefork in the configuration.
+func TestPrefork(t *testing.T) {
+	for _, kind := range []string{"app", "group"} {
+		got := hosttest.Refused(func(srv *sio.Server) { inRouter(kind, fiber.New(fiber.Config{Prefork: true}), srv) })
+		if !strings.Contains(got, "Prefork") {
+			t.Errorf("%s: panics with %q", kind, got)
 		}
 	}
 }
 
-// TestBodyLimit: a limit of the host below MaxPayload is logged, with its name.
 func TestBodyLimit(t *testing.T) {
-	for limit, want := range map[int]int{1 << 10: 1, 2 << 20: 0} {
-		var log testkit.Log
-		srv := sio.NewServer(&sio.Options{Logger: log.Logger()})
+	hosttest.BodyLimit(t, func(limit int, srv *sio.Server) {
 		siofiber.Mount(fiber.New(fiber.Config{BodyLimit: limit}).Group("/x"), "/socket.io", srv)
-		if got := strings.Count(log.String(), "fiber.Config.BodyLimit"); got != want {
-			t.Errorf("limit %d: %d times in the log, want %d: %s", limit, got, want, log.String())
-		}
-		_ = srv.Shutdown(context.Background())
-	}
+	})
 }
 
 // TestServingApp: the settings that count are those of the app that serves.
@@ -113,12 +100,9 @@ func TestServingApp(t *testing.T) {
 	})
 }
 
-// TestSettings runs the cases that settings of fiber and fasthttp concern under
-// each of them.
+// TestSettings runs the suite under settings of fiber and fasthttp.
 func TestSettings(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: the suite has run with fiber's defaults")
-	}
+	hosts := map[string]conformance.Factory{}
 	for name, cfg := range map[string]fiber.Config{
 		"DisableKeepalive":         {DisableKeepalive: true},
 		"DisableHeaderNormalizing": {DisableHeaderNormalizing: true},
@@ -127,47 +111,19 @@ func TestSettings(t *testing.T) {
 		"Immutable":                {Immutable: true},
 		"strict routes":            {StrictRouting: true, CaseSensitive: true, UnescapePath: true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			only := []string{
-				"handshake", "origin/same", "origin/listed", "origin/websocket-scheme", "request/exposed", "request/one-connection",
-				"websocket/header-forms", "websocket/subprotocol", "websocket/early-bytes", "websocket/cookies-on-101", "websocket/big",
-				"polling/post", "polling/batch", "polling/too-large", "jsonp/engine", "limits/query", "limits/headers", "limits/announced-body",
-			}
-			var opts []conformance.Option
-			if name != "StreamRequestBody" {
-				opts = append(opts, lacks...)
-			} else {
-				opts = append(opts, conformance.Skip("polling/too-large", "fasthttp closes before it has read such a body, and a client that still writes may lose the answer"))
-			}
-			if name == "DisableKeepalive" { // every request has a connection of its own
-				opts = append(opts, conformance.Skip("request/one-connection", "there is no second request on a connection"))
-			}
-			conformance.Run(t, func(t testing.TB, srv *sio.Server, c conformance.Config) *conformance.Host {
-				cfg := cfg
-				cfg.DisableStartupMessage = true
-				return mounted(t, fiber.New(cfg), srv, c)
-			}, append(opts, conformance.Only(only...))...)
-		})
+		cfg.DisableStartupMessage = true
+		hosts[name] = func(t testing.TB, srv *sio.Server, c conformance.Config) *conformance.Host {
+			return mounted(t, fiber.New(cfg), srv, c)
+		}
 	}
+	hosttest.UnderSettings(t, hosts)
 }
 
-// TestLastRequest: a websocket lives on the last request that fasthttp allows a
-// connection.
 func TestLastRequest(t *testing.T) {
-	app := fiber.New(fiber.Config{DisableStartupMessage: true})
-	app.Server().MaxRequestsPerConn = 2
-	srv := sio.NewServer(nil)
-	siofiber.Mount(app, "/socket.io", srv)
-	h := serve(t, app, conformance.Config{})
-	defer h.Stop()
-	defer func() { _ = srv.Shutdown(context.Background()) }()
-	l := wire.New(t, h.URL, "/socket.io/").Line()
-	l.Do("GET", "EIO=4&transport=polling", "")
-	w, a := l.Handshake("EIO=4&transport=websocket", "Connection: Upgrade", "Upgrade: websocket")
-	if w == nil {
-		t.Fatal(a)
-	}
-	if m := w.Next(); m[0] != '0' || a.Header.Get("Connection") != "Upgrade" {
-		t.Errorf("%s, %v", m, a.Header)
-	}
+	hosttest.LastRequest(t, func(srv *sio.Server) *conformance.Host {
+		app := fiber.New(fiber.Config{DisableStartupMessage: true})
+		app.Server().MaxRequestsPerConn = 2
+		siofiber.Mount(app, "/socket.io", srv)
+		return serve(t, app, conformance.Config{})
+	})
 }

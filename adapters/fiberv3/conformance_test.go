@@ -15,19 +15,14 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// lacks is what no application on fasthttp can do.
-var lacks = []conformance.Option{
-	conformance.Lacks("partial-body", "fasthttp reads a whole body before the handler: half a one is never seen, and two cannot be under way"),
-}
-
-func TestConformance(t *testing.T) { conformance.Run(t, factory, lacks...) }
+func TestConformance(t *testing.T) { conformance.Run(t, factory, hosttest.FasthttpLacks...) }
 
 // TestConformanceTLS: with TLS a hijacked connection stays in fasthttp's handler.
 func TestConformanceTLS(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: the suite has run without TLS")
 	}
-	conformance.Run(t, factory, append(lacks, conformance.OverTLS())...)
+	conformance.Run(t, factory, append(hosttest.FasthttpLacks, conformance.OverTLS())...)
 }
 
 func factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {

@@ -2,7 +2,6 @@ package siofiberv3_test
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
-	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 )
 
@@ -60,32 +58,18 @@ func TestClientIPOfHalves(t *testing.T) {
 	})
 }
 
-// refused mounts a server and returns what Mount panics with.
-func refused(r fiber.Router) (why string) {
-	defer func() {
-		if p := recover(); p != nil {
-			why = fmt.Sprint(p)
-		}
-	}()
-	siofiberv3.Mount(r, "/socket.io", sio.NewServer(nil))
-	return ""
-}
-
-// TestRefusedSettings: what cannot work is said at start-up, for every kind of router.
 func TestRefusedSettings(t *testing.T) {
-	for want, cfg := range map[string]fiber.Config{
-		"GETOnly": {GETOnly: true}, "RequestMethods": {RequestMethods: []string{"GET", "PUT"}}, "": {},
-	} {
-		for kind, router := range map[string]func(app *fiber.App) fiber.Router{
-			"app":    func(app *fiber.App) fiber.Router { return app },
-			"group":  func(app *fiber.App) fiber.Router { return app.Group("/a").Group("/b") },
-			"domain": func(app *fiber.App) fiber.Router { return app.Domain("api.example.com") },
-		} {
-			if got := refused(router(fiber.New(cfg))); want == "" && got != "" || !strings.Contains(got, want) {
-				t.Errorf("%s, %s: panics with %q", want, kind, got)
-			}
+	hosttest.RefusedSettings(t, func(kind string, cfg hosttest.Settings, srv *sio.Server) {
+		app := fiber.New(fiber.Config{GETOnly: cfg.GETOnly, RequestMethods: cfg.RequestMethods})
+		var r fiber.Router = app
+		switch kind {
+		case "group":
+			r = app.Group("/a").Group("/b")
+		case "domain":
+			r = app.Domain("api.example.com")
 		}
-	}
+		siofiberv3.Mount(r, "/socket.io", srv)
+	}, "app", "group", "domain")
 }
 
 // TestPrefork: Mount sees prefork in the child processes only, which say in their
@@ -95,7 +79,8 @@ func TestPrefork(t *testing.T) {
 	if !fiber.IsChild() {
 		t.Fatal("fasthttp marks its children in another way")
 	}
-	if got := refused(fiber.New()); !strings.Contains(got, "EnablePrefork") {
+	got := hosttest.Refused(func(srv *sio.Server) { siofiberv3.Mount(fiber.New(), "/socket.io", srv) })
+	if !strings.Contains(got, "EnablePrefork") {
 		t.Errorf("panics with %q", got)
 	}
 }
@@ -136,17 +121,10 @@ func TestCustomContext(t *testing.T) {
 	}
 }
 
-// TestBodyLimit: a limit of the host below MaxPayload is logged, with its name.
 func TestBodyLimit(t *testing.T) {
-	for limit, want := range map[int]int{1 << 10: 1, 2 << 20: 0} {
-		var log testkit.Log
-		srv := sio.NewServer(&sio.Options{Logger: log.Logger()})
+	hosttest.BodyLimit(t, func(limit int, srv *sio.Server) {
 		siofiberv3.Mount(fiber.New(fiber.Config{BodyLimit: limit}).Group("/x"), "/socket.io", srv)
-		if got := strings.Count(log.String(), "fiber.Config.BodyLimit"); got != want {
-			t.Errorf("limit %d: %d times in the log, want %d: %s", limit, got, want, log.String())
-		}
-		_ = srv.Shutdown(context.Background())
-	}
+	})
 }
 
 // TestServingApp: the settings that count are those of the app that serves.
@@ -167,12 +145,9 @@ func TestServingApp(t *testing.T) {
 	})
 }
 
-// TestSettings runs the cases that settings of fiber and fasthttp concern under
-// each of them.
+// TestSettings runs the suite under settings of fiber and fasthttp.
 func TestSettings(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: the suite has run with fiber's defaults")
-	}
+	hosts := map[string]conformance.Factory{}
 	for name, cfg := range map[string]fiber.Config{
 		"DisableKeepalive":         {DisableKeepalive: true},
 		"DisableHeaderNormalizing": {DisableHeaderNormalizing: true},
@@ -181,46 +156,18 @@ func TestSettings(t *testing.T) {
 		"Immutable":                {Immutable: true},
 		"strict routes":            {StrictRouting: true, CaseSensitive: true, UnescapePath: true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			only := []string{
-				"handshake", "origin/same", "origin/listed", "origin/websocket-scheme", "request/exposed", "request/one-connection",
-				"websocket/header-forms", "websocket/subprotocol", "websocket/early-bytes", "websocket/cookies-on-101", "websocket/big",
-				"polling/post", "polling/batch", "polling/too-large", "jsonp/engine", "limits/query", "limits/headers", "limits/announced-body",
-			}
-			var opts []conformance.Option
-			if name != "StreamRequestBody" {
-				opts = append(opts, lacks...)
-			} else {
-				opts = append(opts, conformance.Skip("polling/too-large", "fasthttp closes before it has read such a body, and a client that still writes may lose the answer"))
-			}
-			if name == "DisableKeepalive" { // every request has a connection of its own
-				opts = append(opts, conformance.Skip("request/one-connection", "there is no second request on a connection"))
-			}
-			conformance.Run(t, func(t testing.TB, srv *sio.Server, c conformance.Config) *conformance.Host {
-				cfg := cfg
-				return mounted(t, fiber.New(cfg), srv, c)
-			}, append(opts, conformance.Only(only...))...)
-		})
+		hosts[name] = func(t testing.TB, srv *sio.Server, c conformance.Config) *conformance.Host {
+			return mounted(t, fiber.New(cfg), srv, c)
+		}
 	}
+	hosttest.UnderSettings(t, hosts)
 }
 
-// TestLastRequest: a websocket lives on the last request that fasthttp allows a
-// connection.
 func TestLastRequest(t *testing.T) {
-	app := fiber.New()
-	app.Server().MaxRequestsPerConn = 2
-	srv := sio.NewServer(nil)
-	siofiberv3.Mount(app, "/socket.io", srv)
-	h := serve(t, app, conformance.Config{})
-	defer h.Stop()
-	defer func() { _ = srv.Shutdown(context.Background()) }()
-	l := wire.New(t, h.URL, "/socket.io/").Line()
-	l.Do("GET", "EIO=4&transport=polling", "")
-	w, a := l.Handshake("EIO=4&transport=websocket", "Connection: Upgrade", "Upgrade: websocket")
-	if w == nil {
-		t.Fatal(a)
-	}
-	if m := w.Next(); m[0] != '0' || a.Header.Get("Connection") != "Upgrade" {
-		t.Errorf("%s, %v", m, a.Header)
-	}
+	hosttest.LastRequest(t, func(srv *sio.Server) *conformance.Host {
+		app := fiber.New()
+		app.Server().MaxRequestsPerConn = 2
+		siofiberv3.Mount(app, "/socket.io", srv)
+		return serve(t, app, conformance.Config{})
+	})
 }
