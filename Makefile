@@ -43,6 +43,7 @@ fuzz: ## every fuzz target; FUZZTIME=10000x for fewer inputs
 	$(FUZZ) -fuzz 'FuzzRev1$$' ./core/internal/codec/socketio
 	$(FUZZ) -fuzz FuzzRev1Payload ./core/internal/codec/socketio
 	$(FUZZ) -fuzz Fuzz06 ./core/internal/codec/socketio
+	$(FUZZ) -fuzz FuzzQuery ./core/internal/httpreq
 	$(FUZZ) -fuzz FuzzUnwrap ./core/internal/dialect/eio
 	$(FUZZ) -fuzz FuzzAnswer ./core/internal/transport/jsonp
 	$(FUZZ) -fuzz FuzzAnswer ./core/internal/transport/htmlfile

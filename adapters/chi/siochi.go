@@ -7,7 +7,6 @@ package siochi
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -40,7 +39,7 @@ func Mount(r chi.Router, path string, h host.Handler, opts ...Option) {
 }
 
 // Handler returns h as an http.Handler, for Mount and for routes that end in "/*".
-// Outside of a chi router it serves as net/http's patterns say; see host.BelowPattern.
+// Outside of a chi router it serves below the pattern of http.ServeMux.
 func Handler(h host.Handler, opts ...Option) http.Handler {
 	o := options{keep: func(*http.Request) map[string]any { return nil }}
 	for _, opt := range opts {
@@ -49,17 +48,15 @@ func Handler(h host.Handler, opts ...Option) http.Handler {
 	host.Require("siochi.Handler", h, "function of Keep", o.keep)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := chi.RouteContext(r.Context())
-		if rc == nil {
-			rc = &chi.Context{RoutePath: host.BelowPattern(r)}
+		outside := rc == nil
+		if outside {
+			rc = &chi.Context{RoutePath: r.URL.Path}
 		}
 		path := rc.RoutePath // set below a Mount
 		if path == "" {
 			path = rc.URLParam("*")
 		}
-		if decoded, err := url.PathUnescape(path); err == nil {
-			path = decoded
-		}
-		host.ServeHTTP(h, w, r, host.HTTPConfig{Path: path, Native: r, Details: func() host.Details {
+		host.ServeHTTP(h, w, r, host.HTTPConfig{Path: path, Escaped: !outside, Mux: outside, Native: r, Details: func() host.Details {
 			params := make(map[string]string)
 			for i, name := range rc.URLParams.Keys {
 				params[name] = rc.URLParams.Values[i]

@@ -7,7 +7,6 @@ package sioecho
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -58,11 +57,7 @@ func Handler(h host.Handler, opts ...Option) echo.HandlerFunc {
 	}
 	host.Require("sioecho.Handler", h, "function of Keep", o.keep)
 	return func(c echo.Context) error {
-		path := c.Param("*")
-		if decoded, err := url.PathUnescape(path); err == nil {
-			path = decoded
-		}
-		host.ServeHTTP(h, c.Response(), c.Request(), host.HTTPConfig{Path: path, Native: c, Details: func() host.Details {
+		host.ServeHTTP(h, c.Response(), c.Request(), host.HTTPConfig{Path: c.Param("*"), Escaped: true, Native: c, Details: func() host.Details {
 			params := make(map[string]string)
 			for i, name := range c.ParamNames() {
 				params[name] = c.ParamValues()[i]

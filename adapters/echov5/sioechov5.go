@@ -7,7 +7,6 @@
 package sioechov5
 
 import (
-	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v5"
@@ -58,11 +57,7 @@ func Handler(h host.Handler, opts ...Option) echo.HandlerFunc {
 	}
 	host.Require("sioechov5.Handler", h, "function of Keep", o.keep)
 	return func(c *echo.Context) error {
-		path := c.Param("*")
-		if decoded, err := url.PathUnescape(path); err == nil {
-			path = decoded
-		}
-		host.ServeHTTP(h, c.Response(), c.Request(), host.HTTPConfig{Path: path, Native: c, Details: func() host.Details {
+		host.ServeHTTP(h, c.Response(), c.Request(), host.HTTPConfig{Path: c.Param("*"), Escaped: true, Native: c, Details: func() host.Details {
 			params := make(map[string]string)
 			for _, p := range c.PathValues() {
 				params[p.Name] = p.Value

@@ -100,6 +100,7 @@ func handler(h host.Handler, known *fiber.App, opts []Option) fiber.Handler {
 		opt(&o)
 	}
 	host.Require("siofiber.Handler", h, "function of Keep", o.keep)
+	details := func(native any) host.Details { return o.details(native.(*fiber.Ctx)) }
 	var serves atomic.Pointer[fiber.App]
 	serves.Store(known)
 	return func(c *fiber.Ctx) error {
@@ -107,8 +108,8 @@ func handler(h host.Handler, known *fiber.App, opts []Option) fiber.Handler {
 		if app != serves.Load() && serves.CompareAndSwap(known, app) { // once
 			announce(h, app)
 		}
-		fasthttphost.Serve(h, &exchange{c: c, opts: &o}, fasthttphost.Request{
-			Ctx: c.Context(), Server: app.Server(), Native: c, Method: c.Method(), Rest: c.Params("*"),
+		fasthttphost.Serve(h, fasthttphost.Request{
+			Ctx: c.Context(), Server: app.Server(), Native: c, Method: c.Method(), Rest: c.Params("*"), Details: details,
 		})
 		return nil
 	}
@@ -132,23 +133,15 @@ func Context(x host.Exchange) *fiber.Ctx {
 	return c
 }
 
-// exchange is a request to fiber.
-type exchange struct {
-	fasthttphost.Exchange
-	c    *fiber.Ctx
-	opts *options
-}
-
-// Details are what fiber knows of a request, most of it in memory of the request.
-func (x *exchange) Details() host.Details {
+// details are what fiber knows of a request, most of it in memory of the request.
+func (o *options) details(c *fiber.Ctx) host.Details {
 	return host.Details{
-		URL:          string(x.c.Request().RequestURI()),
-		ClientIP:     x.c.IP(),
-		RoutePattern: x.c.Route().Path,
-		Params:       x.c.AllParams(),
-		Values:       x.opts.keep(x.c),
+		ClientIP:     c.IP(),
+		RoutePattern: c.Route().Path,
+		Params:       c.AllParams(),
+		Values:       o.keep(c),
 		Believes: func() string {
-			switch cfg := x.c.App().Config(); {
+			switch cfg := c.App().Config(); {
 			case cfg.ProxyHeader == "":
 			case !cfg.EnableTrustedProxyCheck:
 				return "fiber.Config.ProxyHeader without EnableTrustedProxyCheck"

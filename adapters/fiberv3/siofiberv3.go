@@ -106,6 +106,7 @@ func handler(h host.Handler, known *fiber.App, opts []Option) fiber.Handler {
 		opt(&o)
 	}
 	host.Require("siofiberv3.Handler", h, "function of Keep", o.keep)
+	details := func(native any) host.Details { return o.details(native.(fiber.Ctx)) }
 	var serves atomic.Pointer[fiber.App]
 	serves.Store(known)
 	return func(c fiber.Ctx) error {
@@ -113,8 +114,8 @@ func handler(h host.Handler, known *fiber.App, opts []Option) fiber.Handler {
 		if app != serves.Load() && serves.CompareAndSwap(known, app) { // once
 			announce(h, app)
 		}
-		fasthttphost.Serve(h, &exchange{c: c, opts: &o}, fasthttphost.Request{
-			Ctx: c.RequestCtx(), Server: app.Server(), Native: c, Method: c.Method(), Rest: c.Params("*"),
+		fasthttphost.Serve(h, fasthttphost.Request{
+			Ctx: c.RequestCtx(), Server: app.Server(), Native: c, Method: c.Method(), Rest: c.Params("*"), Details: details,
 		})
 		return nil
 	}
@@ -138,28 +139,20 @@ func Context(x host.Exchange) fiber.Ctx {
 	return c
 }
 
-// exchange is a request to fiber.
-type exchange struct {
-	fasthttphost.Exchange
-	c    fiber.Ctx
-	opts *options
-}
-
-// Details are what fiber knows of a request, most of it in memory of the request.
-func (x *exchange) Details() host.Details {
-	route := x.c.Route()
+// details are what fiber knows of a request, most of it in memory of the request.
+func (o *options) details(c fiber.Ctx) host.Details {
+	route := c.Route()
 	params := make(map[string]string, len(route.Params))
 	for _, name := range route.Params {
-		params[name] = x.c.Params(name)
+		params[name] = c.Params(name)
 	}
 	return host.Details{
-		URL:          string(x.c.Request().RequestURI()),
-		ClientIP:     x.c.IP(),
+		ClientIP:     c.IP(),
 		RoutePattern: route.Path,
 		Params:       params,
-		Values:       x.opts.keep(x.c),
+		Values:       o.keep(c),
 		Believes: func() string {
-			if cfg := x.c.App().Config(); cfg.ProxyHeader != "" && cfg.TrustProxy && fasthttphost.Everybody(cfg.TrustProxyConfig.Proxies) {
+			if cfg := c.App().Config(); cfg.ProxyHeader != "" && cfg.TrustProxy && fasthttphost.Everybody(cfg.TrustProxyConfig.Proxies) {
 				return "fiber.Config.TrustProxyConfig.Proxies"
 			}
 			return ""

@@ -59,11 +59,8 @@ func (s *Server) ServeExchange(x host.Exchange) { s.hub.ServeExchange(x) }
 // ServeHTTP implements http.Handler. The mount point is taken from the pattern of
 // http.ServeMux ("/engine.io/"); without a pattern it is Options.Path.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := host.BelowPattern(r)
-	if r.Pattern == "" {
-		path, _ = strings.CutPrefix(r.URL.Path, strings.TrimRight(s.opts.Path, "/"))
-	}
-	host.ServeHTTP(s, w, r, host.HTTPConfig{Path: path})
+	path, _ := strings.CutPrefix(r.URL.Path, strings.TrimRight(s.opts.Path, "/"))
+	host.ServeHTTP(s, w, r, host.HTTPConfig{Path: path, Mux: true})
 }
 
 // Clients is the number of connections, with those that are saying goodbye.

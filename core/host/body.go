@@ -14,12 +14,13 @@ const bodyTimeout = 10 * time.Second
 const firstRead = 4 << 10
 
 // ReadBody reads the body of a request, for Exchange.Body of a host that reads
-// it from the connection: at most limit bytes, else ErrTooLarge; within 10 s, when
+// it from the connection. announced is the Content-Length, -1 when there is none. It reads
+// at most limit bytes, else ErrTooLarge; within 10 s, when
 // deadline, which sets that of the connection's reads, works, else ErrTimeout.
 // After an error the deadline stays: hosts read what is left of a body, to use the
 // connection again, and a client must not keep them at that either.
 //
-// What is announced (-1: nothing) is not reserved. Memory grows with what has
+// What is announced is not reserved. Memory grows with what has
 // come, at most twofold, so that a client holds no more of it than it has sent.
 func ReadBody(r io.Reader, announced, limit int64, deadline func(time.Time) error) ([]byte, error) {
 	timed := deadline(time.Now().Add(bodyTimeout)) == nil

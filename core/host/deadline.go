@@ -13,11 +13,11 @@ import (
 // the answer, or in HTTP/2, where it belongs to the answer. Otherwise it is lifted
 // as soon as the answer is out, or an answer of the host's own would fail much later.
 
-// WritePiece is how many bytes a client must take within StreamTimeout.
-const WritePiece = 64 << 10
+// writePiece is how many bytes a client must take within StreamTimeout.
+const writePiece = 64 << 10
 
 // hostTimeout is the server's own WriteTimeout, 0 when it has none.
-func (x *HTTP) hostTimeout() time.Duration {
+func (x *httpExchange) hostTimeout() time.Duration {
 	if srv, ok := x.r.Context().Value(http.ServerContextKey).(*http.Server); ok {
 		return max(0, srv.WriteTimeout)
 	}
@@ -26,7 +26,7 @@ func (x *HTTP) hostTimeout() time.Duration {
 
 // patience is how long a client may take nothing: StreamTimeout, or the server's
 // own WriteTimeout where that is shorter.
-func (x *HTTP) patience() time.Duration {
+func (x *httpExchange) patience() time.Duration {
 	if own := x.hostTimeout(); own > 0 {
 		return min(own, StreamTimeout)
 	}
@@ -35,7 +35,7 @@ func (x *HTTP) patience() time.Duration {
 
 // ends reports whether the connection has to end with an answer, so that a
 // deadline may stay behind it; the header says so then.
-func (x *HTTP) ends() bool {
+func (x *httpExchange) ends() bool {
 	if x.hostTimeout() > 0 || x.r.ProtoMajor > 1 {
 		return false
 	}
@@ -47,7 +47,7 @@ func (x *HTTP) ends() bool {
 // does so with an answer, to use the connection again. net/http sets the deadline of
 // reads anew for the next request. The answer, which waits for that, needs a part of
 // the time for itself.
-func (x *HTTP) leaveBody() {
+func (x *httpExchange) leaveBody() {
 	if !x.read && x.r.ContentLength != 0 {
 		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.patience() / 2))
 	}
@@ -58,7 +58,7 @@ func write(w http.ResponseWriter, p []byte, patience time.Duration) (n int, err 
 	rc := http.NewResponseController(w)
 	for first := true; first || n < len(p); first = false {
 		_ = rc.SetWriteDeadline(time.Now().Add(patience))
-		m, err := w.Write(p[n:min(len(p), n+WritePiece)])
+		m, err := w.Write(p[n:min(len(p), n+writePiece)])
 		n += m
 		if err != nil {
 			return n, err
@@ -70,11 +70,11 @@ func write(w http.ResponseWriter, p []byte, patience time.Duration) (n int, err 
 // rest sets the deadline for what is still to leave when an answer of size bytes
 // has been handed to the writers: a wrapper may hold all of it back until the
 // handler returns. ends is what was asked before the header left.
-func (x *HTTP) rest(size int, ends bool) {
+func (x *httpExchange) rest(size int, ends bool) {
 	at := time.Time{}
 	switch own := x.hostTimeout(); {
 	case own > 0 || ends || x.r.ProtoMajor > 1:
-		at = time.Now().Add(x.patience() * time.Duration(1+size/WritePiece))
+		at = time.Now().Add(x.patience() * time.Duration(1+size/writePiece))
 	}
 	_ = http.NewResponseController(x.w).SetWriteDeadline(at)
 }

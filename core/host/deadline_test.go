@@ -16,6 +16,9 @@ import (
 	"github.com/siokit/siokit/core/host"
 )
 
+// piece is how much a client must take within host.StreamTimeout.
+const piece = 64 << 10
+
 // deadlines is a writer that notes the write deadlines that it is given.
 type deadlines struct {
 	*httptest.ResponseRecorder
@@ -36,7 +39,7 @@ func (d *deadlines) SetWriteDeadline(t time.Time) error {
 
 func (d *deadlines) Write(p []byte) (int, error) {
 	d.writes = append(d.writes, len(d.set))
-	if len(p) > host.WritePiece {
+	if len(p) > piece {
 		return 0, fmt.Errorf("a write of %d bytes", len(p))
 	}
 	return d.ResponseRecorder.Write(p)

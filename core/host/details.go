@@ -1,16 +1,26 @@
 package host
 
-// Wrapper is an Exchange around another one, as middleware of sio.Server's UseExchange
-// makes it. The exchange inside may implement more than Exchange ([Prober], [Detailer],
+// Wrapper is an Exchange around another one, as middleware of sio.Server.UseExchange
+// makes it:
+//
+//	type counted struct{ host.Exchange }
+//
+//	func (x counted) Unwrap() host.Exchange { return x.Exchange }
+//
+// The exchange inside may implement more than Exchange ([Prober], [Detailer],
 // [CookieHider]). A wrapper that has Unwrap keeps these: [As] asks the wrapper first and
-// then the exchange inside.
+// then the exchange inside. Without Unwrap route parameters, kept values and the client's
+// address are lost.
 type Wrapper interface {
 	Exchange
 	// Unwrap returns the exchange inside.
 	Unwrap() Exchange
 }
 
-// As returns x, or the first one inside of it, as a T; see [Wrapper].
+// As returns x as a T, or the first exchange inside of x that is one; see [Wrapper]. It is
+// to exchanges what errors.As is to errors, and the way to ask for an optional interface:
+//
+//	if d, ok := host.As[host.Detailer](x); ok {
 func As[T any](x Exchange) (t T, ok bool) {
 	for x != nil {
 		if t, ok = x.(T); ok {
@@ -25,34 +35,44 @@ func As[T any](x Exchange) (t T, ok bool) {
 	return t, false
 }
 
-// CookieHider is an Exchange that can remove the cookies from its request: after it
-// neither Header nor EachHeader nor the framework's context shows them. For a host
-// without CookieHider the core hides the cookies in Header and EachHeader only.
+// CookieHider is an Exchange that can remove the cookies from its request, which the core
+// asks for when a page of another origin may connect but not as the visitor: after it
+// neither Header nor EachHeader nor the framework's context shows the cookies. For a host
+// without CookieHider the core hides them in Header and EachHeader only.
 type CookieHider interface {
+	// HideCookies removes the cookies.
 	HideCookies()
 }
 
-// Details are what a framework knows about a request beyond HTTP. They may use memory of
-// the request: code that keeps them after ServeExchange must copy them, as sio.Request
-// does.
+// Details are what a framework knows about a request beyond HTTP. They become fields of
+// sio.Request. All but URL may use memory of the request: code that keeps them after
+// ServeExchange must copy them, as sio.Request does.
 type Details struct {
-	URL          string            // the request target as it was sent, path and query
-	ClientIP     string            // the client as the framework sees it, behind its trusted proxies
-	RoutePattern string            // the route that matched, "" when the host has none
-	Params       map[string]string // route parameters
+	// URL is the request target as it was sent, path and query. It is a copy, as what
+	// the methods of Exchange return. ServeHTTP sets it.
+	URL string
+	// ClientIP is the client as the framework sees it, behind its trusted proxies. "":
+	// the host of Exchange.RemoteAddr.
+	ClientIP string
+	// RoutePattern is the route that matched, "" when the host has none.
+	RoutePattern string
+	// Params are the route's parameters.
+	Params map[string]string
 	// Values are what the adapter's Keep picked from the host's request values.
 	// The core copies them with CopyValues, and leaves out what that refuses.
 	Values map[string]any
 	// Believes is asked once for each server: the setting by which the host
 	// takes ClientIP from what any client claims, such as in X-Forwarded-For, ""
-	// when it does not. Nil: unknown, or not so for this request. It is valid until
-	// ServeExchange returns. For a host on net/http that sets neither this nor
+	// when it does not. The core warns of it. See the function Believes, which finds
+	// out for hosts on net/http. Nil: unknown, or not so for this request. It is valid
+	// until ServeExchange returns. For a host on net/http that sets neither this nor
 	// ClientIP, ServeHTTP sets it when a middleware has replaced RemoteAddr.
 	Believes func() string
 }
 
-// Detailer is an Exchange that knows Details. It is asked during a handshake,
+// Detailer is an Exchange that knows Details, which [ServeHTTP] makes of HTTPConfig. It is asked during a handshake,
 // and where an application makes a sio.Request of a later exchange.
 type Detailer interface {
+	// Details returns them; valid until ServeExchange returns.
 	Details() Details
 }

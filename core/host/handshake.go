@@ -6,54 +6,55 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/siokit/siokit/core/internal/httpreq"
 )
 
-// HandshakeError is a request that is no valid websocket opening handshake. It
-// wraps ErrHandshake.
-type HandshakeError struct {
-	Status int    // 400, or 426 for a version other than 13
-	Reason string // which part is missing
+// handshakeError is a request that is no valid opening handshake.
+type handshakeError struct {
+	status int
+	reason string // which part is missing
 }
 
-var _ error = (*HandshakeError)(nil)
+func (e *handshakeError) Error() string { return fmt.Sprintf("%v: %s", ErrHandshake, e.reason) }
 
-func (e *HandshakeError) Error() string { return fmt.Sprintf("%v: %s", ErrHandshake, e.Reason) }
+func (e *handshakeError) Unwrap() error { return ErrHandshake }
 
-// Unwrap makes errors.Is(err, ErrHandshake) true.
-func (e *HandshakeError) Unwrap() error { return ErrHandshake }
+// HTTPStatus is the status of the answer; see ErrHandshake.
+func (e *handshakeError) HTTPStatus() int { return e.status }
 
-// CheckHandshake validates the opening handshake of RFC 6455, section 4.2.1,
-// before the connection is taken, while an HTTP answer is still possible. Hosts
-// that bring their own Exchange call it first in Upgrade.
-func CheckHandshake(x Exchange) error {
-	bad := func(reason string) error { return &HandshakeError{Status: http.StatusBadRequest, Reason: reason} }
+// checkHandshake validates the opening handshake of RFC 6455, section 4.2.1.
+func checkHandshake(x Exchange) error {
+	bad := func(reason string) error { return &handshakeError{http.StatusBadRequest, reason} }
 	switch version := strings.TrimSpace(x.Header("Sec-WebSocket-Version")); {
 	case x.Method() != http.MethodGet:
 		return bad("the method is not GET")
-	case !hasToken(x, "Connection", "upgrade"):
+	case !httpreq.HasToken(x, "Connection", "upgrade"):
 		return bad("no upgrade token in Connection")
-	case !hasToken(x, "Upgrade", "websocket"):
+	case !httpreq.HasToken(x, "Upgrade", "websocket"):
 		return bad("no websocket token in Upgrade")
 	case version == "":
 		return bad("no Sec-WebSocket-Version")
 	case version != "13":
-		return &HandshakeError{Status: http.StatusUpgradeRequired, Reason: "Sec-WebSocket-Version is not 13"}
+		return &handshakeError{http.StatusUpgradeRequired, "Sec-WebSocket-Version is not 13"}
 	case len(strings.TrimSpace(x.Header("Sec-WebSocket-Key"))) != 24:
 		return bad("Sec-WebSocket-Key is not 24 characters")
 	}
 	return nil
 }
 
-// WantsUpgrade reports whether the request asks for a websocket, well-formed or not.
-func WantsUpgrade(x Exchange) bool {
-	return x.Header("Upgrade") != "" && hasToken(x, "Connection", "upgrade") && hasToken(x, "Upgrade", "websocket")
-}
-
-// SwitchingProtocols is the answer 101 to an opening handshake that
-// CheckHandshake has accepted, ready to be written on the connection. It chooses
-// a subprotocol by opts, and carries cookies: the Set-Cookie lines that the host
-// has put on its answer, which would be lost otherwise.
-func SwitchingProtocols(x Exchange, opts UpgradeOptions, cookies []string) []byte {
+// SwitchingProtocols checks the opening handshake of x, by RFC 6455, section 4.2.1, and
+// returns the answer 101 to it, ready to be written on the connection. The Upgrade of an
+// Exchange calls it before it takes the connection, while an HTTP answer is still
+// possible; the error wraps [ErrHandshake].
+//
+// The answer has a subprotocol chosen by opts, and cookies: the values of the Set-Cookie
+// headers that the host has put on its answer, which would be lost otherwise. A host that
+// serves HTTP/1.0 too refuses that itself.
+func SwitchingProtocols(x Exchange, opts UpgradeOptions, cookies []string) (answer []byte, err error) {
+	if err := checkHandshake(x); err != nil {
+		return nil, err
+	}
 	sum := sha1.Sum([]byte(strings.TrimSpace(x.Header("Sec-WebSocket-Key")) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	b := make([]byte, 0, 256)
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
@@ -66,7 +67,7 @@ func SwitchingProtocols(x Exchange, opts UpgradeOptions, cookies []string) []byt
 			b = append(append(b, "\r\nSet-Cookie: "...), c...)
 		}
 	}
-	return append(b, "\r\n\r\n"...)
+	return append(b, "\r\n\r\n"...), nil
 }
 
 // subprotocol is the first one that the client offers and the server speaks. A
@@ -76,7 +77,7 @@ func subprotocol(x Exchange, speaks []string) (chosen string) {
 	if x.Header("Sec-WebSocket-Protocol") == "" {
 		return ""
 	}
-	tokens(x, "Sec-WebSocket-Protocol", func(offered string) bool {
+	httpreq.Tokens(x, "Sec-WebSocket-Protocol", func(offered string) bool {
 		if !isToken(offered) {
 			return true
 		}
@@ -93,48 +94,6 @@ func subprotocol(x Exchange, speaks []string) (chosen string) {
 		return true
 	})
 	return chosen
-}
-
-// FirstHeader is the first value of a request header in whatever case its name is
-// written, "" when absent. It looks at every header: it is for Exchange.Header of
-// a host that knows none but those of the right case.
-func FirstHeader(x Exchange, key string) (value string) {
-	found := false
-	x.EachHeader(func(k, v string) {
-		if !found && strings.EqualFold(k, key) {
-			found, value = true, v
-		}
-	})
-	return value
-}
-
-// tokens calls f for each element of the lists in all lines of a header, until
-// it returns false.
-func tokens(x Exchange, header string, f func(token string) bool) {
-	more := true
-	x.EachHeader(func(k, v string) {
-		if !more || !strings.EqualFold(k, header) {
-			return
-		}
-		for v != "" && more {
-			var t string
-			t, v, _ = strings.Cut(v, ",")
-			more = f(strings.Trim(t, " \t"))
-		}
-	})
-}
-
-// hasToken looks for a token in all lines of a header, ignoring case: some
-// clients and proxies send "Connection" twice.
-func hasToken(x Exchange, header, token string) (found bool) {
-	if strings.EqualFold(strings.Trim(x.Header(header), " \t"), token) {
-		return true // as most clients send it
-	}
-	tokens(x, header, func(t string) bool {
-		found = strings.EqualFold(t, token)
-		return !found
-	})
-	return found
 }
 
 // isToken reports whether s is a token of RFC 9110.

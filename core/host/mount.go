@@ -6,10 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"strings"
 )
 
-// Mount says where and how a Handler was mounted; see [Mounted].
+// Mount says where and how a Handler was mounted; see [Announce].
 type Mount struct {
 	// Host is the adapter, such as "siofiber".
 	Host string
@@ -22,16 +21,13 @@ type Mount struct {
 	Fault string
 }
 
-// Mounted is a Handler that is told where it is mounted, to warn when the host's
-// limits do not fit its own, and to log a fault of the host.
-type Mounted interface {
-	Mounted(m Mount)
-}
-
-// Announce tells h about a mount when it is [Mounted]. Otherwise a fault goes to
-// slog.Default(), because nobody else would say why no client connects.
+// Announce tells h about the host that it is mounted on. An adapter calls it when it knows
+// the host's settings: while it mounts h, or with the first request. A Handler that has a
+// method Mounted(Mount), as *sio.Server has, warns when the host's limits do not fit its own
+// and logs a fault of the host. For any other a fault goes to slog.Default(), because nobody
+// else would say why no client connects.
 func Announce(h Handler, m Mount) {
-	if t, ok := h.(Mounted); ok {
+	if t, ok := h.(interface{ Mounted(m Mount) }); ok {
 		t.Mounted(m)
 	} else if m.Fault != "" {
 		slog.Error("siokit: clients cannot connect under a setting of the host", "host", m.Host, "setting", m.Fault)
@@ -40,7 +36,9 @@ func Announce(h Handler, m Mount) {
 
 // Require panics when a handler, or one of the other things that an adapter needs,
 // is nil. It names the function that was called, so that a mistake is found at
-// start-up. needs are pairs of a name and a value.
+// start-up. needs are pairs of a name and a value:
+//
+//	host.Require("myadapter.Mount", h, "router", r) // myadapter.Mount: the router is nil
 func Require(function string, h Handler, needs ...any) {
 	for needs = append([]any{"handler", h}, needs...); len(needs) > 1; needs = needs[2:] {
 		v := reflect.ValueOf(needs[1])
@@ -58,7 +56,9 @@ func Require(function string, h Handler, needs ...any) {
 }
 
 // Believes returns setting when clientIP, a framework's way to find the client's
-// address, believes what a stranger's request claims; see [Details].
+// address, believes what a stranger's request claims in X-Forwarded-For or a header like
+// it, and "" when it does not. It calls clientIP with a request made up for the purpose. An
+// adapter for a framework on net/http uses it for Details.Believes.
 func Believes(setting string, clientIP func(r *http.Request) string) string {
 	const peer, claim = "203.0.113.77", "198.51.100.77" // of no network
 	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, RemoteAddr: peer + ":7", Header: http.Header{}}
@@ -69,31 +69,4 @@ func Believes(setting string, clientIP func(r *http.Request) string) string {
 		return setting
 	}
 	return ""
-}
-
-// BelowPattern is the part of r's path below the pattern by which http.ServeMux
-// has found its handler ("/socket.io/", or with wildcards in front). Without a
-// pattern it is the whole path.
-func BelowPattern(r *http.Request) string {
-	pattern := PatternPath(r.Pattern)
-	if pattern == "" {
-		return r.URL.Path
-	}
-	_, path, _ := strings.Cut(pattern, "/") // a host may stand in front
-	rest := strings.TrimPrefix(r.URL.Path, "/")
-	for _, seg := range strings.Split(strings.TrimSuffix(path, "/"), "/") {
-		if seg == "" || strings.HasSuffix(seg, "...}") {
-			break
-		}
-		_, rest, _ = strings.Cut(rest, "/")
-	}
-	return rest
-}
-
-// PatternPath is a pattern of http.ServeMux without its method.
-func PatternPath(pattern string) string {
-	if _, p, found := strings.Cut(pattern, " "); found {
-		return strings.TrimLeft(p, " ")
-	}
-	return pattern
 }

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -79,16 +79,52 @@ func TestBelieves(t *testing.T) {
 	}
 }
 
-func TestBelowPattern(t *testing.T) {
+// TestMux: where a pattern of http.ServeMux has matched, the path below it counts, and the
+// route and its parameters are known.
+func TestMux(t *testing.T) {
 	for _, row := range []struct{ pattern, path, want string }{
 		{"/socket.io/", "/socket.io/1/x", "1/x"}, {"/socket.io", "/socket.io", ""}, {"GET /socket.io/", "/socket.io/1", "1"},
-		{"example.com/t/{tenant}/socket.io/", "/t/acme/socket.io/1/", "1/"}, {"/{rest...}", "/1/x", "1/x"}, {"", "/x/1", "/x/1"},
+		{"example.com/t/{tenant}/socket.io/", "/t/acme/socket.io/1/", "1"}, {"/{rest...}", "/1/x", "1/x"}, {"", "/other", "x/1"},
 	} {
 		r := httptest.NewRequest("GET", row.path, nil)
 		r.Pattern = row.pattern
-		if got := host.BelowPattern(r); got != row.want {
-			t.Errorf("%+v: %q", row, got)
+		r.SetPathValue("tenant", "acme")
+		for _, own := range []host.Details{{}, {RoutePattern: "own", Params: map[string]string{"own": "1"}}} {
+			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) {
+				if got := x.Path(); got != row.want {
+					t.Errorf("%+v: %q", row, got)
+				}
+				d, _ := host.As[host.Detailer](x)
+				want := own
+				if own.RoutePattern == "" {
+					want.RoutePattern = strings.TrimPrefix(row.pattern, "GET ")
+					if strings.Contains(row.pattern, "{tenant}") {
+						want.Params = map[string]string{"tenant": "acme"}
+					} else if strings.Contains(row.pattern, "{rest...}") {
+						want.Params = map[string]string{"rest": ""}
+					}
+				}
+				if got := d.Details(); got.RoutePattern != want.RoutePattern || !maps.Equal(got.Params, want.Params) {
+					t.Errorf("%+v: %+v, want %+v", row, got, want)
+				}
+			}), httptest.NewRecorder(), r, host.HTTPConfig{Path: "/x/1/", Mux: true, Details: func() host.Details { return own }})
 		}
+	}
+}
+
+func TestEscaped(t *testing.T) {
+	for _, row := range []struct {
+		path    string
+		escaped bool
+		want    string
+	}{
+		{"/1/a%20b/", true, "1/a b"}, {"1/a%20b", false, "1/a%20b"}, {"%zz", true, "%zz"},
+	} {
+		host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) {
+			if got := x.Path(); got != row.want {
+				t.Errorf("%+v: %q", row, got)
+			}
+		}), httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), host.HTTPConfig{Path: row.path, Escaped: row.escaped})
 	}
 }
 
@@ -141,26 +177,4 @@ func TestReadBody(t *testing.T) {
 			}
 		}
 	}
-}
-
-// FuzzQuery holds the walk over a raw query against the standard library.
-func FuzzQuery(f *testing.F) {
-	for _, s := range []string{"a=1&EIO=4", "%45IO=4", "E%49O=%34&EIO=3", "EIO", "+=x", "%", "%4", "EIO%3D=1"} {
-		f.Add(s, "EIO")
-	}
-	f.Fuzz(func(t *testing.T, raw, key string) {
-		if strings.Contains(raw, ";") {
-			return // net/url refuses it
-		}
-		want := 0
-		for pair := range strings.SplitSeq(raw, "&") {
-			k, _, _ := strings.Cut(pair, "=")
-			if got, err := url.QueryUnescape(k); err == nil && got == key && pair != "" {
-				want++
-			}
-		}
-		if got := host.QueryCount(raw, key); got != want && key != "" {
-			t.Errorf("%q in %q: %d times, want %d", key, raw, got, want)
-		}
-	})
 }

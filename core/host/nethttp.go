@@ -9,24 +9,36 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 )
 
-// HTTPConfig says what a net/http framework knows about a request.
+// HTTPConfig says what a framework on net/http knows about a request. The zero value is
+// a request for the mount point itself, of which nothing is known.
 type HTTPConfig struct {
-	// Path is the path below the mount point; outer slashes are trimmed.
+	// Path is the path below the mount point, in most frameworks what the wildcard at
+	// the end of the route has matched. Outer slashes are trimmed.
 	Path string
-	// Native is what Exchange.Native returns; nil means the request.
+	// Escaped: Path is as the client has sent it, with %-sequences that are to be
+	// decoded. Some routers decode what a wildcard has matched, others do not.
+	Escaped bool
+	// Mux: http.ServeMux, or a router that sets Request.Pattern as it does, may have
+	// found the handler. Then the path below its pattern counts in the place of Path,
+	// and RoutePattern and Params of the Details come from it, where Details has none.
+	Mux bool
+	// Native is what Exchange.Native returns; nil: the request.
 	Native any
-	// Details is called at most once, during a handshake. Nil: none.
+	// Details returns what Detailer.Details is to return; it need not set URL. It is
+	// called during a handshake, and where an application makes a sio.Request, before
+	// ServeHTTP returns. Nil: nothing is known.
 	Details func() Details
 }
 
-// HTTP is the Exchange over net/http, shared by every framework built on it.
-type HTTP struct {
+// httpExchange is the Exchange over net/http, shared by every framework built on it.
+type httpExchange struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	cfg   HTTPConfig
@@ -36,38 +48,53 @@ type HTTP struct {
 }
 
 var (
-	_ Exchange    = (*HTTP)(nil)
-	_ Detailer    = (*HTTP)(nil)
-	_ CookieHider = (*HTTP)(nil)
+	_ Exchange    = (*httpExchange)(nil)
+	_ Detailer    = (*httpExchange)(nil)
+	_ CookieHider = (*httpExchange)(nil)
 )
 
-// ServeHTTP serves one net/http request with h. The exchange is over when it
-// returns: Native is nil from then on, whoever kept it.
+// ServeHTTP serves one request of net/http with h: the whole of an adapter for a framework
+// that is built on it. w may be what middleware has put around the server's own writer;
+// such a writer should have Unwrap, as http.ResponseController wants it, so that streams
+// and websockets find what is below.
+//
+// ServeHTTP returns when the request has its answer, which for a long poll takes as long as
+// the poll is held. A connection that has become a websocket lives on after it. So write
+// nothing to w after ServeHTTP, and return no error to a framework that would write one.
+// The exchange is over then: Native is nil from there on, whoever kept the exchange.
 func ServeHTTP(h Handler, w http.ResponseWriter, r *http.Request, cfg HTTPConfig) {
+	switch {
+	case cfg.Mux && r.Pattern != "":
+		cfg.Path = belowPattern(r)
+	case cfg.Escaped:
+		if decoded, err := url.PathUnescape(cfg.Path); err == nil {
+			cfg.Path = decoded
+		}
+	}
 	cfg.Path = strings.Trim(cfg.Path, "/")
-	x := &HTTP{w: w, r: r, cfg: cfg}
+	x := &httpExchange{w: w, r: r, cfg: cfg}
 	defer x.ended.Store(true)
 	h.ServeExchange(x)
 }
 
-func (x *HTTP) Method() string { return x.r.Method }
+func (x *httpExchange) Method() string { return x.r.Method }
 
-func (x *HTTP) Path() string { return x.cfg.Path }
+func (x *httpExchange) Path() string { return x.cfg.Path }
 
-func (x *HTTP) RawQuery() string { return x.r.URL.RawQuery }
+func (x *httpExchange) RawQuery() string { return x.r.URL.RawQuery }
 
 // Query implements Exchange. It walks the raw query: a poll asks for four short
 // keys, and url.ParseQuery would build a map for them.
-func (x *HTTP) Query(key string) string { return QueryValue(x.r.URL.RawQuery, key) }
+func (x *httpExchange) Query(key string) string { return QueryValue(x.r.URL.RawQuery, key) }
 
-func (x *HTTP) Header(key string) string {
+func (x *httpExchange) Header(key string) string {
 	if strings.EqualFold(key, "Host") {
 		return x.r.Host
 	}
 	return x.r.Header.Get(key)
 }
 
-func (x *HTTP) EachHeader(f func(key, value string)) {
+func (x *httpExchange) EachHeader(f func(key, value string)) {
 	f("Host", x.r.Host)
 	for k, vs := range x.r.Header {
 		for _, v := range vs {
@@ -78,9 +105,9 @@ func (x *HTTP) EachHeader(f func(key, value string)) {
 
 // HideCookies implements CookieHider. The request is the framework's own, whose
 // context shows no cookies either from here on.
-func (x *HTTP) HideCookies() { x.r.Header.Del("Cookie") }
+func (x *httpExchange) HideCookies() { x.r.Header.Del("Cookie") }
 
-func (x *HTTP) Body(limit int64) ([]byte, error) {
+func (x *httpExchange) Body(limit int64) ([]byte, error) {
 	x.read = true
 	// Not every writer chain can set deadlines; then the server's own limits hold.
 	body, err := ReadBody(x.r.Body, x.r.ContentLength, limit, http.NewResponseController(x.w).SetReadDeadline)
@@ -95,21 +122,21 @@ func (x *HTTP) Body(limit int64) ([]byte, error) {
 	return body, err
 }
 
-func (x *HTTP) RemoteAddr() string { return x.r.RemoteAddr }
+func (x *httpExchange) RemoteAddr() string { return x.r.RemoteAddr }
 
-func (x *HTTP) TLS() *tls.ConnectionState { return x.r.TLS }
+func (x *httpExchange) TLS() *tls.ConnectionState { return x.r.TLS }
 
-func (x *HTTP) SetHeader(key, value string) { x.w.Header().Set(key, value) }
+func (x *httpExchange) SetHeader(key, value string) { x.w.Header().Set(key, value) }
 
-func (x *HTTP) AddHeader(key, value string) { x.w.Header().Add(key, value) }
+func (x *httpExchange) AddHeader(key, value string) { x.w.Header().Add(key, value) }
 
-func (x *HTTP) HasHeader(key string) bool { return x.w.Header().Get(key) != "" }
+func (x *httpExchange) HasHeader(key string) bool { return x.w.Header().Get(key) != "" }
 
 // Reply implements Exchange. The body is flushed before it returns, so that a
 // write the host's deadline swallowed is seen as an error. It fails when the
 // client takes nothing for StreamTimeout, or for the server's WriteTimeout where
 // that is shorter.
-func (x *HTTP) Reply(status int, body []byte) error {
+func (x *httpExchange) Reply(status int, body []byte) error {
 	// Asked before the answer leaves: a client that has all of it may close its
 	// connection before the write returns here. A read that has run into its deadline
 	// ends the context of the request too, though the client is there.
@@ -123,7 +150,7 @@ func (x *HTTP) Reply(status int, body []byte) error {
 	}
 	// Whatever wraps the writer may hold the bytes back until the handler returns.
 	chain := writers(x.w)
-	ends := len(chain) > 1 && len(body) > WritePiece && x.ends()
+	ends := len(chain) > 1 && len(body) > writePiece && x.ends()
 	x.w.WriteHeader(status) // always explicit: gin's NoRoute has prepared a 404
 	// The deadlines also replace a host's WriteTimeout, which began with the
 	// request: shorter than the poll, it would lose the answer silently.
@@ -138,13 +165,14 @@ func (x *HTTP) Reply(status int, body []byte) error {
 	return nil
 }
 
-func (x *HTTP) Stream(status int, run func(Stream)) error {
-	if caps, names := x.Caps(); !caps.Has(CapStream) {
-		return fmt.Errorf("%w: none of the writers %s can flush (timeout or buffering middleware?)", ErrNoStream, names)
+func (x *httpExchange) Stream(status int, run func(Stream)) error {
+	chain := writers(x.w)
+	if !canFlush(chain[len(chain)-1]) {
+		return fmt.Errorf("%w: none of the writers %s can flush (timeout or buffering middleware?)", ErrNoStream, names(chain))
 	}
 	ends := x.ends() // nobody needs the connection for more, and its end is written too
 	x.w.WriteHeader(status)
-	run(&httpStream{x.w, x.patience(), writers(x.w)})
+	run(&httpStream{x.w, x.patience(), chain})
 	x.leaveBody()
 	x.rest(0, ends)
 	return nil
@@ -190,17 +218,17 @@ func flush(chain []http.ResponseWriter) (err error) {
 	return err
 }
 
-// Upgrade implements Exchange. It returns as soon as the connection is taken
+// Upgrade returns as soon as the connection is taken
 // over; run has a goroutine of its own, so the host's handler, its writer, its
 // buffers and its pooled context are free at once.
-func (x *HTTP) Upgrade(opts UpgradeOptions, run func(c net.Conn, br *bufio.Reader)) error {
-	if err := CheckHandshake(x); err != nil {
+func (x *httpExchange) Upgrade(opts UpgradeOptions, run func(c net.Conn, br *bufio.Reader)) error {
+	answer, err := SwitchingProtocols(x, opts, x.w.Header().Values("Set-Cookie"))
+	if err != nil {
 		return err
 	}
 	if !x.r.ProtoAtLeast(1, 1) {
-		return &HandshakeError{Status: http.StatusBadRequest, Reason: "the request is older than HTTP/1.1"}
+		return fmt.Errorf("%w: the request is older than HTTP/1.1", ErrHandshake)
 	}
-	answer := SwitchingProtocols(x, opts, x.w.Header().Values("Set-Cookie"))
 	conn, brw, err := hijack(x.w)
 	if err != nil {
 		return err
@@ -230,29 +258,13 @@ func earlyBytes(br *bufio.Reader) *bufio.Reader {
 
 // Gone implements Exchange. A context that ended for another reason than the
 // client leaving (a timeout middleware) is not Gone; Present tells them apart.
-func (x *HTTP) Gone() <-chan struct{} { return x.r.Context().Done() }
+func (x *httpExchange) Gone() <-chan struct{} { return x.r.Context().Done() }
 
 // Present implements Prober: a context that merely ran into a deadline does not
 // mean that the client has left.
-func (x *HTTP) Present() bool { return !errors.Is(x.r.Context().Err(), context.Canceled) }
+func (x *httpExchange) Present() bool { return !errors.Is(x.r.Context().Err(), context.Canceled) }
 
-func (x *HTTP) Caps() (Caps, string) {
-	chain := writers(x.w)
-	caps := CapGone
-	last := chain[len(chain)-1]
-	if _, ok := last.(http.Hijacker); ok {
-		caps |= CapWebSocket
-	}
-	if canFlush(last) {
-		caps |= CapStream
-	}
-	if _, ok := last.(interface{ SetWriteDeadline(time.Time) error }); ok {
-		caps |= CapDeadlines
-	}
-	return caps, names(chain)
-}
-
-func (x *HTTP) Native() any {
+func (x *httpExchange) Native() any {
 	if x.ended.Load() {
 		return nil
 	}
@@ -262,10 +274,13 @@ func (x *HTTP) Native() any {
 	return x.cfg.Native
 }
 
-func (x *HTTP) Details() Details {
+func (x *httpExchange) Details() Details {
 	var d Details
 	if x.cfg.Details != nil {
 		d = x.cfg.Details()
+	}
+	if x.cfg.Mux && x.r.Pattern != "" {
+		x.fromPattern(&d)
 	}
 	d.URL = x.r.URL.RequestURI()
 	if d.ClientIP == "" && d.Believes == nil && replaced(x.r.RemoteAddr) {

@@ -52,7 +52,7 @@ func TestPlain(t *testing.T) {
 		kept = host.PlainValues(kept, fmt.Sprint(i), v)
 	}
 	for _, v := range []any{nil, &s, []byte("x"), []string{"x"}, map[string]string{}, inner{}, http.Header{}, func() {}, make(chan int), uintptr(1), context.Background()} {
-		if c, ok := host.Plain(v); ok {
+		if c := host.PlainValues(nil, "x", v); c != nil {
 			t.Errorf("%T is kept as %v", v, c)
 		}
 	}

@@ -29,7 +29,7 @@ func (s *Server) Mount(mux *http.ServeMux, path string) {
 	mux.Handle(path+"/", s)
 }
 
-// Mounted implements host.Mounted: limits of the host that do not fit the
+// Mounted is what host.Announce calls: limits of the host that do not fit the
 // server's own are logged, and so is a setting under which clients cannot connect.
 func (s *Server) Mounted(m host.Mount) {
 	if m.Fault != "" {

@@ -234,39 +234,8 @@ func (s *Server) list() []*Namespace {
 // of http.ServeMux ("/socket.io/", or with wildcards in front); without a
 // pattern it is Options.Path.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	host.ServeHTTP(s, w, r, host.HTTPConfig{
-		Path: s.below(r),
-		Details: func() host.Details {
-			pattern := host.PatternPath(r.Pattern)
-			return host.Details{RoutePattern: pattern, Params: pathValues(r, pattern)}
-		},
-	})
-}
-
-// below is the part of the path below the mount point.
-func (s *Server) below(r *http.Request) string {
-	if r.Pattern == "" {
-		rest, _ := strings.CutPrefix(r.URL.Path, strings.TrimRight(s.opts.Path, "/"))
-		return rest
-	}
-	return host.BelowPattern(r)
-}
-
-// pathValues are the wildcards of a pattern and what they matched.
-func pathValues(r *http.Request, pattern string) map[string]string {
-	var params map[string]string
-	for _, seg := range strings.Split(pattern, "/") {
-		name, ok := strings.CutPrefix(seg, "{")
-		if !ok || !strings.HasSuffix(name, "}") {
-			continue
-		}
-		name = strings.TrimSuffix(strings.TrimSuffix(name, "}"), "...")
-		if params == nil {
-			params = make(map[string]string)
-		}
-		params[name] = r.PathValue(name)
-	}
-	return params
+	path, _ := strings.CutPrefix(r.URL.Path, strings.TrimRight(s.opts.Path, "/"))
+	host.ServeHTTP(s, w, r, host.HTTPConfig{Path: path, Mux: true})
 }
 
 // accept decides about a handshake.

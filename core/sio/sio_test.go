@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/internal/wire"
 )
 
@@ -242,16 +243,19 @@ func TestServeMux(t *testing.T) {
 	if err := srv.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}
+	path := ""
+	srv = NewServer(nil)
+	srv.UseExchange(func(host.Handler) host.Handler { return host.HandlerFunc(func(x host.Exchange) { path = x.Path() }) })
 	for _, row := range []struct{ pattern, path, want string }{
 		{"/socket.io/", "/socket.io/1/x", "1/x"},
 		{"GET example.com/a/socket.io/", "/a/socket.io/1", "1"},
-		{"/t/{id}/socket.io/{rest...}", "/t/7/socket.io/1/", "1/"},
-		{"", "/socket.io/1", "/1"},
+		{"/t/{id}/socket.io/{rest...}", "/t/7/socket.io/1/", "1"},
+		{"", "/socket.io/1", "1"},
 	} {
 		r := httptest.NewRequest("GET", row.path, nil)
 		r.Pattern = row.pattern
-		if got := srv.below(r); got != row.want {
-			t.Errorf("%s on %s: %q", row.path, row.pattern, got)
+		if srv.ServeHTTP(httptest.NewRecorder(), r); path != row.want {
+			t.Errorf("%s on %s: %q", row.path, row.pattern, path)
 		}
 	}
 }

@@ -9,9 +9,11 @@ import (
 	"github.com/siokit/siokit/core/host"
 )
 
+// piece is how many bytes a client must take within host.StreamTimeout, as on net/http.
+const piece = 64 << 10
+
 // Pieces is a body for a host that reads it while it writes the answer, and has no
-// deadline for that: conn's client gets host.StreamTimeout for each host.WritePiece
-// of it.
+// deadline for that: conn's client gets host.StreamTimeout for each 64 KiB of it.
 func Pieces(body []byte, conn net.Conn) io.Reader { return &pieces{rest: body, conn: conn} }
 
 type pieces struct {
@@ -25,7 +27,7 @@ func (b *pieces) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if b.left <= 0 {
-		b.left = host.WritePiece
+		b.left = piece
 		_ = b.conn.SetWriteDeadline(time.Now().Add(host.StreamTimeout))
 	}
 	n := copy(p, b.rest)
@@ -47,7 +49,7 @@ func (s stream) Write(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		_ = s.conn.SetWriteDeadline(time.Now().Add(host.StreamTimeout))
 		var m int
-		m, err = s.w.Write(p[n:min(len(p), n+host.WritePiece)])
+		m, err = s.w.Write(p[n:min(len(p), n+piece)])
 		n += m
 	}
 	return n, err

@@ -1,12 +1,14 @@
-// Package fasthttphost is the exchange of the adapters whose framework stands on
-// fasthttp: those for fiber v2 and fiber v3. It belongs to the module of fiber v2's
-// adapter, because the root module must not depend on fasthttp, and imports no fiber.
+// Package fasthttphost lets a handler answer a request of fasthttp. It is what an adapter
+// calls whose framework stands on fasthttp, as those for fiber v2 and fiber v3 do. It belongs
+// to the module of fiber v2's adapter, because the root module must not depend on fasthttp,
+// and imports no fiber.
 package fasthttphost
 
 import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -19,49 +21,31 @@ import (
 	"github.com/siokit/siokit/internal/connwatch"
 )
 
-// Exchange is the [host.Exchange] over fasthttp. Every string that it returns is a
-// copy: fasthttp uses the memory again for the next request on the connection. An
-// adapter embeds it and adds [host.Detailer].
-type Exchange struct {
-	ctx     *fasthttp.RequestCtx
-	server  *fasthttp.Server
-	native  any
-	method  string
-	path    string
-	query   string      // copied once
-	headers [][2]string // likewise
-	ended   atomic.Bool
-	watch   *connwatch.Watch // once Gone was asked
-}
-
-var (
-	_ host.Exchange = (*Exchange)(nil)
-	_ host.Prober   = (*Exchange)(nil)
-
-	_ host.CookieHider = (*Exchange)(nil)
-)
-
 // Request is what an adapter knows of a request when its handler is called. The
 // strings may lie in memory of the request.
 type Request struct {
-	Ctx    *fasthttp.RequestCtx
-	Server *fasthttp.Server // whose settings count; nil: fasthttp's defaults
-	Native any              // the framework's context
+	// Ctx is fasthttp's own context of the request.
+	Ctx *fasthttp.RequestCtx
+	// Server is the server whose settings count; nil: fasthttp's defaults.
+	Server *fasthttp.Server
+	// Native is the framework's context, for Exchange.Native.
+	Native any
+	// Method is the request method in upper case.
 	Method string
-	Rest   string // the path below the mount point, as the router cut it
+	// Rest is the path below the mount point, as the router has cut it: still escaped.
+	Rest string
+	// Details returns what the framework knows of the request; it need not set URL. It
+	// is called as host.Detailer's is, with Native, so that one function serves all
+	// requests. Nil: nothing is known.
+	Details func(native any) host.Details
 }
 
-// exchanger is an adapter's exchange, which embeds Exchange.
-type exchanger interface {
-	host.Exchange
-	begin(r Request)
-	end()
-}
-
-// Serve lets h answer a request. x is the adapter's exchange, new, with an Exchange
-// embedded. It panics when h does.
-func Serve(h host.Handler, x exchanger, r Request) {
-	x.begin(r)
+// Serve lets h answer a request. It panics when h does.
+func Serve(h host.Handler, r Request) {
+	x := &exchange{
+		ctx: r.Ctx, server: r.Server, native: r.Native, details: r.Details,
+		method: strings.Clone(r.Method), path: below(r.Rest),
+	}
 	returned := false
 	defer func() {
 		x.end()
@@ -78,46 +62,77 @@ func Serve(h host.Handler, x exchanger, r Request) {
 	returned = true
 }
 
-func (x *Exchange) begin(r Request) {
-	path := strings.Trim(r.Rest, "/")
+// below is a copy of the path below the mount point, decoded, without outer slashes.
+func below(rest string) string {
+	path := strings.Trim(rest, "/")
 	if decoded, err := url.PathUnescape(path); err == nil {
 		path = decoded
 	}
-	x.ctx, x.server, x.native = r.Ctx, r.Server, r.Native
-	x.method, x.path = strings.Clone(r.Method), strings.Clone(path)
+	return strings.Clone(path)
 }
 
-func (x *Exchange) end() {
+// piece is how many bytes a client must take within host.StreamTimeout, as on net/http.
+const piece = 64 << 10
+
+// exchange is the [host.Exchange] over fasthttp. Every string that its methods return is
+// a copy: fasthttp uses the memory again for the next request on the connection.
+type exchange struct {
+	ctx     *fasthttp.RequestCtx
+	server  *fasthttp.Server
+	native  any
+	details func(native any) host.Details
+	method  string
+	path    string
+	query   string      // copied once
+	headers [][2]string // likewise
+	ended   atomic.Bool
+	watch   *connwatch.Watch // once Gone was asked
+}
+
+var (
+	_ host.Exchange    = (*exchange)(nil)
+	_ host.Detailer    = (*exchange)(nil)
+	_ host.Prober      = (*exchange)(nil)
+	_ host.CookieHider = (*exchange)(nil)
+)
+
+func (x *exchange) end() {
 	if x.watch != nil {
 		x.watch.Stop()
 	}
 	x.ended.Store(true)
 }
 
-func (x *Exchange) Method() string { return x.method }
+func (x *exchange) Method() string { return x.method }
 
 // Path is the path below the mount point, decoded, without outer slashes.
-func (x *Exchange) Path() string { return x.path }
+func (x *exchange) Path() string { return x.path }
 
-func (x *Exchange) RawQuery() string {
+func (x *exchange) RawQuery() string {
 	if x.query == "" {
 		x.query = string(x.ctx.Request.URI().QueryString())
 	}
 	return x.query
 }
 
-func (x *Exchange) Query(key string) string { return host.QueryValue(x.RawQuery(), key) }
+func (x *exchange) Query(key string) string { return host.QueryValue(x.RawQuery(), key) }
 
 // Header looks at every header of an app with DisableHeaderNormalizing, where
 // fasthttp finds those only that are written as asked for.
-func (x *Exchange) Header(key string) string {
+func (x *exchange) Header(key string) string {
 	if x.server == nil || !x.server.DisableHeaderNamesNormalizing {
 		return string(x.ctx.Request.Header.Peek(key))
 	}
-	return host.FirstHeader(x, key)
+	value, found := "", false
+	x.EachHeader(func(k, v string) {
+		if !found && strings.EqualFold(k, key) {
+			found, value = true, v
+		}
+	})
+	return value
 }
 
-func (x *Exchange) HideCookies() {
+func (x *exchange) HideCookies() {
 	h := &x.ctx.Request.Header
 	h.DelAllCookies() // puts them together first, however they were written
 	h.Del(fasthttp.HeaderCookie)
@@ -126,7 +141,7 @@ func (x *Exchange) HideCookies() {
 
 // EachHeader copies the headers once: several look at them, and what a socket keeps
 // must not lie between copies that nobody keeps.
-func (x *Exchange) EachHeader(f func(key, value string)) {
+func (x *exchange) EachHeader(f func(key, value string)) {
 	if x.headers == nil {
 		h := &x.ctx.Request.Header
 		x.headers = make([][2]string, 0, h.Len())
@@ -140,7 +155,7 @@ func (x *Exchange) EachHeader(f func(key, value string)) {
 
 // Body returns a copy of the body, or [host.ErrTooLarge] for one of more than limit
 // bytes.
-func (x *Exchange) Body(limit int64) ([]byte, error) {
+func (x *exchange) Body(limit int64) ([]byte, error) {
 	req := &x.ctx.Request
 	if req.IsBodyStream() {
 		body, err := host.ReadBody(x.ctx.RequestBodyStream(), int64(req.Header.ContentLength()), limit, x.ctx.Conn().SetReadDeadline)
@@ -156,20 +171,20 @@ func (x *Exchange) Body(limit int64) ([]byte, error) {
 	return nil, host.ErrTooLarge
 }
 
-func (x *Exchange) RemoteAddr() string { return x.ctx.RemoteAddr().String() }
+func (x *exchange) RemoteAddr() string { return x.ctx.RemoteAddr().String() }
 
-func (x *Exchange) TLS() *tls.ConnectionState { return x.ctx.TLSConnectionState() }
+func (x *exchange) TLS() *tls.ConnectionState { return x.ctx.TLSConnectionState() }
 
-func (x *Exchange) SetHeader(key, value string) {
+func (x *exchange) SetHeader(key, value string) {
 	x.ctx.Response.Header.Set(key, value)
 }
 
-func (x *Exchange) AddHeader(key, value string) {
+func (x *exchange) AddHeader(key, value string) {
 	x.ctx.Response.Header.Add(key, value)
 }
 
 // HasHeader reports whether the answer has the header, with a value.
-func (x *Exchange) HasHeader(key string) (has bool) {
+func (x *exchange) HasHeader(key string) (has bool) {
 	//lint:ignore SA1019 see EachHeader
 	x.ctx.Response.Header.VisitAll(func(k, v []byte) { has = has || len(v) > 0 && strings.EqualFold(string(k), key) })
 	return has
@@ -184,14 +199,14 @@ const maxUnsent = 4 << 10
 // Reply cannot tell whether the client gets the answer: fasthttp writes it after
 // the handler has returned. A client of a held poll that has left already is
 // noticed; the others are the heartbeat's business.
-func (x *Exchange) Reply(status int, body []byte) error {
+func (x *exchange) Reply(status int, body []byte) error {
 	if !x.Present() {
 		return host.ErrGone
 	}
 	resp := &x.ctx.Response
 	resp.SetStatusCode(status)
 	conn := x.ctx.Conn()
-	if x.server != nil && x.server.WriteTimeout > 0 || len(body) <= host.WritePiece && connwatch.Unsent(conn) <= maxUnsent {
+	if x.server != nil && x.server.WriteTimeout > 0 || len(body) <= piece && connwatch.Unsent(conn) <= maxUnsent {
 		resp.SetBody(body)
 		return nil
 	}
@@ -205,7 +220,7 @@ func (x *Exchange) Reply(status int, body []byte) error {
 
 // Stream lets run write the answer after the handler has returned. The connection
 // ends with it.
-func (x *Exchange) Stream(status int, run func(host.Stream)) error {
+func (x *exchange) Stream(status int, run func(host.Stream)) error {
 	x.ctx.Response.SetStatusCode(status)
 	// What run has written may still be on its way when it returns, and so may the
 	// end of the stream: the deadline stays, and the connection ends.
@@ -221,13 +236,7 @@ func (x *Exchange) Stream(status int, run func(host.Stream)) error {
 // Upgrade takes the connection before fasthttp has answered, and answers there:
 // fasthttp's own answer would announce, with DisableKeepalive or behind the last
 // of MaxRequestsPerConn, that the connection is closed, and close it.
-func (x *Exchange) Upgrade(opts host.UpgradeOptions, run func(net.Conn, *bufio.Reader)) error {
-	if err := host.CheckHandshake(x); err != nil {
-		return err
-	}
-	if !x.ctx.Request.Header.IsHTTP11() {
-		return &host.HandshakeError{Status: fasthttp.StatusBadRequest, Reason: "the request is older than HTTP/1.1"}
-	}
+func (x *exchange) Upgrade(opts host.UpgradeOptions, run func(net.Conn, *bufio.Reader)) error {
 	var cookies []string
 	//lint:ignore SA1019 see EachHeader
 	x.ctx.Response.Header.VisitAll(func(k, v []byte) {
@@ -235,14 +244,21 @@ func (x *Exchange) Upgrade(opts host.UpgradeOptions, run func(net.Conn, *bufio.R
 			cookies = append(cookies, string(v))
 		}
 	})
+	answer, err := host.SwitchingProtocols(x, opts, cookies)
+	if err != nil {
+		return err
+	}
+	if !x.ctx.Request.Header.IsHTTP11() {
+		return fmt.Errorf("%w: the request is older than HTTP/1.1", host.ErrHandshake)
+	}
 	x.ctx.HijackSetNoResponse(true)
-	x.ctx.Hijack(connwatch.Handover(host.SwitchingProtocols(x, opts, cookies), run))
+	x.ctx.Hijack(connwatch.Handover(answer, run))
 	return nil
 }
 
 // Gone is closed by a sweeper: fasthttp does not watch the connection while a
 // handler runs.
-func (x *Exchange) Gone() <-chan struct{} {
+func (x *exchange) Gone() <-chan struct{} {
 	if x.watch == nil {
 		x.watch = connwatch.Start(x.ctx.Conn(), x.ctx.Done())
 	}
@@ -250,15 +266,20 @@ func (x *Exchange) Gone() <-chan struct{} {
 }
 
 // Present reports whether the client of a held poll is still there.
-func (x *Exchange) Present() bool { return x.watch == nil || x.watch.Present() }
+func (x *exchange) Present() bool { return x.watch == nil || x.watch.Present() }
 
-func (x *Exchange) Caps() (host.Caps, string) {
-	return host.CapStream | host.CapWebSocket | host.CapGone | host.CapDeadlines, "fasthttp"
+// Details are what the framework knows, all but the URL in memory of the request.
+func (x *exchange) Details() (d host.Details) {
+	if x.details != nil {
+		d = x.details(x.native)
+	}
+	d.URL = string(x.ctx.Request.RequestURI())
+	return d
 }
 
 // Native is the framework's context, until the handler returns: then the framework
 // uses it for its next request, and Native is nil.
-func (x *Exchange) Native() any {
+func (x *exchange) Native() any {
 	if x.ended.Load() {
 		return nil
 	}

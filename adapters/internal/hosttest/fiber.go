@@ -69,7 +69,7 @@ func (l notedListener) Accept() (net.Conn, error) {
 // what fits into one piece leaves the connection as it was. mount mounts a handler in the
 // app, serve serves a listener until stop is called.
 func Deadlines(t *testing.T, mount func(path string, h host.Handler), serve func(net.Listener) error, stop func() error) {
-	const large = 4 << 20
+	const large, piece = 4 << 20, 64 << 10
 	mount("/small", host.HandlerFunc(func(x host.Exchange) { _ = x.Reply(200, []byte("small")) }))
 	mount("/large", host.HandlerFunc(func(x host.Exchange) { _ = x.Reply(200, make([]byte, large)) }))
 	mount("/stream", host.HandlerFunc(func(x host.Exchange) {
@@ -104,10 +104,10 @@ func Deadlines(t *testing.T, mount func(path string, h host.Handler), serve func
 	for _, path := range []string{"/large", "/stream"} {
 		c := <-l.conns
 		c.mu.Lock()
-		if len(c.set) < large/host.WritePiece || c.set[len(c.set)-1].IsZero() {
+		if len(c.set) < large/piece || c.set[len(c.set)-1].IsZero() {
 			t.Errorf("%s: %d deadlines, the last %v", path, len(c.set), c.set)
 		}
-		if path == "/large" && c.most > 2*host.WritePiece {
+		if path == "/large" && c.most > 2*piece {
 			t.Errorf("%s: %d bytes under one deadline", path, c.most)
 		}
 		c.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/httpreq"
 )
 
 // What a request counts as is decided here: which generation it is of, and
@@ -109,7 +110,7 @@ func (h *Hub) check(x host.Exchange, hd head, d dialect.Dialect, req dialect.Req
 		return ref
 	}
 	duplex := h.duplex(req.Transport) != nil
-	upgrade := host.WantsUpgrade(x)
+	upgrade := httpreq.WantsUpgrade(x)
 	switch {
 	case included(req) && !h.opts.Origins.embeds(x, hd):
 		return &dialect.Refusal{Code: dialect.Forbidden, Context: "included by a foreign page", Cause: dialect.CauseOrigin}

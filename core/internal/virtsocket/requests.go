@@ -140,10 +140,10 @@ func (h *Hub) accepted(x host.Exchange, d dialect.Dialect) {
 // refuseUpgrade answers a request whose connection could not be taken over.
 func (h *Hub) refuseUpgrade(x host.Exchange, d dialect.Dialect, err error) {
 	ref := &dialect.Refusal{Code: dialect.BadRequest, Context: err.Error()}
-	var he *host.HandshakeError
+	var other interface{ HTTPStatus() int } // than 400; see host.ErrHandshake
 	switch {
-	case errors.As(err, &he):
-		if ref.Status = he.Status; he.Status == http.StatusUpgradeRequired {
+	case errors.Is(err, host.ErrHandshake) && errors.As(err, &other):
+		if ref.Status = other.HTTPStatus(); ref.Status == http.StatusUpgradeRequired {
 			x.SetHeader("Sec-WebSocket-Version", "13")
 		}
 	case errors.Is(err, host.ErrNoHijack):

@@ -8,6 +8,7 @@ import (
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/httpreq"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -75,15 +76,15 @@ var control = [...]string{"EIO", "transport", "sid", "j"}
 func (Base) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 	raw := x.RawQuery()
 	for _, key := range control {
-		if host.QueryCount(raw, key) > 1 {
+		if httpreq.QueryCount(raw, key) > 1 {
 			return dialect.Request{}, &dialect.Refusal{Code: dialect.BadRequest, Context: "parameter " + key + " occurs twice"}
 		}
 	}
-	req := dialect.Request{Transport: x.Query("transport"), SID: x.Query("sid"), Base64: host.QueryCount(raw, "b64") > 0}
+	req := dialect.Request{Transport: x.Query("transport"), SID: x.Query("sid"), Base64: httpreq.QueryCount(raw, "b64") > 0}
 	switch req.Transport {
 	case dialect.WebSocket:
 	case dialect.Polling:
-		if host.QueryCount(raw, "j") == 0 {
+		if httpreq.QueryCount(raw, "j") == 0 {
 			break
 		}
 		index := x.Query("j")
@@ -102,7 +103,7 @@ func (Base) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 // line ends of a form into CR LF, so clients escape them: a backslash and n
 // stand for one, two backslashes and n for what they look like.
 func Unwrap(body []byte) ([]byte, error) {
-	d, err := host.FormField(body, "d")
+	d, err := httpreq.FormField(body, "d")
 	if err != nil {
 		return nil, packet.Malformed("jsonp: %v", err)
 	}

@@ -3,6 +3,7 @@ package eio3
 import (
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/httpreq"
 )
 
 // Framing is the form of the payloads to clients that poll and can receive
@@ -46,7 +47,7 @@ func (d Dialect) With(s Settings) Dialect {
 // Guess implements dialect.Guesser. Clients for Swift up to 15.2 and some of small
 // devices name no version; the servers of 1.x and 2.x did not ask for one.
 func (d Dialect) Guess(x host.Exchange) bool {
-	return x.Query("EIO") == "" && (d.more.Assume || x.Query("sid") != "" || host.QueryCount(x.RawQuery(), "b64") > 0)
+	return x.Query("EIO") == "" && (d.more.Assume || x.Query("sid") != "" || httpreq.QueryCount(x.RawQuery(), "b64") > 0)
 }
 
 // Parse implements dialect.Dialect. The path does not matter: clients of cocos2d-x
@@ -62,7 +63,7 @@ func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 	switch {
 	case req.Base64 || req.Transport != dialect.Polling:
 	case d.more.Framing == FramingDetected:
-		req.Binary = host.QueryCount(x.RawQuery(), "t") > 0
+		req.Binary = httpreq.QueryCount(x.RawQuery(), "t") > 0
 	default:
 		req.Binary = d.more.Framing == FramingBinary
 	}

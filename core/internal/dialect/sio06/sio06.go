@@ -12,6 +12,7 @@ import (
 	"github.com/siokit/siokit/core/internal/codec/socketio"
 	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/dialect/legacy"
+	"github.com/siokit/siokit/core/internal/httpreq"
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
@@ -112,7 +113,7 @@ type payloads struct{ limit int }
 
 // Unwrap implements packet.Payloads: every body is a form with the field "data".
 func (payloads) Unwrap(body []byte) ([]byte, error) {
-	data, err := host.FormField(body, "data")
+	data, err := httpreq.FormField(body, "data")
 	if err != nil {
 		return nil, packet.Malformed("%v", err)
 	}

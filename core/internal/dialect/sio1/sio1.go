@@ -14,6 +14,7 @@ import (
 	"github.com/siokit/siokit/core/internal/codec/socketio"
 	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/dialect/legacy"
+	"github.com/siokit/siokit/core/internal/httpreq"
 	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
 )
@@ -57,7 +58,7 @@ func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 	}
 	var req dialect.Request
 	raw := x.RawQuery()
-	req.End = host.QueryCount(raw, "disconnect") > 0
+	req.End = httpreq.QueryCount(raw, "disconnect") > 0
 	wire, sid, both := strings.Cut(rest, "/")
 	switch {
 	case rest == "" && !req.End:
@@ -72,7 +73,7 @@ func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 			return req, &dialect.Refusal{Code: dialect.UnknownSID}
 		}
 		return req, nil
-	case sid == "" && host.WantsUpgrade(x):
+	case sid == "" && httpreq.WantsUpgrade(x):
 		return req, &dialect.Refusal{Code: dialect.UnknownSID, Context: "no session in the path"}
 	case sid == "": // some clients name a transport before they have a session
 		return d.parseHandshake(x)
@@ -93,7 +94,7 @@ func (d Dialect) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 		if index == "" {
 			index = "0"
 		}
-		if !dialect.ScriptIndex(index) || host.QueryCount(raw, "i") > 1 {
+		if !dialect.ScriptIndex(index) || httpreq.QueryCount(raw, "i") > 1 {
 			return req, &dialect.Refusal{Code: dialect.BadRequest, Context: "i is not an index"}
 		}
 		req.Script = packet.Script{Before: "io.j[" + index + "](", After: ");"}
@@ -111,14 +112,14 @@ var htmlfile = packet.Script{
 
 func (Dialect) parseHandshake(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 	raw := x.RawQuery()
-	if n := host.QueryCount(raw, "jsonp"); n > 1 || n == 1 && !dialect.ScriptIndex(x.Query("jsonp")) {
+	if n := httpreq.QueryCount(raw, "jsonp"); n > 1 || n == 1 && !dialect.ScriptIndex(x.Query("jsonp")) {
 		return dialect.Request{}, &dialect.Refusal{Code: dialect.BadRequest, Context: "jsonp is not an index"}
 	}
 	if m := x.Method(); m != http.MethodGet && m != http.MethodPost {
 		return dialect.Request{}, &dialect.Refusal{Code: dialect.BadHandshakeMethod}
 	}
 	req := dialect.Request{}
-	if host.QueryCount(raw, "jsonp") > 0 {
+	if httpreq.QueryCount(raw, "jsonp") > 0 {
 		req.Transport = dialect.JSONP
 	}
 	return req, nil
@@ -222,7 +223,7 @@ func (p payloads) Unwrap(body []byte) ([]byte, error) {
 	if !p.jsonp {
 		return body, nil
 	}
-	d, err := host.FormField(body, "d")
+	d, err := httpreq.FormField(body, "d")
 	if err != nil {
 		return nil, packet.Malformed("jsonp: %v", err)
 	}

@@ -1,4 +1,6 @@
-package host
+// Package httpreq reads what a request says in its query, in a form that is its body, and
+// in headers that are lists. It is below package host and knows no Exchange.
+package httpreq
 
 import (
 	"fmt"
@@ -6,9 +8,7 @@ import (
 	"strings"
 )
 
-// QueryValue returns the first value of key in a raw query, "" when it is
-// absent or its escaping is broken. A parameter that is not wanted costs no
-// memory, however it is written.
+// QueryValue is host.QueryValue.
 func QueryValue(raw, key string) string {
 	for raw != "" {
 		var pair string
