@@ -1,6 +1,6 @@
 // Package acl has policies: rules that decide what a socket may do.
 //
-// Namespace.Guard of package sio adds policies to a namespace. They are asked when a
+// sio.Namespace.Guard adds policies to a namespace. They are asked when a
 // client joins the namespace and for each of its packets, before the arguments are
 // decoded. All policies of a namespace must agree:
 //
@@ -9,8 +9,8 @@
 //	...
 //	gate.Lift(s) // s has logged in: open
 //
-// A refused event looks to the client like an event that does not exist. Options.OnError
-// of package sio is told which policy refused, and why.
+// A refused event looks to the client like an event that does not exist. sio.Options.OnError
+// gets the policy's error.
 //
 // Two things need no permission: an ack, because a client can only answer what the
 // server has asked, and leaving a namespace or a room.
@@ -67,12 +67,14 @@ const (
 	RecvJSON    = "recv_json"
 )
 
-// Reserved reports whether name is one of RecvConnect, RecvMessage and RecvJSON.
+// Reserved reports whether name is one of RecvConnect, RecvMessage and RecvJSON, which
+// are names of packets and never of events.
 func Reserved(name string) bool {
 	return name == RecvConnect || name == RecvMessage || name == RecvJSON
 }
 
-// Action is what a subject asks for.
+// Action is what a subject asks for: to join a namespace, to send a message or an
+// event, or to enter a room.
 type Action struct {
 	Kind Kind
 	Name string // the event's name, one of the Recv names, or for Join the room
@@ -82,14 +84,15 @@ type Action struct {
 	Args []json.RawMessage
 }
 
-// Policy is a rule. Implementations must be safe for concurrent use.
+// Policy is a rule that allows or refuses actions. Implementations must be safe for
+// concurrent use. A panic in Check refuses the action.
 type Policy interface {
 	// Check returns nil when s may do a, ErrAbstain when the policy has no opinion on
 	// such actions, and any other error when s may not do a.
 	Check(ctx context.Context, s Subject, a Action) error
 }
 
-// PolicyFunc is a Policy in the form of a function.
+// PolicyFunc is a Policy made of a function.
 type PolicyFunc func(ctx context.Context, s Subject, a Action) error
 
 var _ Policy = PolicyFunc(nil)

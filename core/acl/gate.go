@@ -7,13 +7,13 @@ import (
 	"sync/atomic"
 )
 
-// Gate is a Policy with an access list for each subject. Every subject starts with the
-// initial list. Allow, Deny, Lift and Reset change the list of one subject; they may be
-// called from any goroutine and count from the next packet on. The list is kept with
-// the subject and ends with it. One gate may guard several namespaces: a client has a
-// list of its own in each.
+// Gate is a Policy with an access list for each subject, as the ACL methods of
+// gevent-socketio have it. Every subject starts with the initial list. Allow, Deny,
+// Lift and Reset change the list of one subject; they may be called from any goroutine
+// and take effect with the next packet. The list is kept with the subject and ends with
+// it. One gate may guard several namespaces: a client has a list of its own in each.
 //
-// A Gate abstains when a client wants to enter a room (Join): see RoomPrefix.
+// A Gate abstains when a client wants to enter a room (Join); RoomPrefix is for that.
 type Gate struct {
 	initial rights
 }
@@ -84,22 +84,24 @@ func (g *Gate) rights(s Subject) *rights {
 	return &g.initial
 }
 
-// Allow adds names to what s may do.
+// Allow adds names to the list of s (add_acl_method in gevent-socketio).
 func (g *Gate) Allow(s Subject, names ...string) {
 	g.change(s, func(old *rights) rights { return rights{old.open, set(old.named, names, true)} })
 }
 
-// Deny removes names from what s may do, also after Lift.
+// Deny removes names from the list of s, also after Lift (del_acl_method in
+// gevent-socketio).
 func (g *Gate) Deny(s Subject, names ...string) {
 	g.change(s, func(old *rights) rights { return rights{old.open, set(old.named, names, false)} })
 }
 
-// Lift allows s everything, until Reset. A later Deny makes exceptions.
+// Lift allows s everything, until Reset (lift_acl_restrictions in gevent-socketio). A
+// later Deny makes exceptions.
 func (g *Gate) Lift(s Subject) {
 	g.change(s, func(*rights) rights { return rights{open: true} })
 }
 
-// Reset gives s the initial list again.
+// Reset gives s the initial list again (reset_acl in gevent-socketio).
 func (g *Gate) Reset(s Subject) {
 	g.change(s, func(*rights) rights { return g.initial })
 }

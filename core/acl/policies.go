@@ -39,11 +39,12 @@ func Authenticated(check func(ctx context.Context, s Subject) bool) Policy {
 	})
 }
 
-// RateLimit returns a policy that allows each client n actions at once, and then as many
-// as n in each period per. It refuses more with ErrLimited; refused actions do not count.
-// It counts messages and events, unless kinds says otherwise, and abstains on
-// other kinds. RateLimit(5, time.Minute, Connect) bounds how often a client may try to
-// join, and so how many tokens it may try. RateLimit(10, time.Second, Join) is for rooms.
+// RateLimit returns a policy that allows each client n actions at once, and then as
+// many as n in each period per. It refuses more with ErrLimited; refused actions do not
+// count. It counts messages and events, or only the kinds that are given, and abstains
+// on others. RateLimit(5, time.Minute, Connect) bounds how often a client may try to
+// join, and so how many tokens it may guess. RateLimit(10, time.Second, Join) is for
+// rooms.
 //
 // The count is kept with the connection (Connected), so leaving and joining again does
 // not reset it. Namespaces that share one RateLimit share its count for each client;

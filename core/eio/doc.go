@@ -20,9 +20,9 @@
 //
 // The functions of one Socket run one at a time: OnConnection, then OnMessage for
 // each message in the order in which the client has sent them, then OnClose, once.
-// Different sockets run concurrently. A function that takes long keeps the messages
-// behind it waiting; beyond 64 of them, or four times Options.MaxPayload bytes, the
-// connection is not read on, and the client has to wait.
+// Different sockets run concurrently. While a function runs, the messages behind it
+// wait. When 64 of them wait, or four times Options.MaxPayload bytes, the server stops
+// reading from the connection, and the client has to wait.
 //
 // # Bounds
 //

@@ -21,24 +21,26 @@ import (
 // Options configure a [Server]. The zero value of every field means its default.
 type Options struct {
 	// OnConnection is called for every new connection, before its first message is
-	// handled. It registers the functions of the Socket; required.
+	// handled. It registers the functions of the Socket. It is the one option that is
+	// required.
 	OnConnection func(s *Socket)
-	// AllowRequest is asked before a handshake is answered. An error refuses the
-	// client with status 403 and is logged; the client is not told its text. data is
-	// what Socket.Data returns. x must not be kept.
+	// AllowRequest decides about each handshake. An error refuses the client with
+	// status 403 and is logged; the client does not get its text. data is what
+	// Socket.Data returns. x is valid until AllowRequest returns.
 	AllowRequest func(x host.Exchange) (data any, err error)
 
-	// Protocols are the revisions of Engine.IO that are served; 4 and 3.
+	// Protocols are the revisions of Engine.IO that are served; 4 and 3. A client of
+	// another revision is refused with status 400.
 	Protocols []int
-	// Transports are those that are served, by name; "polling" and "websocket".
+	// Transports are the names of the enabled transports; "polling" and "websocket".
 	// "jsonp" is off because any web page can include its answers as a script.
 	Transports []string
 	// Origins are the web origins, beside the server's own, whose pages may connect,
 	// such as "https://app.example.com". The single entry "*" admits every page,
 	// without cookies. An entry that no page can have panics.
 	Origins []string
-	// AllowOrigin decides about origins that are not in Origins. What it admits may
-	// use credentials.
+	// AllowOrigin decides about origins that are not in Origins; nil admits none.
+	// Pages that it admits are served with the visitor's cookies.
 	AllowOrigin func(origin string) bool
 
 	// PingInterval is how often the server, or with protocol 3 the client, asks
@@ -51,25 +53,28 @@ type Options struct {
 	// 1 000 000. A larger one ends its connection.
 	MaxPayload int64
 	// MaxQueueMessages and MaxQueueBytes bound what waits for one client that does not
-	// keep up; 1 024 messages and 1 MiB.
+	// read fast enough; 1 024 messages and 1 MiB. A client that reaches one of them is
+	// disconnected with "slow client".
 	MaxQueueMessages int
 	MaxQueueBytes    int
 	// MaxConnections is how many connections there may be; 100 000.
-	// MaxConnectionsPerAddress is how many may come from one address; any number.
+	// MaxConnectionsPerAddress is how many may come from one address; no bound.
 	// MaxPending is how many may be pending, 10 000, and MaxPendingPerAddress how many
 	// of one address, 1 000: a connection that polls is pending until its client has
-	// come back after the handshake. A negative number means no bound.
+	// sent another request after the handshake. A handshake beyond a bound is refused
+	// with status 503. A negative number means no bound.
 	MaxConnections           int
 	MaxConnectionsPerAddress int
 	MaxPending               int
 	MaxPendingPerAddress     int
-	// Address names the client of a handshake, for the bounds of one address; "" has
-	// none. The default is the peer of the TCP connection without its port, of IPv6
-	// the network of 64 bits. Behind a proxy that is the proxy, for everybody: return
-	// what the proxy says, such as the last address of X-Forwarded-For. The first one
-	// a client can choose. A peer without an IP address, as on a Unix socket, has no
-	// such bounds by default, which is logged. Only the first 64 bytes count. x must
-	// not be kept.
+	// Address names the client of a handshake, for the bounds for each address; a
+	// client with the name "" is not counted by them. The default is the peer of the
+	// TCP connection without its port; for IPv6, its network of 64 bits. Behind a
+	// proxy that is the proxy, for every client: return what the proxy says, such as
+	// the last address of X-Forwarded-For. The first address can be chosen by the
+	// client. A peer without an IP address, as on a Unix socket, is not counted by
+	// default, which is logged. Only the first 64 bytes count. x is valid until
+	// Address returns.
 	Address func(x host.Exchange) string
 	// MaxQuery is the largest query of a request, in bytes, with the path below the
 	// mount point; 16 KiB. A longer one is refused with status 414.
@@ -91,32 +96,33 @@ type Options struct {
 // Legacy are options for clients of protocol 3 that are older than engine.io-client 2. The
 // zero value of every field means its default, which serves all of them.
 type Legacy struct {
-	// AssumeEIO3 has clients that name no protocol served with protocol 3. Without it
-	// they are when they ask for b64.
+	// AssumeEIO3 serves clients that name no protocol with protocol 3. Without the
+	// option such a client is served only when it asks for b64.
 	AssumeEIO3 bool
-	// RepairText is what is done about the text of clients before engine.io-client 2, which
-	// encode and decode it as UTF-8 twice when they poll, those before 1.4 on websockets
-	// too:
-	//   - "detected", the default: a message that cannot be much else is read as encoded
-	//     twice, and its client gets text so from then on;
-	//   - "never", for fleets of engine.io-client 2 and later alone;
-	//   - "always", for fleets of engine.io-client 1.x alone;
-	//   - "everywhere", for fleets before 1.4 alone, which decode twice on websockets too.
+	// RepairText chooses how text of clients before engine.io-client 2 is read and
+	// written. They encode and decode text as UTF-8 twice when they poll, and those
+	// before 1.4 on websockets too:
+	//   - "detected", the default: a message that can hardly be anything else is read as encoded
+	//     twice, and its client gets text encoded twice from then on;
+	//   - "never", when all old clients are engine.io-client 2 or later;
+	//   - "always", when all old clients are engine.io-client 1.x;
+	//   - "everywhere", when all old clients are before 1.4, which decode twice on websockets too.
 	//
-	// A client that is sent text beyond ASCII before it has sent some itself, on the same
-	// transport, cannot be recognised: text that the server sends first needs another
-	// choice.
+	// A client that is sent text beyond ASCII before it has sent some itself, on the
+	// same transport, cannot be recognised: when the server sends such text first,
+	// make another choice.
 	RepairText string
-	// RepairTextOf, when not nil, chooses for the client of each handshake in place
-	// of RepairText, by its User-Agent or a parameter of its query; "" leaves it to
-	// RepairText, and so does, logged, what is none of the choices. x must not be kept.
+	// RepairTextOf, when not nil, chooses for the client of each handshake instead of
+	// RepairText, for example by its User-Agent or a parameter of its query. The
+	// result "" leaves the choice to RepairText; so does a result that is none of the
+	// choices, which is logged. x is valid until RepairTextOf returns.
 	RepairTextOf func(x host.Exchange) string
 	// PollFraming is the form of the payloads to clients of protocol 3 that poll and
 	// can receive binary:
-	//   - "detected", the default: "binary" for those whose handshake has the parameter t,
-	//     as that of official clients has, "text" for others;
-	//   - "text", which the oldest clients in browsers do not read;
-	//   - "binary", for everybody who has not asked for b64.
+	//   - "detected", the default: "binary" for clients whose handshake has the parameter t, as
+	//     that of official clients has, and "text" for others;
+	//   - "text", which the oldest clients in browsers cannot read;
+	//   - "binary", for all clients that have not asked for b64.
 	PollFraming string
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
-// ErrServerClosed is returned by a second Shutdown.
+// ErrServerClosed is returned by Shutdown when it is called again.
 var ErrServerClosed = errors.New("eio: server closed")
 
 // Server is an Engine.IO server. It is a host.Handler for the adapters and an
@@ -53,7 +53,8 @@ func NewServer(opts *Options) *Server {
 	return s
 }
 
-// ServeExchange implements host.Handler.
+// ServeExchange implements host.Handler: adapters call it for each request below the
+// mount point.
 func (s *Server) ServeExchange(x host.Exchange) { s.hub.ServeExchange(x) }
 
 // ServeHTTP implements http.Handler. The mount point is taken from the pattern of
@@ -63,13 +64,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host.ServeHTTP(s, w, r, host.HTTPConfig{Path: path, Mux: true})
 }
 
-// Clients is the number of connections, with those that are saying goodbye.
+// Clients is the number of connections, those that are closing included.
 func (s *Server) Clients() int { return s.hub.Len() }
 
-// Shutdown refuses new handshakes, closes all connections so that clients connect
-// again elsewhere, and waits until every OnClose has returned. When ctx ends first,
-// what is left is cut and ctx's error returned. A second call returns
-// ErrServerClosed.
+// Shutdown refuses new handshakes, closes all connections so that clients connect again
+// elsewhere, and waits until every OnClose has returned. When ctx ends first,
+// connections that are still open are closed at once, and ctx's error is returned. A
+// second call returns ErrServerClosed.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	again := s.closed

@@ -16,7 +16,7 @@ import (
 // ErrClosed is returned by Send and SendBinary on a connection that has ended.
 var ErrClosed = errors.New("eio: closed")
 
-// Message is what one side sends in one piece.
+// Message is one message from a client: a text or bytes.
 type Message struct {
 	// Binary says that the client has sent bytes, not text.
 	Binary bool
@@ -24,8 +24,8 @@ type Message struct {
 	Data []byte
 }
 
-// Socket is one connection; it outlives its transports. All methods are safe for
-// concurrent use.
+// Socket is the connection of one client. It stays the same when the transport changes
+// from polling to a websocket. All methods are safe for concurrent use.
 type Socket struct {
 	srv    *Server
 	vs     *virtsocket.Socket
@@ -57,7 +57,8 @@ func newSocket(srv *Server, vs *virtsocket.Socket) *Socket {
 	return s
 }
 
-// ID is the session id. It is a secret: whoever has it can post in the session.
+// ID is the session id. It is a secret: whoever knows it can send in the name of the
+// client.
 func (s *Socket) ID() string { return s.vs.ID() }
 
 // Protocol is the revision of Engine.IO that the client speaks, 3 or 4.
@@ -68,26 +69,27 @@ func (s *Socket) Protocol() int {
 	return 3
 }
 
-// Transport is the name of the transport in use, "" while there is none.
+// Transport is the name of the transport in use, "polling" or "websocket", or "" while
+// there is none.
 func (s *Socket) Transport() string { return s.vs.Transport() }
 
-// Data is what Options.AllowRequest has returned for the handshake.
+// Data returns what Options.AllowRequest has returned for the handshake.
 func (s *Socket) Data() any { return s.data }
 
-// Context ends with the connection.
+// Context returns a context that ends with the connection.
 func (s *Socket) Context() context.Context { return s.ctx }
 
-// OnMessage registers the function for messages, in place of the one before. Messages
-// without a function are dropped, so OnConnection is the place to call it.
+// OnMessage registers the function for messages, in place of an earlier one. Messages
+// that arrive without a function are dropped, so call OnMessage in OnConnection.
 func (s *Socket) OnMessage(fn func(m Message)) {
 	s.mu.Lock()
 	s.onMessage = fn
 	s.mu.Unlock()
 }
 
-// OnClose registers the function for the end of the connection, in place of the one
-// before. It runs once, behind the messages that have come before. The reason is a text as
-// the engine.io server for Node has it:
+// OnClose registers the function for the end of the connection, in place of an earlier
+// one. It runs once, after the functions of all messages that arrived before. The
+// reason is a text as the engine.io server for Node has it:
 //
 //   - "transport close": the client or the network ended the connection
 //   - "transport error": the connection broke, or broke the transport's rules
@@ -102,14 +104,14 @@ func (s *Socket) OnClose(fn func(reason string)) {
 	s.mu.Unlock()
 }
 
-// Send sends a text. Bytes that are not UTF-8 become U+FFFD, because browsers close
-// a websocket that gets them. It does not wait for the client; see
-// Options.MaxQueueMessages. It returns ErrClosed when the connection has ended.
+// Send sends a text. Bytes that are not UTF-8 become U+FFFD, because browsers close a
+// websocket that gets them. Send does not wait for the client; Options.MaxQueueMessages
+// bounds what waits. It returns ErrClosed when the connection has ended.
 func (s *Socket) Send(text string) error {
 	return s.send(false, packet.ApplicationText([]byte(text)))
 }
 
-// SendBinary is Send for bytes, which it copies.
+// SendBinary is Send for bytes. It copies data.
 func (s *Socket) SendBinary(data []byte) error { return s.send(true, data) }
 
 func (s *Socket) send(binary bool, data []byte) error {
@@ -120,7 +122,7 @@ func (s *Socket) send(binary bool, data []byte) error {
 	return nil
 }
 
-// Close ends the connection. What has been sent leaves first.
+// Close ends the connection, after what was sent before. OnClose gets "forced close".
 func (s *Socket) Close() { s.vs.Close(virtsocket.ServerTransport) }
 
 // handler is a Socket as the layer inside sees it: these methods are not for

@@ -7,7 +7,9 @@ import (
 )
 
 // Broadcast relays events of one client to the other clients, with unchanged arguments:
-// drawings on a board, cursors, "is typing".
+// drawings on a board, cursors, "is typing". It does what broadcast_event and
+// broadcast_event_not_me of gevent-socketio's BroadcastMixin do, for events that
+// clients send.
 type Broadcast struct {
 	Events   []string // the events to relay
 	ToSelf   bool     // the sender gets them too

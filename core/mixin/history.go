@@ -32,21 +32,21 @@ type History struct {
 	// MaxBytes is how much is kept in all rooms of all namespaces; 64 MiB.
 	MaxBytes int
 
-	mine sio.Key[*past]
-	all  ledger
+	namespaces sio.Key[*history]
+	all        ledger
 }
 
-// past is what was said in one namespace.
-type past struct {
-	mu    sync.Mutex // held while something is sent; taken before that of the ledger
-	shelf *shelf
+// history is what a History keeps with one namespace.
+type history struct {
+	mu     sync.Mutex // held while something is sent; taken before that of the ledger
+	events *namespaceEvents
 }
 
-func (h *History) of(n *sio.Namespace) *past {
-	return h.mine.GetOrSet(n, func() *past {
-		p := &past{shelf: &shelf{rooms: map[string]*spoken{}}}
-		runtime.AddCleanup(p, h.all.drop, p.shelf) // with the namespace
-		return p
+func (h *History) of(n *sio.Namespace) *history {
+	return h.namespaces.GetOrSet(n, func() *history {
+		mine := &history{events: &namespaceEvents{rooms: map[string]*roomEvents{}}}
+		runtime.AddCleanup(mine, h.all.drop, mine.events) // with the namespace
+		return mine
 	})
 }
 
@@ -71,8 +71,9 @@ func (h *History) Mix(n *sio.Namespace) {
 	}
 }
 
-// Emit emits an event to a room of a namespace and keeps it, in the form in which it
-// travels: the arguments are free when Emit returns.
+// Emit emits an event to a room of a namespace and keeps it, already encoded: args may
+// be changed when Emit returns. The error is that of sio's Emit; an event that cannot
+// be encoded is neither sent nor kept.
 func (h *History) Emit(n *sio.Namespace, room, event string, args ...any) error {
 	// Anything in args may point to memory of the connection that the event came from,
 	// in which other clients' packets will be: nothing but a copy can be kept.
@@ -80,26 +81,28 @@ func (h *History) Emit(n *sio.Namespace, room, event string, args ...any) error 
 	if err != nil {
 		return fmt.Errorf("mixin: event %q: %w", event, err)
 	}
-	p := h.of(n)
-	p.mu.Lock() // until it is sent: the order that is kept is the order that was seen
-	defer p.mu.Unlock()
+	mine := h.of(n)
+	mine.mu.Lock() // until it is sent: the order that is kept is the order that was seen
+	defer mine.mu.Unlock()
 	if err := n.To(room).Emit(event, args...); err != nil {
 		return err
 	}
-	h.all.keep(p.shelf, room, said{event, kept, eventCost + len(event) + kept.Size()}, h.bounds())
+	h.all.keep(mine.events, room, entry{event, kept, eventCost + len(event) + kept.Size()}, h.bounds())
 	return nil
 }
 
-// Join puts a socket into a room and sends it the kept events of the room.
+// Join puts a socket into a room and sends it the kept events of the room, the oldest
+// first. For a socket that is in the room already it does nothing. The error is that of
+// Socket.Emit.
 func (h *History) Join(s *sio.Socket, room string) error {
-	p := h.of(s.Namespace())
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	mine := h.of(s.Namespace())
+	mine.mu.Lock()
+	defer mine.mu.Unlock()
 	if s.In(room) {
 		return nil
 	}
 	s.Join(room)
-	for _, e := range h.all.said(p.shelf, room) {
+	for _, e := range h.all.entries(mine.events, room) {
 		if err := s.Emit(e.event, e.args); err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 
 // kept lists what a History has of a room.
 func (h *History) kept(n *sio.Namespace, room string) (list []string) {
-	for _, e := range h.all.said(h.of(n).shelf, room) {
+	for _, e := range h.all.entries(h.of(n).events, room) {
 		list = append(list, e.event)
 	}
 	return list
@@ -24,9 +24,9 @@ func (h *History) kept(n *sio.Namespace, room string) (list []string) {
 // sum is what the ledger should have counted.
 func (h *History) sum() (n int) {
 	for el := h.all.recent.Front(); el != nil; el = el.Next() {
-		sp := el.Value.(*spoken)
-		n += roomCost + len(sp.room)
-		for _, e := range sp.events {
+		re := el.Value.(*roomEvents)
+		n += roomCost + len(re.room)
+		for _, e := range re.entries {
 			n += e.size
 		}
 	}
@@ -130,7 +130,7 @@ func TestSizeOf(t *testing.T) {
 		if err := h.Emit(n, what, "e", row.args...); err != nil {
 			t.Fatal(err)
 		}
-		e := h.all.said(h.of(n).shelf, what)[0]
+		e := h.all.entries(h.of(n).events, what)[0]
 		if least := row.min + eventCost + 1; e.size < least || e.size > least+300 {
 			t.Errorf("%s: %d", what, e.size)
 		}

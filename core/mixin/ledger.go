@@ -8,39 +8,42 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-// What an event and a room take beside what is said, roughly.
+// What the bookkeeping of an event and of a room takes in memory, in bytes, roughly.
 const (
 	eventCost = 128
 	roomCost  = 512
 )
 
 // ledger counts what a History keeps in all namespaces, and knows which room was
-// quiet for longest. Its mutex guards the shelves too; nothing else is locked under it.
+// quiet for longest. Its mutex guards the namespaceEvents and roomEvents too; nothing
+// else is locked under it.
 type ledger struct {
 	mu     sync.Mutex
-	recent list.List // of *spoken; the last one to speak in front
+	recent list.List // of *roomEvents; the room of the newest event in front
 	bytes  int
 }
 
-// shelf is what was said in one namespace. It does not point to the namespace, which
-// may go away while the ledger still knows the shelf.
-type shelf struct {
-	rooms  map[string]*spoken
-	recent list.List // of *spoken
+// namespaceEvents are the kept events of one namespace. They do not point to the
+// namespace, which may go away while the ledger still knows its events.
+type namespaceEvents struct {
+	rooms  map[string]*roomEvents
+	recent list.List // of *roomEvents
 }
 
-// spoken is what was said in one room.
-type spoken struct {
-	room      string
-	on        *shelf
-	events    []said // what is there is never changed in place: Join reads it unlocked
-	bytes     int
-	here, all *list.Element
+// roomEvents are the kept events of one room.
+type roomEvents struct {
+	room        string
+	namespace   *namespaceEvents
+	entries     []entry // an entry is never changed in place: Join reads them unlocked
+	bytes       int
+	inNamespace *list.Element // of namespaceEvents.recent
+	inLedger    *list.Element // of ledger.recent
 }
 
-type said struct {
+// entry is one kept event.
+type entry struct {
 	event string
-	args  sio.Args // of its own
+	args  sio.Args // a copy of its own
 	size  int
 }
 
@@ -49,63 +52,63 @@ type bounds struct{ last, rooms, room, all int }
 
 // keep adds an event to a room and forgets what is too much. An event that is larger
 // than a room may be is not kept.
-func (l *ledger) keep(sh *shelf, room string, e said, b bounds) {
+func (l *ledger) keep(ne *namespaceEvents, room string, e entry, b bounds) {
 	if e.size > min(b.room, b.all-roomCost-len(room)) {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sp := sh.rooms[room]
-	if sp == nil {
-		sp = &spoken{room: room, on: sh}
-		sp.here, sp.all = sh.recent.PushFront(sp), l.recent.PushFront(sp)
-		sh.rooms[room] = sp
+	re := ne.rooms[room]
+	if re == nil {
+		re = &roomEvents{room: room, namespace: ne}
+		re.inNamespace, re.inLedger = ne.recent.PushFront(re), l.recent.PushFront(re)
+		ne.rooms[room] = re
 		l.bytes += roomCost + len(room)
 	}
-	sh.recent.MoveToFront(sp.here)
-	l.recent.MoveToFront(sp.all)
-	sp.events = append(sp.events, e)
-	sp.bytes += e.size
+	ne.recent.MoveToFront(re.inNamespace)
+	l.recent.MoveToFront(re.inLedger)
+	re.entries = append(re.entries, e)
+	re.bytes += e.size
 	l.bytes += e.size
 	old := 0
-	for ; len(sp.events)-old > b.last || sp.bytes > b.room; old++ {
-		sp.bytes -= sp.events[old].size
-		l.bytes -= sp.events[old].size
+	for ; len(re.entries)-old > b.last || re.bytes > b.room; old++ {
+		re.bytes -= re.entries[old].size
+		l.bytes -= re.entries[old].size
 	}
 	if old > 0 {
-		sp.events = slices.Clone(sp.events[old:])
+		re.entries = slices.Clone(re.entries[old:])
 	}
-	for len(sh.rooms) > b.rooms {
-		l.forget(sh.recent.Back().Value.(*spoken))
+	for len(ne.rooms) > b.rooms {
+		l.forget(ne.recent.Back().Value.(*roomEvents))
 	}
 	for l.bytes > b.all {
-		l.forget(l.recent.Back().Value.(*spoken))
+		l.forget(l.recent.Back().Value.(*roomEvents))
 	}
 }
 
 // forget drops a room; l.mu is held.
-func (l *ledger) forget(sp *spoken) {
-	delete(sp.on.rooms, sp.room)
-	sp.on.recent.Remove(sp.here)
-	l.recent.Remove(sp.all)
-	l.bytes -= sp.bytes + roomCost + len(sp.room)
+func (l *ledger) forget(re *roomEvents) {
+	delete(re.namespace.rooms, re.room)
+	re.namespace.recent.Remove(re.inNamespace)
+	l.recent.Remove(re.inLedger)
+	l.bytes -= re.bytes + roomCost + len(re.room)
 }
 
 // drop forgets the rooms of a namespace that is no more.
-func (l *ledger) drop(sh *shelf) {
+func (l *ledger) drop(ne *namespaceEvents) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, sp := range sh.rooms {
-		l.forget(sp)
+	for _, re := range ne.rooms {
+		l.forget(re)
 	}
 }
 
-// said returns what was said in a room.
-func (l *ledger) said(sh *shelf, room string) []said {
+// entries are the kept events of a room, the oldest first.
+func (l *ledger) entries(ne *namespaceEvents, room string) []entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if sp := sh.rooms[room]; sp != nil {
-		return sp.events
+	if re := ne.rooms[room]; re != nil {
+		return re.entries
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-// Member is one entry of a presence list.
+// Member is one entry of the list that Presence sends to clients, as {"id", "info"}.
 type Member struct {
 	ID   string `json:"id"`
 	Info any    `json:"info,omitempty"`
@@ -39,12 +39,12 @@ type Presence struct {
 	// joins beyond that gets the list but does not become a member.
 	MaxMembers int
 
-	mine sio.Key[*here]
-	as   sio.Key[string]
+	rosters sio.Key[*roster]
+	ids     sio.Key[string] // of each socket: the id of its member
 }
 
-// here are the members of one namespace.
-type here struct {
+// roster is who is in one namespace, and what of it has not been told.
+type roster struct {
 	mu      sync.Mutex // held while something is sent: lists and changes keep their order
 	members map[string]Member
 	sockets map[string]int // how many each member has
@@ -56,23 +56,24 @@ type here struct {
 	waiting chan struct{}            // closed to end the wait for the next time; nil when nobody waits
 }
 
-func (p *Presence) of(n *sio.Namespace) *here {
-	return p.mine.GetOrSet(n, func() *here {
-		return &here{members: map[string]Member{}, sockets: map[string]int{}, was: map[string]bool{}, coming: map[*sio.Socket]struct{}{}}
+func (p *Presence) of(n *sio.Namespace) *roster {
+	return p.rosters.GetOrSet(n, func() *roster {
+		return &roster{members: map[string]Member{}, sockets: map[string]int{}, was: map[string]bool{}, coming: map[*sio.Socket]struct{}{}}
 	})
 }
 
-// Members returns the members of a namespace now, sorted by id.
+// Members returns the members of a namespace now, sorted by id. The slice is the
+// caller's.
 func (p *Presence) Members(n *sio.Namespace) []Member {
-	h := p.of(n)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.list()
+	r := p.of(n)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.list()
 }
 
-func (h *here) list() []Member {
-	list := make([]Member, 0, len(h.members))
-	for _, m := range h.members {
+func (r *roster) list() []Member {
+	list := make([]Member, 0, len(r.members))
+	for _, m := range r.members {
 		list = append(list, m)
 	}
 	slices.SortFunc(list, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
@@ -91,60 +92,60 @@ func (p *Presence) Mix(n *sio.Namespace) {
 		if p.Who != nil {
 			m = p.Who(s)
 		}
-		h := p.of(s.Namespace())
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.sockets[m.ID] > 0 || len(h.members) < or(p.MaxMembers, 10_000) {
-			p.as.Set(s, m.ID)
-			h.note(m.ID)
-			h.sockets[m.ID]++
-			h.members[m.ID] = m
+		r := p.of(s.Namespace())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.sockets[m.ID] > 0 || len(r.members) < or(p.MaxMembers, 10_000) {
+			p.ids.Set(s, m.ID)
+			r.note(m.ID)
+			r.sockets[m.ID]++
+			r.members[m.ID] = m
 		}
-		h.coming[s] = struct{}{}
-		p.tell(h, s, event)
+		r.coming[s] = struct{}{}
+		p.tell(r, s, event)
 	})
 	n.OnDisconnect(func(_ context.Context, s *sio.Socket, _ sio.Reason) {
-		h := p.of(s.Namespace())
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(h.coming, s)
-		id, ok := p.as.Get(s)
+		r := p.of(s.Namespace())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.coming, s)
+		id, ok := p.ids.Get(s)
 		if !ok {
 			return
 		}
-		h.note(id)
-		if h.sockets[id]--; h.sockets[id] == 0 {
-			delete(h.sockets, id)
-			delete(h.members, id)
+		r.note(id)
+		if r.sockets[id]--; r.sockets[id] == 0 {
+			delete(r.sockets, id)
+			delete(r.members, id)
 		}
-		p.tell(h, s, event)
+		p.tell(r, s, event)
 	})
 }
 
-// note remembers a member that is about to change; h.mu is held.
-func (h *here) note(id string) {
-	if _, noted := h.was[id]; !noted {
-		_, h.was[id] = h.members[id]
-		h.changes = append(h.changes, id)
+// note remembers a member that is about to change; r.mu is held.
+func (r *roster) note(id string) {
+	if _, noted := r.was[id]; !noted {
+		_, r.was[id] = r.members[id]
+		r.changes = append(r.changes, id)
 	}
 }
 
-// tell tells of what has changed, now or when it is time; h.mu is held. s is the
+// tell tells of what has changed, now or when it is time; r.mu is held. s is the
 // socket whose coming or going is the change.
-func (p *Presence) tell(h *here, s *sio.Socket, event string) {
-	if wait := or(p.Every, 50*time.Millisecond) - time.Since(h.told); wait > 0 && len(h.sockets) > 0 {
-		if h.waiting == nil {
-			h.waiting = make(chan struct{})
-			p.tellLater(h, s, event, wait, h.waiting)
+func (p *Presence) tell(r *roster, s *sio.Socket, event string) {
+	if wait := or(p.Every, 50*time.Millisecond) - time.Since(r.told); wait > 0 && len(r.sockets) > 0 {
+		if r.waiting == nil {
+			r.waiting = make(chan struct{})
+			p.tellLater(r, s, event, wait, r.waiting)
 		}
 		return
 	}
-	h.tell(s.Namespace(), event)
+	r.tell(s.Namespace(), event)
 }
 
 // tellLater tells when it is time, or somebody else has done it. It runs as a task
 // of the socket, so the server knows of it.
-func (p *Presence) tellLater(h *here, s *sio.Socket, event string, wait time.Duration, over chan struct{}) {
+func (p *Presence) tellLater(r *roster, s *sio.Socket, event string, wait time.Duration, over chan struct{}) {
 	s.Go(func(context.Context) {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
@@ -153,29 +154,29 @@ func (p *Presence) tellLater(h *here, s *sio.Socket, event string, wait time.Dur
 			return
 		case <-timer.C:
 		}
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.waiting == over {
-			h.tell(s.Namespace(), event)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.waiting == over {
+			r.tell(s.Namespace(), event)
 		}
 	})
 }
 
 // tell emits what the changes come to, and the list to those who have not had it;
-// h.mu is held.
-func (h *here) tell(n *sio.Namespace, event string) {
-	if h.waiting != nil {
-		close(h.waiting)
-		h.waiting = nil
+// r.mu is held.
+func (r *roster) tell(n *sio.Namespace, event string) {
+	if r.waiting != nil {
+		close(r.waiting)
+		r.waiting = nil
 	}
 	// All is taken out first: a value that cannot be encoded spoils one telling only.
-	changes, was, coming := h.changes, h.was, h.coming
-	h.changes, h.was, h.coming = nil, map[string]bool{}, map[*sio.Socket]struct{}{}
-	h.told = time.Now()
+	changes, was, coming := r.changes, r.was, r.coming
+	r.changes, r.was, r.coming = nil, map[string]bool{}, map[*sio.Socket]struct{}{}
+	r.told = time.Now()
 	// Those who have had the list. A socket gets what is emitted to all a little earlier.
 	room := "\x00" + event
 	for _, id := range changes {
-		switch m, is := h.members[id]; {
+		switch m, is := r.members[id]; {
 		case is && !was[id]:
 			_ = n.To(room).Emit(event+"-join", m)
 		case was[id] && !is:
@@ -189,7 +190,7 @@ func (h *here) tell(n *sio.Namespace, event string) {
 	for s := range coming {
 		ids = append(ids, s.ID())
 	}
-	_ = n.To(ids...).Emit(event, h.list()) // encoded once
+	_ = n.To(ids...).Emit(event, r.list()) // encoded once
 	for s := range coming {
 		s.Join(room)
 	}

@@ -15,10 +15,14 @@ import (
 )
 
 // Rooms lets clients join and leave rooms. The client emits the event "join" or "leave"
-// with the room's name, and the ack is that name. The policies of the namespace (such as
-// acl.RoomPrefix) and Policy decide which rooms a client may enter. A client can neither
-// join nor leave rooms of the server's own (sio.ServerRoom). It cannot join a room whose
-// name is the id of a socket, because it would hear what is sent to that socket alone.
+// with the room's name, and the ack is that name. The policies of the namespace (such
+// as acl.RoomPrefix) and Policy decide which rooms a client may enter; a refused client
+// gets the error sio.CodeRefused.
+//
+// A client can neither join nor leave rooms of the server's own (sio.ServerRoom). It
+// cannot join a room whose name is the id of a socket, because it would hear what is
+// sent to that socket alone. RoomsMixin of gevent-socketio is for the server's code
+// only; here that is Socket.Join and Namespace.To.
 type Rooms struct {
 	JoinEvent  string     // "join"
 	LeaveEvent string     // "leave"

@@ -52,7 +52,7 @@ var errPanic = errors.New("sio: application code panicked")
 var errExit = errors.New("sio: application code has ended its goroutine")
 
 // caught is deferred around every call into the application. It turns a panic into
-// a line in the log, an incident, and errPanic in *err; so it does the end of the
+// a line in the log, a Failure, and errPanic in *err; so it does the end of the
 // goroutine, if *err was errExit before the call. event is the event that was
 // handled, c and sock the client that it is about; what is unknown is zero.
 //
@@ -103,12 +103,12 @@ func (s *Server) apart(at place, c *client, sock *Socket, fn func() error) error
 }
 
 // maxReports is how many calls of OnError run at once. More are an OnError that
-// causes the incident it is told of: what it does there is logged only.
+// causes the Failure that it is told of: what it does there is logged only.
 const maxReports = 256
 
 // report tells Options.OnError.
 func (s *Server) report(in Failure) {
-	s.incidents.count(in.Name)
+	s.failures.count(in.Name)
 	fn := s.opts.OnError
 	if fn == nil {
 		return

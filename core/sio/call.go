@@ -10,25 +10,29 @@ import (
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
-// Call emits an event to the client and waits for its ack. It returns
-// ErrAckTimeout after the context's deadline or Options.AckTimeout, and
-// ErrDisconnected when the socket ends first; nothing is kept after that. Other
-// events of the socket wait meanwhile if Call runs inside a handler; acks do not.
+// Call emits an event to the client, waits for its ack, and decodes the arguments of
+// the ack into an Out by the rules of Handle. It waits until the context's deadline, or
+// for Options.AckTimeout when the context has none.
 //
-// Out is filled from the ack's arguments by the rules of Handle.
+// The error is ErrAckTimeout when the client does not answer in time, ErrDisconnected
+// when the socket ends first, the context's error when it is cancelled, an *Error when
+// the answer does not fit Out, or one of Socket.Emit. An answer that comes later is
+// ignored.
+//
+// Inside a handler, other events of the same client wait during the call; acks do not.
 func Call[Out any](ctx context.Context, s *Socket, event string, args ...any) (Out, error) {
 	return ask[Out](ctx, s, packet.Event, event, args)
 }
 
-// CallMessage is Call for a message without an event name: it sends data as
-// Socket.Send does, to a client of Socket.IO 0.9 as a message or json packet that
-// asks for an ack, to newer ones as the event "message".
+// CallMessage is Call for a message without an event name. It sends data as Socket.Send
+// does: to a client of Socket.IO 0.9 as a message or json packet that asks for an ack,
+// to newer clients as the event "message".
 func CallMessage[Out any](ctx context.Context, s *Socket, data any) (Out, error) {
 	return ask[Out](ctx, s, messageType(data), "message", []any{data})
 }
 
-// CallJSON is CallMessage, but clients of Socket.IO 0.9 get a json packet for
-// strings too, as of Socket.SendJSON.
+// CallJSON is CallMessage, except that clients of Socket.IO 0.9 get a json packet for
+// strings too, as with Socket.SendJSON.
 func CallJSON[Out any](ctx context.Context, s *Socket, data any) (Out, error) {
 	return ask[Out](ctx, s, packet.JSON, "message", []any{data})
 }
@@ -42,23 +46,24 @@ func ask[Out any](ctx context.Context, s *Socket, kind packet.Type, event string
 	return decoded(s, decoderOf[Out](), a)
 }
 
-// Answer is what one of many clients has answered.
+// Answer is the answer of one socket to CallAll.
 type Answer[Out any] struct {
-	ID    string // the socket's
+	ID    string // Socket.ID
 	Value Out
-	// Err is nil when there is a Value. ErrAckTimeout: the client did not answer
-	// in time. ErrDisconnected: it left before. An *Error: its answer is no Out.
+	// Err is nil when there is a Value. ErrAckTimeout: the client did not answer in
+	// time. ErrDisconnected: it left before. An *Error: its answer does not fit Out.
 	Err error
 }
 
 // CallAll emits an event to every socket of the target and waits until each has
-// answered or has left, or until the context's deadline or Options.AckTimeout.
-// There is one Answer for each socket that was asked, in no particular order, so
-// what did not answer is known by name. The error is nil unless an argument cannot be
-// encoded. The event is encoded as by Target.Emit.
+// answered or left, or until the context's deadline, or for Options.AckTimeout when the
+// context has none. There is one Answer for each socket that was asked, in no
+// particular order; Answer.Err says which did not answer, and why. The error is not nil
+// only when an argument cannot be encoded. The event is encoded once, as by
+// Target.Emit.
 //
-// What has been answered is kept until the last client has answered or the time is over:
-// up to Options.MaxPayload bytes for each client, and its attachments.
+// All answers are kept until the last one has come or the time is over: at most
+// Options.MaxPayload bytes for each client, and its attachments.
 func CallAll[Out any](ctx context.Context, t Target, event string, args ...any) ([]Answer[Out], error) {
 	replies, err := t.call(ctx, event, args)
 	if err != nil {
@@ -119,8 +124,8 @@ func (s *Socket) acked(p *packet.Packet) {
 	}
 }
 
-// deadline is a channel that fires when the patience of a call ends, unless ctx
-// has a deadline of its own.
+// deadline returns a channel that fires after Options.AckTimeout, and a function that
+// stops its timer. The channel is nil when ctx has a deadline of its own.
 func (s *Server) deadline(ctx context.Context) (<-chan time.Time, func() bool) {
 	if _, ok := ctx.Deadline(); ok {
 		return nil, func() bool { return true }
@@ -151,14 +156,14 @@ func (r reply) args() Args {
 	return Args{raw: p.Args, attachments: p.Attachments, json: r.s.ns.srv.opts.JSON}
 }
 
-// one waits for one client.
-type one chan reply
+// singleWaiter waits for one client.
+type singleWaiter chan reply
 
-func (w one) answered(s *Socket, p *packet.Packet, err error) { w <- reply{s, p, err} }
+func (w singleWaiter) answered(s *Socket, p *packet.Packet, err error) { w <- reply{s, p, err} }
 
 // call sends an event or message that asks for an ack and waits for it.
 func (s *Socket) call(ctx context.Context, kind packet.Type, event string, args []any) (Args, error) {
-	w := make(one, 1) // it is answered once
+	w := make(singleWaiter, 1) // it is answered once
 	id := s.ns.nextID.Add(1) - 1
 	if err := s.expect(id, w, false); err == errEarly {
 		return Args{}, fmt.Errorf("%w: event %q", err, event)
@@ -189,8 +194,8 @@ func (s *Socket) call(ctx context.Context, kind packet.Type, event string, args 
 	}
 }
 
-// all waits for many clients.
-type all struct {
+// manyWaiter waits for many clients.
+type manyWaiter struct {
 	mu      sync.Mutex
 	pending map[*Socket]struct{}
 	replies []reply
@@ -199,7 +204,7 @@ type all struct {
 	done    chan struct{} // closed when everybody has answered
 }
 
-func (w *all) answered(s *Socket, p *packet.Packet, err error) {
+func (w *manyWaiter) answered(s *Socket, p *packet.Packet, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, ok := w.pending[s]; !ok || w.late {
@@ -211,7 +216,7 @@ func (w *all) answered(s *Socket, p *packet.Packet, err error) {
 }
 
 // check closes done when everybody has answered; w.mu is held.
-func (w *all) check() {
+func (w *manyWaiter) check() {
 	if len(w.pending) == 0 && !w.asking {
 		close(w.done)
 	}
@@ -219,7 +224,7 @@ func (w *all) check() {
 
 // call is CallAll before decoding.
 func (t Target) call(ctx context.Context, event string, args []any) ([]reply, error) {
-	w := &all{pending: make(map[*Socket]struct{}), asking: true, done: make(chan struct{})}
+	w := &manyWaiter{pending: make(map[*Socket]struct{}), asking: true, done: make(chan struct{})}
 	asked := make(map[*Socket]uint64) // and by which id
 	err := t.split(func(t Target) error {
 		id := t.ns.nextID.Add(1) - 1

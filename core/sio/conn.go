@@ -10,9 +10,10 @@ import (
 	"github.com/siokit/siokit/core/internal/dialect"
 )
 
-// Conn is a client's connection: what its sockets, one in each namespace, share.
-// It outlives the change from polling to a websocket. All methods are safe for
-// concurrent use.
+// Conn is the connection of a client. The client's sockets, one in each namespace,
+// share it. It stays the same when the transport changes from polling to a websocket,
+// and ends when the client is gone: a client that connects again has a new Conn. All
+// methods are safe for concurrent use.
 type Conn struct {
 	client *client
 	values values
@@ -29,9 +30,9 @@ var _ ValueStore = (*Conn)(nil)
 
 type openingKey struct{}
 
-// ConnFromContext returns the connection that is being opened. ctx is that of
-// Options.OnHandshake, or derived from it; with any other the result is nil. The
-// connection has no sockets yet, and a refusal ends it.
+// ConnFromContext returns the connection that is being opened. ctx is the context that
+// Options.OnHandshake gets, or derived from it; with any other context the result is
+// nil. The connection has no sockets yet, and ends when OnHandshake refuses it.
 func ConnFromContext(ctx context.Context) *Conn {
 	c, ok := ctx.Value(openingKey{}).(*client)
 	if !ok {
@@ -65,20 +66,22 @@ func (c *client) refusedHandshake() {
 	}
 }
 
-// Request is a copy of the request that opened the connection.
+// Request returns the copy of the request that opened the connection.
 func (c *Conn) Request() *Request { return c.client.req }
 
-// Context ends with the connection.
+// Context returns a context that ends with the connection.
 func (c *Conn) Context() context.Context { return c.ctx }
 
-// Sockets are the connected sockets of the connection.
+// Sockets returns the connected sockets of the connection, one for each namespace that
+// the client has joined.
 func (c *Conn) Sockets() []*Socket {
 	return slices.DeleteFunc(c.client.list(), func(s *Socket) bool { return !s.Connected() })
 }
 
-// Close takes the client out of every namespace and ends the connection. Official clients
-// do not come back by themselves after it, as they do after CloseTransport. While
-// OnConnect runs for a socket of the connection, that client is refused first.
+// Close takes the client out of every namespace and ends the connection; OnDisconnect
+// gets ServerNamespace. Official clients do not come back by themselves after it, as
+// they do after CloseTransport. While OnConnect runs for a socket of the connection,
+// that client is refused first.
 func (c *Conn) Close() {
 	if c.client.shutOut(nil, true) {
 		return
@@ -89,26 +92,27 @@ func (c *Conn) Close() {
 	c.client.vs.Close(ServerNamespace.below())
 }
 
-// CloseTransport closes the transport as a failing network would, so that official clients
-// connect again by themselves, with fresh cookies. While OnConnect runs for a socket of
-// the connection, that client is refused first, as by Socket.CloseTransport. Nothing that it
-// sends is handled from then on. When it has joined no namespace, it has a moment to
-// leave by itself.
+// CloseTransport closes the transport as a failing network would, so that official
+// clients connect again by themselves, with fresh cookies. Nothing that the client
+// sends is handled from then on. While OnConnect runs for a socket of the connection,
+// that client is refused first, as by Socket.CloseTransport. A client that has joined
+// no namespace has a second to leave by itself.
 func (c *Conn) CloseTransport() {
 	if !c.client.shutOut(nil, false) {
 		c.client.vs.Drop()
 	}
 }
 
-// Transport is the name of the transport in use, as in Options.Transports.
+// Transport is the name of the transport in use, as in Options.Transports: "polling",
+// "websocket" and so on.
 func (c *Conn) Transport() string { return c.client.vs.Transport() }
 
-// EndPoll has a poll that is held answered at once, with nothing, so that the client
-// sends the next one, with its cookies as they are then.
+// EndPoll answers a held poll at once, with nothing, so that the client sends the next
+// poll with the cookies that it has then. On a websocket it does nothing.
 func (c *Conn) EndPoll() { c.client.vs.EndPoll() }
 
-// Join puts every socket of the connection into rooms, those that connect later
-// before their client is told.
+// Join puts every socket of the connection into rooms: those that exist now, and each
+// later one before its client is told that it has joined the namespace.
 func (c *Conn) Join(rooms ...string) {
 	c.mu.Lock()
 	for _, room := range rooms {
@@ -141,9 +145,9 @@ func (c *client) joinRooms(s *Socket) {
 	s.Join(rooms...)
 }
 
-// OnExchange adds a function that sees every further HTTP request of the
-// connection: polls, posts, the upgrade. An error refuses the request as one of
-// Options.OnHandshake does, and drops the connection. x must not be kept.
+// OnExchange adds a function that is called with every further HTTP request of the
+// connection: polls, POSTs, and the upgrade. An error refuses the request, as an error
+// of Options.OnHandshake does, and ends the connection. x is valid until fn returns.
 func (c *Conn) OnExchange(fn func(x host.Exchange) error) {
 	if fn == nil {
 		panic("sio: nil function for OnExchange of a connection")
@@ -153,14 +157,15 @@ func (c *Conn) OnExchange(fn func(x host.Exchange) error) {
 	c.checks = append(c.checks, fn)
 }
 
-// Set implements ValueStore: it keeps a value with the connection.
+// Set keeps a value with the connection, until the connection ends. Key is the typed
+// form.
 func (c *Conn) Set(key, value any) { c.values.set(key, value) }
 
-// Get implements ValueStore: it returns the value that is kept under key, or nil.
+// Get returns the value that Set has kept with the connection under key, or nil.
 func (c *Conn) Get(key any) any { return c.values.get(key) }
 
-// GetOrSet implements ValueStore: it returns the value under key, made by mk if there
-// is none.
+// GetOrSet returns the value under key; when there is none, it keeps the result of mk
+// and returns that. mk runs with the values locked, so it must not use them.
 func (c *Conn) GetOrSet(key any, mk func() any) any { return c.values.getOrSet(key, mk) }
 
 // Visit implements virtsocket.Handler.

@@ -8,31 +8,35 @@ import (
 	"strings"
 )
 
-// Emitter is what an event can be emitted to: a *Socket, a *Namespace, a Target.
+// Emitter is what a ServerEvent can be emitted to: a *Socket, a *Namespace, or a
+// Target.
 type Emitter interface {
 	Emit(event string, args ...any) error
 }
 
-// ServerEvent is an event that the server emits, with the type of its arguments.
+// ServerEvent is an event that the server emits, with the type of its arguments;
+// DeclareEvent makes one.
 type ServerEvent[In any] struct{ event string }
 
-// DeclareEvent declares an event that the server emits in a namespace, so that its
-// arguments are checked by the compiler and it is part of Server.Contract. In follows
-// the rules of Handle: None, Args2 to Args4, or one argument. A second
-// declaration of the event panics.
+// DeclareEvent declares an event that the server emits in a namespace. The compiler
+// then checks its arguments, and it is part of Server.Contract. In follows the rules of
+// Handle: None, Args2 to Args4, or one argument. A second declaration of the same event
+// panics.
 func DeclareEvent[In any](n *Namespace, event string) ServerEvent[In] {
 	n.declare(EventContract{Name: event, Args: argTypes(reflect.TypeFor[In]())})
 	return ServerEvent[In]{event}
 }
 
-// Emit sends the event.
+// Emit sends the event to a socket, a namespace or a target. The error is that of their
+// Emit.
 func (sg ServerEvent[In]) Emit(to Emitter, in In) error { return to.Emit(sg.event, in) }
 
-// ServerCall is an event that the server asks clients to acknowledge.
+// ServerCall is an event that the server sends and clients acknowledge, with the types
+// of its arguments and of the ack; DeclareCall makes one.
 type ServerCall[In, Out any] struct{ event string }
 
-// DeclareCall declares an event that the server asks clients to acknowledge with an Out,
-// as DeclareEvent does for one without an answer.
+// DeclareCall declares an event that the server asks clients to acknowledge with an
+// Out. For the rest it is like DeclareEvent.
 func DeclareCall[In, Out any](n *Namespace, event string) ServerCall[In, Out] {
 	n.declare(EventContract{Name: event, Args: argTypes(reflect.TypeFor[In]()), Acks: true, Ack: argTypes(reflect.TypeFor[Out]())})
 	return ServerCall[In, Out]{event}
@@ -58,37 +62,37 @@ func (n *Namespace) declare(e EventContract) {
 	})
 }
 
-// Contract is what a server and its clients say to each other, as far as the
-// types in the code tell.
+// Contract is the list of events between a server and its clients, as far as the types
+// in the code tell. Package typescript writes it as TypeScript.
 type Contract struct {
 	Namespaces []NamespaceContract // by path
 }
 
-// NamespaceContract are the events of one namespace, or of all that match a
-// pattern, by name.
+// NamespaceContract lists the events of one namespace, or of all that match a pattern,
+// by name.
 type NamespaceContract struct {
 	Path     string
 	Receives []EventContract // registered with On, OnMessage and OnJSON
 	Emits    []EventContract // declared with DeclareEvent and DeclareCall
 }
 
-// EventContract is one event.
+// EventContract is one event of a NamespaceContract.
 type EventContract struct {
 	Name string
 	Args ArgTypes
-	Acks bool     // the one who receives it answers with Ack
-	Ack  ArgTypes // what the answer holds
+	Acks bool     // the receiver answers with an ack
+	Ack  ArgTypes // the arguments of the ack
 }
 
 // ArgTypes are the types of an argument list.
 type ArgTypes struct {
 	Types []reflect.Type
-	Open  bool // any arguments: the code does not say
+	Open  bool // any arguments are taken: the code does not name their types
 }
 
-// Contract returns the contract of the server: its namespaces, and their events
-// with the types of arguments and acks. Handlers that take raw arguments have open
-// lists. Namespaces without events are left out.
+// Contract returns the namespaces of the server and their events, with the types of
+// arguments and acks. Handlers that take raw arguments have ArgTypes.Open. Namespaces
+// without events are left out.
 func (s *Server) Contract() Contract {
 	var c Contract
 	for _, n := range s.list() {
@@ -129,7 +133,7 @@ func describe(name string, h Handler) EventContract {
 
 // argTypes are the arguments that a type stands for.
 func argTypes(t reflect.Type) ArgTypes {
-	if _, lists := reflect.Zero(t).Interface().(list); lists {
+	if _, lists := reflect.Zero(t).Interface().(argList); lists {
 		a := ArgTypes{}
 		for i := range t.NumField() {
 			a.Types = append(a.Types, t.Field(i).Type)

@@ -1,90 +1,138 @@
-// Package sio is a Socket.IO server. An application makes a [Server], registers
+// Package sio is a Socket.IO server. An application makes a Server, registers
 // typed handlers on its namespaces, and mounts it with the adapter of its web
 // framework, or as an http.Handler:
 //
 //	io := sio.NewServer(nil)
 //	io.Of("/chat").On("say", sio.Handle(say))
-//	mux.Handle("/socket.io/", io)
+//	io.Mount(mux, "/socket.io") // net/http; siogin.Mount(router, "/socket.io", io) for gin
 //
-// # Handlers
-//
-// [Handle] and [Reply] turn a function into a [Handler]; the types of its
-// arguments decide how an event is decoded. [HandlerFunc] takes raw arguments
-// and acknowledges by hand. [Call] asks a client and waits for its ack, [CallAll]
-// asks many and says who did not answer. Messages, which have no event name, go
-// to [Namespace.OnMessage] and [Namespace.OnJSON].
-//
-// In the style of classes a handler is a method: of a type that registers itself
-// as a [Mixin], or, with [Stateful] and [Method], of a value that each socket has
-// of its own. In the blocking style a function serves each socket: [Namespace.Loop]
-// with [Socket.Recv] or [Socket.Events].
+// The sections below teach one way for each thing. The section "Other styles" names the
+// others, for those who come from gevent-socketio.
 //
 // # Namespaces
 //
-// [Server.Of] is a namespace by its name, [Server.OfPattern] and [Server.OfFunc]
-// stand for many that come and go. [Namespace.OnConnect] may refuse a client, with
-// data; [Namespace.OnConnected] and [Namespace.OnDisconnect] follow its life. A
-// [Key] is a typed place for a value with each socket or namespace.
+// [Server.Of] returns a namespace by name; "/" is the default one. Handlers, rooms and
+// policies belong to a namespace. A client has one [Socket] in each namespace that it
+// joins, and one [Conn] that these sockets share.
+//
+// [Server.OfPattern] registers handlers for many namespaces, such as "/project/{id}". Each
+// is made when its first client joins, and removed when its last client leaves.
+//
+// # Events
+//
+// [Namespace.On] registers the handler of an event. [Handle] and [Reply] make a handler of
+// a function; the types of the function decide how the arguments are decoded:
+//
+//	chat.On("say", sio.Handle(func(ctx context.Context, s *sio.Socket, text string) error {
+//		return s.To("lobby").Emit("said", text)
+//	}))
+//	chat.On("add", sio.Reply(func(ctx context.Context, s *sio.Socket, n sio.Args2[int, int]) (int, error) {
+//		return n.A + n.B, nil // the ack
+//	}))
+//
+// [Socket.Emit] sends an event to a client. [Call] sends an event and waits for the
+// client's ack. A []byte travels as binary, anywhere in the arguments.
+//
+// # Rooms and targets
+//
+// [Socket.Join] puts a socket into rooms. A [Target] is a choice of sockets:
+// [Namespace.To], [Namespace.All], [Socket.To] and [Socket.Broadcast] begin one, and
+// [Target.Except] and [Target.Volatile] refine it. [Target.Emit] encodes an event once,
+// however many clients get it. [CallAll] asks every socket of a target and says which did
+// not answer. Package mixin lets clients join rooms themselves.
+//
+// # The life of a client
+//
+// [Options.OnHandshake] decides about the HTTP request that opens a connection.
+// [Namespace.OnConnect] decides about each client that joins the namespace: it reads the
+// auth payload with [Socket.Auth], and an error refuses the client.
+// [Namespace.OnConnected] runs when the client knows that it has joined, and
+// [Namespace.OnDisconnect] once, last, with the [Reason]. [Socket.Disconnect] takes a
+// client out of the namespace, [Conn.Close] out of all. [Server.Shutdown] ends the server.
+//
+// # Values
+//
+// A [Key] is a typed place for a value with each socket, connection or namespace. A
+// package variable holds the key:
+//
+//	var nick = sio.NewKey[string]("nick")
+//
+//	nick.Set(s, "ann")
+//	name, ok := nick.Get(s)
 //
 // # Access
 //
-// [Namespace.Guard] adds policies of package acl: gates that are opened socket by
-// socket and event by event, rate limits, rules for rooms, compositions. They are
-// asked before anything is decoded, for joining and for every kind of packet. A
-// refusal looks like an event that does not exist.
+// [Namespace.Guard] adds policies of package acl: gates that are opened socket by socket
+// and event by event, rate limits, rules for rooms, and compositions of these. Policies
+// are asked before anything is decoded, for joining and for every kind of packet. To the
+// client a refused event looks like one that does not exist.
 //
-// # Middleware
+// # Errors
 //
-// At three levels: [Server.UseExchange] around HTTP exchanges, [Server.Use] and
-// [Namespace.Use] around handlers, and more for single events in [Namespace.On].
-// [Namespace.OnAny] and [Namespace.OnAnyOutgoing] watch.
+// Only an [*Error] reaches a client, in the ack that the client asked for or as the event
+// "error". Any other error is logged, and the client gets the code "internal". A panic is
+// treated as such an error. An event without a handler is answered with the code "refused"
+// when the client asked for an ack. [Options.OnError] is told of each [Failure].
+//
+// # Options and limits
+//
+// [Options] has a default for every field, and nil options are all defaults. Every limit
+// is there. A client that does not read, sends too much, or does not speak Socket.IO is
+// disconnected with a [Reason] that says so; other clients do not notice.
 //
 // # Order and concurrency
 //
 // The packets of one connection are handled one at a time, in order; different
-// connections run concurrently. Acks never wait, so a handler may Call its own
-// client. [Concurrent] lets a handler overlap with itself. OnDisconnect runs
-// once, last, with the rooms still there. While a handler does not return, up to
-// Options.MaxInbox packets of its connection wait and then reading stops.
+// connections run concurrently. Acks do not wait for handlers, so a handler may [Call] its
+// own client. [Concurrent] lets a handler overlap with itself. OnDisconnect runs once,
+// last, and the socket is still in its rooms. While a handler does not return, up to
+// Options.MaxInbox packets of its connection wait; then the server stops reading from the
+// connection.
 //
-// What was received before the client left is handled, although the socket is
-// disconnected then, with a context that lives five seconds longer than the
-// socket's. After Disconnect and CloseTransport nothing more of the socket is handled.
+// What was received before the client left is still handled. The socket is disconnected
+// then, and the handler's context lives up to five seconds longer than the socket's. After
+// Disconnect and CloseTransport nothing more of the socket is handled.
 //
-// What a handler emits leaves together with the other answers to what the
-// client has sent in one go, at the latest a millisecond or two later.
+// What a handler emits leaves together with the other answers to the packets that were
+// read together, at the latest a millisecond or two later.
 //
-// # Errors
+// # Middleware
 //
-// Only an [*Error] reaches a client, in the ack it asked for or as the event
-// "error". Any other error is logged, and the client is told "internal". A panic
-// is such an error. Events without a handler are answered, when an ack was asked
-// for, with the code "refused". Options.OnError is told of each as an [Failure].
-//
-// # Rooms
-//
-// A [Target] is a choice of sockets: [Namespace.To], [Namespace.All], [Socket.To],
-// [Socket.Broadcast]. An event to many is encoded once. What clients may do about
-// rooms themselves is in package mixin.
+// [Namespace.Use] wraps the handlers of one namespace, [Server.Use] those of all, and
+// [Namespace.On] takes middleware for one event. [Server.UseExchange] wraps HTTP
+// exchanges. [Namespace.OnAny] and [Namespace.OnAnyOutgoing] see events and cannot refuse
+// them.
 //
 // # Contract
 //
-// [Server.Contract] says which events there are, with the types of arguments and acks;
-// [DeclareEvent] and [DeclareCall] declare those of the server. Package typescript writes all of
-// it for the official client.
+// [Server.Contract] lists the events with the types of their arguments and acks;
+// [DeclareEvent] and [DeclareCall] declare those that the server sends. Package typescript
+// writes the contract for the official client.
 //
 // # Client generations
 //
-// Clients of Socket.IO 0.7 to 4.x share namespaces and rooms. What an
-// application says reaches each in its own form: [Socket.Send] is a message or
-// json packet for 0.9 and the event "message" for the others ([CallMessage] asks for
-// its ack), a []byte is base64 for 0.9, a failed event without an ack is the event "error" or an error packet.
-// [Options].Dialects switches generations, [Options].Transports the transports of
-// old browsers.
+// Clients of Socket.IO 0.7 to 4.x share namespaces and rooms, and handlers need not know
+// which is which. What an application sends reaches each client in the form of its
+// protocol: a []byte is base64 for 0.9, and a failed event without an ack is the event
+// "error" or an error packet. [Options.Dialects] switches generations, [Options.Transports]
+// the transports of old browsers, and [Legacy] has the options for old clients.
 //
-// # Limits
+// # Other styles
 //
-// Every limit is in [Options]. A client that does not read, sends too much or
-// speaks no Socket.IO is disconnected with its own [Reason]; the others do not
-// notice.
+// gevent-socketio has two styles for handlers that are not the usual way here.
+//
+// In the class style each socket has a value of its own, and handlers are methods of that
+// value: [Stateful] makes the values, [Method] and [MethodReply] the handlers. A type that
+// registers its own handlers is a [Mixin].
+//
+// In the blocking style one function serves each socket: [Namespace.Loop] runs the
+// function, which calls [Socket.Recv] or ranges over [Socket.Events].
+//
+// Clients of 0.9 also send messages, which have no event name. [Namespace.OnMessage] and
+// [Namespace.OnJSON] register their handlers, [Socket.Send], [Socket.SendJSON],
+// [CallMessage] and [CallJSON] send them. Newer clients see the event "message".
+//
+// [HandlerFunc] is for code that does not know the types, such as a proxy: it takes the
+// arguments as they came, and acknowledges with [Event.Ack]. [Socket.Set] and [Socket.Get]
+// take keys of any type, like a context.
 package sio

@@ -16,14 +16,17 @@ type family struct {
 }
 
 // OfPattern returns the namespace that stands for all whose names match pattern:
-// segments between slashes, of which {name} matches any one, and {name...} at the
-// end the rest. What they matched is Namespace.Param. A namespace that Of has
-// made by its name goes first, then patterns and functions in the order they were
-// added; so a name with handlers of its own is registered before the pattern.
+// segments between slashes, of which {name} matches any one segment, and {name...} at
+// the end the rest. Namespace.Param returns what they matched. It panics when the
+// pattern is malformed.
 //
-// A matching namespace is made when the first client joins it and forgotten, with
-// its values, when the last one has left. How many there may be at once is
-// Options.MaxDynamicNamespaces. It panics when the pattern is malformed.
+// A namespace that Of has created goes first, then patterns and functions in the order
+// in which they were added. So a name with handlers of its own must be registered
+// before the pattern.
+//
+// A matching namespace is made when the first client joins it, and removed with its
+// values when the last one has left. Options.MaxDynamicNamespaces bounds how many exist
+// at once.
 func (s *Server) OfPattern(pattern string) *Namespace {
 	pattern = cleanPath(pattern)
 	segments := parsePattern(pattern)
@@ -34,10 +37,10 @@ func (s *Server) OfPattern(pattern string) *Namespace {
 	})
 }
 
-// OfFunc returns the namespace that stands for all that match accepts, by their
-// names and the client's request; it is called each time that a client asks for
-// a namespace that does not exist. For the rest it is OfPattern. Who may join is
-// better decided in OnConnect, which sees the auth payload and can give reasons.
+// OfFunc returns the namespace that stands for all that match accepts, by name and by
+// the client's request. match is called when a client asks for a namespace that does
+// not exist. Otherwise OfFunc is like OfPattern. Decide in OnConnect who may join: it
+// sees the auth payload and can give reasons.
 func (s *Server) OfFunc(match func(path string, r *Request) bool) *Namespace {
 	if match == nil {
 		panic("sio: OfFunc with a nil function")
@@ -62,10 +65,10 @@ func (s *Server) dynamic(path string, f *family) *Namespace {
 	return n
 }
 
-// Lookup returns the namespace with this name if it exists now, or nil. Nothing is
-// created: what is returned for a dynamic namespace is that namespace, which addresses
-// nobody any more when its last client has left, also when another one of the same name
-// has come into being since. See Of.
+// Lookup returns the namespace with this name if it exists now, or nil, and creates
+// nothing. A dynamic namespace is removed when its last client leaves: what Lookup has
+// returned before addresses nobody from then on, also when a new namespace of the same
+// name exists. Of does not have this restriction.
 func (s *Server) Lookup(path string) *Namespace {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

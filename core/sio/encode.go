@@ -91,7 +91,7 @@ func (e *encoder) argument(arg any) error {
 				e.buf, e.parts = jsontext.AppendRenumbered(e.buf, raw, a.attachments, e.parts)
 			}
 		}
-	case list:
+	case argList:
 		for _, el := range a.list() {
 			e.comma()
 			if err := e.value(el, 0); err != nil {

@@ -24,9 +24,13 @@ const (
 	CodeBadArgument = "bad_argument" // the arguments do not fit the handler
 )
 
-// Error is the one error whose text reaches the client. Handlers, middleware
-// and OnConnect return it; any other error is logged and reaches the client as
-// the code "internal". A nil *Error that is returned as an error counts as no error.
+// Error is the one error whose text reaches a client. Handlers, middleware and
+// OnConnect return it. Any other error is logged, and the client gets the code
+// CodeInternal. A nil *Error that is returned as an error counts as no error.
+//
+// In an ack, and in the event "error", a client gets code, message and data. A refusal
+// by OnConnect is a CONNECT_ERROR, which has a place for message and data only:
+// official clients see err.message and err.data there, and the code is not sent.
 type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
@@ -35,9 +39,9 @@ type Error struct {
 	cause error // for the log alone
 }
 
-// WithCause returns a copy of the Error that wraps err. The cause is logged and told
-// to Options.OnError when a handler or hook returns the Error; no client sees it. The
-// text of the Error stays the same. errors.Is and errors.As find the cause.
+// WithCause returns a copy of the Error that wraps err. When a handler or hook returns
+// the copy, the cause is logged and Options.OnError is called; no client gets the
+// cause. The text of the Error stays the same. errors.Is and errors.As find the cause.
 func (e *Error) WithCause(err error) *Error {
 	if e == nil {
 		return nil
@@ -47,8 +51,8 @@ func (e *Error) WithCause(err error) *Error {
 	return &c
 }
 
-// Unwrap returns the cause of an Error: that of WithCause, or what failed in Bind, Auth
-// or Call. The cause is for the log: it may name Go types, and no client sees it.
+// Unwrap returns the cause: the error of WithCause, or what failed in Bind, Auth or
+// Call. The cause is for the log. It may name Go types, and no client gets it.
 func (e *Error) Unwrap() error {
 	if e == nil {
 		return nil
@@ -56,7 +60,7 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-// Error implements error. A nil Error has a text too.
+// Error returns code and message. A nil *Error has a text too.
 func (e *Error) Error() string {
 	if e == nil {
 		return "<nil>"
@@ -67,7 +71,9 @@ func (e *Error) Error() string {
 	return e.Code + ": " + e.Message
 }
 
-// Errorf returns an Error with a code and a formatted message.
+// Errorf returns an Error with a code and a formatted message, and without data. From
+// OnConnect the client gets the message alone; when it must tell reasons apart, return
+// an Error with Data.
 func Errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }

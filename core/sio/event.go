@@ -9,8 +9,8 @@ import (
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
-// Event is one event from a client. It is valid until its handler returns;
-// Ack may be called later.
+// Event is one event from a client. It is valid until its handler returns; Ack may be
+// called later.
 type Event struct {
 	Name   string
 	Args   Args
@@ -40,17 +40,17 @@ func (h *held) has(slots any) bool {
 	return false
 }
 
-// WantsAck reports whether the client asked for an ack that is still to be given.
+// WantsAck reports whether the client asked for an ack and has not had it yet.
 func (ev *Event) WantsAck() bool {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
 	return ev.hasID && !ev.acked
 }
 
-// Ack answers the event. It does nothing when the client asked for no ack, and
-// returns ErrAlreadyAcked the second time. When an argument cannot be encoded, the error
-// says which, and the client is answered with the code "internal": it must not wait
-// for an answer that never comes.
+// Ack answers the event with args. It does nothing when the client asked for no ack.
+// The second call returns ErrAlreadyAcked, and a call after the socket has ended
+// ErrDisconnected. When an argument cannot be encoded, the error says which, and the
+// client gets the code CodeInternal instead, so that it does not wait for ever.
 func (ev *Event) Ack(args ...any) error {
 	if !ev.hasID {
 		return nil
@@ -111,33 +111,38 @@ func (ev *Event) ackOnce(args ...any) error {
 	return ev.Ack(args...)
 }
 
-// Handler handles an event. The error goes to the client: as
-// {"error":{"code","message","data"}} in the ack if it asked for one, else as
-// the event "error". See Error for what it may see of it.
+// Handler handles an event; Handle and Reply make one of a function. The error goes to
+// the client: as {"error":{"code","message","data"}} in the ack if the client asked for
+// one (Options.ErrorAck changes the form), otherwise as the event "error". Error says
+// which errors a client may see.
 type Handler interface {
 	ServeEvent(ctx context.Context, ev *Event) error
 }
 
-// HandlerFunc is a Handler that takes raw arguments and acknowledges by hand.
+// HandlerFunc is a Handler that takes the raw arguments and acknowledges with
+// Event.Ack. The server sends no ack for it unless it returns an error.
 type HandlerFunc func(ctx context.Context, ev *Event) error
 
-// ServeEvent implements Handler.
+// ServeEvent calls f.
 func (f HandlerFunc) ServeEvent(ctx context.Context, ev *Event) error { return f(ctx, ev) }
 
-// Middleware wraps a Handler. What it does before calling the wrapped handler
-// happens before the arguments are decoded.
+// Middleware wraps a Handler. Code before the call of the wrapped handler runs before
+// the arguments are decoded. Namespace.Use and Server.Use say which handlers are
+// wrapped.
 type Middleware func(Handler) Handler
 
-// Concurrent is a middleware that lets up to n events of one socket overlap, in
-// goroutines of their own. Their order is lost; an error is answered as any
-// handler's. Without it the events of a socket are handled one at a time.
+// Concurrent returns middleware that lets up to n events of one socket be handled at
+// the same time, each in its own goroutine. Without it the events of a socket are
+// handled one at a time. The order of the events is lost. Errors are answered as those
+// of any handler. Concurrent panics when n is less than 1.
 //
-// Each event that is being handled holds its arguments, with 24 bytes for each of them.
+// Each call of Concurrent makes a bound of its own, shared by all events that the
+// returned middleware wraps: with Use, by all events of the namespace. An event that
+// passes the same middleware twice counts once. The handler's context ends with the
+// socket, whatever middleware outside of Concurrent has derived from it.
 //
-// Each call of Concurrent is a bound of its own. It is shared by all events that
-// the middleware it returned is used for: with Use, by those of the namespace. An event
-// that passes the same one twice counts once. The handler's context ends with the
-// socket, whatever middleware outside has derived from it.
+// Each event that is being handled keeps a copy of its arguments, with 24 bytes for
+// each of them.
 func Concurrent(n int) Middleware {
 	if n < 1 {
 		panic("sio: Concurrent needs at least 1")

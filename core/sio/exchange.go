@@ -13,15 +13,15 @@ import (
 	"github.com/siokit/siokit/core/host"
 )
 
-// UseExchange adds middleware around every HTTP exchange of the server, before
-// it is known what the request is: for its own answers, headers, counts. The
+// UseExchange adds middleware around every HTTP exchange of the server, before the
+// server looks at the request. It is for answers of your own, headers and counts. The
 // first one is outermost. It panics when one of them is nil or returns nil. A
-// middleware that hands on an exchange of its own gives it an Unwrap; see
-// host.Wrapper.
+// middleware that passes on an exchange of its own type should give that type an Unwrap
+// method; see host.Wrapper.
 //
-// A panic in the middleware is logged, and the request is answered with status 500
-// if it has no answer yet. A panic in a function that an exchange of the middleware's
-// has given to Stream or Upgrade, or in its net.Conn, ends that stream or connection.
+// A panic in the middleware is logged, and the request is answered with status 500 if
+// it has no answer yet. A panic in a function that such an exchange has passed to
+// Stream or Upgrade, or in its net.Conn, ends that stream or connection.
 func (s *Server) UseExchange(mw ...func(next host.Handler) host.Handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +48,8 @@ type entryPoint struct {
 	wraps bool // there is middleware
 }
 
-// ServeExchange implements host.Handler.
+// ServeExchange implements host.Handler: adapters call it for each request below the
+// mount point.
 func (s *Server) ServeExchange(x host.Exchange) {
 	entry := s.entry.Load()
 	answered := func() bool { return false }

@@ -8,31 +8,32 @@ import (
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
-// Failure is something that went wrong with what a client sent, or in
-// application code. Options.OnError is told.
+// Failure is something that went wrong with what a client sent, or in application code.
+// Options.OnError is called with each, and Stats.Failures counts them by name.
 type Failure struct {
 	// Name is one of the Failure constants.
 	Name string
 	// Err is the cause: what a policy, handler or decoder has returned.
 	Err error
-	// Where is the event's name, or the function that failed: "OnConnect".
+	// Where is the event's name, or the function that failed, such as "OnConnect".
 	Where string
-	// Namespace is the name that the client has used.
+	// Namespace is the name of the namespace that the client's packet was for.
 	Namespace string
-	// Socket is nil when there is none, as for FailureNoNamespace.
+	// Socket is the client's socket; nil when there is none, as for FailureNoNamespace.
 	Socket *Socket
-	// Request is the client's, that of its handshake; nil when it has none yet.
+	// Request is the request of the client's handshake; nil before there is one.
 	Request *Request
-	// Remote is the peer of the TCP connection, for incidents of requests.
+	// Remote is the peer of the TCP connection, for failures of HTTP requests.
 	Remote string
-	// Reason says in words what happened and which option is about it, for
-	// incidents of requests.
+	// Reason says in words what happened and which option is about it, for failures of
+	// HTTP requests.
 	Reason string
 	// Stack is the stack of a panic.
 	Stack []byte
 }
 
-// The names of incidents. Those that the seeds of this project had are as there.
+// The names of failures. Those that gevent-socketio has too (invalid_packet to
+// invalid_method_args) have its names.
 const (
 	FailurePacket      = "invalid_packet"       // malformed; the connection is closed
 	FailureNoNamespace = "no_such_namespace"    // unknown, or not joined
@@ -42,12 +43,13 @@ const (
 	FailureHandler     = "handler_failed"       // a handler or hook returned an error, or one with a cause, that clients are not shown
 	FailurePanic       = "panic"                // application code panicked
 
-	// Requests that are not served. OnError is told of each, the log once a minute.
+	// HTTP requests that are refused. OnError is called for each; the log has a line once a
+	// minute for each kind.
 	FailureOrigin    = virtsocket.NoticeOrigin    // a page that is not among Options.Origins
 	FailureVersion   = virtsocket.NoticeVersion   // a client of a generation that is not among Options.Dialects
 	FailureSession   = virtsocket.NoticeSession   // a session that has ended, or is in another process
 	FailureTransport = virtsocket.NoticeTransport // a transport that is not among Options.Transports
-	FailureUpgrade   = virtsocket.NoticeUpgrade   // a request for a websocket that a proxy has taken the Upgrade header from
+	FailureUpgrade   = virtsocket.NoticeUpgrade   // a request for a websocket whose Upgrade header a proxy has removed
 	FailureTooLarge  = virtsocket.NoticeTooLarge  // a message or POST over Options.MaxPayload, a query over MaxQuery, headers over MaxHeaders
 	FailureLimit     = virtsocket.NoticeLimit     // a handshake beyond MaxConnections, MaxPending or the bounds per address
 	FailureRefused   = virtsocket.NoticeRefused   // refused by OnHandshake or Conn.OnExchange with an *Error
@@ -66,7 +68,7 @@ const (
 
 func newNotices() *ratelog.Limiter { return ratelog.New(noticeEvery, noticeDetails) }
 
-// noticeTexts are what the log says of the incidents that clients cause.
+// noticeTexts are what the log says of the failures that clients cause.
 var noticeTexts = map[string]string{
 	FailurePacket:            "siokit: malformed packet, the connection ends",
 	FailureNoNamespace:       "siokit: no such namespace",

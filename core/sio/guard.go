@@ -10,15 +10,15 @@ import (
 
 var _ acl.Connected = (*Socket)(nil)
 
-// Connection implements acl.Connected: it is Conn, for policies whose state outlives
-// a namespace.
+// Connection implements acl.Connected: it returns Conn, for policies whose state must
+// survive leaving and joining again.
 func (s *Socket) Connection() acl.Subject { return s.client.connection() }
 
-// Check asks the policies of the socket's namespace about an action and returns
-// the refusal of the first that is against it, or nil. What a client sends is
-// checked without it: it is for code that acts on a client's behalf, as the
-// mixins do when a client asks for a room. Rooms of the server's own (ServerRoom)
-// and the ids of sockets are refused (acl.Join) whatever the policies say.
+// Check asks the policies of the socket's namespace about an action. It returns nil, or
+// the error of the first policy that refuses. What a client sends is checked without a
+// call of Check; it is for code that acts for a client, as the mixins do when a client
+// asks for a room. For acl.Join, the server's own rooms (see ServerRoom) and the ids of
+// sockets are refused whatever the policies say.
 func (s *Socket) Check(ctx context.Context, a acl.Action) error {
 	if err := s.claimed(a); err != nil {
 		return err
@@ -92,10 +92,10 @@ func (c *client) turnAway(path string, in Failure) {
 	c.sendRefusal(path, []byte(packet.InvalidNamespace))
 }
 
-// EmitError tells the client that something has failed, as a handler's error does
-// when no ack was asked for: the event "error" with e, for clients before 3.0
-// the form that they have for it. An e that cannot be encoded is told as the code
-// "internal", and returned is why.
+// EmitError tells the client that something has failed, in the form of a handler's
+// error when no ack was asked for: the event "error" with e, and for clients before 3.0
+// the form that their protocol has. When e cannot be encoded the client gets
+// CodeInternal, and the error says why. It is error of gevent-socketio.
 func (s *Socket) EmitError(e *Error) error {
 	if e == nil {
 		e = internalError

@@ -192,8 +192,8 @@ func TestLevels(t *testing.T) {
 	}
 }
 
-// TestIncidents: the error hook sees the true names, and its own panic is nothing.
-func TestIncidents(t *testing.T) {
+// TestFailures: the error hook sees the true names, and its own panic is nothing.
+func TestFailures(t *testing.T) {
 	got := &record{}
 	srv := NewServer(&Options{
 		Logger:   slog.New(slog.DiscardHandler),
@@ -303,7 +303,7 @@ func TestOwnRoom(t *testing.T) {
 func TestRoomCount(t *testing.T) {
 	_, _, w, s := asker(t, nil)
 	var many []string
-	for i := range 2 * manySeats { // below and above the number that needs a map
+	for i := range 2 * manyRooms { // below and above the number that needs a map
 		many = append(many, fmt.Sprint(i))
 	}
 	check := func(step string, want int) {
@@ -327,8 +327,8 @@ func TestRoomCount(t *testing.T) {
 	s.Join("r", "\x00the server's own")
 	_ = w.Conn.Close()
 	gone := func() bool {
-		s.seating.Lock()
-		defer s.seating.Unlock()
+		s.roomsMu.Lock()
+		defer s.roomsMu.Unlock()
 		return s.left
 	}
 	for !gone() {

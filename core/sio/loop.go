@@ -31,13 +31,14 @@ type received struct {
 	freed chan struct{} // closed when bytes has become smaller; nil when nobody waits
 }
 
-// Loop serves each socket of the namespace by a function that blocks, in a
-// goroutine of its own: it receives with Socket.Recv or Socket.Events all events
-// and messages that have no handler, and its return disconnects the socket from
-// the namespace, after telling the client of an error as a handler's would be.
-// ctx ends with the socket. It panics when there is a Loop already, or an OnUnhandled.
+// Loop serves each socket of the namespace by a function that blocks, in a goroutine of
+// its own. The function receives, with Socket.Recv or Socket.Events, all events and
+// messages that have no handler. When it returns, the socket leaves the namespace; an
+// error is sent to the client first, as that of a handler would be. ctx ends with the
+// socket.
 //
-// OnDisconnect does not wait for fn; Server.Shutdown does.
+// OnDisconnect does not wait for fn; Server.Shutdown does. Loop panics when the
+// namespace has a Loop or an OnUnhandled already.
 func (n *Namespace) Loop(fn func(ctx context.Context, s *Socket) error) {
 	n.change("Loop", fn == nil, func(hs *hooks) {
 		put("Loop", n, &hs.any, HandlerFunc(receive), nil)
@@ -140,11 +141,11 @@ func (q *received) taken(ev *Event) *Event {
 	return ev
 }
 
-// Recv returns the next event of the socket that has no handler, and waits for
-// one. The event is the caller's to keep, and to acknowledge. It returns
-// ErrDisconnected when the socket has ended and nothing is left, and ctx's error.
-// It is meant for Namespace.Loop; inside an event's handler it cannot receive
-// what comes behind that event.
+// Recv waits for the next event of the socket that has no handler, and returns it. The
+// caller may keep the event and acknowledge it later. The error is ErrDisconnected when
+// the socket has ended and no event is left, or ctx's error. Recv is for the function
+// of Namespace.Loop; in a namespace without a Loop it returns an error. In the handler
+// of an event it cannot receive what comes behind that event.
 func (s *Socket) Recv(ctx context.Context) (*Event, error) {
 	if s.ns.handlers().loop == nil {
 		return nil, errNoLoop
@@ -187,7 +188,8 @@ func (q *received) next() *Event {
 	}
 }
 
-// Events are the events that Recv would return, until the socket or ctx ends.
+// Events returns an iterator over the events that Recv would return. It ends when the
+// socket or ctx ends.
 func (s *Socket) Events(ctx context.Context) iter.Seq[*Event] {
 	return func(yield func(*Event) bool) {
 		for {

@@ -9,11 +9,12 @@ import (
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
-// Mount registers the server on a ServeMux at path, such as "/socket.io", and
-// below it: the clients whose option addTrailingSlash is false ask for the bare
-// path, and a pattern "/socket.io/" alone answers them with a redirect, which no
-// websocket follows. path may have a host and wildcards in front, as in
-// "example.com/t/{tenant}/socket.io"; a method or a wildcard at the end panics.
+// Mount registers the server on a ServeMux at path, such as "/socket.io", and below
+// path. Both are needed: clients whose option addTrailingSlash is false ask for the
+// path without a slash, and a ServeMux with the pattern "/socket.io/" alone redirects
+// them, which no websocket follows. path may have a host and wildcards in front, as in
+// "example.com/t/{tenant}/socket.io". A path with a method or with a wildcard at the
+// end panics.
 func (s *Server) Mount(mux *http.ServeMux, path string) {
 	host.Require("sio.Server.Mount", s, "mux", mux)
 	path = strings.TrimRight(path, "/")
@@ -29,8 +30,8 @@ func (s *Server) Mount(mux *http.ServeMux, path string) {
 	mux.Handle(path+"/", s)
 }
 
-// Mounted is what host.Announce calls: limits of the host that do not fit the
-// server's own are logged, and so is a setting under which clients cannot connect.
+// Mounted is what host.Announce calls. It logs limits of the host that are smaller than
+// those of Options, and settings of the host under which clients cannot connect.
 func (s *Server) Mounted(m host.Mount) {
 	if m.Fault != "" {
 		s.opts.Logger.Error("siokit: clients cannot connect under a setting of the host", "host", m.Host, "setting", m.Fault)

@@ -13,13 +13,13 @@ import (
 	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
-// Namespace is a channel of its own over the clients' connections, with its own
-// handlers, middleware, policies and rooms. Its handlers are registered before
-// the server is mounted; all methods are safe for concurrent use.
+// Namespace is a named channel over the clients' connections, with its own handlers,
+// middleware, policies and rooms. Register handlers before the server is mounted. All
+// methods are safe for concurrent use.
 //
-// One that OfPattern or OfFunc has returned stands for all the namespaces that
-// match: they share its handlers, each has its own sockets and rooms, and what
-// is emitted to it reaches all of them.
+// A Namespace that OfPattern or OfFunc returned stands for all namespaces that match.
+// They share its handlers. Each has its own sockets and rooms, and an Emit to the
+// Namespace reaches all of them.
 type Namespace struct {
 	srv  *Server
 	path string
@@ -45,13 +45,14 @@ func newNamespace(srv *Server, path string) *Namespace {
 	return n
 }
 
-// Path is the namespace's name; "/" is the default one.
+// Path is the namespace's name, with the leading slash; "/" is the default namespace.
 func (n *Namespace) Path() string { return n.path }
 
-// Param is what a wildcard of OfPattern has matched in this namespace's name.
+// Param returns what a wildcard of OfPattern has matched in this namespace's name, or
+// "" when there is no such wildcard.
 func (n *Namespace) Param(name string) string { return n.params[name] }
 
-// Server is the server that the namespace belongs to.
+// Server returns the server that the namespace belongs to.
 func (n *Namespace) Server() *Server { return n.srv }
 
 // reservedEvent reports whether an event never comes from a client, and never goes to
@@ -90,12 +91,13 @@ func put(what string, n *Namespace, to *registration, h Handler, mw []Middleware
 	*to = registration{h, mw}
 }
 
-// On registers the handler of an event, with middleware that runs inside the
-// namespace's own. It panics when the event has a handler, h is nil, or the name
-// is one that the protocol reserves.
+// On registers the handler of an event, with middleware that runs inside that of
+// Namespace.Use. It panics when the event has a handler already, when h is nil, and for
+// the names that the protocol reserves: connect, connect_error, disconnect,
+// disconnecting, newListener and removeListener.
 //
-// The event "message" is also what clients before 1.0 send without an event
-// name; see OnMessage and OnJSON.
+// The event "message" is also what clients before 1.0 send without an event name; see
+// OnMessage and OnJSON.
 func (n *Namespace) On(event string, h Handler, mw ...Middleware) {
 	if reservedEvent(event) {
 		panic(fmt.Sprintf("sio: event name %q of namespace %s is reserved; see OnConnect and OnDisconnect", event, n.path))
@@ -111,66 +113,78 @@ func (n *Namespace) On(event string, h Handler, mw ...Middleware) {
 	})
 }
 
-// OnMessage registers the handler of messages, texts without an event name: the
-// message packets of Socket.IO 0.9, send of later clients, which is the event
-// "message" with a string. It goes before On("message").
+// OnMessage registers the handler of messages, which are texts without an event name:
+// the message packets of Socket.IO 0.9, and the event "message" with a string, which
+// socket.send of later clients emits. It goes before On("message"). It panics when
+// there is a handler already. gevent-socketio calls it recv_message.
 func (n *Namespace) OnMessage(h Handler, mw ...Middleware) {
 	n.change("OnMessage", h == nil, func(hs *hooks) { put("OnMessage", n, &hs.text, h, mw) })
 }
 
-// OnJSON registers the handler of json messages: those packets of Socket.IO 0.9,
-// and the event "message" with anything but a string. It goes before On("message").
+// OnJSON registers the handler of json messages: the json packets of Socket.IO 0.9, and
+// the event "message" with anything but a string. It goes before On("message"). It
+// panics when there is a handler already. gevent-socketio calls it recv_json.
 func (n *Namespace) OnJSON(h Handler, mw ...Middleware) {
 	n.change("OnJSON", h == nil, func(hs *hooks) { put("OnJSON", n, &hs.json, h, mw) })
 }
 
-// OnUnhandled registers the handler of events that have none. It panics when there is
-// one already, or a Loop.
+// OnUnhandled registers the handler of events that have no handler of their own.
+// Without it such an event is answered with CodeRefused, when the client asked for an
+// ack, and Options.OnError gets FailureNoHandler. It panics when there is one already,
+// or a Loop.
 func (n *Namespace) OnUnhandled(h Handler) {
 	n.change("OnUnhandled", h == nil, func(hs *hooks) { put("OnUnhandled", n, &hs.any, h, nil) })
 }
 
-// OnAny adds a function that sees every event before its handler, also
-// those that have none, but not what a policy has refused. ev is valid until fn
-// returns.
+// OnAny adds a function that sees every event before its handler, also events without a
+// handler, but not what a policy has refused. It cannot refuse an event. ev is valid
+// until fn returns.
 func (n *Namespace) OnAny(fn func(ctx context.Context, ev *Event)) {
 	n.change("OnAny", fn == nil, func(hs *hooks) { hs.incoming = append(hs.incoming, fn) })
 }
 
 // OnAnyOutgoing adds a function that sees every event that the server emits in the
-// namespace, once for an Emit to many. It runs in the goroutine that emits.
+// namespace, once for each Emit, however many sockets get it. It runs in the goroutine
+// that emits.
 func (n *Namespace) OnAnyOutgoing(fn func(out Outgoing)) {
 	n.change("OnAnyOutgoing", fn == nil, func(hs *hooks) { hs.outgoing = append(hs.outgoing, fn) })
 }
 
-// Outgoing is an event on its way to clients.
+// Outgoing is an event on its way to clients, as OnAnyOutgoing sees it.
 type Outgoing struct {
 	Event  string
-	Args   []any   // as they were given; what they point to must not be changed
-	Socket *Socket // the receiver; nil when there may be many
-	Rooms  []string
+	Args   []any    // as they were passed to Emit; what they point to must not be changed
+	Socket *Socket  // the receiver; nil when there may be several
+	Rooms  []string // the rooms of the target; empty for all sockets
 }
 
-// Use adds middleware around every handler of the namespace, the first one
-// outermost, all of it inside that of Server.Use. Behind middleware, as behind
-// policies, an event is refused (bad_argument) whose arguments have an object with two
-// keys that are equal or differ by case only: what the middleware has seen must be
-// what the handler sees and passes on.
+// Use adds middleware around every handler of the namespace, the first one outermost,
+// all of it inside that of Server.Use. It runs for events that have a handler, that of
+// OnUnhandled and the function of Loop included. For an event without any handler it
+// does not run, unlike socket.use of Node's server; OnAny sees such events. It panics
+// when a middleware is nil.
+//
+// Behind middleware, as behind policies, arguments are refused with CodeBadArgument
+// when an object in them has two keys that are equal or differ only in case: the
+// handler, and clients that get the arguments passed on, must see what the middleware
+// has seen.
 func (n *Namespace) Use(mw ...Middleware) {
 	n.change("Use", slices.ContainsFunc(mw, isNil), func(hs *hooks) { hs.middleware = append(hs.middleware, mw...) })
 }
 
-// Guard adds policies. All of them are asked, in order, before anything of a
-// packet is decoded: for joining the namespace, and for each message and event.
-// A client that is refused sees what it would see if there were no such namespace
-// or event (Options.ExplainRefusals changes that); Options.OnError sees who refused.
-// Events named acl.RecvConnect, acl.RecvMessage or acl.RecvJSON are refused
-// wherever there is a policy. What they have let pass is refused (bad_argument) when an
-// object in it has two keys that are equal or differ by case only: such an object is
-// one thing to a policy and another one to a handler, or to the clients that it is
-// passed on to.
+// Guard adds policies. All of them are asked, in order, before anything of a packet is
+// decoded: for joining the namespace, and for each message and event. A refused client
+// sees what it would see if there were no such namespace or event
+// (Options.ExplainRefusals changes this); Options.OnError gets the policy's error. Guard
+// panics when a policy is nil.
 //
-// A policy may change the rights that a later one looks at, such as those of an
+// Where there is a policy, two more things are refused. Events named acl.RecvConnect,
+// acl.RecvMessage or acl.RecvJSON, because a policy could take them for the packets of
+// that name. And, with CodeBadArgument, arguments that have an object with two keys
+// that are equal or differ only in case: a policy could read such an object otherwise
+// than the handler or other clients.
+//
+// A policy may change the rights that a later policy looks at, such as those of an
 // acl.Gate.
 func (n *Namespace) Guard(ps ...acl.Policy) {
 	for _, p := range ps {
@@ -178,23 +192,26 @@ func (n *Namespace) Guard(ps ...acl.Policy) {
 	}
 }
 
-// OnConnect adds a function that runs when a client joins the namespace, before
-// it is told that it has. An error refuses it: the client gets a CONNECT_ERROR
-// with the error's message and data. What fn emits arrives right behind the
-// answer. Several functions run in the order they were added, those of
-// Server.OnConnect first.
+// OnConnect adds a function that decides whether a client may join the namespace. It
+// runs after the policies of Guard and before the client is told that it has joined. An
+// error refuses the client: it gets a CONNECT_ERROR with the message and data of an
+// *Error, or "internal error" for any other error. What fn emits arrives right behind
+// the answer. Several functions run in the order in which they were added, those of
+// Server.OnConnect first; the first error ends the attempt.
 func (n *Namespace) OnConnect(fn func(ctx context.Context, s *Socket) error) {
 	n.change("OnConnect", fn == nil, func(hs *hooks) { hs.connect = append(hs.connect, fn) })
 }
 
-// OnConnected adds a function that runs right after a client was told that it has
-// joined the namespace, when it gets what is emitted to all.
+// OnConnected adds a function that runs when the client has been told that it has
+// joined the namespace, and gets what is emitted to all. The client's first event is
+// handled after it. It is "connection" of Node's server.
 func (n *Namespace) OnConnected(fn func(ctx context.Context, s *Socket)) {
 	n.change("OnConnected", fn == nil, func(hs *hooks) { hs.connected = append(hs.connected, fn) })
 }
 
 // OnDisconnect adds a function that runs exactly once for every socket that has
-// connected, after its last handler has returned and before it leaves its rooms.
+// connected, after its last handler has returned and while it is still in its rooms. It
+// is recv_disconnect of gevent-socketio and "disconnect" of Node's server.
 //
 // ctx lives for five seconds from the call of fn, so that fn can write to a database.
 // The socket's own context, [Socket.Context], has ended.
@@ -202,13 +219,14 @@ func (n *Namespace) OnDisconnect(fn func(ctx context.Context, s *Socket, r Reaso
 	n.change("OnDisconnect", fn == nil, func(hs *hooks) { hs.disconnect = append(hs.disconnect, fn) })
 }
 
-// Mixin is a reusable bundle of handlers, policies, middleware and hooks.
+// Mixin is a reusable bundle of handlers, policies, middleware and hooks; see package
+// mixin.
 type Mixin interface {
 	// Mix registers the bundle.
 	Mix(n *Namespace)
 }
 
-// Mix applies bundles in order.
+// Mix adds mixins, in order. It panics when one is nil.
 func (n *Namespace) Mix(ms ...Mixin) {
 	for _, m := range ms {
 		if m == nil {
@@ -218,11 +236,11 @@ func (n *Namespace) Mix(ms ...Mixin) {
 	}
 }
 
-// Encode encodes arguments as Emit does and returns them as Args that nobody else
-// has: they stay the same whatever becomes of what args point to. Passed to Emit they
-// stand for args, for clients of every generation, binary included. It is for what is
-// kept to be emitted later, or several times.
-// The error is that of Emit for an argument that cannot be encoded.
+// Encode encodes arguments as Emit does and returns them as Args. The Args are a copy:
+// they stay the same when args, or what they point to, change. Passed to Emit they
+// stand for args, for clients of every generation, binary included. Use Encode for
+// events that are kept and emitted later, or several times. The error is that of Emit
+// for an argument that cannot be encoded.
 func (n *Namespace) Encode(args ...any) (Args, error) {
 	e := newEncoder(n.srv.opts.JSON)
 	defer e.free()
@@ -234,20 +252,21 @@ func (n *Namespace) Encode(args ...any) (Args, error) {
 	return Args{raw: raw, attachments: e.parts, json: n.srv.opts.JSON}, err
 }
 
-// To addresses the sockets in any of the rooms, each once. A socket's id is a
-// room of its own.
+// To returns the target of the sockets in any of the rooms, each socket once. A
+// socket's id is the name of a room with that socket alone.
 func (n *Namespace) To(rooms ...string) Target { return n.All().To(rooms...) }
 
-// Except addresses all sockets of the namespace but those in the rooms.
+// Except returns the target of all sockets of the namespace but those in the rooms.
 func (n *Namespace) Except(rooms ...string) Target { return n.All().Except(rooms...) }
 
-// All addresses all sockets of the namespace.
+// All returns the target of all sockets of the namespace.
 func (n *Namespace) All() Target { return Target{ns: n} }
 
-// Emit sends an event to all sockets of the namespace.
+// Emit sends an event to all sockets of the namespace; see Target.Emit.
 func (n *Namespace) Emit(event string, args ...any) error { return n.All().Emit(event, args...) }
 
-// Len is the number of connected sockets.
+// Len is the number of connected sockets in the namespace; for a pattern, in all
+// namespaces that match.
 func (n *Namespace) Len() (count int) {
 	for _, m := range n.members() {
 		count += m.rooms.len()
@@ -255,10 +274,10 @@ func (n *Namespace) Len() (count int) {
 	return count
 }
 
-// Rooms returns the rooms that sockets of the namespace have joined, each with the number
-// of its sockets. Rooms of the server's own (see ServerRoom) and the ids of sockets are not
-// among them. The map is the caller's. It is made of one part of the rooms after the
-// other, not at one moment.
+// Rooms returns the rooms that sockets of the namespace have joined, each with the
+// number of its sockets. The server's own rooms (see ServerRoom) and the ids of sockets
+// are not among them. The map is the caller's. Rooms are counted one after the other,
+// so the numbers are not of one moment.
 func (n *Namespace) Rooms() map[string]int {
 	counts := make(map[string]int)
 	for _, m := range n.members() {
@@ -277,14 +296,15 @@ func (n *Namespace) Socket(id string) *Socket {
 	return nil
 }
 
-// Set implements ValueStore: it keeps a value with the namespace.
+// Set keeps a value with the namespace, until the namespace ends. Key is the typed
+// form.
 func (n *Namespace) Set(key, value any) { n.kept().set(key, value) }
 
-// Get implements ValueStore: it returns the value that is kept under key, or nil.
+// Get returns the value that Set has kept with the namespace under key, or nil.
 func (n *Namespace) Get(key any) any { return n.kept().get(key) }
 
-// GetOrSet implements ValueStore: it returns the value under key, made by mk if there
-// is none.
+// GetOrSet returns the value under key; when there is none, it keeps the result of mk
+// and returns that. mk runs with the values locked, so it must not use them.
 func (n *Namespace) GetOrSet(key any, mk func() any) any { return n.kept().getOrSet(key, mk) }
 
 func cleanPath(path string) string {

@@ -18,31 +18,31 @@ func (s *Server) noticed(n virtsocket.Notice) {
 // RemoteAddr is where the handshake came from, for notices about the connection.
 func (c *client) RemoteAddr() string { return c.req.RemoteAddr }
 
-// incidents counts by Failure.Name. The map never changes.
-type incidents map[string]*atomic.Int64
+// failureCounts counts by Failure.Name. The map never changes.
+type failureCounts map[string]*atomic.Int64
 
-func newIncidents() incidents {
-	is := make(incidents)
+func newFailureCounts() failureCounts {
+	counts := make(failureCounts)
 	for _, name := range []string{
 		FailurePacket, FailureNoNamespace, FailureNoHandler, FailureDenied, FailureArgs, FailureHandler, FailurePanic,
 		FailureTooManyJoins, FailureTooManyNamespaces,
 		FailureOrigin, FailureVersion, FailureSession, FailureTransport, FailureUpgrade, FailureTooLarge, FailureLimit,
 		FailureRefused, FailureRequest,
 	} {
-		is[name] = new(atomic.Int64)
+		counts[name] = new(atomic.Int64)
 	}
-	return is
+	return counts
 }
 
-func (is incidents) count(name string) {
-	if n := is[name]; n != nil {
+func (counts failureCounts) count(name string) {
+	if n := counts[name]; n != nil {
 		n.Add(1)
 	}
 }
 
-func (is incidents) all() map[string]int64 {
-	m := make(map[string]int64, len(is))
-	for name, n := range is {
+func (counts failureCounts) all() map[string]int64 {
+	m := make(map[string]int64, len(counts))
+	for name, n := range counts {
 		m[name] = n.Load()
 	}
 	return m

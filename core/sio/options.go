@@ -20,138 +20,143 @@ import (
 )
 
 // Options configure a [Server]. The zero value of every field means its default. The ten
-// that most servers look at come first.
+// options that most servers set come first, then times, bounds, errors, and client
+// generations.
 type Options struct {
 	// The ten options that most servers look at.
 
-	// Origins are the web origins, beside the server's own, whose pages may
-	// connect, such as "https://app.example.com" or "https://*.example.com". A
-	// slash at the end, upper case and the scheme's own port do not matter; an
-	// entry that no page can have, such as one with a path, panics. A client that
-	// sends wss:// or ws:// as its origin counts as https:// or http://, and what it
-	// sends behind the host does not count. One that sends a host without a scheme
-	// counts as both.
+	// Origins are the web origins, besides the server's own, whose pages may connect,
+	// such as "https://app.example.com" or "https://*.example.com". A slash at the
+	// end, upper case and the default port make no difference. An entry that no page
+	// can have, such as one with a path, panics. Programs send other forms than
+	// browsers: the origins wss:// and ws:// count as https:// and http://, what
+	// stands behind the host is ignored, and a host without a scheme counts as both.
 	//
-	// The single entry "*" admits every page, without cookies: those that a
-	// browser sends for a page of another origin, as it does with every websocket
-	// and script, are hidden from the handshake, from sessions and from the
-	// framework's context, and Request.Values is empty then. What middleware in
-	// front of the server has done with them is not undone.
+	// The single entry "*" admits every page, without cookies. A browser sends the
+	// visitor's cookies with every websocket and script, also for a page of another
+	// origin. These cookies are hidden from the handshake, from sessions and from the
+	// framework's context, and Request.Values is empty. What middleware in front of
+	// the server has already done with the cookies is not undone.
 	Origins []string
-	// AllowOrigin decides about origins that are not in Origins; it sees them in
-	// lower case, with http and https in place of ws and wss and without a path; that
-	// of a program may have no scheme. What it admits may use credentials: never let it
-	// admit everything in production, or every page on the web can act in the name of a
-	// visitor who is logged in here.
+	// AllowOrigin decides about origins that are not in Origins; nil admits none. It
+	// gets them in lower case, with http and https in place of ws and wss, and without
+	// a path; the origin of a program may have no scheme. Pages that it admits are
+	// served with the visitor's cookies. So it must never admit every origin in
+	// production: then every page on the web could act in the name of a visitor who is
+	// logged in here.
 	AllowOrigin func(origin string) bool
-	// OnHandshake is asked before a client is answered. An error refuses it
-	// with status 403; the text of an *Error is shown, any other is logged. x is
-	// the only way to the framework's live context (see the adapters' Context
-	// functions) and must not be kept.
+	// OnHandshake decides about each new connection before the client is answered. An
+	// error refuses the connection with status 403. The client gets the text of an
+	// *Error; any other error is logged. x is the only way to the framework's live
+	// context (see Context of each adapter) and is valid until OnHandshake returns.
 	OnHandshake func(ctx context.Context, r *Request, x host.Exchange) error
-	// OnError is told what went wrong with what clients sent and in application
-	// code: for counts and alerts. What is logged is logged all the same. It runs
-	// where the fault was found and must be quick.
+	// OnError is called with each Failure, for counts and alerts. What is logged is logged
+	// all the same. The server waits for it, so it must return quickly; a panic in it is
+	// recovered and logged.
 	OnError func(in Failure)
 	// Logger receives what goes wrong; slog.Default().
 	Logger *slog.Logger
-	// PingInterval is how often the server asks a client whether it is there; 25 s.
-	// Proxies that cut idle connections earlier need a shorter one.
+	// PingInterval is the time from one ping of a client to the next; 25 s. Behind a
+	// proxy that ends idle connections earlier, choose a shorter one.
 	PingInterval time.Duration
-	// PingTimeout is how long a client may take to answer; 20 s.
+	// PingTimeout is how long a client may take to answer a ping; 20 s. After it the
+	// connection ends with the reason PingTimeout.
 	PingTimeout time.Duration
-	// MaxPayload is the largest message or POST that a client may send, in bytes;
-	// 1 000 000. The client is told. A larger one ends its connection.
+	// MaxPayload is the largest message or POST that a client may send, in bytes; 1
+	// 000 000. Clients of 4.x are told the number. A larger one ends the connection.
 	MaxPayload int64
-	// Transports are the enabled transports by name; "polling" and "websocket".
-	// Others serve old browsers and are off because each opens something that a
-	// server does better without: "jsonp", "htmlfile", "xhr-multipart" and
-	// "flashsocket". What an enabled one opens is logged at start-up.
+	// Transports are the names of the enabled transports; "polling" and "websocket".
+	// Four more are for old browsers: "jsonp", "htmlfile", "xhr-multipart" and
+	// "flashsocket". They are off because each opens a way for pages of other origins;
+	// what an enabled one opens is logged at start-up.
 	Transports []string
-	// Address names the client of a handshake, for the bounds per address; ""
-	// exempts it. The default is the peer of the TCP connection without its port,
-	// of IPv6 the network of 64 bits. Behind a proxy return what the proxy says,
-	// and nothing that a client can choose: the last address of X-Forwarded-For,
-	// not the first. A peer without an IP address, as on a Unix socket, is exempt by
-	// default, which is logged. Only the first 64 bytes count. x must not be kept.
+	// Address names the client of a handshake, for the bounds for each address; a
+	// client with the name "" is not counted by them. The default is the peer of the
+	// TCP connection without its port; for IPv6, its network of 64 bits. Behind a
+	// proxy, return what the proxy says, and nothing that a client can choose: the
+	// last address of X-Forwarded-For, not the first. A peer without an IP address, as
+	// on a Unix socket, is not counted by default, which is logged. Only the first 64
+	// bytes count. x is valid until Address returns.
 	Address func(x host.Exchange) string
 
 	// Times.
 
 	// ConnectTimeout is how long a client may stay without joining a namespace; 20 s.
+	// After it the connection ends.
 	ConnectTimeout time.Duration
-	// AckTimeout is how long Call waits for a client whose context has no
-	// deadline of its own; 10 s.
+	// AckTimeout is how long Call and CallAll wait when their context has no deadline;
+	// 10 s.
 	AckTimeout time.Duration
-	// UpgradeTimeout is how long an upgrade from polling may take; 10 s. After
-	// it the client stays on polling.
+	// UpgradeTimeout is how long the upgrade from polling to a websocket may take; 10
+	// s. After it the websocket is closed and the client stays on polling.
 	UpgradeTimeout time.Duration
-	// AttachmentTimeout is how long a client may take for the attachments of a binary
-	// packet that it has begun, all together; PingInterval and PingTimeout together,
-	// 45 s. For each 1 000 000 bytes of attachments that have come it has as long again,
-	// and for less its share: a slow link has time for large ones, and small ones do not
-	// put off the end. A client that takes longer is disconnected with MalformedPacket: what
-	// it has sent would be held for ever.
+	// AttachmentTimeout is how long a client may take to send all attachments of a
+	// binary packet; PingInterval and PingTimeout together, 45 s. Each 1 000 000 bytes
+	// of attachments that have arrived extend it by the same time again, and fewer
+	// bytes by their share, so that a slow link has time for large attachments. A
+	// client that takes longer is disconnected with MalformedPacket; otherwise what it
+	// has sent would be held for ever.
 	AttachmentTimeout time.Duration
 
 	// Bounds of connections and namespaces.
 
-	// MaxConnections is how many connections there may be, with those that are
-	// saying goodbye; 100 000. MaxConnectionsPerAddress is how many may come from
-	// one address; any number. A handshake beyond a bound is refused with status
-	// 503. For these four bounds a negative number means none.
+	// MaxConnections is how many connections there may be, those that are closing
+	// included; 100 000. MaxConnectionsPerAddress is how many may come from one
+	// address; no bound. A handshake beyond a bound is refused with status 503. For
+	// these two bounds and the next two, a negative number means no bound.
 	MaxConnections           int
 	MaxConnectionsPerAddress int
 	// MaxPending is how many connections may be pending, 10 000, and
-	// MaxPendingPerAddress how many from one address, 1 000. A connection is
-	// pending until its client has joined a namespace and, when it polls, come
-	// back after the handshake. The bound of an address is what keeps one client
-	// from shutting out all others. Behind a proxy all clients have one address,
-	// unless Address tells them apart.
+	// MaxPendingPerAddress how many of one address, 1 000. A connection is pending
+	// until its client has joined a namespace and, when it polls, has sent another
+	// request after the handshake. The bound for each address keeps one client from
+	// shutting out all others. Behind a proxy all clients have one address, unless
+	// Address tells them apart.
 	MaxPending           int
 	MaxPendingPerAddress int
-	// MaxNamespaces is how many namespaces one client may join; 32. It is refused
-	// one more with a CONNECT_ERROR.
+	// MaxNamespaces is how many namespaces one client may join; 32. A further one is
+	// refused with the CONNECT_ERROR "Too many namespaces".
 	MaxNamespaces int
-	// MaxDynamicNamespaces is how many namespaces of OfPattern and OfFunc may exist
-	// at once; 10 000. Clients choose their names. Beyond it a new one is refused as an
-	// unknown namespace is, and logged.
+	// MaxDynamicNamespaces is how many namespaces of OfPattern and OfFunc may exist at
+	// once; 10 000. Their names are chosen by clients. A client that asks for one more
+	// is refused as for an unknown namespace, and that is logged.
 	MaxDynamicNamespaces int
 	// JoinBurst and JoinRate bound how often one connection may ask to join a
-	// namespace: so many times at once, 64 or twice MaxNamespaces if that is more, and
-	// then so many a second, 5. Every attempt counts, since each may be a guess at a
-	// namespace's auth, and each join and leave may be told to others. One too many
-	// is refused with the CONNECT_ERROR "Too many joins", without asking the application.
+	// namespace: JoinBurst attempts at once, 64 or twice MaxNamespaces if that is
+	// more, and then JoinRate more each second, 5. Every attempt counts, because each
+	// may be a guess at the auth payload, and each join may be announced to others. An
+	// attempt too many is refused with the CONNECT_ERROR "Too many joins", and the
+	// application is not asked.
 	JoinBurst int
 	JoinRate  float64
 
 	// Bounds of what one client sends, and of what waits for it.
 
 	// MaxQueueBytes and MaxQueueMessages bound what waits for one client that does not
-	// keep up; 1 MiB and 1 024 messages. Beyond either it is disconnected with
-	// SlowClient: its memory would otherwise grow without bound. The message that
-	// reaches the bound is still sent, however large it is. A handler that
-	// emits more in one go than the network takes reaches it as well.
+	// read fast enough; 1 MiB and 1 024 messages. A client that reaches one of them is
+	// disconnected with SlowClient. The message that reaches the bound is still sent,
+	// however large it is. A handler that emits more at once than the network takes
+	// can reach the bounds too.
 	MaxQueueBytes    int
 	MaxQueueMessages int
-	// MaxInbox and MaxInboxBytes bound what waits for the handlers of one client,
-	// behind one that takes its time; 64 packets, and 4 times MaxPayload bytes with
-	// what keeping them costs. Beyond either the connection is not read on, and the
-	// client has to wait. One packet more has been read by then, and the one that is
-	// being handled does not count. While a handler waits for an ack of its own client, which
-	// may lie behind what the client has sent, the bounds are 256 times the number
-	// and 4 times the bytes.
+	// MaxInbox and MaxInboxBytes bound the packets of one client that wait while a
+	// handler runs; 64 packets, and 4 times MaxPayload bytes, bookkeeping included. At
+	// a bound the server stops reading from the connection, and the client has to
+	// wait; one packet more has been read by then. The packet that is being handled
+	// does not count. While a handler waits for an ack of its own client, the bounds
+	// are 256 times the number and 4 times the bytes, because the ack may come behind
+	// other packets.
 	MaxInbox      int
 	MaxInboxBytes int
-	// MaxQuery is the largest query of a request, in bytes, together with its
-	// path; 16 KiB. A longer one is refused with status 414 before it is read. The
-	// query of the handshake is kept as long as its connection.
+	// MaxQuery is the largest query of a request together with its path, in bytes; 16
+	// KiB. A longer one is refused with status 414 before it is parsed. The query of
+	// the handshake is kept as long as its connection.
 	MaxQuery int
-	// MaxHeaders is the largest sum of a request's headers, in bytes: of each its
-	// name, its value and 32 more, which bounds their number; 32 KiB. A larger one
-	// is refused with status 431. The headers of the handshake are kept as long as
-	// its connection. A host may have a smaller bound of its own: fiber's
-	// ReadBufferSize is 4 KiB for both.
+	// MaxHeaders is the largest sum of the headers of a request, in bytes; 32 KiB.
+	// Each header counts its name, its value, and 32 bytes more, which bounds their
+	// number. A larger sum is refused with status 431. The headers of the handshake
+	// are kept as long as its connection. A host may have a smaller bound of its own:
+	// fiber's ReadBufferSize is 4 KiB for query and headers together.
 	MaxHeaders int
 	// Limits bound the parts of incoming packets. A field that is 0 has its default. A
 	// packet beyond one of them ends the connection.
@@ -159,32 +164,34 @@ type Options struct {
 
 	// Errors and encoding.
 
-	// ErrorAck makes what a client gets as the ack of an event that failed or was
+	// ErrorAck returns what a client gets as the ack of an event that failed or was
 	// refused. The default is an object with the error under "error".
 	ErrorAck func(e *Error) any
 	// ExplainRefusals tells clients why an event was refused, whether it asked for an
-	// ack or not: that there is none, or that they may not use it. It shows
-	// strangers what there is; meant for development, and for clients that were
-	// written against a server that did so.
+	// ack or not: that there is no such event, or that they may not use it. This shows
+	// to everybody which events exist. It is meant for development, and for clients
+	// that were written against gevent-socketio, which does so.
 	ExplainRefusals bool
-	// JSON encodes and decodes what is not encoded by hand; encoding/json.
+	// JSON encodes and decodes arguments, acks and auth payloads; encoding/json
+	// without HTML escaping. Strings, numbers and []byte are encoded without it.
 	JSON JSON
-	// Path is the mount point for a Server that is used as an http.Handler
-	// without a pattern; "/socket.io".
+	// Path is the mount point for a Server that is used as an http.Handler without a
+	// pattern of http.ServeMux; "/socket.io".
 	Path string
 
 	// Client generations.
 
-	// Dialects are the client generations that are served: "eio4" (Socket.IO 3.x
-	// and 4.x), "eio3" (1.x and 2.x), "sio1" (0.7 to 0.9). All three are on;
-	// "sio06" (0.6) is there for museums. Clients of another one are told so.
+	// Dialects are the client generations that are served: "eio4" (Socket.IO 3.x and
+	// 4.x), "eio3" (1.x and 2.x), "sio1" (0.7 to 0.9). These three are on by default.
+	// "sio06" (0.6) is off; almost nobody needs it. A client of a generation that is
+	// off is refused in its own protocol, and the answer names the option.
 	Dialects []string
 	// Legacy are the options for clients of Socket.IO before 3.0.
 	Legacy Legacy
-	// Subprotocols are those of RFC 6455 that a websocket may have: the first one
-	// that the client offers among them is chosen. Nil: the first one that the
-	// client offers, whatever it is, since clients that offer one fail without an
-	// answer; what Socket.IO sends is the same with any. Empty but not nil: none.
+	// Subprotocols are the subprotocols (RFC 6455) that a websocket may have: the
+	// first that the client offers among them is chosen. Nil: the first that the
+	// client offers, whatever it is, because clients that offer one fail when none is
+	// chosen. Empty but not nil: none. What Socket.IO sends is the same with any.
 	Subprotocols []string
 }
 
@@ -193,42 +200,44 @@ type Options struct {
 // another.
 type Legacy struct {
 	// CloseTimeout is how long a client of Socket.IO 0.9 that polls may stay away
-	// between two polls; 60 s. PollDuration is how long one of its polls lasts at
-	// most; 20 s. Each client has a time of its own between half of it and all of
-	// it, so that clients that connect together do not poll together.
+	// between two polls; 60 s. PollDuration is how long one poll is held at most; 20
+	// s. Each client has its own duration between half of PollDuration and all of it,
+	// so that clients that connect together do not poll together.
 	CloseTimeout time.Duration
 	PollDuration time.Duration
-	// AssumeEIO3 has clients that name no version of the protocol served as 1.x
-	// and 2.x, as the Node servers do. Without it they are when they ask for b64,
-	// as the client for Swift up to 15.2 does when it polls; with it also when that
-	// one is told to use websockets alone.
+	// AssumeEIO3 serves clients that name no version of the protocol as clients of 1.x
+	// and 2.x, as Node's servers do. Without the option such a client is served only
+	// when it asks for b64, as the client for Swift up to 15.2 does when it polls;
+	// when that client uses websockets only, it needs the option.
 	AssumeEIO3 bool
-	// RepairText is what is done about the text of clients 1.x, which encode and decode
-	// it as UTF-8 twice when they poll, those of 1.0 on websockets too:
-	//   - "detected", the default: a packet that cannot be much else is read as encoded
-	//     twice, and its client gets text so from then on;
-	//   - "never", for fleets of 2.x alone;
-	//   - "always", for fleets of 1.x alone;
-	//   - "everywhere", for fleets of 1.0 alone, which decode twice on websockets too.
+	// RepairText chooses how text of clients 1.x is read and written. They encode and
+	// decode text as UTF-8 twice when they poll, and clients 1.0 on websockets too:
+	//   - "detected", the default: a packet that can hardly be anything else is read as encoded
+	//     twice, and its client gets text encoded twice from then on;
+	//   - "never", when all old clients are 2.x;
+	//   - "always", when all old clients are 1.x;
+	//   - "everywhere", when all old clients are 1.0, which decode twice on websockets too.
 	RepairText string
-	// RepairTextOf, when not nil, chooses for the client of each handshake in
-	// place of RepairText, by its User-Agent or a parameter of its query; "" leaves it to
-	// RepairText, and so does, logged, what is none of the choices. x must not be kept.
+	// RepairTextOf, when not nil, chooses for the client of each handshake instead of
+	// RepairText, for example by its User-Agent or a parameter of its query. The
+	// result "" leaves the choice to RepairText; so does a result that is none of the
+	// choices, which is logged. x is valid until RepairTextOf returns.
 	RepairTextOf func(x host.Exchange) string
-	// PollFraming is the form of the payloads to clients 1.x and 2.x that poll
-	// and can receive binary:
-	//   - "detected", the default: "binary" for those whose handshake has the parameter t,
-	//     as that of official clients has, "text" for others;
-	//   - "text", which clients 1.0 to 1.3 do not read;
-	//   - "binary", for everybody who has not asked for b64.
+	// PollFraming is the form of the payloads to clients 1.x and 2.x that poll and can
+	// receive binary:
+	//   - "detected", the default: "binary" for clients whose handshake has the parameter t, as
+	//     that of official clients has, and "text" for others;
+	//   - "text", which clients 1.0 to 1.3 cannot read;
+	//   - "binary", for all clients that have not asked for b64.
 	PollFraming string
-	// FlashPolicyPort starts the policy server that the plug-in behind a flashsocket asks
-	// first. It is the one port that the policy opens: the one at which clients reach
-	// the application; 0: no policy server. The server admits the pages of
-	// Options.Origins; what AllowOrigin would admit it cannot know.
+	// FlashPolicyPort starts the policy server that the plug-in behind a flashsocket
+	// asks first; 0 starts none. The number is the one port that the policy opens: the
+	// port at which clients reach the application. The server admits the pages of
+	// Options.Origins; those of AllowOrigin are unknown to it.
 	FlashPolicyPort int
-	// FlashPolicyAddr is where the policy server listens; ":843", where plug-ins ask
-	// first. Clients of Socket.IO 0.9 ask at port 10843 unless told otherwise.
+	// FlashPolicyAddr is the address at which the policy server listens; ":843", where
+	// plug-ins ask first. Clients of Socket.IO 0.9 ask at port 10843 unless they are
+	// told otherwise.
 	FlashPolicyAddr string
 }
 

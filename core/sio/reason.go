@@ -2,11 +2,11 @@ package sio
 
 import "github.com/siokit/siokit/core/internal/virtsocket"
 
-// Reason is why a socket has ended. The zero value is no reason.
+// Reason is why a socket has ended. The zero value is not a reason.
 type Reason uint8
 
-// The reasons that OnDisconnect is told. After all but ServerNamespace and ClientNamespace
-// the official clients connect again by themselves.
+// The reasons that OnDisconnect gets. The official clients connect again by themselves
+// after all but ServerNamespace and ClientNamespace.
 const (
 	TransportClose       = Reason(virtsocket.TransportClose)  // the client or the network ended the connection
 	TransportError       = Reason(virtsocket.TransportError)  // the connection broke, or broke the transport's rules
@@ -21,11 +21,13 @@ const (
 	ServerNamespace      = Reason(virtsocket.ServerNamespace) // Disconnect of Socket or Target, Conn.Close
 )
 
-// String is the text that a Node server has for the reason, such as "transport close", and
-// "unknown" for a value that is none of the constants. Two reasons may have one text.
+// String returns the text that Node's server has for the reason, such as "transport
+// close", and "unknown" for a value that is none of the constants. Two reasons may have
+// the same text.
 func (r Reason) String() string { return r.below().String() }
 
-// Reconnects reports whether the official clients connect again by themselves.
+// Reconnects reports whether the official clients connect again by themselves after
+// this reason.
 func (r Reason) Reconnects() bool { return r.below().Reconnects() }
 
 // below is the reason as the layer of the connection has it.

@@ -11,39 +11,40 @@ import (
 	"github.com/siokit/siokit/core/host"
 )
 
-// Request is a copy of the HTTP request that opened the connection. It never
-// changes and may be kept for ever; the framework's own objects are recycled
-// when their handler returns. Its maps are shared: do not write to them.
+// Request is a copy of the HTTP request that opened the connection. It never changes
+// and may be kept; the framework's own objects are used again when their handler has
+// returned. Its maps are shared: do not write to them.
 type Request struct {
 	Method     string
 	Host       string
 	RawQuery   string
 	RemoteAddr string // the peer of the TCP connection, unless a middleware of net/http has replaced it
-	// ClientIP is the client as the framework sees it, behind its trusted proxies.
-	// gin trusts everybody's X-Forwarded-For and echo v4 everybody's X-Real-IP too,
-	// unless they are told otherwise (gin.Engine.SetTrustedProxies,
-	// echo.Echo.IPExtractor), fiber v2 does with ProxyHeader and without
-	// EnableTrustedProxyCheck, echo v5 with echo.LegacyIPExtractor, and fiber where
-	// everybody's address is one of a trusted proxy: then it is whatever the client
-	// claims, which is logged when the first client comes. RemoteAddr is not
-	// claimed, but where a middleware of net/http such as chi's RealIP writes the
-	// claim there, which is logged when the first such request comes.
+	// ClientIP is the client's address as the framework sees it, behind its trusted
+	// proxies. Some frameworks believe every client's header, so that the client
+	// chooses the address: gin (X-Forwarded-For, until gin.Engine.SetTrustedProxies is
+	// called), echo v4 (X-Real-IP too, until echo.Echo.IPExtractor is set), echo v5
+	// with echo.LegacyIPExtractor, fiber v2 with ProxyHeader and without
+	// EnableTrustedProxyCheck, and fiber when every address is one of a trusted proxy.
+	// This is logged when the first client comes. RemoteAddr does not depend on a
+	// header, except where a middleware of net/http such as chi's RealIP writes the
+	// header's value into it; that is logged too.
 	ClientIP     string
 	Header       http.Header
 	TLS          *tls.ConnectionState // nil without TLS
 	RoutePattern string               // the host's route, "" when it has none
-	Params       map[string]string    // its parameters, but those that have matched nothing
-	// Values are what the adapter's Keep picked of the host's request values;
-	// strings, numbers and bools where it was not told. They are copies, but for
-	// what is behind pointers; what holds an object of the framework, or may hold
-	// one unseen, is left out, and that is logged. See host.CopyValues.
+	Params       map[string]string    // its parameters, without those that have matched nothing
+	// Values are the values of the framework's request that the adapter's Keep has
+	// chosen; without Keep they are its strings, numbers and bools. They are copies,
+	// except for what is behind pointers. A value that holds an object of the
+	// framework, or may hold one that cannot be seen, is left out, which is logged.
+	// See host.CopyValues.
 	Values map[string]any
 
 	target string // path and query; RawQuery is its end
 }
 
-// NewRequest copies the request of an exchange. It is for code that looks at
-// requests beyond the first, inside Conn.OnExchange.
+// NewRequest copies the request of an exchange. Use it inside Conn.OnExchange, for
+// requests after the handshake.
 func NewRequest(x host.Exchange) *Request {
 	r, _, _ := copyRequest(x)
 	return r
@@ -91,8 +92,8 @@ func copyRequest(x host.Exchange) (r *Request, more host.Details, refused map[st
 	return r, more, refused
 }
 
-// URL is the address that the client has used, with the scheme of the connection
-// to this process and the path above the mount point; every call returns a new one.
+// URL returns the address that the client has used, with the scheme of the connection
+// to this process and the path above the mount point. Every call returns a new value.
 func (r *Request) URL() *url.URL {
 	u, err := url.ParseRequestURI(r.target)
 	if err != nil {
@@ -105,18 +106,19 @@ func (r *Request) URL() *url.URL {
 	return u
 }
 
-// Query parses the query of the handshake; every call returns a new map.
+// Query parses the query of the request. Every call returns a new map.
 func (r *Request) Query() url.Values {
 	v, _ := url.ParseQuery(r.RawQuery)
 	return v
 }
 
-// Cookie returns the named cookie of the handshake or http.ErrNoCookie.
+// Cookie returns the named cookie of the request, or http.ErrNoCookie.
 func (r *Request) Cookie(name string) (*http.Cookie, error) {
 	return (&http.Request{Header: r.Header}).Cookie(name)
 }
 
-// Secure reports whether the connection to this process is encrypted.
+// Secure reports whether the connection to this process is encrypted. Behind a proxy
+// that ends TLS it is false.
 func (r *Request) Secure() bool { return r.TLS != nil }
 
 // usual are words of most requests: the server has them once, not for each

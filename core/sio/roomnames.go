@@ -9,23 +9,25 @@ import (
 // serverRoom is what the name of a room of the server's own begins with.
 const serverRoom = "\x00"
 
-// ServerRoom reports whether a room is the server's own: its name begins with a
-// zero byte. Such rooms are for code that puts sockets into them without their
-// clients' doing, as mixin.Presence and the session bridge do. Join, Leave and To
-// take their names like any other; Rooms does not list them, In does not know them,
-// and Check refuses clients that ask for them. Code that uses a room's name as a
-// client has sent it asks Check before it joins, and In before it leaves or emits.
+// ServerRoom reports whether a room is the server's own: its name begins with a zero
+// byte. Such rooms are for code that puts sockets into rooms on its own account, as
+// mixin.Presence and the session bridge do. Join, Leave and To take their names like
+// any other. Rooms does not list them, In does not find them, and Check refuses them to
+// clients.
+//
+// Code that gets the name of a room from a client asks Check before it joins the room,
+// and In before it leaves the room or emits to it.
 func ServerRoom(name string) bool { return strings.HasPrefix(name, serverRoom) }
 
-// In reports whether the socket has joined a room, as Rooms would list it: it is
-// false for rooms of the server's own, and for the room that is the socket's id.
+// In reports whether the socket has joined a room. It is false for rooms of the
+// server's own (see ServerRoom), and for the room that has the socket's id as its name.
 func (s *Socket) In(room string) bool {
 	if ServerRoom(room) {
 		return false
 	}
-	s.seating.Lock()
-	defer s.seating.Unlock()
-	return s.seat(room) != nil
+	s.roomsMu.Lock()
+	defer s.roomsMu.Unlock()
+	return s.membership(room) != nil
 }
 
 // claimed refuses a client the rooms that no policy can grant: those of the

@@ -5,11 +5,11 @@ import "sync"
 const roomShards = 16
 
 // rooms are the sockets of one namespace and the rooms they are in. Members lie
-// in slices, and each knows its place: leaving is a swap, and a broadcast walks
-// without a look-up.
+// in slices, and each knows its index: leaving is a swap with the last one, and a
+// broadcast walks a slice without a look-up.
 type rooms struct {
 	mu   sync.RWMutex // guards all and ids
-	all  []*Socket    // Socket.place is its index
+	all  []*Socket    // Socket.index is the index of each
 	ids  map[string]*Socket
 	list [roomShards]roomShard
 }
@@ -20,16 +20,16 @@ type roomShard struct {
 }
 
 type room struct {
-	name  string
-	seats []*seat
+	name    string
+	members []*membership
 }
 
-// seat is one socket's membership of one room.
-type seat struct {
-	s     *Socket
-	room  *room
-	index int // in the room; guarded by the room's shard
-	place int // in the socket's list; guarded by Socket.seating
+// membership is one socket in one room.
+type membership struct {
+	s        *Socket
+	room     *room
+	inRoom   int // the index in room.members; guarded by the room's shard
+	inSocket int // the index in Socket.memberships; guarded by Socket.roomsMu
 }
 
 func (r *rooms) shard(name string) *roomShard {
@@ -54,7 +54,7 @@ func (r *rooms) byID(id string) *Socket {
 
 func (r *rooms) add(s *Socket) {
 	r.mu.Lock()
-	s.place = int32(len(r.all))
+	s.index = int32(len(r.all))
 	r.all = append(r.all, s)
 	if r.ids == nil {
 		r.ids = make(map[string]*Socket)
@@ -71,8 +71,8 @@ func (r *rooms) remove(s *Socket) {
 	if r.ids[s.id] == s {
 		last := len(r.all) - 1
 		moved := r.all[last]
-		r.all[s.place] = moved
-		moved.place = s.place
+		r.all[s.index] = moved
+		moved.index = s.index
 		r.all[last] = nil
 		r.all = r.all[:last]
 		delete(r.ids, s.id)
@@ -83,8 +83,8 @@ func (r *rooms) remove(s *Socket) {
 	r.mu.Unlock()
 }
 
-// join seats s in a room. s.seating is held.
-func (r *rooms) join(s *Socket, name string) *seat {
+// join makes s a member of a room. s.roomsMu is held.
+func (r *rooms) join(s *Socket, name string) *membership {
 	sh := r.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -96,31 +96,31 @@ func (r *rooms) join(s *Socket, name string) *seat {
 		}
 		sh.m[name] = rm
 	}
-	st := &seat{s: s, room: rm, index: len(rm.seats)}
-	rm.seats = append(rm.seats, st)
-	return st
+	m := &membership{s: s, room: rm, inRoom: len(rm.members)}
+	rm.members = append(rm.members, m)
+	return m
 }
 
-// leave frees a seat. An empty room is gone.
-func (r *rooms) leave(st *seat) {
-	sh := r.shard(st.room.name)
+// leave ends a membership. An empty room is removed.
+func (r *rooms) leave(m *membership) {
+	sh := r.shard(m.room.name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	seats := st.room.seats
-	last := len(seats) - 1
-	moved := seats[last]
-	seats[st.index] = moved
-	moved.index = st.index
-	seats[last] = nil
-	st.room.seats = seats[:last]
+	members := m.room.members
+	last := len(members) - 1
+	moved := members[last]
+	members[m.inRoom] = moved
+	moved.inRoom = m.inRoom
+	members[last] = nil
+	m.room.members = members[:last]
 	if last == 0 {
-		delete(sh.m, st.room.name)
+		delete(sh.m, m.room.name)
 	}
 }
 
-// each calls f for the sockets of one room, and for the socket with that id:
-// whoever enters a room of that name does not take the socket's place. f must not
-// join or leave.
+// each calls f for the sockets of one room, and for the socket with that id: a room
+// that others have joined under that name does not hide the socket. f must not join or
+// leave.
 func (r *rooms) each(name string, f func(*Socket)) {
 	owner := r.byID(name)
 	if owner != nil {
@@ -130,9 +130,9 @@ func (r *rooms) each(name string, f func(*Socket)) {
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
 	if rm := sh.m[name]; rm != nil {
-		for _, st := range rm.seats {
-			if st.s != owner {
-				f(st.s)
+		for _, m := range rm.members {
+			if m.s != owner {
+				f(m.s)
 			}
 		}
 	}
@@ -145,7 +145,7 @@ func (r *rooms) count(to map[string]int) {
 		sh.mu.RLock()
 		for name, rm := range sh.m {
 			if !ServerRoom(name) {
-				to[name] += len(rm.seats)
+				to[name] += len(rm.members)
 			}
 		}
 		sh.mu.RUnlock()

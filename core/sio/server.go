@@ -21,19 +21,19 @@ import (
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
-// Server is a Socket.IO server. It is a host.Handler for the adapters and an
+// Server is a Socket.IO server. It is a host.Handler for the adapters, and an
 // http.Handler. All methods are safe for concurrent use.
 type Server struct {
-	opts      Options
-	unshared  JSON // Options.JSON, for Args that only a decoder sees
-	hub       *virtsocket.Hub
-	running   tracker.Tracker // clients and tasks that have not ended
-	encodes   atomic.Int64    // messages encoded for broadcasts
-	reports   atomic.Int32    // calls of OnError that run
-	notices   *ratelog.Limiter
-	incidents incidents
-	policy    *flashpolicy.Server
-	inboxes   inbox.Bounds
+	opts     Options
+	unshared JSON // Options.JSON, for Args that only a decoder sees
+	hub      *virtsocket.Hub
+	running  tracker.Tracker // clients and tasks that have not ended
+	encodes  atomic.Int64    // messages encoded for broadcasts
+	reports  atomic.Int32    // calls of OnError that run
+	notices  *ratelog.Limiter
+	failures failureCounts
+	policy   *flashpolicy.Server
+	inboxes  inbox.Bounds
 
 	common common                     // hooks of all namespaces
 	entry  atomic.Pointer[entryPoint] // the outermost exchange middleware
@@ -65,11 +65,11 @@ var (
 	_ http.Handler = (*Server)(nil)
 )
 
-// NewServer returns a server; nil options mean defaults. It panics when options
-// contradict each other. End it with Shutdown.
+// NewServer returns a server. Nil options mean all defaults. It panics when an option
+// is not valid or options contradict each other. Shutdown ends the server.
 func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
-	s := &Server{opts: o, unshared: unshared{o.JSON}, namespaces: make(map[string]*Namespace), notices: newNotices(), incidents: newIncidents(),
+	s := &Server{opts: o, unshared: unshared{o.JSON}, namespaces: make(map[string]*Namespace), notices: newNotices(), failures: newFailureCounts(),
 		inboxes: inbox.Bounds{Count: o.MaxInbox, Bytes: o.MaxInboxBytes}}
 	s.hub = virtsocket.NewHub(s.inner())
 	if o.Legacy.FlashPolicyPort != 0 {
@@ -147,16 +147,19 @@ func (s *Server) servePolicy(addr string, port int) {
 	s.policy = flashpolicy.Serve(ln, flashpolicy.Policy(s.opts.Origins, port))
 }
 
-// Of returns the namespace with this name and creates it if need be; a missing
-// leading slash is added. "/" is the default namespace, which always exists.
+// Of returns the namespace with this name and creates it if needed. A missing leading
+// slash is added. "/" is the default namespace, which always exists.
 //
 // For a name that matches a pattern of OfPattern, and for one that OfFunc has accepted
-// and that exists now, Of creates nothing and keeps nothing alive: what it returns
-// addresses, at each call, the sockets that are in the namespace of that name then. So
-// Of("/project/7").Emit reaches nobody when nobody is there. Get and Set of it are
+// and that exists now, Of creates nothing and keeps nothing alive. The result
+// addresses, at each call, the sockets that are in the namespace of that name at that
+// time: Of("/project/7").Emit reaches nobody when nobody is there. Its Get and Set are
 // those of the namespace that exists; when there is none, Get returns nil and Set keeps
-// nothing. A name that OfFunc would accept but that does not exist becomes a namespace of
-// its own, like any other: for those use Lookup.
+// nothing. Handlers of such a namespace are registered on the result of OfPattern or
+// OfFunc; registering one here panics.
+//
+// A name that OfFunc would accept but that does not exist becomes a namespace of its
+// own, like any other; use Lookup for such names.
 func (s *Server) Of(path string) *Namespace {
 	path = cleanPath(path)
 	s.mu.Lock()
@@ -180,8 +183,8 @@ func (s *Server) Of(path string) *Namespace {
 	return n
 }
 
-// OnConnect adds a function that runs when a client joins any namespace, before
-// those of the namespace; see Namespace.OnConnect.
+// OnConnect adds a function that decides whether a client may join a namespace, for all
+// namespaces. It runs before the functions of the namespace; see Namespace.OnConnect.
 func (s *Server) OnConnect(fn func(ctx context.Context, s *Socket) error) {
 	if fn == nil {
 		panic("sio: nil function for OnConnect of the server")
@@ -192,8 +195,9 @@ func (s *Server) OnConnect(fn func(ctx context.Context, s *Socket) error) {
 	s.recompile()
 }
 
-// Use adds middleware around every handler of every namespace, outside of what
-// the namespaces have; the first one is outermost.
+// Use adds middleware around every handler of every namespace, outside of that of
+// Namespace.Use; the first one is outermost. See Namespace.Use for the events that it
+// runs for.
 func (s *Server) Use(mw ...Middleware) {
 	if slices.ContainsFunc(mw, isNil) {
 		panic("sio: nil for Use of the server")
@@ -230,9 +234,9 @@ func (s *Server) list() []*Namespace {
 	return list
 }
 
-// ServeHTTP implements http.Handler. The mount point is taken from the pattern
-// of http.ServeMux ("/socket.io/", or with wildcards in front); without a
-// pattern it is Options.Path.
+// ServeHTTP implements http.Handler. The mount point is taken from the pattern of
+// http.ServeMux ("/socket.io/", or with wildcards in front); without a pattern it is
+// Options.Path.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, _ := strings.CutPrefix(r.URL.Path, strings.TrimRight(s.opts.Path, "/"))
 	host.ServeHTTP(s, w, r, host.HTTPConfig{Path: path, Mux: true})
@@ -294,19 +298,19 @@ func (s *Server) admit(c *client, x host.Exchange) error {
 
 // Stats are the numbers of a server at one moment.
 type Stats struct {
-	Sessions int // connections, with those that are saying goodbye
-	Pending  int // those of them that Options.MaxPending is about
+	Sessions int // connections, those that are closing included
+	Pending  int // pending connections, see Options.MaxPending
 	Sockets  int // connected sockets of all namespaces
-	// DroppedVolatile is how many volatile events were dropped since the start, counted
-	// for each socket that did not get one.
+	// DroppedVolatile is how many volatile events were dropped since the start. An event
+	// that three sockets did not get counts three times.
 	DroppedVolatile int64
-	// Failures counts what happened since the start, by Failure.Name.
+	// Failures is how many failures there were since the start, by Failure.Name.
 	Failures map[string]int64
 }
 
-// Stats counts what is there now.
+// Stats returns the numbers of the server now.
 func (s *Server) Stats() Stats {
-	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending(), DroppedVolatile: s.hub.Dropped(), Failures: s.incidents.all()}
+	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending(), DroppedVolatile: s.hub.Dropped(), Failures: s.failures.all()}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, n := range s.namespaces {
@@ -315,14 +319,14 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// Shutdown refuses new handshakes, answers held polls, closes all transports so
-// that clients connect again elsewhere, and waits until every handler,
-// OnDisconnect and Socket.Go has returned. When ctx ends first, what is left of
-// the transports is cut and ctx's error returned. A second call returns
-// ErrServerClosed.
+// Shutdown refuses new handshakes, answers held polls, closes all transports so that
+// clients connect again elsewhere, and waits until every handler, OnDisconnect and
+// Socket.Go has returned. When ctx ends first, connections that are still open are
+// closed at once, and ctx's error is returned. A second call returns ErrServerClosed.
+// The acks of handlers that are still running reach nobody.
 //
-// A host's own graceful stop waits for held polls but not for websockets: call
-// Shutdown first, or from http.Server.RegisterOnShutdown.
+// A host's own graceful stop waits for held polls but not for websockets: call Shutdown
+// first, or from http.Server.RegisterOnShutdown.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	again := s.closed

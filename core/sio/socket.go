@@ -17,14 +17,14 @@ const (
 	stateDisconnected
 )
 
-// Socket is one client in one namespace. All methods are safe for concurrent
-// use. It must not be kept beyond OnDisconnect: it holds the client's request.
+// Socket is one client in one namespace. All methods are safe for concurrent use. Do
+// not keep a Socket after OnDisconnect: it holds the client's request in memory.
 type Socket struct {
 	ns     *Namespace
 	client *client
 	id     string
 	sent   *sent // what came with the CONNECT, nil when nothing did
-	place  int32 // in the namespace's list; guarded by rooms.mu
+	index  int32 // in rooms.all of the namespace; guarded by rooms.mu
 	state  atomic.Int32
 	// heard: the connection has ended, and what was received before is still
 	// handled. Written before state becomes stateDisconnected, read after.
@@ -32,7 +32,7 @@ type Socket struct {
 	refused atomic.Bool                    // ended while it was connecting
 	why     Reason                         // of the end of a socket that was connected; written like heard
 	over    bool                           // OnDisconnect has run; for the one who handles packets
-	left    bool                           // no seat is given any more; guarded by seating
+	left    bool                           // the socket joins no room any more; guarded by roomsMu
 	overlap atomic.Pointer[sync.WaitGroup] // what Concurrent has started, once it has
 
 	mu     sync.Mutex // guards what follows
@@ -43,10 +43,10 @@ type Socket struct {
 
 	values values
 
-	seating sync.Mutex // guards what follows; taken before a room's lock
-	seats   []*seat
-	byRoom  map[string]*seat // of seats, while there are many; else nil
-	listed  int              // of seats: those that Rooms lists
+	roomsMu     sync.Mutex // guards what follows; taken before a room's lock
+	memberships []*membership
+	byRoom      map[string]*membership // of memberships, while there are many; else nil
+	listed      int                    // how many of memberships Rooms lists
 }
 
 // sent is the payload of a CONNECT.
@@ -55,26 +55,28 @@ type sent struct {
 	query string // in the older protocols
 }
 
-// ID is the socket's public id: 27 random characters, new for every namespace
-// and connection. It is also the name of a room with this socket alone. Clients
-// before 3.0 are not told it and take the secret id of their session for it;
-// as the name of a room that one works too.
+// ID is the socket's public id: 27 random characters, new for every namespace and
+// connection. It is also the name of a room with this socket alone.
+//
+// Clients of 3.0 and later know it as socket.id. Clients before 3.0 are not told it:
+// they take the secret id of their session for it. To accepts that one too, as the name
+// of a room.
 func (s *Socket) ID() string { return s.id }
 
-// Namespace is the namespace that the socket is in.
+// Namespace returns the namespace that the socket is in. For a socket of OfPattern or
+// OfFunc it is the namespace with the name that the client asked for.
 func (s *Socket) Namespace() *Namespace { return s.ns }
 
-// Request is a copy of the request that opened the connection.
+// Request returns the copy of the request that opened the connection.
 func (s *Socket) Request() *Request { return s.client.req }
 
-// Conn is the connection that the socket shares with those of the same client in
+// Conn returns the connection that the socket shares with those of the same client in
 // other namespaces.
 func (s *Socket) Conn() *Conn { return s.client.connection() }
 
-// Query is what the client has put behind the namespace's name when it
-// connected, as clients before 3.0 do ("/chat?token=x"). The query of the
-// handshake is that of Request. It is empty when there was none; every call parses
-// anew, so the caller owns it.
+// Query returns the parameters that the client has put behind the namespace's name when
+// it joined, as clients before 3.0 do ("/chat?token=x"). It is empty when there were
+// none. The query of the HTTP request is Request().Query. Every call returns a new map.
 func (s *Socket) Query() url.Values {
 	if s.sent == nil {
 		return nil
@@ -86,21 +88,23 @@ func (s *Socket) Query() url.Values {
 // alias is what the client itself takes for its id, in the older protocols.
 func (s *Socket) alias() string { return s.client.vs.Dialect().SocketID(s.client.vs.ID(), s.ns.path) }
 
-// Dialect names the client's generation: "eio4" (Socket.IO 3.x and 4.x), "eio3"
-// (1.x, 2.x), "sio1" (0.7 to 0.9) or "sio06".
+// Dialect is the client's generation: "eio4" (Socket.IO 3.x and 4.x), "eio3" (1.x,
+// 2.x), "sio1" (0.7 to 0.9) or "sio06" (0.6), as in Options.Dialects.
 func (s *Socket) Dialect() string { return s.client.vs.Dialect().Name() }
 
-// Transport is the name of the transport in use, as in Options.Transports.
+// Transport is the name of the transport in use, as in Options.Transports: "polling",
+// "websocket" and so on.
 func (s *Socket) Transport() string { return s.client.vs.Transport() }
 
-// Connected reports whether the socket has connected and not ended.
+// Connected reports whether the client has joined and the socket has not ended. It is
+// false while OnConnect runs.
 func (s *Socket) Connected() bool { return s.state.Load() == stateConnected }
 
-// Auth decodes the payload that the client sent with its CONNECT: an object, or
-// from clients before 3.0 the parameters of Query as an object of strings.
-// Without one, v is left alone. Keys are looked at as by Args.Bind. The error for a
-// payload that does not fit names Go types and fields: it is for the log, and a
-// client whose OnConnect returns it sees "internal error".
+// Auth decodes the payload that the client sent with its CONNECT into v: an object, or
+// for clients before 3.0 the parameters of Query as an object of strings. Without a
+// payload v stays as it is. Keys are checked as by Args.Bind. The error for a payload
+// that does not fit names Go types and fields, so it is for the log: a client whose
+// OnConnect returns it gets "internal error".
 func (s *Socket) Auth(v any) error {
 	if s.sent == nil {
 		return nil
@@ -108,9 +112,10 @@ func (s *Socket) Auth(v any) error {
 	return s.ns.srv.auth(s.sent.auth, v)
 }
 
-// Context ends when the socket disconnects. Events that were received before the
-// client left are handled all the same, and before OnDisconnect: their handlers get a
-// context that lives for up to five seconds more. After Disconnect and CloseTransport they are not.
+// Context returns a context that ends when the socket disconnects. Events that were
+// received before the client left are still handled, before OnDisconnect: their
+// handlers get a context that lives up to five seconds longer. After Disconnect and
+// CloseTransport they are not handled.
 func (s *Socket) Context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,8 +132,9 @@ func (s *Socket) context() context.Context {
 	return s.ctx
 }
 
-// Go runs fn in a goroutine whose context ends with the socket. Shutdown waits
-// for it. A panic in fn is recovered and logged.
+// Go runs fn in a goroutine, with a context that ends with the socket. Shutdown waits
+// for fn. A panic in fn is recovered, logged, and reported as FailurePanic. It is spawn
+// of gevent-socketio.
 func (s *Socket) Go(fn func(ctx context.Context)) {
 	ctx := s.Context()
 	s.ns.srv.running.Add()
@@ -141,7 +147,8 @@ func (s *Socket) Go(fn func(ctx context.Context)) {
 	}()
 }
 
-// Of returns the same client's socket in another namespace, or nil.
+// Of returns the same client's socket in another namespace, or nil when the client has
+// not joined it.
 func (s *Socket) Of(path string) *Socket {
 	o := s.client.socket(cleanPath(path))
 	if o == nil || !o.Connected() {
@@ -150,23 +157,26 @@ func (s *Socket) Of(path string) *Socket {
 	return o
 }
 
-// Set implements ValueStore: it keeps a value with the socket. Values die with the
-// socket and have nothing to do with the web session. See Key for a typed form.
+// Set keeps a value with the socket, until the socket ends. It has nothing to do with
+// the web session. Key is the typed form.
 func (s *Socket) Set(key, value any) { s.values.set(key, value) }
 
-// Get implements ValueStore: it returns the value that is kept under key, or nil.
+// Get returns the value that Set has kept with the socket under key, or nil.
 func (s *Socket) Get(key any) any { return s.values.get(key) }
 
-// GetOrSet implements ValueStore: it returns the value under key, made by mk if there
-// is none.
+// GetOrSet returns the value under key; when there is none, it keeps the result of mk
+// and returns that. mk runs with the values locked, so it must not use them.
 func (s *Socket) GetOrSet(key any, mk func() any) any { return s.values.getOrSet(key, mk) }
 
-// Emit sends an event. Within a handler it leaves with the other answers to what
-// the client has sent, at the latest a millisecond or two later; elsewhere at
-// once. A []byte anywhere in the arguments travels as binary. It does not wait
-// for the client: the error is ErrDisconnected, or says which argument cannot be
-// encoded, or that the event's name is one that clients keep for themselves: connect,
-// connect_error, disconnect, disconnecting, newListener, removeListener.
+// Emit sends an event. A []byte anywhere in the arguments travels as binary. Emit does
+// not wait for the client. Inside a handler the event leaves with the other answers to
+// what the client has sent, at the latest a millisecond or two later; elsewhere it
+// leaves at once.
+//
+// The error is ErrDisconnected, or says which argument cannot be encoded, or that the
+// name is reserved: connect, connect_error, disconnect, disconnecting, newListener,
+// removeListener. Nil does not mean that the client got the event; Call waits for an
+// ack.
 func (s *Socket) Emit(event string, args ...any) error {
 	return s.emit(packet.Packet{Type: packet.Event}, event, args)
 }
@@ -227,14 +237,15 @@ func (s *Socket) sendMessage(m *packet.Message, volatile bool) error {
 	return nil
 }
 
-// Send sends a message without an event name. Clients of Socket.IO 0.9 get a
-// message packet for a string and a json packet for anything else, newer ones
-// the event "message".
+// Send sends a message without an event name. Clients of Socket.IO 0.9 get a message
+// packet for a string and a json packet for anything else; newer clients get the event
+// "message". The error is that of Emit.
 func (s *Socket) Send(data any) error {
 	return s.emit(packet.Packet{Type: messageType(data)}, "message", []any{data})
 }
 
-// SendJSON is Send, but clients of Socket.IO 0.9 get a json packet for strings too.
+// SendJSON is Send, except that clients of Socket.IO 0.9 get a json packet for strings
+// too.
 func (s *Socket) SendJSON(data any) error {
 	return s.emit(packet.Packet{Type: packet.JSON}, "message", []any{data})
 }
@@ -246,27 +257,29 @@ func messageType(data any) packet.Type {
 	return packet.JSON
 }
 
-// Flush writes what was emitted. A handler needs it only when it is about to
-// compute for long and the client must have its answers within a millisecond.
+// Flush writes what was emitted at once. A handler needs Flush only before it computes
+// for long, when the client must have its answers within a millisecond.
 func (s *Socket) Flush() { s.client.vs.Flush() }
 
-// To addresses the others in any of the rooms: everyone but this socket.
+// To returns the target of the other sockets in any of the rooms: this socket is left
+// out.
 func (s *Socket) To(rooms ...string) Target {
 	return Target{ns: s.ns, skip: s}.To(rooms...)
 }
 
-// Broadcast addresses all other sockets of the namespace.
+// Broadcast returns the target of all other sockets of the namespace. It is broadcast
+// of Node's server; with Emit, broadcast_event_not_me of gevent-socketio.
 func (s *Socket) Broadcast() Target { return Target{ns: s.ns, skip: s} }
 
-// Volatile addresses this socket alone, for events that may be lost: Emit drops the event
-// when the client is still being sent others. With [Target.To] it addresses the others in
-// the rooms, as [Socket.To] does.
+// Volatile returns the target of this socket alone, for events that may be lost: Emit
+// drops the event while earlier ones wait for the client. With Target.To it is the
+// others in the rooms, as with Socket.To.
 func (s *Socket) Volatile() Target { return Target{ns: s.ns, only: s, volatile: true} }
 
-// Disconnect takes the client out of the namespace; its sockets in others stay, and so
-// does the connection, which Conn.Close ends. Official clients do not come back by
-// themselves after it, as they do after CloseTransport. While OnConnect runs Disconnect
-// refuses the client, which then does not come back for this namespace by itself.
+// Disconnect takes the client out of the namespace. The connection and the client's
+// sockets in other namespaces stay; Conn.Close ends all. Official clients do not come
+// back by themselves after it, as they do after CloseTransport. While OnConnect runs,
+// Disconnect refuses the client, which does not come back for this namespace by itself.
 func (s *Socket) Disconnect() { s.disconnect(ServerNamespace, true) }
 
 // rootLast sorts sockets: the default namespace is last, because in older protocols
@@ -277,10 +290,13 @@ func rootLast(list []*Socket) []*Socket {
 }
 
 // CloseTransport closes the client's transport as a failing network would: official
-// clients connect again by themselves, with fresh cookies. While OnConnect runs
-// they would come back for the same, so there CloseTransport refuses the client and then ends
-// the connection. The client may come back for other namespaces, but not by itself for
-// this one; clients of 0.9 stay away altogether.
+// clients connect again by themselves, with fresh cookies. It ends the sockets of the
+// client in all namespaces.
+//
+// While OnConnect runs, the client would come back for the same answer again and again.
+// So there CloseTransport refuses the client and then ends the connection: the client
+// may come back for other namespaces, but not by itself for this one. Clients of 0.9
+// stay away altogether.
 func (s *Socket) CloseTransport() {
 	if !s.client.shutOut(s, false) {
 		s.client.vs.Drop()

@@ -9,8 +9,10 @@ import (
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
-// Target is a choice of sockets. It is a value: a chain never changes the
-// target it started from, which may be kept and shared.
+// Target is a choice of sockets in one namespace, or in all that match a pattern. It is
+// a value that may be kept and shared: each method of a chain returns a new Target. The
+// choice is made at each call of Emit, Join and so on, among the sockets that are
+// connected then.
 type Target struct {
 	ns       *Namespace
 	rooms    []string
@@ -21,8 +23,9 @@ type Target struct {
 	volatile bool
 }
 
-// To adds rooms: the target is the sockets in any of them, each once. Without
-// rooms it adds nothing, and never means everyone once To was called.
+// To adds rooms: the target is the sockets in any of the rooms, each socket once. To
+// without rooms adds none, so a target whose only To had no rooms is empty: it never
+// means everyone.
 func (t Target) To(rooms ...string) Target {
 	t.rooms = append(t.rooms[:len(t.rooms):len(t.rooms)], rooms...)
 	t.some = true
@@ -32,13 +35,14 @@ func (t Target) To(rooms ...string) Target {
 	return t
 }
 
-// Except leaves out the sockets in the rooms; a socket's id is a room too.
+// Except leaves out the sockets in the rooms. A socket's id is the name of a room too.
 func (t Target) Except(rooms ...string) Target {
 	t.except = append(t.except[:len(t.except):len(t.except)], rooms...)
 	return t
 }
 
-// Volatile makes Emit drop the event for a client that is still being sent others.
+// Volatile makes Emit drop the event for each client that earlier messages wait for.
+// Stats.DroppedVolatile counts them.
 func (t Target) Volatile() Target {
 	t.volatile = true
 	return t
@@ -116,19 +120,20 @@ func (t Target) every(f func(*Socket)) {
 	})
 }
 
-// RemoteSocket is a socket that may be connected to another process. *Socket is the
-// form that it has in this one.
+// RemoteSocket is a socket as Target.Sockets yields it. Today each is a *Socket of this
+// process; with a cluster it could be connected to another process, so it has the
+// methods that work from there.
 type RemoteSocket interface {
 	ID() string
-	Rooms() []string // without those of the server's own
+	Rooms() []string // without the server's own rooms, see ServerRoom
 	Emit(event string, args ...any) error
 	Join(rooms ...string)
 	Leave(rooms ...string)
 	Disconnect()
 }
 
-// Sockets are the sockets of the target, each a *Socket. When ctx ends before the last
-// one, the sequence ends with ctx's error.
+// Sockets returns an iterator over the sockets of the target, each a *Socket. When ctx
+// ends first, the iterator yields ctx's error and ends.
 func (t Target) Sockets(ctx context.Context) iter.Seq2[RemoteSocket, error] {
 	return func(yield func(RemoteSocket, error) bool) {
 		var list []*Socket
@@ -145,8 +150,10 @@ func (t Target) Sockets(ctx context.Context) iter.Seq2[RemoteSocket, error] {
 	}
 }
 
-// Emit sends an event to every socket of the target. It is encoded once for each
-// client generation among them. An error means that an argument cannot be encoded.
+// Emit sends an event to every socket of the target. The event is encoded once for each
+// client generation among them. Emit does not wait for clients. The error says which
+// argument cannot be encoded, or that the name is reserved; a socket that has ended is
+// no error.
 func (t Target) Emit(event string, args ...any) error {
 	return t.emit(packet.Packet{Type: packet.Event}, event, args)
 }

@@ -10,10 +10,11 @@ import (
 	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
-// Handle returns the handler of an event whose arguments are an In. If *In is an
-// ArgsUnmarshaler (None, Args2 to Args4, Args, or your own type) it takes the
-// whole list; any other In takes the first argument. A client that asked for an
-// ack gets an empty one when fn succeeds.
+// Handle returns the handler of an event whose arguments are an In. When *In is an
+// ArgsUnmarshaler (None, Args2 to Args4, Args, or a type of your own), In takes the
+// whole list of arguments; any other In takes the first argument. Arguments that do not
+// fit are answered with CodeBadArgument, and fn is not called. A client that asked for
+// an ack gets an empty one when fn returns nil. Handle panics when fn is nil.
 func Handle[In any](fn func(ctx context.Context, s *Socket, in In) error) Handler {
 	if fn == nil {
 		panic("sio: Handle with a nil function")
@@ -31,9 +32,8 @@ func Handle[In any](fn func(ctx context.Context, s *Socket, in In) error) Handle
 	}}
 }
 
-// Reply is Handle for an event with an answer: Out goes back as the ack. An Out
-// of type None acknowledges with nothing, Args2 to Args4 and Args with several
-// values.
+// Reply is Handle for an event with an answer: what fn returns is the ack. An Out of
+// type None is an ack without arguments; Args2 to Args4 and Args are several arguments.
 func Reply[In, Out any](fn func(ctx context.Context, s *Socket, in In) (Out, error)) Handler {
 	if fn == nil {
 		panic("sio: Reply with a nil function")

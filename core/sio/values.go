@@ -37,15 +37,15 @@ func (v *values) getOrSet(key any, mk func() any) any {
 	return made
 }
 
-// ValueStore keeps values for application code: a *Socket or a *Namespace. They die
-// with it.
+// ValueStore keeps values for application code: a *Socket, a *Conn or a *Namespace. The
+// values end with it. They have nothing to do with the web session.
 type ValueStore interface {
 	// Set keeps value under key.
 	Set(key, value any)
-	// Get returns what is kept under key, or nil.
+	// Get returns the value under key, or nil.
 	Get(key any) any
-	// GetOrSet returns what is kept under key, made by mk if there is nothing. mk
-	// must not touch the holder.
+	// GetOrSet returns the value under key; when there is none, it keeps the result of
+	// mk and returns that. mk runs with the store locked, so it must not use the store.
 	GetOrSet(key any, mk func() any) any
 }
 
@@ -54,27 +54,28 @@ var (
 	_ ValueStore = (*Namespace)(nil)
 )
 
-// Key is a typed place for one value with each socket or namespace. Keys are
-// made once, as package variables; two keys never share a place, whatever their names.
+// Key is a typed place for one value with each socket, connection or namespace. A key
+// is made once and held in a package variable. Two keys never share a place, whatever
+// their names.
 type Key[T any] struct{ name string }
 
-// NewKey returns a new key. The name is for people who debug.
+// NewKey returns a new key. The name is for debugging only.
 func NewKey[T any](name string) *Key[T] { return &Key[T]{name} }
 
-// String is the key's name.
+// String returns the key's name.
 func (k *Key[T]) String() string { return k.name }
 
-// Set keeps v with h.
+// Set keeps v with h, in place of an earlier value.
 func (k *Key[T]) Set(h ValueStore, v T) { h.Set(k, v) }
 
-// Get returns what h keeps; ok tells whether there is anything.
+// Get returns the value that h keeps; ok is false when there is none.
 func (k *Key[T]) Get(h ValueStore) (v T, ok bool) {
 	v, ok = h.Get(k).(T)
 	return v, ok
 }
 
-// GetOrSet returns what h keeps, made by mk if there is nothing yet. mk must not
-// touch h.
+// GetOrSet returns the value that h keeps, and keeps the result of mk when there is
+// none. mk runs with h locked, so it must not use h.
 func (k *Key[T]) GetOrSet(h ValueStore, mk func() T) T {
 	v, _ := h.GetOrSet(k, func() any { return mk() }).(T)
 	return v

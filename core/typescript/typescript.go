@@ -34,8 +34,10 @@ export type Binary = ArrayBuffer | ArrayBufferView;
 export interface ErrorAck { error: { code: string; message: string; data?: unknown } }
 `
 
-// Write writes the contract of a server, as sio.Server.Contract returns it. Types follow
-// encoding/json; what has its own MarshalJSON is unknown.
+// Write writes the contract c, which sio.Server.Contract returns, as TypeScript. Types
+// follow encoding/json: names and omitempty come from json tags. A []byte is Binary, a
+// type with its own MarshalJSON is unknown, and an event with raw arguments takes any.
+// The error is that of w.
 func Write(w io.Writer, c sio.Contract) error {
 	g := &generator{names: map[reflect.Type]string{}, taken: map[string]bool{"Binary": true, "ErrorAck": true}}
 	g.out.WriteString(head)

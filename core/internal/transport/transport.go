@@ -82,7 +82,8 @@ type Conn interface {
 	Flush()
 	// Enter says, on the goroutine that reads and inside Link.Frame, that what
 	// follows may take long: from here to the end of Frame, Detach lets another
-	// goroutine read on. What Frame did before keeps its order with what comes next.
+	// goroutine read on. What Frame does before Enter is done before the next message
+	// is read.
 	Enter()
 	// Detach moves the reading role. It does nothing outside such a stretch.
 	Detach()

@@ -95,7 +95,7 @@ func head(dst []byte, digit byte, p *packet.Packet) []byte {
 	return dst
 }
 
-// failureRev1 writes what the seeds sent when an event had failed: an event
+// failureRev1 writes what gevent-socketio sends when an event has failed: an event
 // "error" with a name and a text. Without either the namespace is not joined.
 func failureRev1(dst []byte, p *packet.Packet) []byte {
 	if p.Data == nil {

@@ -100,8 +100,8 @@ func (Base) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 }
 
 // Unwrap returns the payload of a jsonp body, the form field "d". Browsers turn
-// line ends of a form into CR LF, so clients escape them: a backslash and n
-// stand for one, two backslashes and n for what they look like.
+// line ends of a form into CR LF, so clients escape them: \n stands for a line end,
+// and \\n for the two characters backslash and n.
 func Unwrap(body []byte) ([]byte, error) {
 	d, err := httpreq.FormField(body, "d")
 	if err != nil {
