@@ -135,9 +135,9 @@ func needModules(t *testing.T) {
 	}
 }
 
-// TestSeedsGuide: every row of the migration guide has a link, to a test or
+// TestGeventGuide: every row of the migration guide has a link, to a test or
 // example that is there.
-func TestSeedsGuide(t *testing.T) {
+func TestGeventGuide(t *testing.T) {
 	guide, err := os.ReadFile("../docs/from-gevent-socketio.md")
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestSeedsGuide(t *testing.T) {
 	if rows < 90 {
 		t.Errorf("%d rows", rows)
 	}
-	// The names that applications of the seeds have used.
+	// The names that applications of gevent-socketio and its relatives use.
 	for _, name := range strings.Fields(`socketio_manage environ namespaces request error_handler json_loads json_dumps session ns_name
 		allowed_methods jobs is_method_allowed add_acl_method del_acl_method lift_acl_restrictions get_initial_acl reset_acl
 		process_packet process_event call_method_with_acl call_method initialize recv_message recv_json recv_disconnect
@@ -231,13 +231,13 @@ func TestCommandsAndLinks(t *testing.T) {
 }
 
 // TestArchitecture: the functions in the tables of docs/architecture.md are in the
-// files that the page names.
+// files that the page names, and those of the picture are in the tables.
 func TestArchitecture(t *testing.T) {
 	page, err := os.ReadFile("../docs/architecture.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	functions := 0
+	functions, inTables := 0, map[string]bool{}
 	for _, m := range regexp.MustCompile("(?m)^\\| \\d'? \\| `([^`]+)` \\| ([^|]+) \\|").FindAllStringSubmatch(string(page), -1) {
 		src, err := os.ReadFile(filepath.Join("..", m[1]))
 		if err != nil {
@@ -246,6 +246,7 @@ func TestArchitecture(t *testing.T) {
 		}
 		for _, fn := range regexp.MustCompile(`\w+`).FindAllString(m[2], -1) {
 			functions++
+			inTables[fn] = true
 			if !regexp.MustCompile(`(?m)^func (\([^)]*\) )?` + fn + `[(\[]`).Match(src) {
 				t.Errorf("docs/architecture.md: %s has no function %s", m[1], fn)
 			}
@@ -253,6 +254,15 @@ func TestArchitecture(t *testing.T) {
 	}
 	if functions < 25 {
 		t.Errorf("only %d functions were looked for", functions)
+	}
+	drawn := regexp.MustCompile(`\b(\w+)\(\)`).FindAllStringSubmatch(string(page), -1)
+	if len(drawn) < 15 {
+		t.Errorf("only %d functions are in the picture", len(drawn))
+	}
+	for _, m := range drawn {
+		if !inTables[m[1]] {
+			t.Errorf("docs/architecture.md: %s is in the picture and in none of the tables", m[1])
+		}
 	}
 }
 

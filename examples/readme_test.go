@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// prelude is what the fragments of the pages take for granted. A
-// fragment is found by a line of it.
+// prelude is what the fragments of the pages take for granted. A fragment is found by
+// a line of it.
 var prelude = []struct{ line, before string }{
 	{`siogin.Mount(router, "/socket.io", io)`, `router := gin.New(); say := func(context.Context, *sio.Socket, string) error { return nil }`},
 	{`chat.On("join"`, `_ = 0`}, // the guide from Node
@@ -21,11 +21,17 @@ var prelude = []struct{ line, before string }{
 	{`user := sess.Get(`, `ctx := context.Background(); s := new(sio.Socket)`}, // the page about sessions
 	{`manager.LoadAndSave`, `r := chi.NewRouter(); manager := scs.New(); io := sio.NewServer(nil); login := func(http.ResponseWriter, *http.Request) {}`},
 	{`sessions.Default(c)`, `c, user, bridge := new(gin.Context), "", new(sessionbridge.Bridge); sessions := struct{ Default func(*gin.Context) ginsessions.Session }{ginsessions.Default}`},
+	{`Origins: []string{`, `_ = 0`},
+	{`Options{Address:`, `_ = 0`},
+	{`io.Mount(mux, "/socket.io")`, `mux, io := http.NewServeMux(), sio.NewServer(nil)`},
+	{`mux.HandleFunc("/stats"`, `mux, io := http.NewServeMux(), sio.NewServer(nil)`},
+	{`s.Emit("history", messages)`, `var s *sio.Socket; var messages []string`},
 }
 
 const imports = `
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -38,6 +44,7 @@ import (
 	siochi "github.com/siokit/siokit/adapters/chi"
 	siogin "github.com/siokit/siokit/adapters/gin"
 	"github.com/siokit/siokit/core/acl"
+	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/mixin"
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/sessionbridge"
@@ -46,17 +53,19 @@ import (
 
 var (
 	_ context.Context
+	_ json.RawMessage
+	_ http.Header
 	_ time.Time
-	_ gin.H
-	_ http.Handler
-	_ *scs.SessionManager
+	_ scs.SessionManager
 	_ ginsessions.Session
+	_ gin.H
 	_ chi.Router
 	_ gorilla.Options
-	_ = siochi.Mount
 	_ sessions.Options
+	_ = siochi.Mount
 	_ = siogin.Mount
 	_ acl.Policy
+	_ host.Exchange
 	_ mixin.Rooms
 	_ sio.None
 	_ sessionbridge.Values
@@ -64,11 +73,15 @@ var (
 )
 `
 
-// TestReadme: every block of Go in README, in the page about sessions and in the guide from
-// Node compiles, whole programs as they stand.
+// TestReadme: every block of Go in README and in the pages of docs compiles, whole
+// programs as they stand. (conformance has a test of its own README.)
 func TestReadme(t *testing.T) {
 	var text []byte
-	for _, page := range []string{"../README.md", "../docs/from-node.md", "../docs/sessions.md"} {
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("%d pages (%v)", len(pages), err)
+	}
+	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md", "../SECURITY.md") {
 		b, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
