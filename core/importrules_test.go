@@ -27,6 +27,7 @@ var rules = []struct {
 	{"core/acl", nil},
 	{"core/host", []string{"core/internal/httpreq"}},
 	{"core/internal/httpreq", nil},
+	{"core/internal/keep", []string{"core/host"}},
 	{"core/internal/jsontext", nil},
 	{"core/internal/packet", []string{"core/internal/jsontext"}},
 	{"core/internal/codec/*", []string{"core/internal/packet", "core/internal/jsontext"}},
@@ -44,7 +45,7 @@ var rules = []struct {
 	{"core/cluster", []string{"core/internal/packet"}},
 	// No codec: the dialects own the wire forms, and nothing reaches past them.
 	{"core/eio", []string{"core/host", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "internal/safelog"}},
-	{"core/sio", []string{"core/acl", "core/cluster", "core/host", "core/internal/jsontext", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "core/internal/wheel", "core/internal/ratelog", "internal/safelog"}},
+	{"core/sio", []string{"core/acl", "core/cluster", "core/host", "core/internal/jsontext", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "core/internal/wheel", "core/internal/ratelog", "core/internal/keep", "internal/safelog"}},
 	{"core/typescript", []string{"core/sio"}},
 	{"core/mixin", []string{"core/sio", "core/acl"}},
 	{"sessionbridge", []string{"core/sio", "core/host", "core/acl", "internal/safelog"}},

@@ -31,9 +31,6 @@ type Finding struct {
 	Cure string
 }
 
-// String returns the finding as two lines.
-func (f Finding) String() string { return f.Check + ": " + f.Problem + "\n    " + f.Cure }
-
 // Options of an examination. The zero value of every field means its default.
 type Options struct {
 	// Header is sent with every request: cookies, tokens, an Origin. With an Origin

@@ -33,7 +33,7 @@ type options struct {
 //
 // What f returns is copied while the handshake runs, so nobody else may change it
 // meanwhile: a map that another goroutine writes to ends the process. Functions,
-// and what cannot be looked through, are left out too; see host.CopyValues.
+// and what cannot be looked through, are left out too; see host.Details.
 func Keep(f func(c *fiber.Ctx) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a

@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) int {
 		return 2
 	}
 	for _, f := range findings {
-		_, _ = fmt.Fprintln(out, f)
+		_, _ = fmt.Fprintf(out, "%s: %s\n    %s\n", f.Check, f.Problem, f.Cure)
 	}
 	if len(findings) > 0 {
 		return 1

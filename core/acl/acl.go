@@ -32,16 +32,6 @@ type Subject interface {
 	GetOrSet(key any, mk func() any) any
 }
 
-// Connected is a Subject that shares a connection with other subjects: a client has a
-// socket in each namespace that it joins, at the same time or one after the other.
-// *sio.Socket implements Connected. A policy keeps state with the connection when the
-// state must survive leaving and joining again, as RateLimit does.
-type Connected interface {
-	Subject
-	// Connection is the same for all subjects of one connection.
-	Connection() Subject
-}
-
 // Kind is a kind of action.
 type Kind uint8
 
@@ -66,12 +56,6 @@ const (
 	RecvMessage = "recv_message"
 	RecvJSON    = "recv_json"
 )
-
-// Reserved reports whether name is one of RecvConnect, RecvMessage and RecvJSON, which
-// are names of packets and never of events.
-func Reserved(name string) bool {
-	return name == RecvConnect || name == RecvMessage || name == RecvJSON
-}
 
 // Action is what a subject asks for: to join a namespace, to send a message or an
 // event, or to enter a room.

@@ -59,7 +59,7 @@ func TestGate(t *testing.T) {
 		for _, name := range []string{RecvConnect, "login", "say", RecvMessage, RecvJSON} {
 			kind := map[string]Kind{RecvConnect: Connect, RecvMessage: Message, RecvJSON: JSON}
 			a := Action{Kind: Event, Name: name}
-			if Reserved(name) {
+			if packetName(name) {
 				if err := g.Check(context.Background(), s, a); !errors.Is(err, ErrDenied) {
 					t.Errorf("%s, the event %s: %v", row.what, name, err)
 				}

@@ -46,9 +46,9 @@ func Authenticated(check func(ctx context.Context, s Subject) bool) Policy {
 // join, and so how many tokens it may guess. RateLimit(10, time.Second, Join) is for
 // rooms.
 //
-// The count is kept with the connection (Connected), so leaving and joining again does
-// not reset it. Namespaces that share one RateLimit share its count for each client;
-// for separate counts make several. A new connection starts at zero.
+// The count is kept with the connection when the subject has a method Connection()
+// Subject, as *sio.Socket has. So leaving and joining again does not reset it. Namespaces that share
+// one RateLimit share its count for each client; for separate counts make several. A new connection starts at zero.
 //
 // It panics when n or per is not positive, or a kind does not exist.
 func RateLimit(n int, per time.Duration, kinds ...Kind) Policy {
@@ -85,12 +85,19 @@ type bucket struct {
 
 // bucket returns the connection's, which the subject keeps as well so that an event
 // costs one look.
+// connected is a Subject that shares a connection with other subjects: a client has a
+// socket in each namespace that it joins, at the same time or one after the other.
+type connected interface {
+	// Connection is the same for all subjects of one connection.
+	Connection() Subject
+}
+
 func (l *limiter) bucket(s Subject) *bucket {
 	if b, ok := s.Get(l).(*bucket); ok {
 		return b
 	}
 	mk := func() any { return &bucket{tokens: l.burst, at: time.Now()} }
-	if c, ok := s.(Connected); ok {
+	if c, ok := s.(connected); ok {
 		shared := c.Connection().GetOrSet(l, mk)
 		mk = func() any { return shared }
 	}

@@ -59,7 +59,13 @@ type Details struct {
 	// Params are the route's parameters.
 	Params map[string]string
 	// Values are what the adapter's Keep picked from the host's request values.
-	// The core copies them with CopyValues, and leaves out what that refuses.
+	// The core copies them, so that they may be kept for ever: strings, also those in
+	// maps, slices, arrays and structs, and slices of bytes, since a host may use their
+	// memory for its next request. It leaves out, and logs, what holds an object of a
+	// framework's request, or may hold one unseen: functions, contexts, and pointers to
+	// a map that may hold anything. What lies behind a pointer is the application's own:
+	// it is looked through without a lock, and not copied, so nobody may change it during
+	// the handshake unless its types are plain all the way.
 	Values map[string]any
 	// Believes is asked once for each server: the setting by which the host
 	// takes ClientIP from what any client claims, such as in X-Forwarded-For, ""

@@ -66,9 +66,6 @@ func (c *client) refusedHandshake() {
 	}
 }
 
-// Request returns the copy of the request that opened the connection.
-func (c *Conn) Request() *Request { return c.client.req }
-
 // Context returns a context that ends with the connection.
 func (c *Conn) Context() context.Context { return c.ctx }
 

@@ -44,7 +44,7 @@ func TestConn(t *testing.T) {
 			}
 		}
 	}
-	if list := conn.Sockets(); len(list) != 2 || conn.Request().Query().Get("who") != "ann" || list[0].Conn() != conn {
+	if list := conn.Sockets(); len(list) != 2 || list[0].Request().Query().Get("who") != "ann" || list[0].Conn() != conn {
 		t.Errorf("%v", list)
 	}
 	if conn.Context().Err() != nil || ConnFromContext(context.Background()) != nil {

@@ -8,10 +8,8 @@ import (
 	"github.com/siokit/siokit/core/internal/packet"
 )
 
-var _ acl.Connected = (*Socket)(nil)
-
-// Connection implements acl.Connected: it returns Conn, for policies whose state must
-// survive leaving and joining again.
+// Connection returns Conn, for policies whose state must survive leaving and joining again,
+// such as acl.RateLimit.
 func (s *Socket) Connection() acl.Subject { return s.client.connection() }
 
 // Check asks the policies of the socket's namespace about an action. It returns nil, or
@@ -33,9 +31,14 @@ func (c *client) check(ctx context.Context, guards []acl.Policy, s *Socket, a ac
 	return asked(ctx, guards, s, a)
 }
 
+// packetName reports whether policies know a packet by this name, which is then no event's.
+func packetName(name string) bool {
+	return name == acl.RecvConnect || name == acl.RecvMessage || name == acl.RecvJSON
+}
+
 // asked is the one place where policies are asked.
 func asked(ctx context.Context, guards []acl.Policy, s *Socket, a acl.Action) error {
-	if len(guards) > 0 && a.Kind == acl.Event && acl.Reserved(a.Name) {
+	if len(guards) > 0 && a.Kind == acl.Event && packetName(a.Name) {
 		return acl.ErrDenied // no policy must take the event for the packet of that name
 	}
 	for _, p := range guards {

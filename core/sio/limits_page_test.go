@@ -36,6 +36,7 @@ var limitDirs = []struct {
 	{"core/internal/codec/engineio", []string{}},
 	{"core/internal/codec/socketio", []string{}},
 	{"core/host", []string{}},
+	{"core/internal/keep", []string{}},
 	{"internal/connwatch", []string{}},
 	{"core/internal/dialect", []string{}},
 	{"core/internal/dialect/sio1", []string{}},

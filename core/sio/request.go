@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/keep"
 )
 
 // Request is a copy of the HTTP request that opened the connection. It never changes
@@ -37,7 +38,7 @@ type Request struct {
 	// chosen; without Keep they are its strings, numbers and bools. They are copies,
 	// except for what is behind pointers. A value that holds an object of the
 	// framework, or may hold one that cannot be seen, is left out, which is logged.
-	// See host.CopyValues.
+	// See host.Details.
 	Values map[string]any
 
 	target string // path and query; RawQuery is its end
@@ -81,7 +82,7 @@ func copyRequest(x host.Exchange) (r *Request, more host.Details, refused map[st
 			}
 			r.Params[strings.Clone(k)] = strings.Clone(v)
 		}
-		r.Values, refused = host.CopyValues(more.Values)
+		r.Values, refused = keep.Copy(more.Values)
 		if _, query, ok := strings.Cut(more.URL, "?"); ok && query == r.RawQuery {
 			r.RawQuery = query // one piece of memory
 		}

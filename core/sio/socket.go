@@ -257,10 +257,6 @@ func messageType(data any) packet.Type {
 	return packet.JSON
 }
 
-// Flush writes what was emitted at once. A handler needs Flush only before it computes
-// for long, when the client must have its answers within a millisecond.
-func (s *Socket) Flush() { s.client.vs.Flush() }
-
 // To returns the target of the other sockets in any of the rooms: this socket is left
 // out.
 func (s *Socket) To(rooms ...string) Target {

@@ -62,9 +62,6 @@ type Key[T any] struct{ name string }
 // NewKey returns a new key. The name is for debugging only.
 func NewKey[T any](name string) *Key[T] { return &Key[T]{name} }
 
-// String returns the key's name.
-func (k *Key[T]) String() string { return k.name }
-
 // Set keeps v with h, in place of an earlier value.
 func (k *Key[T]) Set(h ValueStore, v T) { h.Set(k, v) }
 

@@ -1,4 +1,4 @@
-package host
+package keep
 
 import (
 	"fmt"
@@ -68,7 +68,7 @@ type place struct {
 }
 
 // look refuses what v leads to when it belongs to a request, or cannot be seen.
-// CopyValues says what is read and why.
+// Copy says what is read and why.
 func (c *copier) look(v reflect.Value) {
 	if v.Kind() == reflect.Pointer && v.IsNil() {
 		return

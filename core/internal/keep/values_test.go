@@ -1,4 +1,4 @@
-package host_test
+package keep_test
 
 import (
 	"bufio"
@@ -25,6 +25,7 @@ import (
 	"unsafe"
 
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/core/internal/keep"
 )
 
 // recycled is a string whose memory is used for something else by reuse.
@@ -62,7 +63,7 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-func TestCopyValues(t *testing.T) {
+func TestCopy(t *testing.T) {
 	s, reuse := recycled("alice")
 	b := []byte("alice")
 	of := func() map[string]any {
@@ -72,7 +73,7 @@ func TestCopyValues(t *testing.T) {
 			"number": 7, "nil": nil, "time": time.Unix(7, 0), "nilmap": map[string]string(nil), "error": error(nil),
 		}
 	}
-	kept, refused := host.CopyValues(of())
+	kept, refused := keep.Copy(of())
 	want := of()
 	if !reflect.DeepEqual(kept, want) || refused != nil {
 		t.Fatalf("kept %v, refused %v", kept, refused)
@@ -109,7 +110,7 @@ type (
 
 func (h *hides) User() string { return h.r.Header.Get("X-User") }
 
-func TestCopyValuesRefuses(t *testing.T) {
+func TestCopyRefuses(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	w := httptest.NewRecorder()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -137,7 +138,7 @@ func TestCopyValuesRefuses(t *testing.T) {
 	}
 	var synced sync.Map
 	synced.Store("s", s)
-	values := map[string]any{
+	vals := map[string]any{
 		"request": r, "writer": http.ResponseWriter(w), "context": ctx, "func": func() {}, "list": []any{1, []any{r}}, "map": map[string]any{"a": map[string]any{"b": w}},
 		"struct": carries{r}, "unexported": wrapper{r}, "pointer": &wrapper{r}, "far": &[]*wrapper{{r}}, "interface": &carries{r}, "key": map[any]int{r: 1},
 		"self": self, "array": [1]any{ctx}, "unsafe": unsafe.Pointer(r), "pointer to any": new(any), "ring": &node{},
@@ -154,9 +155,9 @@ func TestCopyValuesRefuses(t *testing.T) {
 		"file": os.Stdout, "error": fmt.Errorf("x: %w", fmt.Errorf("y: %w", os.ErrExist)), "logger": slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("a", 1), "default logger": slog.Default(),
 		"db": &carries{&sql.DB{}}, "client": http.DefaultClient, "transport": http.DefaultTransport, "certificate": &x509.Certificate{PublicKey: &rsa.PublicKey{}, Subject: pkix.Name{Names: []pkix.AttributeTypeAndValue{{Value: "x"}}}},
 	}
-	*values["pointer to any"].(*any) = r
-	kept, refused := host.CopyValues(values)
-	for name := range values {
+	*vals["pointer to any"].(*any) = r
+	kept, refused := keep.Copy(vals)
+	for name := range vals {
 		switch name {
 		case "fine", "any of fine", "server", "nil", "ring", "bag of nothing", "circle", "long", "plain map", "quiet", "no function", "pointer to none",
 			"file", "error", "logger", "default logger", "db", "client", "transport", "certificate":
@@ -169,15 +170,15 @@ func TestCopyValuesRefuses(t *testing.T) {
 			}
 		}
 	}
-	if len(kept)+len(refused) != len(values) {
+	if len(kept)+len(refused) != len(vals) {
 		t.Errorf("kept %v, refused %v", kept, refused)
 	}
 }
 
-// TestCopyValuesWhileChanging: what is behind a pointer may be changed by others who
+// TestCopyWhileChanging: what is behind a pointer may be changed by others who
 // have a lock. The race detector finds a read of it; a walk through the map would end
 // the process.
-func TestCopyValuesWhileChanging(t *testing.T) {
+func TestCopyWhileChanging(t *testing.T) {
 	p, b := &plain{seen: map[string][]inner{}}, &bag{vals: map[string]any{}}
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -202,7 +203,7 @@ func TestCopyValuesWhileChanging(t *testing.T) {
 		}
 	}()
 	for range 2000 {
-		kept, refused := host.CopyValues(map[string]any{"plain": p, "bag": b})
+		kept, refused := keep.Copy(map[string]any{"plain": p, "bag": b})
 		if kept["plain"] != p || !strings.Contains(refused["bag"], "map[string]interface {} behind a pointer") {
 			t.Fatalf("kept %v, refused %v", kept, refused)
 		}
@@ -211,8 +212,8 @@ func TestCopyValuesWhileChanging(t *testing.T) {
 	<-done
 }
 
-// BenchmarkCopyValues: a user behind a pointer, and as much as is looked at.
-func BenchmarkCopyValues(b *testing.B) {
+// BenchmarkCopy: a user behind a pointer, and as much as is looked at.
+func BenchmarkCopy(b *testing.B) {
 	huge := make([]any, 20_000)
 	for i := range huge {
 		huge[i] = &ring{}
@@ -221,7 +222,7 @@ func BenchmarkCopyValues(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				host.CopyValues(map[string]any{"v": v})
+				keep.Copy(map[string]any{"v": v})
 			}
 		})
 	}
