@@ -29,6 +29,7 @@ func allCases() []testCase {
 		noticesCases(),
 		noticesFloodCases,
 		goodbyeCases(),
+		besideCases(),
 		orderCases,
 		packetsAcceptedCases(),
 		packetsRefusedCases(),

@@ -146,7 +146,7 @@ func (h handler) Message(binary bool, data []byte, inline bool) virtsocket.Reaso
 	s, m := h.s, Message{Binary: binary, Data: bytes.Clone(data)}
 	handle := func() { s.handle(m) }
 	if inline {
-		if role, ok := s.inbox.Claim(order); ok {
+		if role, ok := s.inbox.Claim(order, len(m.Data)); ok {
 			s.vs.AllowHandoff()
 			s.inbox.Run(role, handle)
 			return 0
@@ -155,6 +155,9 @@ func (h handler) Message(binary bool, data []byte, inline bool) virtsocket.Reaso
 	s.inbox.Put(order, len(m.Data), handle)
 	return 0
 }
+
+// Overdue implements virtsocket.Handler: nothing is done beside OnMessage.
+func (handler) Overdue() {}
 
 // worker is the owner of an inbox: the session, and what does a task.
 type worker struct{ *virtsocket.Socket }

@@ -60,7 +60,7 @@ var errExit = errors.New("sio: application code has ended its goroutine")
 // client or a request are therefore made by Server.apart. The frequent ones are
 // made by the goroutine that handles the event: what has to follow them follows in
 // deferred functions (client.event, client.serve), and another goroutine handles
-// what waits (client.work).
+// what waits (inbox.Run).
 func (s *Server) caught(at place, event string, c *client, sock *Socket, err *error) {
 	p := recover()
 	if p == nil {

@@ -18,8 +18,9 @@ import (
 // which its packets are handled.
 //
 // A packet is handled by the goroutine that read it. When that one is inside a
-// handler and another reads on, packets wait in the inbox, and the first
-// goroutine takes them when its handler has returned. Acks never wait.
+// handler and another reads on, packets wait in the inbox: those of the same namespace
+// until the handler has returned, those of others until it has taken some time or waits
+// for an ack of the client. Acks never wait.
 type client struct {
 	srv     *Server
 	vs      *virtsocket.Socket
@@ -30,19 +31,18 @@ type client struct {
 	due     *awaited                       // nil unless attachments are still to come
 	inbox   inbox.Inbox[task]
 
-	// For the one who handles packets.
-	late *lateContext // of the events that are handled after the end, once there is one
-
 	mu      sync.Mutex // guards what follows
 	sockets []*Socket
-	joins   allowance // of attempts to join
-	joining int32     // attempts that have a place among sockets and none there yet
+	late    *lateContext // of the events that are handled after the end, once there is one
+	joins   allowance    // of attempts to join
+	joining int32        // attempts that have a place among sockets and none there yet
 	closed  bool
 	why     Reason // of closed
 	joined  bool   // some namespace, once: the connect timeout is over
 	expired bool   // the connect timeout came first: no namespace is joined any more
 	banned  bool   // refused the namespace that its protocol begins with
 	barred  barred // what it has sent is not handled any more
+	leaving bool   // the application ends it, and disconnects all its sockets
 }
 
 func (c *client) rules() *dialect.Rules { return c.vs.Dialect().Rules() }
@@ -55,13 +55,13 @@ func (c *client) Opened() {
 	}
 	t := task{p: &packet.Packet{Type: packet.Connect, Namespace: "/"}}
 	if !c.srv.Of("/").handlers().slow() {
-		if r, ok := c.inbox.Claim(order); ok {
+		if r, ok := c.inbox.Claim("/", 0); ok {
 			c.Do(t)
 			c.inbox.Release(r)
 			return
 		}
 	}
-	c.inbox.Push(order, t) // application code may take its time, but not the reader's
+	c.inbox.Push(inbox.Alone, t) // application code may take its time, but not the reader's
 }
 
 // Message implements virtsocket.Handler.
@@ -119,13 +119,14 @@ func (c *client) message(binary bool, data []byte, inline bool) Reason {
 // take handles a packet now, if the caller may and nothing is before the packet, or puts
 // it into the inbox.
 func (c *client) take(p *packet.Packet, inline bool) {
+	key := c.keyOf(p)
 	if !inline {
-		c.queue(p)
+		c.queue(key, p)
 		return
 	}
-	role, ok := c.inbox.Claim(order)
+	role, ok := c.inbox.Claim(key, p.Size())
 	if !ok {
-		c.queue(p)
+		c.queue(key, p)
 		return
 	}
 	// From AllowHandoff on another goroutine may read, and decode into what is ours.

@@ -82,12 +82,18 @@
 //
 // # Order and concurrency
 //
-// The packets of one connection are handled one at a time, in order; different
-// connections run concurrently. Acks do not wait for handlers, so a handler may [Call] its
-// own client. [Concurrent] lets a handler overlap with itself. OnDisconnect runs once,
-// last, and the socket is still in its rooms. While a handler does not return, up to
-// Options.MaxInbox packets of its connection wait; then the server stops reading from the
-// connection.
+// The events of one socket are handled one at a time, in order. Different sockets run
+// concurrently, also those that one client has in several namespaces: a handler that
+// takes longer than 50 milliseconds, or waits for an ack of its client, does not keep
+// the client out of another namespace. Whatever the handlers of several namespaces
+// share, such as the values of a [Conn], needs a lock. Acks do not wait for handlers, so a
+// handler may [Call] its own client. [Concurrent] lets a handler overlap with itself.
+// OnDisconnect runs once, last, and the socket is still in its rooms.
+//
+// While a handler does not return, up to Options.MaxInbox packets of its connection wait,
+// those of all namespaces together; then the server stops reading from the connection. A
+// client that sends more than that to a namespace with a slow handler keeps itself out of
+// the others.
 //
 // What was received before the client left is still handled. The socket is disconnected
 // then, and the handler's context lives up to five seconds longer than the socket's. After

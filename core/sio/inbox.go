@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/siokit/siokit/core/internal/inbox"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
@@ -12,7 +13,10 @@ import (
 // what was received before the client left.
 const lastEventsTime = 5 * time.Second
 
-// task is one thing to do in the order of the connection; see package inbox.
+// task is one thing to do in its turn. Its key in the inbox is its namespace, so the
+// sockets of a client do not wait for each other; see package inbox. With the key
+// inbox.Alone are what concerns all of them: the end of the connection, and where the
+// server connects the default namespace by itself, that, for it goes before all others.
 //
 // The end of a connection takes its turn behind the packets that it was read
 // behind. What a client has sent before its goodbye is handled, on a socket that is
@@ -24,24 +28,36 @@ type task struct {
 	last   bool // the connection has ended, and everything before it is done
 }
 
+// keyOf is the key of a packet in the inbox. A client that leaves the default namespace
+// may leave all others by that: what it has sent to them before goes first.
+func (c *client) keyOf(p *packet.Packet) string {
+	if p.Type == packet.Disconnect && p.Namespace == "/" && c.rules().RootEndsConn {
+		return inbox.Alone
+	}
+	return p.Namespace
+}
+
 // queue puts a lasting copy of a packet into the inbox, and waits while that is full.
-func (c *client) queue(p *packet.Packet) {
+func (c *client) queue(key string, p *packet.Packet) {
 	size := p.Size()
 	t := task{p: p.Clone()}
 	p.Forget()
-	c.inbox.Put(order, size, t)
+	c.inbox.Put(key, size, t)
 }
 
-// order is the key of all tasks.
-const order = ""
-
-// waiting counts what waits for an ack of this client: somebody must read on.
+// waiting counts what waits for an ack of this client: somebody must read on, and
+// handle what is for other namespaces.
 func (c *client) waiting(n int) {
 	c.inbox.Calls(n)
 	if n > 0 {
+		c.inbox.Overtake()
 		c.vs.Detach()
 	}
 }
+
+// Overdue implements virtsocket.Handler: a handler takes long. Those of other namespaces
+// do not wait for it.
+func (c *client) Overdue() { c.inbox.Overtake() }
 
 // Begin, End, WatchHandler and PauseHeartbeat are the session's part of inbox.Owner.
 func (c *client) Begin()                 { c.vs.Begin() }
@@ -53,8 +69,11 @@ func (c *client) PauseHeartbeat(on bool) { c.vs.PauseHeartbeat(on) }
 func (c *client) Do(t task) {
 	switch {
 	case t.last:
-		for _, s := range c.list() { // those that were connecting when it ended
-			if s.heard {
+		for _, s := range c.list() {
+			switch {
+			case s.why != 0: // who has disconnected it may not have come to say so
+				c.end(s, s.why)
+			case s.heard: // it was connecting when the connection ended
 				c.end(s, c.why)
 			}
 		}
@@ -124,13 +143,20 @@ func (c *client) eventContext(s *Socket) context.Context {
 		}
 		// The socket's own context is over. A handler that begins only now has not
 		// been told to stop: what it does with a database must not fail for that.
-		if c.late == nil {
-			c.late = new(lateContext)
-			c.late.ctx, c.late.cancel = context.WithTimeout(context.Background(), lastEventsTime)
-		}
-		return c.late.ctx
+		return c.lateContext()
 	}
 	return nil
+}
+
+// lateContext is one for all namespaces.
+func (c *client) lateContext() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.late == nil {
+		c.late = new(lateContext)
+		c.late.ctx, c.late.cancel = context.WithTimeout(context.Background(), lastEventsTime)
+	}
+	return c.late.ctx
 }
 
 // stillHeard reports whether the socket has ended, and what came before is handled.
@@ -172,8 +198,8 @@ func (c *client) Closed(why virtsocket.Reason) {
 		c.vs.AwaitPayloads()
 		c.inbox.Close()
 		for _, s := range ends {
-			c.inbox.Push(order, task{end: s, reason: r})
+			c.inbox.Push(s.ns.path, task{end: s, reason: r})
 		}
-		c.inbox.Push(order, task{last: true})
+		c.inbox.Push(inbox.Alone, task{last: true})
 	}()
 }

@@ -50,7 +50,12 @@ func (c *client) connect(p *packet.Packet) {
 		s.sent = &sent{append([]byte(nil), p.Data...), p.Query}
 	}
 	t := ns.handlers()
-	if !c.add(s) || c.refusedBy(t, s) || !c.welcome(s) && !s.heard {
+	if !c.add(s) {
+		c.stopped(ns.path) // while the namespace was entered
+		c.abandon(s)
+		return
+	}
+	if c.refusedBy(t, s) || !c.welcome(s) && !s.heard {
 		c.abandon(s)
 		return
 	}
@@ -106,7 +111,7 @@ func (c *client) add(s *Socket) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.joining--
-	if s == nil || c.barred != 0 {
+	if s == nil || c.barred != 0 || c.leaving {
 		return false
 	}
 	if c.closed {

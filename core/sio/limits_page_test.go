@@ -31,6 +31,7 @@ var limitDirs = []struct {
 	{"core/acl", []string{}},
 	{"core/sio", []string{}}, // Options are looked at by reflection
 	{"core/eio", []string{"Options"}},
+	{"core/internal/inbox", []string{}},
 	{"core/internal/packet", []string{}},
 	{"core/internal/jsontext", []string{}},
 	{"core/internal/codec/engineio", []string{}},

@@ -101,7 +101,7 @@ func TestWaitingIsText(t *testing.T) {
 	before = heapNow()
 	lc.Message(false, []byte(`2/loop,["x",`+zeros(n)+"]"), false)
 	until(t, "the event is handed over", func() bool {
-		r, ok := lc.inbox.Claim(order)
+		r, ok := lc.inbox.Claim("/loop", 0)
 		if ok {
 			lc.inbox.Release(r)
 		}

@@ -140,10 +140,11 @@ type Options struct {
 	MaxQueueBytes    int
 	MaxQueueMessages int
 	// MaxInbox and MaxInboxBytes bound the packets of one client that wait while a
-	// handler runs; 64 packets, and 4 times MaxPayload bytes, bookkeeping included. At
-	// a bound the server stops reading from the connection, and the client has to
-	// wait; one packet more has been read by then. The packet that is being handled
-	// does not count. While a handler waits for an ack of its own client, the bounds
+	// handler runs, in all its namespaces together; 64 packets, and 4 times MaxPayload
+	// bytes, bookkeeping included. At a bound the server stops reading from the
+	// connection, and the client has to wait; one packet more has been read by then. The
+	// packet that is being handled does not count; when handlers of several namespaces
+	// run, the bytes of the others do. While a handler waits for an ack of its own client, the bounds
 	// are 256 times the number and 4 times the bytes, because the ack may come behind
 	// other packets.
 	MaxInbox      int

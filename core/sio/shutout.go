@@ -38,7 +38,7 @@ func (c *client) bar() barred {
 
 // shutOut ends the connection when a socket of it is connecting, or was refused and
 // its OnConnect still runs; of is the one that the application has named, or nil. Else
-// it reports false and does nothing.
+// it reports false, and with all no namespace is joined from here on.
 func (c *client) shutOut(of *Socket, all bool) bool {
 	c.mu.Lock()
 	list := slices.Clone(c.sockets)
@@ -48,6 +48,7 @@ func (c *client) shutOut(of *Socket, all bool) bool {
 		joined = joined || s.Connected()
 	}
 	if !asked {
+		c.leaving = c.leaving || all // another namespace may be asked for at this moment
 		c.mu.Unlock()
 		return false
 	}
@@ -100,13 +101,13 @@ func (c *client) linger() {
 // that moment is long, it is told.
 func (c *client) stopped(path string) bool {
 	c.mu.Lock()
-	barred, banned := c.barred, c.banned
+	barred, banned, leaving := c.barred, c.banned, c.leaving
 	c.mu.Unlock()
 	switch {
-	case barred == barredAll:
+	case barred == barredAll || leaving:
 		c.kick(path)
 	case barred != 0 && banned:
 		c.refuse(path, kicked)
 	}
-	return barred != 0
+	return barred != 0 || leaving
 }

@@ -31,7 +31,7 @@ type Socket struct {
 	heard   bool
 	refused atomic.Bool                    // ended while it was connecting
 	why     Reason                         // of the end of a socket that was connected; written like heard
-	over    bool                           // OnDisconnect has run; for the one who handles packets
+	over    bool                           // OnDisconnect has run; for the one who handles its tasks
 	left    bool                           // the socket joins no room any more; guarded by roomsMu
 	overlap atomic.Pointer[sync.WaitGroup] // what Concurrent has started, once it has
 
@@ -304,7 +304,7 @@ func (s *Socket) CloseTransport() {
 func (s *Socket) disconnect(r Reason, tell bool) bool {
 	first, due := s.close(r, tell, false)
 	if due {
-		s.client.inbox.Push(order, task{end: s, reason: r})
+		s.client.inbox.Push(s.ns.path, task{end: s, reason: r})
 	}
 	return first
 }

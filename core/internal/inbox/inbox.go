@@ -5,6 +5,7 @@
 // in that order too, by one goroutine, until one of them takes long: then Overtake
 // lets another goroutine do what waits under other keys. A task with the key Alone is
 // done when everything before it is done, and nothing behind it begins before its end.
+// Where very many keys wait at once, some of them wait for each other.
 //
 // # Goroutines
 //
@@ -30,6 +31,11 @@
 // the client. One task always fits. While Calls says that the application waits for an
 // ack of this client, the bounds are larger, because the ack lies behind what the
 // client has sent before.
+//
+// The bytes of a task count until its end when another task is done beside it. So what a
+// client may have us hold does not grow with the number of its keys: it is the bound, and
+// one task each that waits for room, that has the turn, and that has reached the bound.
+// With one key the task that is being done does not count.
 //
 // # Locks
 //
@@ -73,7 +79,7 @@ type Inbox[T any] struct {
 	room    *sync.Cond // for readers that wait for room, and for Close; nil until then
 	first   queue[T]   // the queues, as a list: most connections need one only
 	came    uint64     // tasks so far
-	bytes   int        // of the tasks in the queues
+	bytes   int        // of the tasks in the queues, and of those that others are done beside
 	waiting int32      // tasks in the queues
 	calls   int32      // see Calls
 	stalled int32      // readers that wait for room
@@ -95,27 +101,27 @@ type Role[T any] struct {
 
 // Claim makes the caller the worker for a task of its own, which is not put into the
 // inbox, if that can be done at once: no other worker has the turn, nothing with the
-// key waits or is being done, and no call waits for an ack. Run or Release follows. key
-// must not be Alone.
-func (b *Inbox[T]) Claim(key string) (r Role[T], ok bool) {
+// key waits or is being done, no call waits for an ack, and the bytes are below their
+// bound. Run or Release follows. With the key Alone it is refused.
+func (b *Inbox[T]) Claim(key string, size int) (r Role[T], ok bool) {
 	b.mu.Lock()
-	if b.taken || b.closed || b.calls > 0 || b.occupied(key) {
+	if b.taken || b.closed || b.calls > 0 || key == Alone || b.occupied(key) || b.beside() >= b.bounds.Bytes {
 		b.mu.Unlock()
 		return r, false
 	}
 	q := b.queue(key)
-	q.busy = true
+	q.begin(size)
 	b.take()
 	r = Role[T]{q, b.turn}
 	b.mu.Unlock()
 	return r, true
 }
 
-// occupied reports whether something with the key, or Alone, waits or is being done;
-// b.mu is held.
+// occupied reports whether something with the key, or Alone, waits or is being done, or
+// may do so in the queue that is shared; b.mu is held.
 func (b *Inbox[T]) occupied(key string) bool {
 	for q := &b.first; q != nil; q = q.next {
-		if !q.idle() && (q.key == key || q.key == Alone) {
+		if !q.idle() && (q.key == key || q.key == Alone || q.key == rest) {
 			return true
 		}
 	}
@@ -144,7 +150,7 @@ func (b *Inbox[T]) Run(r Role[T], t T) {
 func (b *Inbox[T]) Release(r Role[T]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r.q.leave()
+	b.leave(r.q)
 	if b.taken && b.turn == r.turn {
 		b.taken = false
 	}
@@ -189,10 +195,11 @@ func (b *Inbox[T]) Push(key string, t T) {
 func (b *Inbox[T]) Overtake() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.taken {
-		b.taken = false
-		b.start()
+	if !b.taken {
+		return
 	}
+	b.taken = false
+	b.start()
 }
 
 // Calls counts what waits for an ack of the client: n is 1 or -1. Meanwhile nothing is
@@ -223,7 +230,7 @@ func (b *Inbox[T]) Close() {
 
 // State is what an inbox holds at one moment, for tests.
 type State struct {
-	Waiting, Bytes int // tasks that wait
+	Waiting, Bytes int // tasks that wait, and the bytes that count
 	Calls, Stalled int // see Calls, and readers that wait for room
 }
 
@@ -236,12 +243,12 @@ func (b *Inbox[T]) State() State {
 
 // full reports whether there is no room for size bytes; b.mu is held.
 func (b *Inbox[T]) full(size int) bool {
-	if b.waiting == 0 {
-		return false
-	}
 	count, bytes := b.bounds.Count, b.bounds.Bytes
 	if b.calls > 0 {
 		count, bytes = callsCount*count, callsBytes*bytes
+	}
+	if b.waiting == 0 { // one fits, whatever its size, beside what is being done
+		return b.bytes >= bytes
 	}
 	return int(b.waiting) >= count || b.bytes+size > bytes
 }
@@ -287,7 +294,7 @@ func (b *Inbox[T]) carryOn(r Role[T]) {
 func (b *Inbox[T]) next(r *Role[T]) (t T, more bool) {
 	b.mu.Lock()
 	if r.q != nil {
-		r.q.leave()
+		b.leave(r.q)
 	}
 	q := b.choose(r)
 	if q == nil {
@@ -298,9 +305,13 @@ func (b *Inbox[T]) next(r *Role[T]) (t T, more bool) {
 	e := q.tasks[0]
 	q.tasks[0] = entry[T]{}
 	q.tasks = q.tasks[1:]
-	q.busy = true
 	b.waiting--
 	b.bytes -= e.size
+	b.beside()
+	q.begin(e.size)
+	if b.turn != r.turn { // another worker has the turn
+		b.hold(q)
+	}
 	if b.room != nil {
 		b.room.Broadcast()
 	}

@@ -273,10 +273,10 @@ func TestAlone(t *testing.T) {
 		f.Push("a", "a3")
 		f.Push("c", "c1")
 		f.want(t, "two are being done", "")
-		if _, ok := f.Claim("c"); ok {
+		if _, ok := f.Claim("c", 0); ok {
 			t.Error("claimed in front of a task that is done alone")
 		}
-		if _, ok := f.Claim("d"); ok {
+		if _, ok := f.Claim("d", 0); ok {
 			t.Error("another key claimed in front of a task that is done alone")
 		}
 		releaseA()
@@ -286,7 +286,7 @@ func TestAlone(t *testing.T) {
 		f.Overtake()
 		f.Push("d", "d1")
 		f.want(t, "while it is done alone", "")
-		if _, ok := f.Claim("d"); ok {
+		if _, ok := f.Claim("d", 0); ok {
 			t.Error("claimed beside a task that is done alone")
 		}
 		f.Push(Alone, "**")
@@ -323,7 +323,7 @@ func TestClaim(t *testing.T) {
 		f := newFake(100, 100)
 		free := func(what, key string, want bool) {
 			t.Helper()
-			r, ok := f.Claim(key)
+			r, ok := f.Claim(key, 0)
 			if ok != want {
 				t.Errorf("%s: claimed %v", what, ok)
 			}
@@ -337,7 +337,7 @@ func TestClaim(t *testing.T) {
 		f.Calls(-1)
 
 		release := f.blocks("a1")
-		r, ok := f.Claim("a")
+		r, ok := f.Claim("a", 0)
 		if !ok {
 			t.Fatal("not free")
 		}
@@ -369,7 +369,7 @@ func TestRelease(t *testing.T) {
 	for _, overtaken := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFake(100, 100)
-			r, _ := f.Claim("a")
+			r, _ := f.Claim("a", 0)
 			f.Push("b", "b1")
 			f.Push("a", "a1")
 			if overtaken {
@@ -393,7 +393,7 @@ func TestGoexit(t *testing.T) {
 		{"in a worker", "a", func(f *fake) { f.Push("a", "exit") }},
 		{"alone", Alone, func(f *fake) { f.Push(Alone, "exit") }},
 		{"in the reader", "a", func(f *fake) {
-			r, _ := f.Claim("a")
+			r, _ := f.Claim("a", 0)
 			go f.Run(r, "exit")
 		}},
 		{"overtaken", "a", func(f *fake) {
@@ -474,12 +474,137 @@ func TestQueuesAreForgotten(t *testing.T) {
 	})
 }
 
+// TestOvertakenBytes: what was overtaken counts until its end, so that the bytes of all
+// keys together are bounded, and a reader that waits for them goes on then.
+func TestOvertakenBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(100, 100)
+		bytes := func(what string, want int) {
+			t.Helper()
+			if n := f.State().Bytes; n != want {
+				t.Errorf("%s: %d bytes", what, n)
+			}
+		}
+		releaseA, releaseB, releaseC := f.blocks("a"), f.blocks("b"), f.blocks("c")
+		f.Put("a", 60, "a")
+		f.want(t, "first", "a")
+		bytes("one is being done", 0)
+		f.Overtake()
+		bytes("nothing is done beside it", 0)
+		r, ok := f.Claim("b", 60)
+		if !ok {
+			t.Fatal("not claimed below the bound")
+		}
+		go f.Run(r, "b")
+		f.want(t, "beside it", "b")
+		bytes("one is done beside another", 60)
+		f.Overtake()
+		if _, ok := f.Claim("c", 1); ok {
+			t.Error("claimed beyond the bound")
+		}
+		bytes("twice is once", 120)
+		go f.Put("c", 1, "c")
+		f.want(t, "the reader waits", "")
+		if n := f.State().Stalled; n != 1 {
+			t.Errorf("%d readers wait", n)
+		}
+		releaseA()
+		f.want(t, "there is room", "a' c")
+		bytes("b is still being done", 60)
+		f.Push("b", "b2")
+		f.Put("b", 7, "b3")
+		releaseB()
+		f.want(t, "its worker goes on without the turn", "b' b2 b3")
+		bytes("only c is being done, which others were done beside", 1)
+		releaseC()
+		f.want(t, "the last", "c'")
+		f.ends(t)
+	})
+}
+
+// TestOvertakenGoesOn: the next task of a worker that was overtaken counts as well.
+func TestOvertakenGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(100, 100)
+		first, second, other := f.blocks("a1"), f.blocks("a2"), f.blocks("b")
+		f.Put("a", 10, "a1")
+		f.Put("a", 20, "a2")
+		f.Put("b", 40, "b")
+		f.want(t, "before", "a1")
+		f.Overtake()
+		f.want(t, "a1 is overtaken", "b")
+		first()
+		f.want(t, "two keys", "a1' a2")
+		if n := f.State().Bytes; n != 60 {
+			t.Errorf("%d bytes", n)
+		}
+		second()
+		f.want(t, "a has ended", "a2'")
+		other()
+		f.want(t, "the end", "b'")
+		f.ends(t)
+	})
+}
+
+// TestManyKeys: with more keys than there are queues, all keep their order, and nothing
+// is claimed in front of what may be of its key.
+func TestManyKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(100, 100)
+		release := f.blocks("first")
+		f.Push(Alone, "first")
+		synctest.Wait()
+		want := "first first'"
+		for i := range 3 * 5 * maxQueues {
+			name := fmt.Sprint(i % (5 * maxQueues))
+			f.Push(name, name)
+			want += " " + name
+		}
+		n := 0
+		for q := &f.first; q != nil; q = q.next {
+			n++
+		}
+		if n > maxQueues+2 {
+			t.Errorf("%d queues", n)
+		}
+		release()
+		f.want(t, "all", want)
+		f.ends(t)
+
+		var releases []func()
+		for i := range maxQueues + 1 {
+			name := fmt.Sprint(i)
+			releases = append(releases, f.blocks(name))
+			f.Push(name, name)
+			synctest.Wait()
+			f.Overtake()
+		}
+		f.Push("one more", "more") // with the last one in the shared queue
+		if _, ok := f.Claim("one more", 0); ok {
+			t.Error("claimed in front of its own")
+		}
+		releases[0]()
+		synctest.Wait()
+		f.Push("one more", "more") // now there would be a queue for it
+		releases[maxQueues]()
+		f.Overtake()
+		synctest.Wait()
+		if g := strings.Join(f.done, " "); !strings.HasSuffix(g, " 0' 64' more more") {
+			t.Error(g)
+		}
+		for _, release := range releases[1:maxQueues] {
+			release()
+		}
+		f.ends(t)
+	})
+}
+
 // TestNothingIsAllocated where the reader handles what it reads.
 func TestNothingIsAllocated(t *testing.T) {
 	var b Inbox[int]
 	b.Init(idle{}, &Bounds{1, 1})
 	if n := testing.AllocsPerRun(100, func() {
-		if r, ok := b.Claim("/"); ok {
+		if r, ok := b.Claim("/", 0); ok {
 			b.Run(r, 1)
 		}
 	}); n != 0 {
@@ -499,7 +624,7 @@ func BenchmarkClaim(b *testing.B) {
 	var in Inbox[int]
 	in.Init(idle{}, &Bounds{1, 1})
 	for b.Loop() {
-		r, _ := in.Claim("/")
+		r, _ := in.Claim("/", 0)
 		in.Run(r, 1)
 	}
 }
@@ -571,7 +696,7 @@ func TestModel(t *testing.T) {
 			next[key]++
 			it := item{key, next[key]}
 			if inline && key != keys-1 {
-				if r, ok := m.in.Claim(name[key]); ok {
+				if r, ok := m.in.Claim(name[key], rand.IntN(60)); ok {
 					read := make(chan struct{})
 					go func() { // the goroutine may be ended, or be overtaken
 						defer close(read)

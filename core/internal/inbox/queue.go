@@ -1,19 +1,52 @@
 package inbox
 
+import "math"
+
 // queue are the tasks with one key. One that is idle can be used for another key.
 type queue[T any] struct {
 	key   string
-	busy  bool // one of its tasks is being done
+	busy  bool  // one of its tasks is being done
+	held  bool  // another one is done beside that one, and its size is in Inbox.bytes
+	size  int32 // of that one
 	tasks []entry[T]
 	next  *queue[T]
 }
 
 func (q *queue[T]) idle() bool { return !q.busy && len(q.tasks) == 0 }
 
+// begin says that a task is being done.
+func (q *queue[T]) begin(size int) {
+	q.busy, q.size = true, int32(min(size, math.MaxInt32))
+}
+
+// beside counts the tasks that are being done, because another one begins, and returns
+// the bytes that count; b.mu is held.
+func (b *Inbox[T]) beside() int {
+	for q := &b.first; q != nil; q = q.next {
+		b.hold(q)
+	}
+	return b.bytes
+}
+
+// hold counts the task of a queue that is being done, once; b.mu is held.
+func (b *Inbox[T]) hold(q *queue[T]) {
+	if q.busy && !q.held {
+		q.held = true
+		b.bytes += int(q.size)
+	}
+}
+
 // leave ends the task that is being done. An idle queue keeps no room for its busiest
-// moment.
-func (q *queue[T]) leave() {
+// moment. b.mu is held.
+func (b *Inbox[T]) leave(q *queue[T]) {
 	q.busy = false
+	if q.held {
+		q.held = false
+		b.bytes -= int(q.size)
+		if b.room != nil {
+			b.room.Broadcast()
+		}
+	}
 	if len(q.tasks) == 0 {
 		q.key, q.tasks = "", nil
 	}
@@ -25,10 +58,18 @@ type entry[T any] struct {
 	came uint64 // its number
 }
 
+// maxQueues is how many keys have a queue of their own at the same time. Further ones
+// share one, so that a client with very many keys makes nobody search for long.
+const maxQueues = 64
+
+// rest is the key of the queue that is shared. While something is in it, no further key
+// gets a queue of its own: it might have something in this one.
+const rest = "\x00rest"
+
 // queue returns the queue of a key; b.mu is held.
 func (b *Inbox[T]) queue(key string) *queue[T] {
-	var free *queue[T]
-	last := &b.first
+	var free, shared *queue[T]
+	last, n := &b.first, 0
 	for q := &b.first; q != nil; q = q.next {
 		switch {
 		case q.idle():
@@ -37,8 +78,19 @@ func (b *Inbox[T]) queue(key string) *queue[T] {
 			}
 		case q.key == key:
 			return q
+		case q.key == rest:
+			shared = q
+		default:
+			n++
 		}
 		last = q
+	}
+	switch {
+	case key == Alone:
+	case shared != nil:
+		return shared
+	case n >= maxQueues:
+		key = rest
 	}
 	if free == nil {
 		free = new(queue[T])

@@ -61,7 +61,8 @@
 //     a time. It calls Next, Sent and Unsent.
 //   - The wheel is one goroutine for all timers of a hub. It calls Expired.
 //   - The watch is one goroutine for a hub, as long as some handler runs. It ends the
-//     waiting of messages behind a handler that takes long, and hands the reading on.
+//     waiting of messages behind a handler that takes long, tells the Handler of it
+//     (Overdue), and hands the reading on.
 //   - Flushers write what broadcasts have queued: at most GOMAXPROCS for a hub, as
 //     long as there is something to write.
 //
@@ -77,7 +78,9 @@
 //   - WatchHandler: inside such a pair, before application code runs. A pair without
 //     it must be short, because nobody looks whether something waits for its end.
 //   - AllowHandoff: inside Handler.Message with inline, once, as soon as the order of
-//     the message is settled. From there on another goroutine may read the next one.
+//     the message is settled. From there on another goroutine may read the next one. It
+//     tells the watch last: who is told of is not found out again, so a move must be
+//     possible by then.
 //   - Detach: anybody who is about to wait for something that the same client must
 //     send. It has no effect on the reading before AllowHandoff.
 //   - AwaitPayloads: on a goroutine that Handler.Closed has started, before it refuses

@@ -76,4 +76,5 @@ func (*counter) Visit(host.Exchange) *dialect.Refusal { return nil }
 
 func (*counter) Message(bool, []byte, bool) Reason { return 0 }
 
+func (c *counter) Overdue()      {}
 func (c *counter) Closed(Reason) { c.closed.Add(1) }

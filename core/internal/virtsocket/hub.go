@@ -70,6 +70,10 @@ type Handler interface {
 	// Without, it comes from an HTTP request that must be answered soon.
 	// An error ends the socket with the reason given.
 	Message(binary bool, data []byte, inline bool) Reason
+	// Overdue says that application code which runs since Socket.AllowHandoff or
+	// Socket.WatchHandler takes long: whatever can be done beside it should not wait for
+	// it. The watch, one for all sockets, calls it: it must not block.
+	Overdue()
 	// Closed is called exactly once, possibly from inside Message or Send, and
 	// also when the handshake fails after Socket.Handle. It must not block: the
 	// timers of all sockets may wait for it.

@@ -100,6 +100,8 @@ func (r *recorder) Opened() {
 	}
 }
 
+func (*recorder) Overdue() {}
+
 func (*recorder) Visit(host.Exchange) *dialect.Refusal { return nil }
 
 func (r *recorder) Message(_ bool, data []byte, _ bool) Reason {

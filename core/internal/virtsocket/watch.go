@@ -70,16 +70,16 @@ func (w *watch) leave(s *Socket) {
 	}
 }
 
-// dismiss takes s off the list if it is there for the batch that entered then and
-// nothing of it is kept back: a batch that has begun since the list was looked at
-// stays, whether it has entered itself or has found s on the list.
-func (w *watch) dismiss(s *Socket, since int64) {
+// dismiss takes s off the list if it is there since then, and reports whether it was.
+func (w *watch) dismiss(s *Socket, since int64) bool {
 	sh := w.shard(s)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if s.since == since && !s.out.keepsBack() {
-		sh.remove(s)
+	if s.busy.Load() == 0 || s.since != since {
+		return false
 	}
+	sh.remove(s)
+	return true
 }
 
 // remove takes s off the list; sh.mu is held.
@@ -132,10 +132,14 @@ func (w *watch) run() {
 			flush[i] = nil
 		}
 		for i, d := range detach {
-			// From now on nothing it sends is kept back and somebody else reads:
-			// however long its handler takes, it needs no more looking after.
-			d.s.Detach()
-			w.dismiss(d.s, d.since)
+			// From now on nothing it sends is kept back, somebody else reads and what
+			// other handlers wait for is done beside it: however long its handler takes,
+			// it needs no more looking after. It is dismissed first: a handler that
+			// begins meanwhile either finds it on the list, and is among those that are
+			// told of here, or puts it on the list again.
+			if w.dismiss(d.s, d.since) {
+				d.s.overdue()
+			}
 			detach[i] = watched{}
 		}
 		if seen {
@@ -166,6 +170,15 @@ func (w *watch) rest() bool {
 	return true
 }
 
+// overdue is called when application code has taken detachTicks.
+func (s *Socket) overdue() {
+	s.mu.Lock()
+	h := s.handler
+	s.mu.Unlock()
+	h.Overdue()
+	s.Detach()
+}
+
 // release is Flush when something waits for the end of a batch.
 func (s *Socket) release() {
 	if s.out.keepsBack() {
@@ -184,7 +197,6 @@ func (s *Socket) WatchHandler() {
 // AllowHandoff is WatchHandler for the goroutine that called Handler.Message inline: from here
 // to the end of Message, Detach lets another goroutine read on.
 func (s *Socket) AllowHandoff() {
-	s.WatchHandler()
 	s.mu.Lock()
 	conn := s.conn
 	var l *replaceableLink
@@ -196,6 +208,7 @@ func (s *Socket) AllowHandoff() {
 	if l != nil {
 		l.hasTurn(conn)
 	}
+	s.WatchHandler() // last: once the watch knows of it, the reading may have to move
 }
 
 // Detach flushes, and moves the reading of the connection to another goroutine

@@ -32,20 +32,18 @@ func TestWatchKeepsTheNext(t *testing.T) {
 	h.watch.tick.Add(detachTicks)
 	s.Begin()
 	s.WatchHandler()
-	h.watch.dismiss(s, 0) // the watch had seen the first batch
-	if s.busy.Load() == 0 {
+	if h.watch.dismiss(s, 0) || s.busy.Load() == 0 { // the watch had seen the first batch
 		t.Error("a batch that has entered is not watched")
 	}
-	s.Detach()
-	h.watch.dismiss(s, detachTicks)
-	if s.busy.Load() != 0 {
-		t.Error("a batch of which nothing is kept back is still watched")
+	if !h.watch.dismiss(s, detachTicks) || s.busy.Load() != 0 {
+		t.Error("the batch that the watch has seen is still watched")
 	}
 	s.End()
 }
 
 // TestWatchKeepsWhoReliesOnIt: a batch that begins between the end of another and
-// its leaving finds the socket on the list, and does not enter.
+// its leaving finds the socket on the list, and does not enter. Whoever is dismissed is
+// told of: the watch detaches it.
 func TestWatchKeepsWhoReliesOnIt(t *testing.T) {
 	h, s := unwatched()
 	s.Begin()
@@ -57,15 +55,55 @@ func TestWatchKeepsWhoReliesOnIt(t *testing.T) {
 	if s.busy.Load() == 0 {
 		t.Error("not watched after the end of the batch before")
 	}
-	h.watch.dismiss(s, 0) // the watch had detached the batch before
+	if !h.watch.dismiss(s, 0) { // the watch had seen the batch before
+		t.Error("neither watched nor detached, though what it sends is kept back")
+	}
+	s.WatchHandler() // the next handler of the batch
 	if s.busy.Load() == 0 {
-		t.Error("not watched, though what it sends is kept back")
+		t.Error("a handler that begins behind one that took long is not watched")
 	}
 	s.End()
 	if s.busy.Load() != 0 || len(h.watch.shard(s).list) != 0 {
 		t.Error("watched after the end")
 	}
 }
+
+// TestOverdue: the handler is told that application code takes long before another
+// goroutine reads on, and each time that it does.
+func TestOverdue(t *testing.T) {
+	o := every(fakeDuplex{})
+	o.Accept = func(*Socket, host.Exchange) (Handler, *dialect.Refusal) { return nil, nil }
+	h := NewHub(o)
+	s := h.newSocket(eio4.New(packet.DefaultLimits))
+	told := make(chan string, 8)
+	s.handler = &late{told: told}
+	s.conn = &lateConn{fakeConn: fakeConn{link: s}, told: told}
+	s.Begin()
+	for range 2 {
+		s.AllowHandoff()
+		for _, want := range []string{"enter", "overdue", "detach"} {
+			if got := <-told; got != want {
+				t.Errorf("%s instead of %s", got, want)
+			}
+		}
+	}
+	s.End()
+}
+
+type late struct {
+	recorder
+	told chan string
+}
+
+func (l *late) Overdue() { l.told <- "overdue" }
+
+type lateConn struct {
+	fakeConn
+	told chan string
+}
+
+func (c *lateConn) Enter()  { c.told <- "enter" }
+func (c *lateConn) Detach() { c.told <- "detach" }
 
 // TestFlusherCompacts: the flushers' list does not grow with what they have taken,
 // and keeps no socket that was taken.
