@@ -83,19 +83,28 @@ func (l *replaceableLink) Frame(f packet.Frame) error {
 	return l.Socket.Frame(f)
 }
 
-// hasTurn notes that the frame inside has its turn in the order of the session, and is
-// being handled (Socket.AllowHandoff). The next one may be inside soon.
-func (l *replaceableLink) hasTurn(conn transport.Conn) {
+// current is the number of the frame inside, for the goroutine that has brought it.
+func (l *replaceableLink) current() uint64 {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	return l.inside
+}
+
+// hasTurn notes that frame n has its turn in the order of the session, and is being
+// handled (Socket.AllowHandoff). The next one may be inside already.
+func (l *replaceableLink) hasTurn(conn transport.Conn, n uint64) {
 	if l.leaving.Load() {
 		conn.Detach() // what was read behind it must not wait for it
 	}
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	if l.inside == 0 {
+	if n == 0 {
 		return
 	}
-	l.handed = append(l.handed, l.inside) // only the reader of this one can be asking
-	l.inside = 0
+	l.handed = append(l.handed, n)
+	if l.inside == n {
+		l.inside = 0
+	}
 	l.settle()
 }
 

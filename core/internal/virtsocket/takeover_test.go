@@ -273,7 +273,7 @@ func TestCut(t *testing.T) {
 					l.inside = l.frames
 					inside = append(inside, l.frames)
 				case 't':
-					l.hasTurn(conn)
+					l.hasTurn(conn, l.current())
 				case 'r':
 					l.returned(inside[len(inside)-1])
 					inside = inside[:len(inside)-1]

@@ -204,9 +204,13 @@ func (s *Socket) AllowHandoff() {
 		l = s.legacy.link
 	}
 	s.mu.Unlock()
+	var frame uint64
+	if l != nil {
+		frame = l.current() // from Enter on it may be the next reader's
+	}
 	conn.Enter()
 	if l != nil {
-		l.hasTurn(conn)
+		l.hasTurn(conn, frame)
 	}
 	s.WatchHandler() // last: once the watch knows of it, the reading may have to move
 }

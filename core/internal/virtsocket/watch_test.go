@@ -105,6 +105,21 @@ type lateConn struct {
 func (c *lateConn) Enter()  { c.told <- "enter" }
 func (c *lateConn) Detach() { c.told <- "detach" }
 
+// TestHasTurnBesideTheNext: the frame that has its turn is the caller's, also when another
+// goroutine reads on and brings the next one.
+func TestHasTurnBesideTheNext(t *testing.T) {
+	l := &replaceableLink{Socket: &Socket{}, batches: 2, frames: 2, inside: 2}
+	l.hasTurn(&fakeConn{}, 1)
+	if l.inside != 2 || len(l.handed) != 1 || l.handed[0] != 1 {
+		t.Errorf("inside %d, handed on %v", l.inside, l.handed)
+	}
+	l.returned(1)
+	l.hasTurn(&fakeConn{}, l.current())
+	if l.inside != 0 || len(l.handed) != 1 || l.handed[0] != 2 {
+		t.Errorf("inside %d, handed on %v", l.inside, l.handed)
+	}
+}
+
 // TestFlusherCompacts: the flushers' list does not grow with what they have taken,
 // and keeps no socket that was taken.
 func TestFlusherCompacts(t *testing.T) {
