@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
@@ -14,8 +15,11 @@ import (
 )
 
 func main() {
+	io := sio.NewServer(nil)
+	io.Of("/").On("greet", sio.Reply(greet))
+
 	router := echo.New()
-	sioechov5.Mount(router, "/socket.io", sio.NewServer(nil))
+	sioechov5.Mount(router, "/socket.io", io)
 
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -23,4 +27,9 @@ func main() {
 	}
 	fmt.Println("listening on", ln.Addr())
 	log.Fatal(http.Serve(ln, router))
+}
+
+// greet says hello to a client.
+func greet(_ context.Context, _ *sio.Socket, name string) (string, error) {
+	return "hello " + name, nil
 }

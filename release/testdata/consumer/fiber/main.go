@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
@@ -13,8 +14,11 @@ import (
 )
 
 func main() {
+	io := sio.NewServer(nil)
+	io.Of("/").On("greet", sio.Reply(greet))
+
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
-	siofiber.Mount(app, "/socket.io", sio.NewServer(nil))
+	siofiber.Mount(app, "/socket.io", io)
 
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -22,4 +26,9 @@ func main() {
 	}
 	fmt.Println("listening on", ln.Addr())
 	log.Fatal(app.Listener(ln))
+}
+
+// greet says hello to a client.
+func greet(_ context.Context, _ *sio.Socket, name string) (string, error) {
+	return "hello " + name, nil
 }

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
@@ -18,9 +19,11 @@ import (
 func main() {
 	store := session.NewStore()
 	bridge := sessionbridge.New(fiberv3bridge.New(store), &sessionbridge.Options{RequireSession: true})
+	io := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
+	io.Of("/").On("greet", sio.Reply(greet))
 
 	app := fiber.New()
-	siofiberv3.Mount(app, "/socket.io", sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake}))
+	siofiberv3.Mount(app, "/socket.io", io)
 	app.Get("/login", func(c fiber.Ctx) error {
 		s, err := store.Get(c)
 		if err != nil {
@@ -37,4 +40,10 @@ func main() {
 	}
 	fmt.Println("listening on", ln.Addr())
 	log.Fatal(app.Listener(ln, fiber.ListenConfig{DisableStartupMessage: true}))
+}
+
+// greet says hello to the user of the session.
+func greet(_ context.Context, s *sio.Socket, _ string) (string, error) {
+	sess, _ := sessionbridge.From(s)
+	return fmt.Sprint("hello ", sess.Get("user")), nil
 }

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
@@ -18,9 +19,11 @@ import (
 func main() {
 	store := sessions.NewFilesystemStore(os.TempDir(), []byte("a key of 32 bytes, for this test"))
 	bridge := sessionbridge.New(gorillabridge.New(store, "session"), &sessionbridge.Options{RequireSession: true})
+	io := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
+	io.Of("/").On("greet", sio.Reply(greet))
 
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake}))
+	mux.Handle("/socket.io/", io)
 	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
 		s, _ := store.Get(r, "session")
 		s.Options.Secure = false
@@ -36,4 +39,10 @@ func main() {
 	}
 	fmt.Println("listening on", ln.Addr())
 	log.Fatal(http.Serve(ln, mux))
+}
+
+// greet says hello to the user of the session.
+func greet(_ context.Context, s *sio.Socket, _ string) (string, error) {
+	sess, _ := sessionbridge.From(s)
+	return fmt.Sprint("hello ", sess.Get("user")), nil
 }

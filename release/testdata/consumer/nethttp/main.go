@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
@@ -11,8 +12,11 @@ import (
 )
 
 func main() {
+	io := sio.NewServer(nil)
+	io.Of("/").On("greet", sio.Reply(greet))
+
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", sio.NewServer(nil))
+	mux.Handle("/socket.io/", io)
 
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -20,4 +24,9 @@ func main() {
 	}
 	fmt.Println("listening on", ln.Addr())
 	log.Fatal(http.Serve(ln, mux))
+}
+
+// greet says hello to a client.
+func greet(_ context.Context, _ *sio.Socket, name string) (string, error) {
+	return "hello " + name, nil
 }

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
@@ -17,9 +18,11 @@ import (
 func main() {
 	manager := scs.New()
 	bridge := sessionbridge.New(scsbridge.New(manager), &sessionbridge.Options{RequireSession: true})
+	io := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
+	io.Of("/").On("greet", sio.Reply(greet))
 
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake}))
+	mux.Handle("/socket.io/", io)
 	mux.Handle("/login", manager.LoadAndSave(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		manager.Put(r.Context(), "user", "ann")
 	})))
@@ -30,4 +33,10 @@ func main() {
 	}
 	fmt.Println("listening on", ln.Addr())
 	log.Fatal(http.Serve(ln, mux))
+}
+
+// greet says hello to the user of the session.
+func greet(_ context.Context, s *sio.Socket, _ string) (string, error) {
+	sess, _ := sessionbridge.From(s)
+	return fmt.Sprint("hello ", sess.Get("user")), nil
 }
