@@ -95,10 +95,7 @@ func (o *outbox) add(m *packet.Message, how delivery) (flushable, error) {
 		err = ErrClosed
 	case how&volatile != 0 && o.count > 0 && o.batches == 0:
 		err = errDropped
-	case o.count >= o.limits.count || o.bytes >= o.limits.bytes:
-		// The message that reaches the bound passes, however large: whether a small
-		// one before it has been written already is a matter of microseconds. None
-		// does after it.
+	case o.full():
 		err = errFull
 	}
 	if err != nil {
@@ -122,6 +119,27 @@ func (o *outbox) add(m *packet.Message, how delivery) (flushable, error) {
 	}
 	o.mu.Unlock()
 	return to, nil
+}
+
+// full reports whether no message is taken any more; o.mu is held.
+//
+// The message that reaches the bound passes, however large: whether a small one
+// before it has been written already is a matter of microseconds. The same holds for
+// the messages behind it: a client can have all of a large message, and ask for the
+// next, before the goroutine that has written it says so (sent). So a few more pass
+// while what they would wait for is being written: a sixteenth of the bound.
+func (o *outbox) full() bool {
+	if o.count < o.limits.count && o.bytes < o.limits.bytes {
+		return false
+	}
+	if len(o.queue) >= min(64, max(1, o.limits.count/16)) {
+		return true
+	}
+	waiting := 0
+	for _, m := range o.queue {
+		waiting += m.Size()
+	}
+	return len(o.queue) > 0 && waiting >= o.limits.bytes/16
 }
 
 // unlist says that a flusher has taken the outbox from its list, and returns what

@@ -56,27 +56,49 @@ func TestOutboxOrder(t *testing.T) {
 	}
 }
 
-// TestOutboxBounds: the message that reaches a bound passes, the next one does
-// not; what is being written counts until it is sent.
+// TestOutboxBounds: the message that reaches a bound passes, the next one does not.
+// What is being written counts until it is sent, but a few may wait behind it.
 func TestOutboxBounds(t *testing.T) {
 	for name, o := range map[string]*outbox{
-		"messages": {limits: &outboxLimits{count: 3, bytes: 1000, cork: 1}},
-		"bytes":    {limits: &outboxLimits{count: 1000, bytes: 3*numbered(0).Size() - 1, cork: 1}},
+		"messages": {limits: &outboxLimits{count: 32, bytes: 1 << 20, cork: 1}},
+		"bytes":    {limits: &outboxLimits{count: 1 << 20, bytes: 32 * numbered(10).Size(), cork: 1}},
 	} {
-		for i := range 3 {
-			if _, err := o.add(numbered(i), 0); err != nil {
-				t.Errorf("%s: message %d: %v", name, i, err)
+		fits := func(want int) {
+			t.Helper()
+			n := 0
+			for n < 1000 {
+				if _, err := o.add(numbered(10), 0); errors.Is(err, errFull) {
+					break
+				}
+				n++
+			}
+			if n != want {
+				t.Errorf("%s: %d messages, not %d", name, n, want)
 			}
 		}
+		fits(32)
 		ms := o.take()
-		if _, err := o.add(numbered(3), 0); !errors.Is(err, errFull) {
-			t.Errorf("%s: one more: %v", name, err)
-		}
+		fits(2)
 		o.sent(ms)
-		if _, err := o.add(numbered(3), 0); err != nil {
-			t.Errorf("%s: with room again: %v", name, err)
+		fits(30)
+	}
+	// One large message that is being written, and what its client asks for next.
+	o, _ := newOutbox(1024, 1<<20)
+	big := packet.TextMessage(strings.Repeat("x", 1<<20))
+	_, _ = o.add(big, 0)
+	if _, err := o.add(numbered(0), 0); !errors.Is(err, errFull) {
+		t.Errorf("behind a large message that waits: %v", err)
+	}
+	ms := o.take()
+	for i := range 64 {
+		if _, err := o.add(numbered(i), 0); err != nil {
+			t.Fatalf("behind a large message that is being written: number %d: %v", i, err)
 		}
 	}
+	if _, err := o.add(numbered(64), 0); !errors.Is(err, errFull) {
+		t.Errorf("too many behind a large message that is being written: %v", err)
+	}
+	o.sent(ms)
 }
 
 // TestOutboxBatch: in a batch nobody is to flush before its end, unless the batch
