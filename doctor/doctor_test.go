@@ -209,7 +209,7 @@ var patients = []struct {
 		})
 	}, map[string]string{"post-while-polling": "concurrency limit"}},
 	{"timeout", func(next http.Handler) http.Handler {
-		return http.TimeoutHandler(next, 500*time.Millisecond, "too slow")
+		return http.TimeoutHandler(next, time.Second, "too slow") // shorter than PingInterval, longer than a POST takes on a busy machine
 	},
 		map[string]string{"held-poll": "TimeoutHandler", "websocket": "names it"}},
 	{"hidden connection", func(next http.Handler) http.Handler {
@@ -413,7 +413,7 @@ func TestFrames(t *testing.T) {
 			} {
 				_ = ws.WriteFrame(conn, f)
 			}
-			time.Sleep(2 * patience)
+			time.Sleep(2 * patience) // a real deadline: longer than the examination waits in one go
 			_ = ws.WriteFrame(conn, ping)
 			for pongs := 0; pongs < 2 && pong == nil; {
 				_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
@@ -489,7 +489,7 @@ func TestWriteTimeout(t *testing.T) {
 		case r.Method == "POST":
 			_, _ = w.Write([]byte("ok"))
 		default:
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // a real deadline: longer than the server's WriteTimeout
 			_, _ = w.Write([]byte("40"))
 		}
 	})

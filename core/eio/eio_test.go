@@ -1,7 +1,6 @@
 package eio_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -162,22 +161,30 @@ func TestEndInPost(t *testing.T) {
 	<-got
 }
 
-// buffer is a log.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+// lines is a log: what was written, in the order.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
 }
 
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+// until waits for a line that has both of two words. Who logs may do so behind what the
+// test has seen: a function that has panicked ends before its panic is logged.
+func (l lines) until(t *testing.T, a, b string) {
+	t.Helper()
+	var all strings.Builder
+	for late := time.After(wire.Patience); ; {
+		select {
+		case line := <-l:
+			if strings.Contains(line, a) && strings.Contains(line, b) {
+				return
+			}
+			all.WriteString(line)
+		case <-late:
+			t.Fatalf("no line of the log has %q and %q:\n%s", a, b, all.String())
+		}
+	}
 }
 
 // TestFaults: application code that panics or ends its goroutine ends its own
@@ -186,21 +193,23 @@ func TestFaults(t *testing.T) {
 	for name, fault := range map[string]func(){"panic": func() { panic("fault") }, "exit": runtime.Goexit} {
 		for _, where := range []string{"OnConnection", "OnMessage", "OnClose", "AllowRequest", "AllowOrigin"} {
 			t.Run(name+" in "+where, func(t *testing.T) {
-				var log buffer
-				first := true
+				log := make(lines, 100)
+				var first sync.Once
 				at := func(here string) {
-					if here == where && first {
-						first = false
-						fault()
+					if here == where {
+						first.Do(fault)
 					}
 				}
 				closed := make(chan string, 2)
 				url, _ := serve(t, eio.Options{
-					Logger:       slog.New(slog.NewTextHandler(&log, nil)),
+					Logger:       slog.New(slog.NewTextHandler(log, nil)),
 					AllowRequest: func(host.Exchange) (any, error) { at("AllowRequest"); return 7, nil },
 					AllowOrigin:  func(string) bool { at("AllowOrigin"); return true },
 					OnConnection: func(s *eio.Socket) {
-						s.OnClose(func(r string) { closed <- r; at("OnClose") })
+						s.OnClose(func(r string) {
+							defer func() { closed <- r }()
+							at("OnClose")
+						})
 						at("OnConnection")
 						s.OnMessage(func(m eio.Message) { at("OnMessage"); _ = s.Send(fmt.Sprint(s.Data(), string(m.Data))) })
 					},
@@ -221,9 +230,7 @@ func TestFaults(t *testing.T) {
 				}
 				_ = w.Conn.Close()
 				<-closed
-				if !strings.Contains(log.String(), "panic") || !strings.Contains(log.String(), where) {
-					t.Errorf("the log does not say where: %s", log.String())
-				}
+				log.until(t, "panic", where)
 			})
 		}
 	}
@@ -277,9 +284,9 @@ func (c counted) Write(p []byte) (int, error) {
 // TestListenersConnection: a connection of the application's own type that panics ends
 // itself and its session.
 func TestListenersConnection(t *testing.T) {
-	var log buffer
+	log := make(lines, 100)
 	closed := make(chan string, 2)
-	srv := eio.NewServer(&eio.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), OnConnection: func(s *eio.Socket) {
+	srv := eio.NewServer(&eio.Options{Logger: slog.New(slog.NewTextHandler(log, nil)), OnConnection: func(s *eio.Socket) {
 		s.OnClose(func(r string) { closed <- r })
 		echo(s)
 	}})
@@ -294,9 +301,10 @@ func TestListenersConnection(t *testing.T) {
 	l.armed.Store(true)
 	w.Send("4x")
 	w.End()
-	if r := <-closed; r != "transport error" || !strings.Contains(log.String(), "in=net.Conn panic=Write") {
-		t.Errorf("closed with %v; the log: %s", r, log.String())
+	if r := <-closed; r != "transport error" {
+		t.Errorf("closed with %v", r)
 	}
+	log.until(t, "in=net.Conn", "panic=Write")
 	w, _ = c.WebSocket()
 	w.Send("4y")
 	if got := w.Next(); got != "4y" {

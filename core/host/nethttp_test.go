@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/siokit/siokit/core/host"
@@ -202,27 +203,34 @@ func TestBody(t *testing.T) {
 // TestWriteTimeout: a host's WriteTimeout shorter than the wait must not lose
 // the answer silently (reliability, finding 4).
 func TestWriteTimeout(t *testing.T) {
-	h := handlerFunc(func(x host.Exchange) {
-		time.Sleep(300 * time.Millisecond) // the poll is held
-		if err := x.Reply(http.StatusOK, []byte("late")); err != nil {
-			t.Errorf("reply: %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		h := handlerFunc(func(x host.Exchange) {
+			time.Sleep(3 * time.Second) // the poll is held, longer than WriteTimeout
+			if err := x.Reply(http.StatusOK, []byte("late")); err != nil {
+				t.Errorf("reply: %v", err)
+			}
+		})
+		l := piped{make(chan net.Conn, 1), make(chan struct{})}
+		srv := &http.Server{WriteTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			host.ServeHTTP(h, w, r, host.HTTPConfig{})
+		})}
+		go func() { _ = srv.Serve(l) }()
+		client, server := net.Pipe()
+		defer func() {
+			_ = client.Close()
+			close(l.over)
+			_ = srv.Close()
+		}()
+		l.conns <- server
+		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(client), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, _ := io.ReadAll(resp.Body); string(b) != "late" {
+			t.Errorf("%q", b)
 		}
 	})
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host.ServeHTTP(h, w, r, host.HTTPConfig{})
-	}))
-	srv.Config.WriteTimeout = 100 * time.Millisecond
-	srv.Start()
-	defer srv.Close()
-	resp, err := http.Get(srv.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if b, _ := io.ReadAll(resp.Body); string(b) != "late" {
-		t.Errorf("%q", b)
-	}
-	http.DefaultClient.CloseIdleConnections()
 }
 
 func TestExchange(t *testing.T) {
