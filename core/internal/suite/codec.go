@@ -1,5 +1,6 @@
 // Package suite has the checks for contributors to the core: RunCodec for a client
-// generation, RunTransport for a transport that keeps a connection of its own.
+// generation, RunTransport for a transport that keeps a connection of its own, PlayOrders
+// for any transport.
 package suite
 
 import (
