@@ -1,4 +1,4 @@
-# Every target is what .ci/run calls.
+# The steps of .ci/run one by one, with a few that take longer.
 MODULES := $(shell go list -m -f '{{.Dir}}')
 
 .PHONY: all help fmt vet lint test test-race modules fuzz bench interop consumers figures
@@ -30,25 +30,11 @@ modules: ## every go.mod is tidy and enough on its own
 # with "context deadline exceeded" although nothing was found.
 FUZZTIME ?= 1000000x
 FUZZ = go test -run '^$$' -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
-fuzz: ## every fuzz target; FUZZTIME=10000x for fewer inputs
-	$(FUZZ) -fuzz FuzzSplit ./core/internal/jsontext
-	$(FUZZ) -fuzz FuzzScript ./core/internal/jsontext
-	$(FUZZ) -fuzz FuzzCursor ./core/internal/jsontext
-	$(FUZZ) -fuzz FuzzPlaceholders ./core/internal/jsontext
-	$(FUZZ) -fuzz 'FuzzPayload$$' ./core/internal/codec/engineio
-	$(FUZZ) -fuzz FuzzPayloadV3 ./core/internal/codec/engineio
-	$(FUZZ) -fuzz FuzzTwice ./core/internal/codec/engineio
-	$(FUZZ) -fuzz FuzzRev5 ./core/internal/codec/socketio
-	$(FUZZ) -fuzz FuzzRev4 ./core/internal/codec/socketio
-	$(FUZZ) -fuzz 'FuzzRev1$$' ./core/internal/codec/socketio
-	$(FUZZ) -fuzz FuzzRev1Payload ./core/internal/codec/socketio
-	$(FUZZ) -fuzz Fuzz06 ./core/internal/codec/socketio
-	$(FUZZ) -fuzz FuzzQuery ./core/internal/httpreq
-	$(FUZZ) -fuzz FuzzUnwrap ./core/internal/dialect/eio
-	$(FUZZ) -fuzz FuzzAnswer ./core/internal/transport/jsonp
-	$(FUZZ) -fuzz FuzzAnswer ./core/internal/transport/htmlfile
-	$(FUZZ) -fuzz FuzzAnswer ./core/internal/transport/multipart
-	$(FUZZ) -fuzz FuzzHeader ./core/internal/transport/websocket
+fuzz: ## every fuzz target; FUZZTIME=10000x for fewer inputs than a million each
+	@grep -roE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' core | sort | while IFS=: read -r file f; do \
+		echo "== $${f#func } in $${file%/*}"; \
+		$(FUZZ) -fuzz "^$${f#func }\$$" ./$${file%/*} </dev/null || exit 1; \
+	done
 
 bench: ## the benchmarks of the codecs and the emit path
 	go test -run '^$$' -bench . -benchmem ./core/...
