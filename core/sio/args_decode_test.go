@@ -295,7 +295,9 @@ func TestMisfitCost(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		p.value()
 		runtime.ReadMemStats(&after)
-		if d := time.Since(from); d > 2*time.Second { // milliseconds, on a processor that is shared
+		// Milliseconds; with the race detector on a busy machine, seconds. A pass for each
+		// key would take longer than the bound everywhere.
+		if d := time.Since(from); d > 10*time.Second {
 			t.Errorf("%s: %v", name, d)
 		}
 		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(raw)) {

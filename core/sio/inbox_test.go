@@ -16,10 +16,11 @@ import (
 	"github.com/siokit/siokit/internal/wire"
 )
 
-// until waits for what has no other sign.
+// until waits for what has no other sign. Failures alone wait so long: some tests have
+// megabytes of text taken apart, on a machine that may be busy.
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never happened: %s", what)
 		}

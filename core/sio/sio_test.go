@@ -173,7 +173,10 @@ func serve(t testing.TB, srv *Server) *wire.Client {
 	c := wire.New(t, hs.URL, "/socket.io/")
 	t.Cleanup(func() {
 		c.Close()
-		if err := srv.Shutdown(context.Background()); err != nil {
+		// A test that has failed may leave a handler behind that waits for it.
+		ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
 		hs.Close()

@@ -42,7 +42,7 @@ func main() {
 }
 
 // greet says hello to the user of the session.
-func greet(_ context.Context, s *sio.Socket, _ string) (string, error) {
+func greet(ctx context.Context, s *sio.Socket, _ string) (string, error) {
 	sess, _ := sessionbridge.From(ctx, s)
 	return fmt.Sprint("hello ", sess.Get("user")), nil
 }
