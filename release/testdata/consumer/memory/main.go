@@ -16,7 +16,7 @@ import (
 
 func main() {
 	store := memory.New("session", time.Hour)
-	bridge := sessionbridge.New(store, &sessionbridge.Options{RequireSession: true})
+	bridge := sessionbridge.New(store.Backend(), &sessionbridge.Options{RequireSession: true})
 	io := sio.NewServer(&sio.Options{OnHandshake: bridge.OnHandshake})
 	io.Of("/").On("greet", sio.Reply(greet))
 
