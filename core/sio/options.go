@@ -135,8 +135,9 @@ type Options struct {
 	// MaxQueueBytes and MaxQueueMessages bound what waits for one client that does not
 	// read fast enough; 1 MiB and 1 024 messages. A client that reaches one of them is
 	// disconnected with SlowClient. The message that reaches the bound is still sent,
-	// however large it is. A handler that emits more at once than the network takes
-	// can reach the bounds too.
+	// however large it is, and a sixteenth of the bound may wait behind what is being
+	// written. A handler that emits more at once than the network takes can reach the
+	// bounds too.
 	MaxQueueBytes    int
 	MaxQueueMessages int
 	// MaxInbox and MaxInboxBytes bound the packets of one client that wait while a
