@@ -15,11 +15,12 @@ var errNone = &sio.Error{Message: "no session"}
 // the request carries, which it loads once. An application with an OnHandshake of its own
 // calls this one from there, with the same arguments.
 //
-// A request without a session, or with one that is no more, is a stranger's. With
-// Options.RequireSession it is refused: the client's error has the message "no session".
-// Otherwise it is connected without a session. A request is also refused when the Backend
-// is an Inspector and finds a fault, and, with Options.RequireSession or Options.UserKey,
-// when the store fails.
+// A request without a session, or with one that the store does not have any more, is
+// refused with Options.RequireSession: the client's error has the message "no session".
+// Without that option the client is connected without a session.
+//
+// A request is also refused when the Backend is an Inspector and finds a fault. When
+// the store fails, it is refused with Options.RequireSession or Options.UserKey.
 func (b *Bridge) OnHandshake(ctx context.Context, r *sio.Request, x host.Exchange) error {
 	conn := sio.ConnFromContext(ctx)
 	if conn == nil {
@@ -136,7 +137,7 @@ func (b *Bridge) attach(ctx context.Context, conn *sio.Conn, id string) error {
 		case b.opts.RequireSession:
 			return errNone
 		}
-		return nil // a stranger
+		return nil // a visitor without a session
 	}
 }
 

@@ -123,7 +123,7 @@ func (s *Socket) send(binary bool, data []byte) error {
 }
 
 // Close ends the connection, after what was sent before. OnClose gets "forced close".
-func (s *Socket) Close() { s.vs.Close(virtsocket.ServerTransport) }
+func (s *Socket) Close() { s.vs.Close(virtsocket.ServerTransportClose) }
 
 // handler is a Socket as the layer inside sees it: these methods are not for
 // applications.
@@ -193,10 +193,11 @@ func (h handler) Closed(r virtsocket.Reason) {
 	}()
 }
 
-// reason is the text of a reason that OnClose is told.
+// reason is the text of a reason that OnClose is told. Socket.Close has the text that it
+// has in Node.
 func reason(r virtsocket.Reason) string {
-	if r == virtsocket.ServerTransport {
-		r = virtsocket.ForcedClose
+	if r == virtsocket.ServerTransportClose {
+		return "forced close"
 	}
 	return r.String()
 }

@@ -115,7 +115,7 @@ func (s *Server) report(in Failure) {
 	}
 	defer s.reports.Add(-1)
 	if s.reports.Add(1) > maxReports {
-		s.opts.Logger.Error("siokit: OnError is not told", "incident", in.Name, "in", in.Where)
+		s.opts.Logger.Error("siokit: OnError is not told", "failure", in.Name, "in", in.Where)
 		return
 	}
 	if in.Socket != nil {

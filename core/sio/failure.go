@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/internal/ratelog"
-	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // Failure is something that went wrong with what a client sent, or in application code.
@@ -13,7 +12,8 @@ import (
 type Failure struct {
 	// Name is one of the Failure constants.
 	Name string
-	// Err is the cause: what a policy, handler or decoder has returned.
+	// Err is what a policy, handler or decoder has returned. errors.Unwrap of an *Error
+	// is its cause.
 	Err error
 	// Where is the event's name, or the function that failed, such as "OnConnect".
 	Where string
@@ -40,20 +40,20 @@ const (
 	FailureNoHandler   = "no_such_method"       // an event without a handler
 	FailureDenied      = "method_access_denied" // a policy refused; Err is its error
 	FailureArgs        = "invalid_method_args"  // the arguments do not fit the handler
-	FailureHandler     = "handler_failed"       // a handler or hook returned an error, or one with a cause, that clients are not shown
+	FailureHandler     = "handler_failed"       // a handler or hook returned an error that is no *Error, or an *Error with a cause
 	FailurePanic       = "panic"                // application code panicked
 
 	// HTTP requests that are refused. OnError is called for each; the log has a line once a
 	// minute for each kind.
-	FailureOrigin    = virtsocket.NoticeOrigin    // a page that is not among Options.Origins
-	FailureVersion   = virtsocket.NoticeVersion   // a client of a generation that is not among Options.Dialects
-	FailureSession   = virtsocket.NoticeSession   // a session that has ended, or is in another process
-	FailureTransport = virtsocket.NoticeTransport // a transport that is not among Options.Transports
-	FailureUpgrade   = virtsocket.NoticeUpgrade   // a request for a websocket whose Upgrade header a proxy has removed
-	FailureTooLarge  = virtsocket.NoticeTooLarge  // a message or POST over Options.MaxPayload, a query over MaxQuery, headers over MaxHeaders
-	FailureLimit     = virtsocket.NoticeLimit     // a handshake beyond MaxConnections, MaxPending or the bounds per address
-	FailureRefused   = virtsocket.NoticeRefused   // refused by OnHandshake or Conn.OnExchange with an *Error
-	FailureRequest   = virtsocket.NoticeRequest   // any other request that is malformed or out of place
+	FailureOrigin    = "origin_refused"       // a page that is not among Options.Origins
+	FailureVersion   = "unsupported_version"  // a client of a generation that is not among Options.Dialects
+	FailureSession   = "unknown_session"      // a session that has ended, or is in another process
+	FailureTransport = "unknown_transport"    // a transport that is not among Options.Transports
+	FailureUpgrade   = "upgrade_stripped"     // a request for a websocket whose Upgrade header a proxy has removed
+	FailureTooLarge  = "message_too_large"    // a message or POST over Options.MaxPayload, a query over MaxQuery, headers over MaxHeaders
+	FailureLimit     = "too_many_connections" // a handshake beyond MaxConnections, MaxPending or the bounds per address
+	FailureRefused   = "request_refused"      // refused by OnHandshake or Conn.OnExchange with an *Error
+	FailureRequest   = "bad_request"          // any other request that is malformed or out of place
 
 	FailureTooManyJoins      = "too_many_joins"      // more attempts to join than Options.JoinBurst and JoinRate allow
 	FailureTooManyNamespaces = "too_many_namespaces" // more than Options.MaxNamespaces or MaxDynamicNamespaces

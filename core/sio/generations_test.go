@@ -152,9 +152,11 @@ func TestFlashPolicy(t *testing.T) {
 
 // TestNames: the dialects' names of the transports are those of the transports.
 func TestNames(t *testing.T) {
-	for _, name := range []string{dialect.Polling, dialect.WebSocket, dialect.JSONP, dialect.HTMLFile, dialect.XHRMultipart, dialect.FlashSocket} {
-		tr, ok := transports[name]
-		if !ok || tr.form != nil && tr.form.Name() != name {
+	for _, name := range dialect.Transports {
+		switch tr := transports[name]; {
+		case tr.form != nil && tr.form.Name() == name:
+		case tr.duplex != nil && tr.duplex(NewServer(nil)).Name() == name:
+		default:
 			t.Errorf("%s: %+v", name, tr)
 		}
 	}

@@ -53,7 +53,7 @@ type Options struct {
 	// OnError is called with each Failure, for counts and alerts. What is logged is logged
 	// all the same. The server waits for it, so it must return quickly; a panic in it is
 	// recovered and logged.
-	OnError func(in Failure)
+	OnError func(f Failure)
 	// Logger receives what goes wrong; slog.Default().
 	Logger *slog.Logger
 	// PingInterval is the time from one ping of a client to the next; 25 s. Behind a
@@ -143,11 +143,12 @@ type Options struct {
 	// MaxInbox and MaxInboxBytes bound the packets of one client that wait while a
 	// handler runs, in all its namespaces together; 64 packets, and 4 times MaxPayload
 	// bytes, bookkeeping included. At a bound the server stops reading from the
-	// connection, and the client has to wait; one packet more has been read by then. The
-	// packet that is being handled does not count; when handlers of several namespaces
-	// run, the bytes of the others do. While a handler waits for an ack of its own client, the bounds
-	// are 256 times the number and 4 times the bytes, because the ack may come behind
-	// other packets.
+	// connection, and the client has to wait; one packet more has been read by then.
+	//
+	// The packet that is being handled does not count. When handlers of several
+	// namespaces run, the bytes of all but one count. While a handler waits for an ack
+	// of its own client, the bounds are 256 times the number and 4 times the bytes,
+	// because the ack may come behind other packets.
 	MaxInbox      int
 	MaxInboxBytes int
 	// MaxQuery is the largest query of a request together with its path, in bytes; 16

@@ -8,17 +8,17 @@ type Reason uint8
 // The reasons that OnDisconnect gets. The official clients connect again by themselves
 // after all but ServerNamespace and ClientNamespace.
 const (
-	TransportClose       = Reason(virtsocket.TransportClose)  // the client or the network ended the connection
-	TransportError       = Reason(virtsocket.TransportError)  // the connection broke, or broke the transport's rules
-	PingTimeout          = Reason(virtsocket.PingTimeout)     // no heartbeat in time
-	ParseError           = Reason(virtsocket.ParseError)      // malformed Engine.IO packet
-	MalformedPacket      = Reason(virtsocket.ForcedClose)     // malformed Socket.IO packet
-	ProtocolViolation    = Reason(virtsocket.ForcedServer)    // a packet out of place, or no namespace joined in time
-	SlowClient           = Reason(virtsocket.SlowClient)      // the outgoing queue reached its bound
-	ServerShutdown       = Reason(virtsocket.ServerShutdown)  // the server is shutting down
-	ServerTransportClose = Reason(virtsocket.ServerTransport) // CloseTransport of Socket, Conn or Target
-	ClientNamespace      = Reason(virtsocket.ClientNamespace) // the client left the namespace
-	ServerNamespace      = Reason(virtsocket.ServerNamespace) // Disconnect of Socket or Target, Conn.Close
+	TransportClose       Reason = iota + 1 // the client or the network ended the connection
+	TransportError                         // the connection broke, or broke the transport's rules
+	PingTimeout                            // no heartbeat in time
+	ParseError                             // malformed Engine.IO packet
+	MalformedPacket                        // malformed Socket.IO packet
+	ProtocolViolation                      // a packet out of place, or no namespace joined in time
+	SlowClient                             // the outgoing queue reached its bound
+	ServerShutdown                         // the server is shutting down
+	ServerTransportClose                   // CloseTransport of Socket, Conn or Target
+	ClientNamespace                        // the client left the namespace
+	ServerNamespace                        // Disconnect of Socket or Target, Conn.Close
 )
 
 // String returns the text that Node's server has for the reason, such as "transport
@@ -30,5 +30,5 @@ func (r Reason) String() string { return r.below().String() }
 // this reason.
 func (r Reason) Reconnects() bool { return r.below().Reconnects() }
 
-// below is the reason as the layer of the connection has it.
+// below is the reason as the layer of the connection has it: the numbers are the same.
 func (r Reason) below() virtsocket.Reason { return virtsocket.Reason(r) }

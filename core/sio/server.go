@@ -17,7 +17,6 @@ import (
 	"github.com/siokit/siokit/core/internal/tracker"
 	"github.com/siokit/siokit/core/internal/transport/flashpolicy"
 	"github.com/siokit/siokit/core/internal/transport/polling"
-	"github.com/siokit/siokit/core/internal/transport/websocket"
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
@@ -122,8 +121,8 @@ func (s *Server) inner() virtsocket.Options {
 		if t.form != nil {
 			ho.Forms = append(ho.Forms, t.form)
 		}
-		if t.duplex {
-			ho.Duplex = append(ho.Duplex, websocket.Transport{MaxPayload: o.MaxPayload, Flash: name == websocket.FlashName, Protocols: o.Subprotocols, Call: s.ofConn})
+		if t.duplex != nil {
+			ho.Duplex = append(ho.Duplex, t.duplex(s))
 		}
 		if t.opens != "" {
 			o.Logger.Warn("siokit: transport "+name+" is on", "opens", t.opens)

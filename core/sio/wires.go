@@ -40,17 +40,21 @@ var dialectNames = []string{"eio4", "eio3", "sio1", "sio06"}
 // defaultDialects are those that are on.
 var defaultDialects = []string{"eio4", "eio3", "sio1"}
 
-// transports are those that the library knows. What an optional one opens is
-// logged at start-up.
+// transports are those that the library knows: each is a form or a duplex transport.
+// What an optional one opens is logged at start-up.
 var transports = map[string]struct {
 	form   transport.Form
-	duplex bool
+	duplex func(s *Server) transport.Duplex
 	opens  string
 }{
 	polling.Name:        {form: polling.Transport{}},
-	websocket.Name:      {duplex: true},
-	websocket.FlashName: {duplex: true, opens: "websockets of the Flash plug-in, which only museum browsers run"},
+	websocket.Name:      {duplex: func(s *Server) transport.Duplex { return s.websocket(false) }},
+	websocket.FlashName: {duplex: func(s *Server) transport.Duplex { return s.websocket(true) }, opens: "websockets of the Flash plug-in, which only very old browsers have"},
 	jsonp.Name:          {form: jsonp.Form{}, opens: "answers that any web page can include as a script; foreign pages are told by their Referer alone"},
 	htmlfile.Name:       {form: htmlfile.Form{}, opens: "answers that are pages with scripts"},
 	multipart.Name:      {form: multipart.Form{}, opens: "answers that never end, of the type multipart/x-mixed-replace"},
+}
+
+func (s *Server) websocket(flash bool) transport.Duplex {
+	return websocket.Transport{MaxPayload: s.opts.MaxPayload, Flash: flash, Protocols: s.opts.Subprotocols, Call: s.ofConn}
 }

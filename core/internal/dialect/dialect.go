@@ -24,6 +24,9 @@ const (
 	FlashSocket  = "flashsocket"
 )
 
+// Transports are all of them.
+var Transports = []string{Polling, WebSocket, JSONP, HTMLFile, XHRMultipart, FlashSocket}
+
 // Request is what a dialect read from an exchange.
 type Request struct {
 	Transport string        // "" for a handshake on its own

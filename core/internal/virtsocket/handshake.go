@@ -109,13 +109,13 @@ func (h *Hub) accept(x host.Exchange, s *Socket) bool {
 	returned := false
 	defer func() {
 		if !returned { // Accept has panicked: nothing else would end the session
-			s.Close(ServerTransport)
+			s.Close(ServerTransportClose)
 		}
 	}()
 	hd, ref := h.opts.Accept(s, x)
 	returned = true
 	if ref != nil {
-		s.Close(ServerTransport)
+		s.Close(ServerTransportClose)
 		h.refuse(x, s.dialect, ref)
 		return false
 	}

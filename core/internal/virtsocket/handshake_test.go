@@ -106,7 +106,7 @@ func TestClosedInAccept(t *testing.T) {
 					if w.Code != http.StatusServiceUnavailable || len(d.started) != 0 {
 						t.Errorf("status %d, %d connections taken over", w.Code, len(d.started))
 					}
-					if !slices.Equal(r.closed, []Reason{ServerTransport}) {
+					if !slices.Equal(r.closed, []Reason{ServerTransportClose}) {
 						t.Errorf("closed: %v", r.closed)
 					}
 					ends(t, h)

@@ -76,7 +76,7 @@ func (h *Hub) notice(n Notice, detail string) {
 	h.notices.counts[n.Name].Add(1)
 	if n.Text != "" {
 		if suppressed, ok := h.notices.log.Allow(n.Name, detail); ok {
-			attrs := []any{"incident", n.Name, "remote", n.Remote}
+			attrs := []any{"failure", n.Name, "remote", n.Remote}
 			if suppressed > 0 {
 				attrs = append(attrs, "suppressed", suppressed)
 			}

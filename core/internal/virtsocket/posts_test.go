@@ -92,7 +92,7 @@ func TestEndInPayload(t *testing.T) {
 			whole  bool
 		}{
 			{ServerShutdown, true}, {TransportClose, true}, {PingTimeout, true}, {ClientNamespace, true},
-			{ServerNamespace, false}, {ServerTransport, false},
+			{ServerNamespace, false}, {ServerTransportClose, false},
 		} {
 			synctest.Test(t, func(t *testing.T) {
 				q := beginPosts(t, generation)

@@ -9,15 +9,15 @@ type Reason uint8
 // logs and the event "disconnect" read alike.
 const (
 	// The client reconnects by itself after these.
-	TransportClose  Reason = iota + 1 // the client or the network ended the connection
-	TransportError                    // the connection broke, or broke the transport's rules
-	PingTimeout                       // no heartbeat in time
-	ParseError                        // malformed Engine.IO packet
-	ForcedClose                       // malformed Socket.IO packet
-	ForcedServer                      // protocol violation, or no namespace joined in time
-	SlowClient                        // the outgoing queue reached its bound
-	ServerShutdown                    // the server is shutting down
-	ServerTransport                   // the application closed the transport
+	TransportClose       Reason = iota + 1 // the client or the network ended the connection
+	TransportError                         // the connection broke, or broke the transport's rules
+	PingTimeout                            // no heartbeat in time
+	ParseError                             // malformed Engine.IO packet
+	MalformedPacket                        // malformed Socket.IO packet
+	ProtocolViolation                      // protocol violation, or no namespace joined in time
+	SlowClient                             // the outgoing queue reached its bound
+	ServerShutdown                         // the server is shutting down
+	ServerTransportClose                   // the application closed the transport
 
 	// The client stays away after these.
 	ClientNamespace // the client left the namespace
@@ -29,17 +29,17 @@ var reasons = [...]struct {
 	code       transport.Code
 	reconnects bool
 }{
-	TransportClose:  {"transport close", transport.NoStatus, true},
-	TransportError:  {"transport error", transport.ProtocolError, true},
-	PingTimeout:     {"ping timeout", transport.NoStatus, true},
-	ParseError:      {"parse error", transport.ProtocolError, true},
-	ForcedClose:     {"forced close", transport.ProtocolError, true},
-	ForcedServer:    {"forced server close", transport.Policy, true},
-	SlowClient:      {"slow client", transport.NoStatus, true},
-	ServerShutdown:  {"server shutting down", transport.GoingAway, true},
-	ServerTransport: {"transport close", transport.Normal, true},
-	ClientNamespace: {"client namespace disconnect", transport.Normal, false},
-	ServerNamespace: {"server namespace disconnect", transport.Normal, false},
+	TransportClose:       {"transport close", transport.NoStatus, true},
+	TransportError:       {"transport error", transport.ProtocolError, true},
+	PingTimeout:          {"ping timeout", transport.NoStatus, true},
+	ParseError:           {"parse error", transport.ProtocolError, true},
+	MalformedPacket:      {"forced close", transport.ProtocolError, true},
+	ProtocolViolation:    {"forced server close", transport.Policy, true},
+	SlowClient:           {"slow client", transport.NoStatus, true},
+	ServerShutdown:       {"server shutting down", transport.GoingAway, true},
+	ServerTransportClose: {"transport close", transport.Normal, true},
+	ClientNamespace:      {"client namespace disconnect", transport.Normal, false},
+	ServerNamespace:      {"server namespace disconnect", transport.Normal, false},
 }
 
 // String is the reason's usual text.
@@ -55,7 +55,7 @@ func (r Reason) Reconnects() bool { return int(r) < len(reasons) && reasons[r].r
 
 // heard reports whether what was received before the end is handled: always but when
 // the application has ended the session.
-func (r Reason) heard() bool { return r != ServerNamespace && r != ServerTransport }
+func (r Reason) heard() bool { return r != ServerNamespace && r != ServerTransportClose }
 
 // code is the status of the close frame that tells the client.
 func (r Reason) code() transport.Code {

@@ -2,6 +2,7 @@ package virtsocket
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
@@ -94,8 +95,7 @@ func (h *Hub) transportKnown(name string) *dialect.Refusal {
 		return nil
 	}
 	ref := &dialect.Refusal{Code: dialect.UnknownTransport}
-	switch name {
-	case dialect.Polling, dialect.WebSocket, dialect.JSONP, dialect.HTMLFile, dialect.XHRMultipart, dialect.FlashSocket:
+	if slices.Contains(dialect.Transports, name) {
 		ref.Message = ref.Text() + ": " + name + " is not among Options.Transports"
 	}
 	return ref

@@ -287,7 +287,7 @@ func (s *Socket) lingerTime(r Reason) time.Duration {
 // Drop ends the transport without a goodbye, as a broken network would. A client
 // that polls, and may come with any request, finds that its next poll fails.
 func (s *Socket) Drop() {
-	s.Close(ServerTransport)
+	s.Close(ServerTransportClose)
 	s.mu.Lock()
 	polls := s.poll != nil && s.conn == transport.Conn(s.poll)
 	s.mu.Unlock()
