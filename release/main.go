@@ -1,7 +1,7 @@
 // Release writes the version into every module of the repository, makes the commit of a
 // release, lists its tags, and proves that a user can install the result.
 //
-//	go run ./release set v0.2.0      write the version into every go.mod and the changelog
+//	go run ./release set v0.2.0      write the version into every go.mod, the changelog and api/base
 //	go run ./release commit v0.2.0   the same, and commit; prints the commands that tag and push
 //	go run ./release tags            print one tag for each released module
 //	go run ./release proxy DIR       pack the modules of this tree into a folder for GOPROXY
@@ -66,7 +66,10 @@ func commit(r *repo, version string) error {
 	if err := r.set(version, time.Now()); err != nil {
 		return err
 	}
-	if _, err := git(r.root, "commit", "-a", "-m", "Release "+version); err != nil {
+	if _, err := git(r.root, "add", "-A"); err != nil { // a new package has a new file in api/base
+		return err
+	}
+	if _, err := git(r.root, "commit", "-m", "Release "+version); err != nil {
 		return err
 	}
 	tags := r.tags()

@@ -26,6 +26,8 @@ func tree(t *testing.T, change map[string]string) string {
 		"CHANGELOG.md":        "# Changelog\n\n## [Unreleased]\n\n- Something.\n",
 		"LICENSE":             "free\n",
 		"kit.go":              "package kit\n",
+		"api/kit.txt":         "func New()\n",
+		"api/base/gone.txt":   "func Gone()\n",
 		"adapters/web/go.mod": "module example.com/kit/adapters/web\n\ngo 1.26.0\n\nrequire example.com/kit v0.1.0\n\nreplace example.com/kit => ../..\n",
 		"adapters/web/web.go": "package web\n",
 		"examples/go.mod":     "module example.com/kit/examples\n\ngo 1.26.0\n\nrequire (\n\texample.com/kit v0.1.0\n\texample.com/kit/adapters/web v0.1.0\n\texample.com/other v0.1.0\n)\n",
@@ -78,6 +80,12 @@ func TestSetWritesOneVersionEverywhere(t *testing.T) {
 	}
 	if log := read("CHANGELOG.md"); !strings.Contains(log, "## [Unreleased]\n\n## [0.2.0] - 2026-02-03\n\n- Something.") {
 		t.Errorf("CHANGELOG.md:\n%s", log)
+	}
+	if names := read("api/base/kit.txt"); names != "func New()\n" {
+		t.Errorf("api/base/kit.txt: %q", names)
+	}
+	if _, err := os.Stat(filepath.Join(r.root, "api/base/gone.txt")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a package that is gone has names of the release (%v)", err)
 	}
 	if tags := again.tags(); !slices.Equal(tags, []string{"v0.2.0", "adapters/web/v0.2.0"}) {
 		t.Errorf("tags %v", tags)
@@ -133,6 +141,9 @@ func TestCommit(t *testing.T) {
 	if dirty, err := git(r.root, "status", "--porcelain"); err != nil || dirty != "" {
 		t.Errorf("left behind: %s (%v)", dirty, err)
 	}
+	if names, err := git(r.root, "show", "HEAD:api/base/kit.txt"); err != nil || names != "func New()\n" {
+		t.Errorf("the names of the release: %q (%v)", names, err)
+	}
 }
 
 // TestPack: a zip holds one module, with the license and the versions of the release.
@@ -146,7 +157,7 @@ func TestPack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string][]string{
-		"example.com/kit":              {"CHANGELOG.md", "LICENSE", "go.mod", "go.work", "kit.go"},
+		"example.com/kit":              {"CHANGELOG.md", "LICENSE", "api/base/gone.txt", "api/kit.txt", "go.mod", "go.work", "kit.go"},
 		"example.com/kit/adapters/web": {"LICENSE", "go.mod", "web.go"},
 	} {
 		z, err := zip.OpenReader(filepath.Join(dir, path, "@v", "v0.3.0.zip"))

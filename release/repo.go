@@ -133,7 +133,8 @@ func (r *repo) tags() []string {
 	return tags
 }
 
-// set writes a version into every go.mod, and a section for it into the changelog.
+// set writes a version into every go.mod, a section for it into the changelog, and the
+// exported names as those of the last release.
 func (r *repo) set(version string, now time.Time) error {
 	if semver.Canonical(version) != version || semver.Build(version) != "" {
 		return fmt.Errorf("%q is no version like v1.2.3", version)
@@ -164,7 +165,36 @@ func (r *repo) set(version string, now time.Time) error {
 			return err
 		}
 	}
-	return os.WriteFile(changelog, text, 0o644)
+	if err := os.WriteFile(changelog, text, 0o644); err != nil {
+		return err
+	}
+	return r.names()
+}
+
+// names makes api/base what api is: the section Unreleased is empty now, so nothing may
+// differ from the release.
+func (r *repo) names() error {
+	now, old := filepath.Join(r.root, "api"), filepath.Join(r.root, "api", "base")
+	if err := os.RemoveAll(old); err != nil {
+		return err
+	}
+	if err := os.Mkdir(old, 0o755); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(now, "*.txt"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(old, filepath.Base(file)), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // carry makes the modules require a version of each other, in memory.

@@ -2,10 +2,10 @@
 //
 //	go run ./internal/apicheck            # the number of names of each package
 //	go run ./internal/apicheck -update    # writes api/*.txt, the names as they are now
-//	go run ./internal/apicheck -release   # writes api/base/*.txt, the names of a release
 //
 // Its test fails when api/*.txt differs from the code, and when a name has appeared or vanished
-// since the release without a line in the section Unreleased of CHANGELOG.md that names it.
+// since the last release (api/base/*.txt, which a release writes) without a line in the section
+// Unreleased of CHANGELOG.md that names it.
 package main
 
 import (
@@ -30,14 +30,10 @@ func main() {
 	log.SetFlags(0)
 	root := flag.String("root", ".", "the root of the repository")
 	update := flag.Bool("update", false, "write api/*.txt")
-	release := flag.Bool("release", false, "write api/base/*.txt")
 	flag.Parse()
 	pkgs, err := packages(*root)
 	if err == nil && *update {
 		err = write(filepath.Join(*root, "api"), pkgs)
-	}
-	if err == nil && *release {
-		err = write(filepath.Join(*root, "api", "base"), pkgs)
 	}
 	if err == nil {
 		err = table(os.Stdout, pkgs)
