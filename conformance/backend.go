@@ -23,16 +23,18 @@ type BackendUnderTest struct {
 	Read func(t testing.TB, h http.Header) sessionbridge.Values
 	// Destroy logs out: it destroys the session that h carries.
 	Destroy func(t testing.TB, h http.Header)
-	// Slow has the store call at in its next write, before the write is done: so a logout
-	// comes between the backend's look and its save. at must be called once. nil means that
-	// nothing can come between them, because the store compares and swaps.
+	// Slow prepares the store: its next write must call at once, before the write is
+	// done. So the suite places a logout between the moment in which the backend has
+	// looked at the session and its save. A nil Slow means that nothing can come in
+	// between, because the store compares and swaps.
 	Slow func(t testing.TB, at func())
 }
 
-// RunBackend verifies a backend of sessionbridge, without a host: what the backend loads and
-// saves is what the library's HTTP handlers see, and nothing that was destroyed comes back, not
-// even with a logout between the look and the save (BackendUnderTest.Slow) or beside a
-// handshake. Each test is a subtest of t, and mk makes a new backend for each.
+// RunBackend verifies a backend of sessionbridge, without a host. What the backend
+// loads and saves must be what the library's HTTP handlers see. A session that was
+// destroyed must not come back, not even when the logout comes during a save
+// (BackendUnderTest.Slow) or a handshake. Each test is a subtest of t, and mk makes a
+// new backend for each.
 func RunBackend(t *testing.T, mk func(t testing.TB) BackendUnderTest) {
 	for _, test := range backendTests {
 		t.Run(test.name, func(t *testing.T) { test.run(t, mk(t)) })

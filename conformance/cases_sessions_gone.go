@@ -9,14 +9,14 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 )
 
-// none is the ack of an event that needs a session, for a stranger.
+// none is the ack of an event that needs a session, for a client without one.
 const none = `[{"error":{"code":"none","message":"no session"}}]`
 
 // goneSessionCases are about cookies whose session is gone, or is another one.
 var goneSessionCases = []sessionCase{
 	{
 		name: "cookie-of-before-is-a-strangers",
-		rule: "a cookie whose session is no more connects as a stranger, who stays connected",
+		rule: "a client with the cookie of a session that has ended connects without a session, and stays connected",
 		spec: "docs/protocol.md 12.2",
 		run:  cookieOfBeforeIsAStrangers,
 	},
@@ -28,7 +28,7 @@ var goneSessionCases = []sessionCase{
 	},
 	{
 		name: "logout-beside-handshake",
-		rule: "a logout while a handshake loads the session is not lost: the client is a stranger",
+		rule: "a logout while a handshake loads the session is not lost: the client has no session",
 		spec: "docs/protocol.md 12.2",
 		run:  logoutBesideHandshake,
 	},

@@ -48,9 +48,9 @@
 //	   0.0004 > GET /socket.io/?EIO=4&transport=polling ""
 //	   0.0011 < 200 to GET /socket.io/: "0{\"sid\":\"4_Jz...
 //
-// rule is what must hold, and it is complete: you need not look up spec, which names the texts
-// that say the same (a heading of a public protocol text, an RFC with its section, or a section
-// of docs/protocol.md of siokit). The line with a file name is what came and what was wanted.
+// rule is what must hold. It is complete, so you need not look up spec, which names a text that
+// says the same: a heading of a public protocol text, a section of an RFC, or a section of
+// docs/protocol.md of siokit. The line with a file name is what came and what was wanted.
 // Of the exchange, > is what the suite sent, < what it received, and log what the server logged.
 // README.md lists the usual causes of the first failures.
 //

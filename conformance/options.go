@@ -65,10 +65,10 @@ func Each(f func(Result)) Option {
 	return func(r *run) { r.each = f }
 }
 
-// Remote runs the cases that need nothing but an address against a server that is running,
-// in whatever language it is written. url is its scheme, host and port, such as
-// "http://127.0.0.1:3000"; the server is mounted at /socket.io and serves what Application
-// says. Cases that configure or look into the server are left out. The factory must be nil.
+// Remote runs the cases that need nothing but an address, against a server that is running,
+// in whatever language. The server is mounted at /socket.io and serves what Application
+// says. url is its scheme, host and port, such as "http://127.0.0.1:3000". Cases that
+// configure or look into the server are left out. The factory must be nil.
 func Remote(url string) Option {
 	return func(r *run) { r.url = strings.TrimSuffix(url, "/") }
 }

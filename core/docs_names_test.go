@@ -52,8 +52,8 @@ var foreign = map[string]bool{
 }
 
 // TestDocNames: a name in backquotes with its type or package in front, such as
-// `Socket.Emit` or `sio.Handle`, exists. So a name that changes does not stay in a page. (docs/decisions.md may tell of
-// names that are gone.)
+// `Socket.Emit` or `sio.Handle`, exists. So a name that changes does not stay in a page.
+// (docs/decisions.md may tell of names that are gone.)
 func TestDocNames(t *testing.T) {
 	packages, members, types := apiNames(t)
 	files, _ := filepath.Glob("../docs/*.md")
@@ -104,6 +104,41 @@ func TestDocNames(t *testing.T) {
 	}
 	if names, _ := wrong("`Socket.Drop` `sio.Incident` `sio.Options.MaxQueue` `Socket.Emit` `sio.Handle(fn)`"); len(names) != 3 {
 		t.Errorf("%v, of three names that do not exist", names)
+	}
+}
+
+// TestDocTests: a test or example that a page names in backquotes exists.
+func TestDocTests(t *testing.T) {
+	needModules(t)
+	there := map[string]bool{}
+	if err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Example|Fuzz|Benchmark)\w*)\(`).FindAllStringSubmatch(string(text), -1) {
+			there[m[1]] = true
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob("../docs/*.md")
+	files = append(files, "../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "../RELEASING.md", "../conformance/README.md")
+	looked := 0
+	for _, page := range files {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("[`\\[]((?:Test|Example|Fuzz|Benchmark)[A-Z]\\w*)").FindAllStringSubmatch(string(text), -1) {
+			if looked++; !there[m[1]] {
+				t.Errorf("%s: there is no %s", page, m[1])
+			}
+		}
+	}
+	if looked < 200 {
+		t.Errorf("only %d names were looked at", looked)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 // Options configure a Bridge. The zero value of every field means its default.
 type Options struct {
 	// RequireSession refuses handshakes without a session, and those whose session is
-	// gone. Without it (the default) such a client is a stranger: it is connected, and
-	// From has nothing for it; what it may do is for policies to say (Authenticated).
+	// gone. Without it (the default) such a client is connected, and From returns
+	// false for its sockets. Policies such as Authenticated decide what it may do.
 	RequireSession bool
 	// UserKey is the key of the session's value that names the logged-in user; "" (the
 	// default): none. With it each socket is in the room of its user (UserRoom). When a
@@ -129,9 +129,9 @@ const (
 	changed                 // it belongs to another user now; the store keeps it
 )
 
-// end marks a session as gone and drops its connections, whose clients come back
-// with what cookie they have then. It returns the number of connections. Those of a
-// session that nobody has ever seen alive stay: they are strangers'.
+// end marks a session as gone and drops its connections, whose clients come back with
+// the cookie that they have then. It returns the number of connections. Those of a
+// session that was never seen alive stay: their visitors have no session.
 func (b *Bridge) end(s *Session, why ending) int {
 	b.mu.Lock()
 	s.mu.Lock()
@@ -165,9 +165,9 @@ func (b *Bridge) end(s *Session, why ending) int {
 // under way may have written the session once more. A change that is still under way finds
 // out, and deletes what it has written. An error of that deletion is logged.
 //
-// The store is given the values of ctx, and Options.LoadTimeout for the deletion. That ctx
-// ends, as that of a request does whose visitor has closed the page, does not undo a
-// logout.
+// The deletion uses the values of ctx, and ends after Options.LoadTimeout. It does not
+// end when ctx ends, because a visitor who closes the page during the logout must be
+// logged out all the same.
 func (b *Bridge) Logout(ctx context.Context, id string) int {
 	if id == "" { // that of a session in a cookie
 		return 0

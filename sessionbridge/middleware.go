@@ -17,9 +17,9 @@ func (b *Bridge) ReloadBeforeEvent() sio.Middleware {
 	return func(next sio.Handler) sio.Handler {
 		return sio.HandlerFunc(func(ctx context.Context, ev *sio.Event) error {
 			if s, ok := key.Get(ev.Socket.Conn()); ok { // also one that has ended
-				stranger := !s.known()
+				unknown := !s.known()
 				switch err := s.Reload(ctx); {
-				case errors.Is(err, ErrDestroyed) && stranger:
+				case errors.Is(err, ErrDestroyed) && unknown:
 				case errors.Is(err, ErrDestroyed):
 					return sio.Errorf("session", "the session has ended")
 				case err != nil:

@@ -13,11 +13,14 @@ import (
 	"github.com/siokit/siokit/core/sio"
 )
 
-// Session is one web session behind one or more connections: the tabs of a
-// browser share it. All methods are safe for concurrent use, and for a nil *Session,
-// which is that of a stranger: it holds nothing, and changing it fails with
-// ErrNoSession. It must not be kept beyond its sockets: when the session ends, it holds
-// nothing any more, and its connections are dropped, which ends the sockets' contexts.
+// Session is one web session behind one or more connections: the tabs of a browser
+// share it. All methods are safe for concurrent use. They can also be called on a nil
+// *Session, which stands for a visitor without a session: it holds nothing, and
+// changing it fails with ErrNoSession.
+//
+// Do not keep a Session longer than its sockets. When the session ends, the Session
+// holds nothing any more, and its connections are dropped, which ends the contexts of
+// the sockets.
 type Session struct {
 	b      *Bridge
 	id     string
@@ -179,11 +182,13 @@ func (s *Session) gone(err error) error {
 // and nothing saved. f must not update the same session, and must not change in place what
 // the values point to.
 //
-// The error is ErrDestroyed when the session is gone or has another user now, ErrConflict
-// when it was changed elsewhere in each of Options.Retries tries, ErrReadOnly when the
-// values are in a cookie (see Options.WriteCookieOnPoll), and otherwise that of the store
-// or of ctx. A change that is saved while the session is destroyed is deleted again, when
-// the bridge is told of it (Bridge.Logout, Session.Destroy): then too it is ErrDestroyed.
+// The error is that of f, of the store or of ctx, or one of these:
+//
+//   - ErrDestroyed: the session is gone, or has another user now. When the bridge is told
+//     of the end while the change is saved (Bridge.Logout, Session.Destroy), the change is
+//     deleted again.
+//   - ErrConflict: the session was changed elsewhere in each of Options.Retries tries.
+//   - ErrReadOnly: the values are in a cookie; see Options.WriteCookieOnPoll.
 //
 // Updates of one session run one after the other in this process, and wait for
 // Bridge.Lock. With several processes see CompareAndSwapper.

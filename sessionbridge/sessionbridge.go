@@ -15,7 +15,7 @@
 // RequireSession refuses the connection of a page without a session. The guard refuses a
 // namespace, and each event in it, when the session has no value "user"; every namespace
 // needs a guard of its own. An official client connects again within a second after a
-// logout; without these two it comes back as a stranger, and may do what strangers may do.
+// logout; without these two it comes back as a visitor without a session.
 //
 // The backends are in sessionbridge/gorilla (for gorilla/sessions, gin-contrib/sessions
 // and echo-contrib/session), scs, fiber, fiberv3 and memory.
@@ -35,8 +35,8 @@
 // saves in one step, and tries again when another change was faster. There is no plain
 // save, because a save of stale values would undo what others have written.
 //
-// The bridge never creates a session, and never brings one back that was destroyed. A
-// cookie whose session is no more, after an expiry or a restart, is a stranger's.
+// The bridge never creates a session, and never brings one back that was destroyed. When
+// the session of a cookie has expired, or was lost in a restart, its visitor has none.
 //
 // Every HTTP request of a connection is compared with its handshake. A request with
 // another session, or with none, is refused and the connection is dropped; the client
@@ -105,7 +105,7 @@
 //
 // What else a store can do is found by a type assertion: CompareAndSwapper, Toucher,
 // Inspector, CookieBackend, CookieEncoder. conformance.RunBackend verifies a backend, and
-// conformance.RunSessions a host with it.
+// conformance.Run with the option Sessions a host with it.
 package sessionbridge
 
 import (

@@ -14,7 +14,7 @@ import (
 	"github.com/siokit/siokit/core/host"
 )
 
-// Option changes how requests are handed over.
+// Option is an option of Mount and Handler. Keep is the only one.
 type Option func(*options)
 
 type options struct {
@@ -32,7 +32,7 @@ type options struct {
 func Keep(f func(r *http.Request) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a
-// trailing slash are served.
+// trailing slash are served. It panics when r or h is nil.
 func Mount(r chi.Router, path string, h host.Handler, opts ...Option) {
 	host.Require("siochi.Mount", h, "router", r)
 	r.Mount("/"+strings.Trim(path, "/"), Handler(h, opts...))

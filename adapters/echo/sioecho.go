@@ -19,7 +19,7 @@ type Router interface {
 	Any(path string, h echo.HandlerFunc, mw ...echo.MiddlewareFunc) []*echo.Route
 }
 
-// Option changes how requests are handed over.
+// Option is an option of Mount and Handler. Keep is the only one.
 type Option func(*options)
 
 type options struct {
@@ -37,7 +37,7 @@ type options struct {
 func Keep(f func(c echo.Context) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a
-// trailing slash are served.
+// trailing slash are served. It panics when r or h is nil.
 func Mount(r Router, path string, h host.Handler, opts ...Option) {
 	host.Require("sioecho.Mount", h, "router", r)
 	f := Handler(h, opts...)

@@ -18,7 +18,7 @@ import (
 	"github.com/siokit/siokit/core/host"
 )
 
-// Option changes how requests are handed over.
+// Option is an option of Mount and Handler. Keep is the only one.
 type Option func(*options)
 
 type options struct {
@@ -36,11 +36,13 @@ type options struct {
 // and what cannot be looked through, are left out too; see host.Details.
 func Keep(f func(c *fiber.Ctx) map[string]any) Option { return func(o *options) { o.keep = f } }
 
-// Mount registers h at path and below it, so that clients with and without a
-// trailing slash are served. r may be an app or a group. It panics for an app
-// whose settings cannot work: Prefork, GETOnly, and RequestMethods without GET
-// and POST. A BodyLimit below sio.Options.MaxPayload is logged. Where another app
-// serves, to which r's is mounted, its settings are logged at the first request.
+// Mount registers h at path and below it, so that clients with and without a trailing
+// slash are served. r may be an app or a group. Mount panics when r or h is nil, and
+// for an app whose settings cannot work: Prefork, GETOnly, and RequestMethods without
+// GET and POST.
+//
+// A BodyLimit below sio.Options.MaxPayload is logged. When r belongs to an app that is
+// mounted to another one, the settings of that one are logged at the first request.
 func Mount(r fiber.Router, path string, h host.Handler, opts ...Option) {
 	host.Require("siofiber.Mount", h, "router", r)
 	app := appOf(r)

@@ -19,7 +19,7 @@ import (
 	"github.com/siokit/siokit/core/host"
 )
 
-// Option changes how requests are handed over.
+// Option is an option of Mount and Handler. Keep is the only one.
 type Option func(*options)
 
 type options struct {
@@ -37,13 +37,14 @@ type options struct {
 // and what cannot be looked through, are left out too; see host.Details.
 func Keep(f func(c fiber.Ctx) map[string]any) Option { return func(o *options) { o.keep = f } }
 
-// Mount registers h at path and below it, so that clients with and without a
-// trailing slash are served. r may be an app, a group or a domain. It panics for
-// an app whose settings cannot work: GETOnly, and RequestMethods without GET and
-// POST; and in a child process of ListenConfig.EnablePrefork, which spreads the
-// requests of one session over processes. A BodyLimit below sio.Options.MaxPayload is
-// logged. Where another app serves, to which r's is mounted, its settings are logged at
-// the first request.
+// Mount registers h at path and below it, so that clients with and without a trailing
+// slash are served. r may be an app, a group or a domain. Mount panics when r or h is
+// nil, and for an app whose settings cannot work: GETOnly, and RequestMethods without
+// GET and POST. It also panics in a child process of ListenConfig.EnablePrefork,
+// because prefork spreads the requests of one session over processes.
+//
+// A BodyLimit below sio.Options.MaxPayload is logged. When r belongs to an app that is
+// mounted to another one, the settings of that one are logged at the first request.
 func Mount(r fiber.Router, path string, h host.Handler, opts ...Option) {
 	host.Require("siofiberv3.Mount", h, "router", r)
 	app := appOf(r)

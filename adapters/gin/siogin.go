@@ -14,7 +14,7 @@ import (
 	"github.com/siokit/siokit/core/host"
 )
 
-// Option changes how requests are handed over.
+// Option is an option of Mount and Handler. Keep is the only one.
 type Option func(*options)
 
 type options struct {
@@ -32,7 +32,8 @@ type options struct {
 func Keep(f func(c *gin.Context) map[string]any) Option { return func(o *options) { o.keep = f } }
 
 // Mount registers h at path and below it, so that clients with and without a
-// trailing slash are served. r may be an engine or a group.
+// trailing slash are served. r may be an engine or a group. It panics when r
+// or h is nil.
 func Mount(r gin.IRoutes, path string, h host.Handler, opts ...Option) {
 	host.Require("siogin.Mount", h, "router", r)
 	f := Handler(h, opts...)

@@ -62,9 +62,9 @@ const (
 type Action struct {
 	Kind Kind
 	Name string // the event's name, one of the Recv names, or for Join the room
-	// Args are those of a packet, not decoded; valid during Check only. A policy that
-	// decodes them takes the type that the handler takes: a key that is spelt in another
-	// case names a field of a struct, but is another key of a map.
+	// Args are the arguments of a packet, not decoded. They are valid during Check
+	// only. A policy should decode them into the type of the handler: a key in another
+	// case names the same field of a struct, but another key of a map.
 	Args []json.RawMessage
 }
 

@@ -13,15 +13,17 @@ const bodyTimeout = 10 * time.Second
 // firstRead is how much memory a body gets before any of it has come.
 const firstRead = 4 << 10
 
-// ReadBody reads the body of a request, for Exchange.Body of a host that reads
-// it from the connection. announced is the Content-Length, -1 when there is none. It reads
-// at most limit bytes, else ErrTooLarge; within 10 s, when
-// deadline, which sets that of the connection's reads, works, else ErrTimeout.
-// After an error the deadline stays: hosts read what is left of a body, to use the
-// connection again, and a client must not keep them at that either.
+// ReadBody reads the body of a request, for Exchange.Body of a host that reads it from
+// the connection. announced is the Content-Length, -1 when there is none. A body over
+// limit bytes is ErrTooLarge. deadline sets the read deadline of the connection; when
+// it works, a body that takes longer than 10 s is ErrTimeout.
 //
-// What is announced is not reserved. Memory grows with what has
-// come, at most twofold, so that a client holds no more of it than it has sent.
+// After an error the deadline stays. Hosts read the rest of a refused body before they
+// use the connection again, and a slow client must not keep them busy there either.
+//
+// No memory is reserved for the announced length. The memory grows with what has
+// arrived, and is at most twice as much, so that a client that sends nothing holds
+// nothing.
 func ReadBody(r io.Reader, announced, limit int64, deadline func(time.Time) error) ([]byte, error) {
 	timed := deadline(time.Now().Add(bodyTimeout)) == nil
 	if announced > limit {

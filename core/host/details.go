@@ -35,10 +35,11 @@ func As[T any](x Exchange) (t T, ok bool) {
 	return t, false
 }
 
-// CookieHider is an Exchange that can remove the cookies from its request, which the core
-// asks for when a page of another origin may connect but not as the visitor: after it
-// neither Header nor EachHeader nor the framework's context shows the cookies. For a host
-// without CookieHider the core hides them in Header and EachHeader only.
+// CookieHider is an Exchange that can remove the cookies from its request. The core
+// calls HideCookies when a page of another origin may connect, but not in the name of
+// the visitor. From then on neither Header nor EachHeader nor the framework's context
+// shows the cookies. For a host without CookieHider the core hides them in Header and
+// EachHeader only.
 type CookieHider interface {
 	// HideCookies removes the cookies.
 	HideCookies()
@@ -59,25 +60,33 @@ type Details struct {
 	// Params are the route's parameters.
 	Params map[string]string
 	// Values are what the adapter's Keep picked from the host's request values.
-	// The core copies them, so that they may be kept for ever: strings, also those in
-	// maps, slices, arrays and structs, and slices of bytes, since a host may use their
-	// memory for its next request. It leaves out, and logs, what holds an object of a
-	// framework's request, or may hold one unseen: functions, contexts, and pointers to
-	// a map that may hold anything. What lies behind a pointer is the application's own:
-	// it is looked through without a lock, and not copied, so nobody may change it during
-	// the handshake unless its types are plain all the way.
+	// The core copies strings and slices of bytes, also those inside of maps, slices,
+	// arrays and structs, because a host may use their memory for its next request. So
+	// the copies may be kept for ever.
+	//
+	// A value that holds an object of a framework's request, or may hold one that
+	// cannot be seen, is left out, which is logged: functions, contexts, and pointers
+	// to a map that may hold anything.
+	//
+	// What lies behind a pointer belongs to the application and is not copied. The
+	// core looks through it without a lock, so nobody may change it during the
+	// handshake. Only values whose types are plain at every level are not looked
+	// through.
 	Values map[string]any
-	// Believes is asked once for each server: the setting by which the host
-	// takes ClientIP from what any client claims, such as in X-Forwarded-For, ""
-	// when it does not. The core warns of it. See the function Believes, which finds
-	// out for hosts on net/http. Nil: unknown, or not so for this request. It is valid
-	// until ServeExchange returns. For a host on net/http that sets neither this nor
-	// ClientIP, ServeHTTP sets it when a middleware has replaced RemoteAddr.
+	// Believes returns the name of the setting by which the host takes ClientIP from a
+	// header of any client, such as X-Forwarded-For, and "" when the host does not.
+	// The core calls it once for each server, and logs a warning with the name. The
+	// function Believes finds the answer for hosts on net/http. A nil Believes means
+	// that nothing is known. It is valid until ServeExchange returns.
+	//
+	// For a host on net/http that sets neither this nor ClientIP, ServeHTTP sets
+	// Believes when a middleware has replaced RemoteAddr.
 	Believes func() string
 }
 
-// Detailer is an Exchange that knows Details, which [ServeHTTP] makes of HTTPConfig. It is asked during a handshake,
-// and where an application makes a sio.Request of a later exchange.
+// Detailer is an Exchange that knows Details; those of [ServeHTTP] come from
+// HTTPConfig. The core asks for them during a handshake, and when an application calls
+// sio.NewRequest for a later exchange.
 type Detailer interface {
 	// Details returns them; valid until ServeExchange returns.
 	Details() Details

@@ -3,8 +3,8 @@
 // middleware.
 //
 // An adapter turns each request of its framework into an [Exchange] and gives it to a
-// [Handler], which is a *sio.Server, a *sio.Namespace or an *eio.Server. The core does the
-// rest, from the long poll to the websocket.
+// [Handler], which is a *sio.Server or an *eio.Server. The core does the rest, from the
+// long poll to the websocket.
 //
 // # An adapter for a framework on net/http
 //
@@ -73,8 +73,8 @@ import (
 	"time"
 )
 
-// Handler serves exchanges. *sio.Server, *sio.Namespace and *eio.Server are Handlers. One
-// that also has a method Mounted(Mount) is told where it is mounted; see [Announce].
+// Handler serves exchanges. *sio.Server and *eio.Server are Handlers. A Handler that
+// also has a method Mounted(Mount) is told where it is mounted; see [Announce].
 type Handler interface {
 	// ServeExchange answers x: exactly one of Reply, Stream and Upgrade is called. It
 	// returns when that is done, for a long poll as late as its answer.
@@ -169,16 +169,18 @@ type Exchange interface {
 	// A host that keeps the pieces back until the end returns an error that wraps
 	// ErrNoStream and names the writers in the way, such as "host: cannot stream: the
 	// timeout middleware collects the answer". Then it has not called run and has
-	// answered nothing; the core logs the error and replies 501 with that text. So that
-	// the host finds out before it calls run, it asks its writers, not the client.
+	// answered nothing; the core logs the error and replies 501 with that text. The host
+	// finds this out before it calls run, by asking its writers.
 	Stream(status int, run func(Stream)) error
-	// Upgrade does the opening handshake of RFC 6455, with the cookies that the
-	// host set on the 101, and hands the raw connection to run. br holds the
-	// bytes that arrived with the handshake and ends behind them; nil: none did.
-	// The connection belongs to run, for longer than run itself if it likes,
-	// until it is closed; deadlines of the host are lifted. A host that has returned
-	// nil must call run, with a closed connection if need be: a session waits for it.
-	// On an error nothing was answered, and the caller may still Reply.
+	// Upgrade does the opening handshake of RFC 6455, with the cookies that the host
+	// has set on the 101, and hands the raw connection to run, without a deadline of
+	// the host. br holds the bytes that arrived with the handshake, and ends behind
+	// them; br is nil when there were none. From then on the connection belongs to the
+	// caller, who closes it, perhaps long after run has returned.
+	//
+	// A host that has returned nil must call run, because a session waits for it; when
+	// the connection is lost, with a closed one. On an error nothing was answered, and
+	// the caller may still Reply.
 	Upgrade(opts UpgradeOptions, run func(c net.Conn, br *bufio.Reader)) error
 	// Gone is closed when the client leaves; nil when the host cannot tell. A host
 	// whose Gone may have other reasons implements Prober too.

@@ -55,10 +55,10 @@ func Require(function string, h Handler, needs ...any) {
 	}
 }
 
-// Believes returns setting when clientIP, a framework's way to find the client's
-// address, believes what a stranger's request claims in X-Forwarded-For or a header like
-// it, and "" when it does not. It calls clientIP with a request made up for the purpose. An
-// adapter for a framework on net/http uses it for Details.Believes.
+// Believes returns setting when clientIP takes the client's address from
+// X-Forwarded-For or a similar header of any client, and "" when it does not. clientIP
+// is the framework's way to find the address; Believes calls it with a made-up request.
+// An adapter for a framework on net/http uses the function for Details.Believes.
 func Believes(setting string, clientIP func(r *http.Request) string) string {
 	const peer, claim = "203.0.113.77", "198.51.100.77" // of no network
 	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, RemoteAddr: peer + ":7", Header: http.Header{}}

@@ -53,15 +53,15 @@ var (
 	_ CookieHider = (*httpExchange)(nil)
 )
 
-// ServeHTTP serves one request of net/http with h: the whole of an adapter for a framework
-// that is built on it. w may be what middleware has put around the server's own writer;
-// such a writer should have Unwrap, as http.ResponseController wants it, so that streams
-// and websockets find what is below.
+// ServeHTTP serves one request of net/http with h. For a framework that is built on
+// net/http this is the whole adapter. w may be a writer that middleware has put around
+// the server's own; it should have the method Unwrap that http.ResponseController looks
+// for. Without Unwrap, streams and websockets are refused.
 //
-// ServeHTTP returns when the request has its answer, which for a long poll takes as long as
-// the poll is held. A connection that has become a websocket lives on after it. So write
-// nothing to w after ServeHTTP, and return no error to a framework that would write one.
-// The exchange is over then: Native is nil from there on, whoever kept the exchange.
+// ServeHTTP returns when the request has its answer, which for a long poll takes as
+// long as the poll is held. A connection that has become a websocket lives on. So write
+// nothing to w after ServeHTTP, and return no error to a framework that would write
+// one. From then on Native of the exchange returns nil.
 func ServeHTTP(h Handler, w http.ResponseWriter, r *http.Request, cfg HTTPConfig) {
 	switch {
 	case cfg.Mux && r.Pattern != "":

@@ -20,11 +20,12 @@ func plain(v any) (any, bool) {
 	return nil, false
 }
 
-// PlainValues adds the name and a copy of v to kept when v is a string, a number or a
-// bool, or of a type made from one; other values it leaves out. It returns kept, made when
-// it was nil. So an adapter picks Details.Values when the application has not chosen with
-// the adapter's Keep: a string may lie in memory of the request, and anything else may hold
-// the framework's own objects, which the next request gets.
+// PlainValues adds name and a copy of v to kept when v is a string, a number or a bool,
+// or of a type made from one, and returns kept. A nil kept is made when it is needed.
+// Other values are left out, because they may hold objects that the framework uses
+// again for its next request.
+//
+// An adapter fills Details.Values with it when the application has not passed a Keep.
 func PlainValues(kept map[string]any, name string, v any) map[string]any {
 	if c, ok := plain(v); ok {
 		if kept == nil {

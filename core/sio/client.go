@@ -92,7 +92,7 @@ func (c *client) message(binary bool, data []byte, inline bool) Reason {
 		c.notice(Failure{Name: FailurePacket, Err: err}, c.vs.Dialect().Name())
 		return MalformedPacket
 	case p == nil:
-		// Attachments follow. They must not be held for a stranger.
+		// Attachments follow. They must not be held for a client that has not joined.
 		if w, ok := dec.(interface{ Awaiting() (string, bool) }); ok {
 			if ns, _ := w.Awaiting(); c.socket(ns) == nil {
 				c.newDecoder()

@@ -15,8 +15,10 @@
 // policies belong to a namespace. A client has one [Socket] in each namespace that it
 // joins, and one [Conn] that these sockets share.
 //
-// [Server.OfPattern] registers handlers for many namespaces, such as "/project/{id}". Each
-// is made when its first client joins, and removed when its last client leaves.
+// [Server.OfPattern] registers handlers for many namespaces, such as "/project/{id}".
+// Each is made when its first client joins, and removed when its last client leaves.
+// Of("/project/7") addresses those who are in that namespace then, and keeps nothing
+// alive.
 //
 // # Events
 //
@@ -36,10 +38,10 @@
 // # Rooms and targets
 //
 // [Socket.Join] puts a socket into rooms. A [Target] is a choice of sockets:
-// [Namespace.To], [Namespace.All], [Socket.To] and [Socket.Broadcast] begin one, and
-// [Target.Except] and [Target.Volatile] refine it. [Target.Emit] encodes an event once,
-// however many clients get it. [CallAll] asks every socket of a target and says which did
-// not answer. Package mixin lets clients join rooms themselves.
+// [Namespace.To], [Namespace.All], [Socket.To], [Socket.Broadcast] and [Socket.Volatile]
+// begin one, and [Target.Except] and [Target.Volatile] refine it. [Target.Emit] encodes
+// an event once, however many clients get it. [CallAll] asks every socket of a target and
+// says which did not answer. Package mixin lets clients join rooms themselves.
 //
 // # The life of a client
 //
@@ -47,8 +49,9 @@
 // [Namespace.OnConnect] decides about each client that joins the namespace: it reads the
 // auth payload with [Socket.Auth], and an error refuses the client.
 // [Namespace.OnConnected] runs when the client knows that it has joined, and
-// [Namespace.OnDisconnect] once, last, with the [Reason]. [Socket.Disconnect] takes a
-// client out of the namespace, [Conn.Close] out of all. [Server.Shutdown] ends the server.
+// [Namespace.OnDisconnect] once, last, with the [Reason] and a context that lives for
+// five seconds. [Socket.Disconnect] takes a client out of the namespace, [Conn.Close] out
+// of all. [Server.Shutdown] ends the server.
 //
 // # Values
 //
@@ -70,7 +73,8 @@
 // # Errors
 //
 // Only an [*Error] reaches a client, in the ack that the client asked for or as the event
-// "error". Any other error is logged, and the client gets the code "internal". A panic is
+// "error". [Error.WithCause] adds an error for the log, which the client does not see. Any
+// other error is logged, and the client gets the code "internal". A panic is
 // treated as such an error. An event without a handler is answered with the code "refused"
 // when the client asked for an ack. [Options.OnError] is told of each [Failure].
 //
@@ -120,8 +124,9 @@
 // Clients of Socket.IO 0.7 to 4.x share namespaces and rooms, and handlers need not know
 // which is which. What an application sends reaches each client in the form of its
 // protocol: a []byte is base64 for 0.9, and a failed event without an ack is the event
-// "error" or an error packet. [Options.Dialects] switches generations, [Options.Transports]
-// the transports of old browsers, and [Legacy] has the options for old clients.
+// "error" or an error packet. [Options.Dialects] switches generations,
+// [Options.Transports] the transports of old browsers, and [Legacy] has the options for
+// old clients.
 //
 // # Other styles
 //

@@ -10,9 +10,11 @@ import (
 )
 
 // Mount registers the server on a ServeMux at path, such as "/socket.io", and below
-// path. Both are needed: clients whose option addTrailingSlash is false ask for the
-// path without a slash, and a ServeMux with the pattern "/socket.io/" alone redirects
-// them, which no websocket follows. path may have a host and wildcards in front, as in
+// path. Both are needed. Clients whose option addTrailingSlash is false ask for the
+// path without a slash; a ServeMux with the pattern "/socket.io/" alone redirects them,
+// and no websocket follows a redirect.
+//
+// path may have a host and wildcards in front, as in
 // "example.com/t/{tenant}/socket.io". A path with a method or with a wildcard at the
 // end panics.
 func (s *Server) Mount(mux *http.ServeMux, path string) {

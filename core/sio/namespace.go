@@ -165,9 +165,9 @@ type Outgoing struct {
 // when a middleware is nil.
 //
 // Behind middleware, as behind policies, arguments are refused with CodeBadArgument
-// when an object in them has two keys that are equal or differ only in case: the
-// handler, and clients that get the arguments passed on, must see what the middleware
-// has seen.
+// when an object in them has two keys that are equal or differ only in case. Otherwise
+// the handler, or clients to which the arguments are passed on, could read another
+// value than the middleware has read.
 func (n *Namespace) Use(mw ...Middleware) {
 	n.change("Use", slices.ContainsFunc(mw, isNil), func(hs *hooks) { hs.middleware = append(hs.middleware, mw...) })
 }

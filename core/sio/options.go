@@ -249,7 +249,9 @@ type errorAck struct {
 	Error *Error `json:"error"`
 }
 
-// JSON is the codec for arguments and acks.
+// JSON is the codec for arguments, acks and auth payloads. Its methods are called by many
+// goroutines at once. An error of Marshal is that of Emit; for an error of Unmarshal the
+// client gets CodeBadArgument.
 type JSON interface {
 	Marshal(v any) ([]byte, error)
 	Unmarshal(data []byte, v any) error

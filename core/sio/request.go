@@ -21,11 +21,14 @@ type Request struct {
 	RawQuery   string
 	RemoteAddr string // the peer of the TCP connection, unless a middleware of net/http has replaced it
 	// ClientIP is the client's address as the framework sees it, behind its trusted
-	// proxies. Some frameworks believe every client's header, so that the client
-	// chooses the address: gin (X-Forwarded-For, until gin.Engine.SetTrustedProxies is
-	// called), echo v4 (X-Real-IP too, until echo.Echo.IPExtractor is set), echo v5
-	// with echo.LegacyIPExtractor, fiber v2 with ProxyHeader and without
-	// EnableTrustedProxyCheck, and fiber when every address is one of a trusted proxy.
+	// proxies. These frameworks believe the header of every client, so that the client
+	// chooses the address:
+	//   - gin (X-Forwarded-For), until gin.Engine.SetTrustedProxies is called;
+	//   - echo v4 (X-Real-IP too), until echo.Echo.IPExtractor is set;
+	//   - echo v5 with echo.LegacyIPExtractor;
+	//   - fiber v2 with ProxyHeader and without EnableTrustedProxyCheck;
+	//   - fiber v2 and v3, when every address is that of a trusted proxy.
+	//
 	// This is logged when the first client comes. RemoteAddr does not depend on a
 	// header, except where a middleware of net/http such as chi's RealIP writes the
 	// header's value into it; that is logged too.

@@ -158,7 +158,8 @@ func (t Target) Emit(event string, args ...any) error {
 	return t.emit(packet.Packet{Type: packet.Event}, event, args)
 }
 
-// Send sends a message without an event name, as Socket.Send does.
+// Send sends a message without an event name, as Socket.Send does. The error is that of
+// Emit.
 func (t Target) Send(data any) error {
 	return t.emit(packet.Packet{Type: messageType(data)}, "message", []any{data})
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
-// Handle returns the handler of an event whose arguments are an In. When *In is an
-// ArgsUnmarshaler (None, Args2 to Args4, Args, or a type of your own), In takes the
-// whole list of arguments; any other In takes the first argument. Arguments that do not
-// fit are answered with CodeBadArgument, and fn is not called. A client that asked for
-// an ack gets an empty one when fn returns nil. Handle panics when fn is nil.
+// Handle returns the handler of an event whose arguments are an In. None, Args2 to
+// Args4, Args, and an In with an ArgsUnmarshaler of its own take the whole list of
+// arguments; any other In takes the first argument. Arguments that do not fit are
+// answered with CodeBadArgument, and fn is not called. A client that asked for an ack
+// gets an empty one when fn returns nil. Handle panics when fn is nil.
 func Handle[In any](fn func(ctx context.Context, s *Socket, in In) error) Handler {
 	if fn == nil {
 		panic("sio: Handle with a nil function")

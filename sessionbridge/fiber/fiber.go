@@ -26,9 +26,9 @@ type backend struct {
 
 var _ sessionbridge.Backend = (*backend)(nil)
 
-// New returns the backend for a store. The id is found where the store's
-// KeyLookup says. Types of one's own among the values must be registered with the
-// store, as its middleware needs them to be.
+// New returns the backend for a store. The id is found where the store's KeyLookup
+// says. As for fiber's middleware, the types of your own values must be registered with
+// Store.RegisterType.
 func New(store *session.Store) sessionbridge.Backend {
 	b := &backend{store: store}
 	b.source, b.name, _ = strings.Cut(store.KeyLookup, ":")

@@ -5,9 +5,10 @@
 //	bridge := sessionbridge.New(fiberv3bridge.New(store), nil)
 //
 // The route of the socket must stay outside of the session middleware (session.New,
-// session.NewWithStore): around a held poll it would save, when the poll ends, what
-// the session was when it began, and so undo a logout. A handshake inside of it is
-// refused. A store without the middleware, as above, is not concerned.
+// session.NewWithStore). Around a held poll, the middleware loads the session when the
+// poll begins, and saves it when the poll ends, which would undo a logout. So a
+// handshake inside of the middleware is refused. A store without the middleware, as
+// above, does no harm.
 package fiberv3bridge
 
 import (

@@ -1,6 +1,6 @@
-// Package gorillabridge is the backend of the session bridge for gorilla/sessions
-// with any store, and so for gin-contrib/sessions and echo-contrib/session, which
-// keep theirs in such stores: pass the same one.
+// Package gorillabridge is the backend of the session bridge for gorilla/sessions with
+// any store. It also serves gin-contrib/sessions and echo-contrib/session, which keep
+// their sessions in such stores: pass the store that you pass to them.
 //
 //	store := sessions.NewFilesystemStore("", key)
 //	bridge := sessionbridge.New(gorillabridge.New(store, "session"), nil)
@@ -21,9 +21,9 @@ import (
 	"github.com/siokit/siokit/sessionbridge"
 )
 
-// New returns the backend for a store and the name of its session. codecs are
-// those that the store signs its cookies with; without any they are the store's
-// field Codecs, which the common stores have, and New panics when there is none.
+// New returns the backend for a store and the name of its session. codecs are those
+// with which the store signs its cookies. Without codecs New takes those of the store's
+// field Codecs, which the common stores have, and panics when there is no such field.
 //
 // A CookieStore, also inside of another store, gives a backend whose sessions are
 // read-only; see sessionbridge.ErrReadOnly.

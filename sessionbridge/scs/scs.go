@@ -3,9 +3,9 @@
 //	sm := scs.New()
 //	bridge := sessionbridge.New(scsbridge.New(sm), nil)
 //
-// The route of the socket must stay outside of LoadAndSave: around a held poll it
-// would save, when the poll ends, what the session was when it began, and so undo
-// a logout. A handshake inside of it is refused.
+// The route of the socket must stay outside of LoadAndSave. Around a held poll,
+// LoadAndSave loads the session when the poll begins, and saves it when the poll ends,
+// which would undo a logout. So a handshake inside of LoadAndSave is refused.
 package scsbridge
 
 import (

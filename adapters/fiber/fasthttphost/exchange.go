@@ -1,7 +1,7 @@
-// Package fasthttphost lets a handler answer a request of fasthttp. It is what an adapter
-// calls whose framework stands on fasthttp, as those for fiber v2 and fiber v3 do. It belongs
-// to the module of fiber v2's adapter, because the root module must not depend on fasthttp,
-// and imports no fiber.
+// Package fasthttphost lets a handler answer a request of fasthttp. It is for adapters
+// of frameworks on fasthttp; those for fiber v2 and fiber v3 call it. The package is in
+// the module of the adapter for fiber v2, because the root module must not depend on
+// fasthttp. It imports no fiber.
 package fasthttphost
 
 import (

@@ -71,8 +71,8 @@ func Text(u packet.Unit) *packet.Message {
 // control are the parameters that decide about a request; doubled ones are refused.
 var control = [...]string{"EIO", "transport", "sid", "j"}
 
-// Parse reads a request from its query, whatever its path. With a parameter "j" a poll is one of jsonp. An empty
-// sid is none.
+// Parse reads a request from its query, whatever its path. With a parameter "j" a poll is
+// one of jsonp. An empty sid is none.
 func (Base) Parse(x host.Exchange) (dialect.Request, *dialect.Refusal) {
 	raw := x.RawQuery()
 	for _, key := range control {

@@ -37,7 +37,8 @@
 // A poll starts no goroutine. Get and Post run on the goroutine of their request; a
 // stream may go on, on a goroutine of the host, when Get has returned. Everything
 // else may be called by any goroutine. Retire and Await wait, Retire until no request
-// is in progress and no POST waits: nobody calls Retire from inside of a request of the same session.
+// is in progress and no POST waits: nobody calls Retire from inside of a request of the
+// same session.
 //
 // The one lock, poll.mu, is taken last: nothing of the link and nothing of the
 // exchange is called with it.

@@ -8,10 +8,11 @@
 //
 // # States
 //
-// A Conn is open; closing, when Close has been called or the client's close frame
-// has come: the queue and a close frame still leave, and messages that come are
-// dropped; and ended: the connection is closed and the link is told by Lost. Only
-// Conn.end makes a connection ended, and only the first call tells the link.
+// A Conn is open at first. It is closing when Close has been called, or when the
+// client's close frame has come: the queue and a close frame still leave, and messages
+// that arrive are dropped. It has ended when the connection is closed and the link has
+// been told by Lost. Only Conn.end ends a connection, and only the first call tells the
+// link.
 //
 // Beside that there are two roles, each held by one goroutine at a time.
 //
@@ -31,9 +32,10 @@
 // and what Close does, is on such a goroutine. The methods of a host's own type may
 // panic there; guarded makes an error of that.
 //
-// Whoever takes a role gives it back, or hands it on, on every way out: the reader
-// ends the connection if the start of the session or a message does not return, and
-// the writer of a connection that has ended takes what is queued and drops it.
+// Whoever takes a role gives it back, or hands it on, on every way out. The reader ends
+// the connection when the start of the session, or the handling of a message, panics or
+// ends the goroutine. The writer of a connection that has ended takes what is queued
+// and drops it.
 //
 // Flush, Close and Detach may be called by any goroutine, also from inside of
 // Link.Frame. Enter is for the goroutine that is inside of Link.Frame. The methods of
