@@ -6,7 +6,11 @@ import "context"
 // or another bus. One Backend belongs to one Server.
 //
 // What it promises is little. A message reaches every node that it is for at most once.
-// What one node publishes arrives in its order, at each of the others. Nothing is stored:
+// What one node publishes arrives in its order, at each of the others. Emit without an ID,
+// Join, Leave, LeaveAll, Disconnect, Close and CloseTransport need reach only the nodes that
+// watch the namespace, and one of them that is for a single room only those that watch the
+// room. A message with a To need reach that node alone. What has no namespace, and every
+// request, reaches all nodes, or all that Counter counts. Nothing is stored:
 // what is published while the bus is away is lost, and the Backend says so, by an error of
 // Publish where it knows, and by Receiver.Lost where it does not.
 type Backend interface {
@@ -63,4 +67,12 @@ type Receiver interface {
 type Counter interface {
 	// Nodes is the number of nodes that listen to the namespace, this one included.
 	Nodes(ctx context.Context, namespace string) (int, error)
+}
+
+// SocketWatcher is a Backend that has to know the id of each socket of the node, because
+// nodes of another kind, which do not know that the id names its node, use a channel for
+// it. For other backends Watch has no Interest with Socket.
+type SocketWatcher interface {
+	// WatchSockets does nothing.
+	WatchSockets()
 }

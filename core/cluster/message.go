@@ -73,7 +73,8 @@ type Message struct {
 	// Namespace is the namespace with its slash; "" for Hello, Heartbeat and Bye.
 	Namespace string
 	// ID tells a request from others of the same node, and its answers from those of
-	// others; "" for what is no request.
+	// others; "" for what is no request. That of a Hello or Heartbeat is the same as long
+	// as the node lives, and no other node's: by it two nodes with one name are found out.
 	ID string
 
 	// Rooms and Except are the target.
@@ -86,7 +87,9 @@ type Message struct {
 	// Timeout is how long the acks of an Emit are waited for.
 	Timeout time.Duration
 
-	// Names are the rooms of Join, Leave and the answer Rooms.
+	// Names are the rooms of Join, Leave and the answer Rooms, the ids of the sockets that
+	// an Asked speaks of, and the id of the socket whose ack an Acked is; processes of Node
+	// do not say these ids.
 	Names []string
 	// Data is JSON: for Emit and ServerEvent an array of the event's name and its
 	// arguments, for Answer and Acked an array of arguments. A binary argument is a
