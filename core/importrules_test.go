@@ -43,9 +43,10 @@ var rules = []struct {
 	{"core/internal/tracker", nil},
 	{"core/internal/inbox", nil},
 	{"core/cluster", []string{"core/internal/packet"}},
+	{"core/internal/node", []string{"core/cluster", "core/internal/ratelog"}},
 	// No codec: the dialects own the wire forms, and nothing reaches past them.
 	{"core/eio", []string{"core/host", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "internal/safelog"}},
-	{"core/sio", []string{"core/acl", "core/cluster", "core/host", "core/internal/jsontext", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "core/internal/wheel", "core/internal/ratelog", "core/internal/keep", "internal/safelog"}},
+	{"core/sio", []string{"core/acl", "core/cluster", "core/host", "core/internal/jsontext", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "core/internal/wheel", "core/internal/ratelog", "core/internal/keep", "core/internal/node", "internal/safelog"}},
 	{"core/typescript", []string{"core/sio"}},
 	{"core/mixin", []string{"core/sio", "core/acl"}},
 	{"sessionbridge", []string{"core/sio", "core/host", "core/acl", "internal/safelog"}},
@@ -59,6 +60,8 @@ var rules = []struct {
 	{"internal/safelog", nil},
 	// What the tests of all adapters share; no adapter imports it outside of tests.
 	{"adapters/internal/hosttest", []string{"conformance", "core/sio", "core/host", "internal/*"}},
+	// What the tests of all backends of a cluster share.
+	{"internal/bustest", []string{"core/cluster"}},
 	{"internal/*", nil},
 	{"conformance/selftest", nil},
 	// A stranger runs the suite, so it knows what is public and its own wire code.

@@ -17,7 +17,7 @@ type Backend interface {
 	// Start connects to the bus as the node with this name and hands to r what other
 	// nodes publish. It may return before the bus can be reached: then it goes on trying,
 	// and tells r when it has succeeded. An error means that it never will. The goroutines
-	// that it starts end with Close.
+	// that it starts end with Close. It is called once.
 	Start(ctx context.Context, node string, r Receiver) error
 	// Publish sends messages, in their order, and returns when the bus has taken them or
 	// ctx has ended. The messages, and what they hold, are the caller's again when it
@@ -30,7 +30,10 @@ type Backend interface {
 	// nothing else: the Backend tries on. It is called by one goroutine, the one that
 	// calls Publish: what it says of a room holds for what is published afterwards.
 	Watch(ctx context.Context, changes []Interest) error
-	// Close leaves the bus, and returns when nothing more is handed to the Receiver.
+	// Close leaves the bus, and returns when nothing more is handed to the Receiver, or ctx
+	// has ended; then the goroutines that are left end soon. A Publish or Watch that goes on
+	// meanwhile returns. Close may be called without a Start, after one that has failed, and
+	// again, also while it runs. The Receiver does not call it.
 	Close(ctx context.Context) error
 }
 
@@ -49,12 +52,14 @@ type Interest struct {
 
 // Receiver is what a Backend hands messages to.
 type Receiver interface {
-	// Receive takes a message of another node. It returns soon; m and what it holds are
-	// the Backend's again then. A Backend calls it from one goroutine, in the order in
-	// which the messages have come.
+	// Receive takes a message of another node, or one of the node's own, which is ignored.
+	// It returns soon; m and what it holds are the Backend's again then. It changes nothing
+	// of it but keeps strings. A Backend calls it from one goroutine, in the order in which
+	// the messages have come.
 	Receive(m *Message)
-	// Up and Down say whether the bus can be reached. Between Down and Up messages of other
-	// nodes may have been lost. A Backend that reaches the bus in Start calls Up once.
+	// Up and Down say whether the bus can be reached, one at a time. Between Down and Up messages of other
+	// nodes may have been lost. Before it calls Up a Backend has subscribed again to all that
+	// it watches. One that reaches the bus in Start calls Up once.
 	Up()
 	Down(err error)
 	// Lost says that n messages of other nodes were dropped, or could not be understood;
@@ -65,7 +70,8 @@ type Receiver interface {
 // Counter is a Backend that knows how many nodes listen to a namespace, those of other
 // kinds included, such as the processes of Node that have no heartbeats.
 type Counter interface {
-	// Nodes is the number of nodes that listen to the namespace, this one included.
+	// Nodes is the number of nodes that listen to the namespace, this one included. Several
+	// goroutines may call it at once.
 	Nodes(ctx context.Context, namespace string) (int, error)
 }
 

@@ -7,6 +7,8 @@ var (
 	ErrRequestTimeout = errors.New("cluster: request timed out")
 	// ErrDown: the bus cannot be reached.
 	ErrDown = errors.New("cluster: the bus is away")
+	// ErrGone: a node that was to answer is gone, and has not said that it leaves.
+	ErrGone = errors.New("cluster: a node is gone")
 	// ErrClosed: the node has left the cluster.
 	ErrClosed = errors.New("cluster: closed")
 )

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -52,7 +53,7 @@ const (
 	Acked
 
 	// Hello is what a node says when it comes, and again after a time without the bus;
-	// every other node answers with Heartbeat at once.
+	// every other node answers with Heartbeat soon, well within 300 ms.
 	Hello
 	// Heartbeat says that the node is there.
 	Heartbeat
@@ -73,8 +74,9 @@ type Message struct {
 	// Namespace is the namespace with its slash; "" for Hello, Heartbeat and Bye.
 	Namespace string
 	// ID tells a request from others of the same node, and its answers from those of
-	// others; "" for what is no request. That of a Hello or Heartbeat is the same as long
-	// as the node lives, and no other node's: by it two nodes with one name are found out.
+	// others; "" for what is no request. No two requests have the same one, whoever makes
+	// them. That of a Hello, Heartbeat or Bye is the same as long as the node lives, and no
+	// other node's: by it two nodes with one name are found out.
 	ID string
 
 	// Rooms and Except are the target.
@@ -82,7 +84,8 @@ type Message struct {
 	Except []string
 	// Volatile: a client that does not keep up may miss the event.
 	Volatile bool
-	// Single: exactly one client is asked, and nobody says how many there are.
+	// Single: exactly one client is asked, and nobody need say how many there are: the first
+	// Acked is the last.
 	Single bool
 	// Timeout is how long the acks of an Emit are waited for.
 	Timeout time.Duration
@@ -104,6 +107,22 @@ type Message struct {
 	// Info is what a Hello or Heartbeat says of the node: its address for forwarded
 	// requests, "" for none.
 	Info string
+}
+
+// Clone returns a copy that shares nothing with m but strings.
+func (m *Message) Clone() *Message {
+	c := *m
+	c.Rooms, c.Except, c.Names = slices.Clone(m.Rooms), slices.Clone(m.Except), slices.Clone(m.Names)
+	c.Data = slices.Clone(m.Data)
+	c.Attachments = slices.Clone(m.Attachments)
+	for i, a := range c.Attachments {
+		c.Attachments[i] = slices.Clone(a)
+	}
+	c.Sockets = slices.Clone(m.Sockets)
+	for i, s := range c.Sockets {
+		c.Sockets[i] = Socket{ID: s.ID, Rooms: slices.Clone(s.Rooms), Data: slices.Clone(s.Data), Handshake: slices.Clone(s.Handshake)}
+	}
+	return &c
 }
 
 // Socket is a socket as another node sees it.

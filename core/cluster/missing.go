@@ -12,8 +12,8 @@ type Missing struct {
 	Nodes []string
 	// Others is how many more there are.
 	Others int
-	// Err is why nobody waits for them any more: the error of a context, or
-	// ErrRequestTimeout.
+	// Err is why nobody waits for them any more: the error of a context, ErrRequestTimeout,
+	// ErrDown, ErrGone or ErrClosed, or what the bus has said.
 	Err error
 }
 
@@ -27,7 +27,7 @@ func (m *Missing) Error() string {
 		who = append(who, fmt.Sprintf("no answer from %d nodes without a known name", m.Others))
 	}
 	if len(who) == 0 {
-		who = append(who, "not every client has answered")
+		who = append(who, "not every answer has come")
 	}
 	return fmt.Sprintf("cluster: %s: %v", strings.Join(who, "; "), m.Err)
 }
