@@ -12,27 +12,26 @@ import (
 // again leaves it and enters it at once.
 type interests struct {
 	linger time.Duration
+	wake   func()
 
 	mu      sync.Mutex
-	rooms   map[interestKey]*interest
+	rooms   map[interestKey]interest
 	changes []cluster.Interest
-	leaving []leaving     // in the order of their deadlines
-	wake    chan struct{} // holds one signal for the publisher
+	leaving []leaving // in the order of their times, each room once
 }
 
 type interestKey struct{ namespace, room string }
 
 type interest struct {
-	on    bool
-	stamp uint32 // counts the times that it has gone off
+	on      bool // there are sockets
+	leaving bool // the room is among those that leave
+	again   bool // it has had sockets since it was put there
 }
 
-// leaving is a room that the backend may forget at a time, unless it has sockets then, or
-// has had some meanwhile.
+// leaving is a room that the backend may forget at a time, unless it has sockets then.
 type leaving struct {
 	key    interestKey
 	socket bool
-	stamp  uint32
 	at     time.Time
 }
 
@@ -40,62 +39,73 @@ type leaving struct {
 func (in *interests) enter(namespace, room string, socket bool) {
 	key := interestKey{namespace, room}
 	in.mu.Lock()
-	if i := in.rooms[key]; i != nil {
-		i.on = true
-		in.mu.Unlock()
-		return
-	}
+	i, known := in.rooms[key]
 	if in.rooms == nil {
-		in.rooms = make(map[interestKey]*interest)
+		in.rooms = make(map[interestKey]interest)
 	}
-	in.rooms[key] = &interest{on: true}
-	in.changes = append(in.changes, cluster.Interest{Namespace: namespace, Room: room, Socket: socket, On: true})
+	i.on, i.again = true, i.leaving
+	in.rooms[key] = i
+	if !known {
+		in.changes = append(in.changes, cluster.Interest{Namespace: namespace, Room: room, Socket: socket, On: true})
+	}
+	first := len(in.changes) == 1
 	in.mu.Unlock()
-	in.signal()
+	if !known && first {
+		in.wake()
+	}
 }
 
 // exit is for the last socket of a room, at a time.
 func (in *interests) exit(namespace, room string, socket bool, now time.Time) {
 	key := interestKey{namespace, room}
 	in.mu.Lock()
-	defer in.mu.Unlock()
-	i := in.rooms[key]
-	if i == nil || !i.on {
+	i, known := in.rooms[key]
+	if !known || !i.on {
+		in.mu.Unlock()
 		return
 	}
-	i.on = false
-	i.stamp++
-	in.leaving = append(in.leaving, leaving{key, socket, i.stamp, now.Add(in.linger)})
-	if len(in.leaving) == 1 {
-		in.signal()
+	first := false
+	if i.on = false; !i.leaving {
+		i.leaving = true
+		in.leaving = append(in.leaving, leaving{key, socket, now.Add(in.linger)})
+		first = len(in.leaving) == 1
 	}
-}
-
-func (in *interests) signal() {
-	select {
-	case in.wake <- struct{}{}:
-	default:
+	in.rooms[key] = i
+	in.mu.Unlock()
+	if first {
+		in.wake()
 	}
 }
 
 // take returns what the backend is to be told, and when to ask again; zero: at the next
-// signal.
+// wake. A room that has had sockets while it left stays for another while after its time,
+// so that it leaves between one and two of them after its last socket.
 func (in *interests) take(now time.Time) (changes []cluster.Interest, next time.Time) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	n := 0
-	for _, l := range in.leaving {
+	for len(in.leaving) > 0 {
+		l := in.leaving[0]
 		if l.at.After(now) {
 			next = l.at
 			break
 		}
-		n++
-		if i := in.rooms[l.key]; i != nil && !i.on && i.stamp == l.stamp {
+		in.leaving[0] = leaving{}
+		in.leaving = in.leaving[1:]
+		i := in.rooms[l.key]
+		switch {
+		case i.on:
+			in.rooms[l.key] = interest{on: true}
+		case i.again:
+			in.rooms[l.key] = interest{leaving: true}
+			in.leaving = append(in.leaving, leaving{l.key, l.socket, now.Add(in.linger)})
+		default:
 			delete(in.rooms, l.key)
 			in.changes = append(in.changes, cluster.Interest{Namespace: l.key.namespace, Room: l.key.room, Socket: l.socket})
 		}
 	}
-	in.leaving = append(in.leaving[:0:0], in.leaving[n:]...)
+	if len(in.leaving) == 0 {
+		in.leaving = nil
+	}
 	changes, in.changes = in.changes, nil
 	return changes, next
 }

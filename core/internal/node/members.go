@@ -7,9 +7,14 @@ import (
 	"time"
 )
 
-// maxMembers is how many nodes of a cluster are known: who writes to the bus must not use
-// up the memory of those who read.
-const maxMembers = 1024
+// maxMembers is how many nodes of a cluster are known, maxName how long their names and the
+// ids of their processes are, and maxInfo how much they say of themselves: who writes to
+// the bus must not use up the memory of those who read.
+const (
+	maxMembers = 1024
+	maxName    = 64
+	maxInfo    = 1024
+)
 
 // members are the other nodes that are there. Processes of Node are not among them.
 type members struct {
@@ -18,9 +23,20 @@ type members struct {
 }
 
 type member struct {
-	seen time.Time
-	info string
+	seen     time.Time
+	instance string
+	info     string
 }
+
+// standing is what members.add has found.
+type standing int
+
+const (
+	known    standing = iota
+	arrived           // the node is new
+	replaced          // another process had the name
+	refused           // there are too many
+)
 
 // seen notes a sign of life.
 func (ms *members) seen(name string, now time.Time) {
@@ -40,41 +56,50 @@ func (ms *members) spare(now time.Time) {
 	}
 }
 
-// add takes up a node that has said that it is there. It reports whether it is new.
-func (ms *members) add(name, info string, now time.Time) (added bool) {
+// add takes up a node that has said that it is there.
+func (ms *members) add(name, instance, info string, now time.Time) standing {
+	if name == "" || len(name) > maxName || len(instance) > maxName || len(info) > maxInfo {
+		return refused
+	}
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	m := ms.list[name]
+	m, was := ms.list[name], known
 	if m == nil {
 		if len(ms.list) >= maxMembers {
-			return false
+			return refused
 		}
 		if ms.list == nil {
 			ms.list = make(map[string]*member)
 		}
-		m = new(member)
+		m, was = new(member), arrived
 		ms.list[name] = m
-		added = true
+	} else if m.instance != instance {
+		was = replaced
 	}
-	m.seen, m.info = now, info
-	return added
-}
-
-func (ms *members) remove(name string) (was bool) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	_, was = ms.list[name]
-	delete(ms.list, name)
+	m.seen, m.instance, m.info = now, instance, info
 	return was
 }
 
-// silent are the nodes of which nothing has come since then.
-func (ms *members) silent(since time.Time) (names []string) {
+// remove gives up a node. With an instance only the process with this id is meant.
+func (ms *members) remove(name, instance string) (was bool) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	m := ms.list[name]
+	if m == nil || instance != "" && m.instance != instance {
+		return false
+	}
+	delete(ms.list, name)
+	return true
+}
+
+// removeSilent gives up the nodes of which nothing has come since then.
+func (ms *members) removeSilent(since time.Time) (names []string) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	for name, m := range ms.list {
 		if m.seen.Before(since) {
 			names = append(names, name)
+			delete(ms.list, name)
 		}
 	}
 	return names

@@ -1,21 +1,26 @@
 package node
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/siokit/siokit/core/cluster"
 )
 
+var errFull = errors.New("cluster: more messages than the bus takes")
+
 // queue holds what is to be published, in order. It is bounded: nobody waits for the bus.
 type queue struct {
 	maxMessages, maxBytes int
+	wake                  func()
 
-	mu    sync.Mutex
-	list  []*entry
-	spare []*entry // the list before, for use again
-	bytes int
-	ended bool
-	wake  chan struct{} // holds one signal for the publisher
+	mu      sync.Mutex
+	list    []*entry // those that wait begin at head
+	head    int
+	count   int // with those that are being published
+	bytes   int
+	ended   bool
+	dropped bool
 }
 
 // entry is a message with what it holds: copies, in memory that is used again.
@@ -34,7 +39,7 @@ const maxPooled = 64 << 10
 var entries = sync.Pool{New: func() any { return new(entry) }}
 
 // set makes the entry a copy of m. Room names and the like are strings, which nobody
-// changes; their lists are the caller's.
+// changes; the Sockets of an answer are the entry's from now on.
 func (e *entry) set(m *cluster.Message) {
 	rooms, except, names, parts := e.m.Rooms[:0], e.m.Except[:0], e.m.Names[:0], e.m.Attachments[:0]
 	e.m = *m
@@ -81,54 +86,65 @@ func (e *entry) free() {
 	entries.Put(e)
 }
 
-// put appends a copy of m. It reports false when the queue is full or has ended.
-func (q *queue) put(m *cluster.Message) bool {
+// put appends a copy of m, or says why not. The message that reaches a bound still passes.
+func (q *queue) put(m *cluster.Message) error {
 	e := entries.Get().(*entry)
 	e.set(m)
 	q.mu.Lock()
-	if q.ended || len(q.list) >= q.maxMessages || q.bytes >= q.maxBytes {
+	if q.ended || q.count >= q.maxMessages || q.bytes >= q.maxBytes {
+		err := errFull
+		if q.ended {
+			err = cluster.ErrClosed
+		}
 		q.mu.Unlock()
 		e.free()
-		return false
+		return err
+	}
+	if len(q.list) == cap(q.list) && q.head > len(q.list)/2 {
+		n := copy(q.list, q.list[q.head:])
+		clear(q.list[n:])
+		q.list, q.head = q.list[:n], 0
 	}
 	q.list = append(q.list, e)
+	first := len(q.list)-q.head == 1
+	q.count++
 	q.bytes += e.size
 	q.mu.Unlock()
-	q.signal()
-	return true
-}
-
-func (q *queue) signal() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
+	if first {
+		q.wake()
 	}
+	return nil
 }
 
-// take returns all that waits. The caller gives the list back to done.
-func (q *queue) take() []*entry {
+// take appends what waits to list, up to n. They count as waiting until done.
+func (q *queue) take(list []*entry, n int) []*entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	list := q.list
-	q.list, q.spare = q.spare[:0], nil
-	q.bytes = 0
+	n = min(n, len(q.list)-q.head)
+	list = append(list, q.list[q.head:q.head+n]...)
+	clear(q.list[q.head : q.head+n])
+	if q.head += n; q.head == len(q.list) {
+		q.list, q.head = q.list[:0], 0
+	}
 	return list
 }
 
-// done frees a list that take has returned.
-func (q *queue) done(list []*entry) {
+// done frees what take has returned. It reports false when drop has counted them.
+func (q *queue) done(list []*entry) bool {
+	bytes := 0
 	for i, e := range list {
+		bytes += e.size
 		e.free()
 		list[i] = nil
 	}
-	if cap(list) > 4096 {
-		return
-	}
 	q.mu.Lock()
-	if q.spare == nil {
-		q.spare = list[:0]
+	defer q.mu.Unlock()
+	if q.dropped {
+		return false
 	}
-	q.mu.Unlock()
+	q.count -= len(list)
+	q.bytes -= bytes
+	return true
 }
 
 // end refuses what comes from now on.
@@ -136,12 +152,32 @@ func (q *queue) end() {
 	q.mu.Lock()
 	q.ended = true
 	q.mu.Unlock()
-	q.signal()
+	q.wake()
 }
 
 // over reports whether nothing waits and nothing will.
 func (q *queue) over() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.ended && len(q.list) == 0
+	return q.ended && q.head == len(q.list)
+}
+
+// drop throws away what waits, and returns how many, with those that are being published.
+func (q *queue) drop() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.dropped {
+		return 0
+	}
+	n := q.count
+	q.ended, q.dropped = true, true
+	q.list, q.head, q.count, q.bytes = nil, 0, 0, 0
+	return n
+}
+
+// waiting is how many messages wait.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count
 }

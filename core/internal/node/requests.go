@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -14,44 +15,32 @@ import (
 // maxRequests is how many requests of one node may be open.
 const maxRequests = 10_000
 
+var errTooManyRequests = errors.New("cluster: too many open requests")
+
 // requests are those that this node has made and that are not over.
 type requests struct {
-	mu   sync.Mutex
-	last uint64
-	open map[string]*request
-}
-
-// request is one question to the other nodes. It is over when all of them have answered, or
-// nobody waits any more.
-type request struct {
-	namespace string
-	each      func(m *cluster.Message)
+	prefix string // of the ids: no other node has it
 
 	mu       sync.Mutex
-	waiting  map[string]struct{} // nodes whose answer is awaited by name
-	others   int                 // how many more answers are awaited
-	heard    map[string]struct{} // nodes that have answered
-	nameless int                 // answers of nodes without a name
-	clients  int                 // clients that are to answer still
-	known    []string            // nodes that may be among the others
-	over     bool
-	err      error         // why it is over, nil when all have answered
-	done     chan struct{} // closed when it is over
+	last     uint64
+	open     map[string]*request
+	counting bool // recount runs
+	again    bool // and is to run once more
 }
 
-func (rs *requests) add(r *request) (id string, ok bool) {
+func (rs *requests) add(r *request) (id string, err error) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if len(rs.open) >= maxRequests {
-		return "", false
+		return "", errTooManyRequests
 	}
 	if rs.open == nil {
 		rs.open = make(map[string]*request)
 	}
 	rs.last++
-	id = strconv.FormatUint(rs.last, 36)
+	id = rs.prefix + strconv.FormatUint(rs.last, 36)
 	rs.open[id] = r
-	return id, true
+	return id, nil
 }
 
 func (rs *requests) remove(id string) {
@@ -72,140 +61,61 @@ func (rs *requests) all() []*request {
 	return slices.Collect(maps.Values(rs.open))
 }
 
-// answered takes an answer. Those of nodes that have answered already are ignored, but for
-// the acks of clients.
-func (r *request) answered(m *cluster.Message) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.over {
-		return
-	}
-	if m.Kind == cluster.Acked {
-		r.clients--
-	} else if !r.node(m.Node) {
-		return
-	}
-	if m.Kind == cluster.Asked {
-		r.clients += max(0, m.Number)
-	}
-	r.each(m)
-	r.check()
-}
-
-// node marks a node as heard; r.mu is held. A node without a name is one of the others.
-func (r *request) node(name string) bool {
-	if name != "" {
-		if _, again := r.heard[name]; again {
-			return false
+// unsaid ends the requests among messages that were not published.
+func (rs *requests) unsaid(ms []*cluster.Message, err error) {
+	for _, m := range ms {
+		if m.ID == "" {
+			continue
 		}
-		r.heard[name] = struct{}{}
-		if _, named := r.waiting[name]; named {
-			delete(r.waiting, name)
-			return true
-		}
-	} else {
-		r.nameless++
-	}
-	r.others--
-	return true
-}
-
-// gone gives up the answer of a node.
-func (r *request) gone(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.waiting, name)
-	r.check()
-}
-
-// expect sets how many others answer in all, of which alive says who is still there.
-func (r *request) expect(total int, alive func(name string) bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.others = total - r.nameless
-	for name := range r.heard {
-		if alive(name) {
-			r.others--
+		switch m.Kind {
+		case cluster.Emit, cluster.Fetch, cluster.Count, cluster.ListRooms, cluster.ServerEvent:
+			if r := rs.get(m.ID); r != nil {
+				r.fail(err)
+			}
 		}
 	}
-	r.check()
-}
-
-// check ends the request when nothing more is awaited; r.mu is held.
-func (r *request) check() {
-	if !r.over && len(r.waiting) == 0 && r.others <= 0 && r.clients <= 0 {
-		r.over = true
-		close(r.done)
-	}
-}
-
-// fail ends the request, and says who is missing.
-func (r *request) fail(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.over {
-		return
-	}
-	missing := &cluster.Missing{Nodes: slices.Sorted(maps.Keys(r.waiting)), Others: max(0, r.others), Err: err}
-	silent := slices.DeleteFunc(slices.Clone(r.known), func(name string) bool { _, heard := r.heard[name]; return heard })
-	if len(silent) <= missing.Others { // else it is not known which of them were to answer
-		missing.Nodes, missing.Others = append(missing.Nodes, silent...), missing.Others-len(silent)
-	}
-	r.over, r.err = true, missing
-	close(r.done)
 }
 
 // Request publishes m, a request, and hands every answer to each, one at a time, until all
 // nodes have answered, or ctx or the time for requests is over, or the bus goes away. each
-// must not block, and is not called after Request has returned; what it is given is valid
-// until it returns. The error says who has not answered: a *cluster.Missing.
+// must not block, nor make a request; it is not called after Request has returned, and
+// what it is given is valid until it returns. The error says who has not answered: a
+// *cluster.Missing. A node that has left in order is not missed.
 //
 // The answers to an Emit are, from each node, an Asked, which says how many Acked are to
-// come.
+// come; none is handed over that was not asked for. With m.To only that node is asked.
 func (n *Node) Request(ctx context.Context, m *cluster.Message, each func(m *cluster.Message)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, n.patience(m), cluster.ErrRequestTimeout)
 	defer cancel()
-	if err := n.settled(ctx); err != nil {
+	ctx, leave := context.WithCancelCause(ctx)
+	defer context.AfterFunc(n.staying, func() { leave(cluster.ErrClosed) })()
+	defer leave(nil)
+	r := newRequest(m, each)
+	if err := n.Ready(ctx); err != nil {
+		return &cluster.Missing{Err: err}
+	}
+	if err := n.audience(ctx, r); err != nil {
 		return err
 	}
-	r := &request{namespace: m.Namespace, each: each, heard: make(map[string]struct{}), waiting: make(map[string]struct{}), done: make(chan struct{})}
-	if err := n.audience(ctx, m.Namespace, r); err != nil {
-		return err
-	}
-	id, ok := n.requests.add(r) // before anybody can answer
-	if !ok {
-		return errTooManyRequests
+	id, err := n.requests.add(r) // before anybody can answer
+	if err != nil {
+		return &cluster.Missing{Nodes: n.members.names(), Err: err}
 	}
 	defer n.requests.remove(id)
 	q := *m
 	q.ID = id
-	n.pruned(r) // who has gone since it was asked for
-	if !n.Publish(&q) {
-		r.fail(cluster.ErrDown)
+	if err := n.publish(&q); err != nil {
+		r.fail(err)
 	}
+	n.pruned(r) // who has gone since it was asked for
 	select {
 	case <-r.done:
 	case <-ctx.Done():
 		r.fail(context.Cause(ctx))
-	case <-n.ctx.Done():
-		r.fail(cluster.ErrClosed)
 	}
 	r.mu.Lock() // each is not running any more
 	defer r.mu.Unlock()
 	return r.err
-}
-
-// pruned takes out of a request who has gone while it was made, and ends one that asks
-// nobody.
-func (n *Node) pruned(r *request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for name := range r.waiting {
-		if !n.members.alive(name) {
-			delete(r.waiting, name)
-		}
-	}
-	r.check()
 }
 
 // patience is how long a request may take. One that clients answer takes as long as they may.
@@ -217,31 +127,87 @@ func (n *Node) patience(m *cluster.Message) time.Duration {
 }
 
 // audience sets who is to answer.
-func (n *Node) audience(ctx context.Context, namespace string, r *request) error {
-	if n.counter != nil {
-		total, err := n.counter.Nodes(ctx, namespace)
-		r.others, r.known = max(0, total-1), n.members.names()
-		return err
-	}
-	for _, name := range n.members.names() {
-		r.waiting[name] = struct{}{}
+func (n *Node) audience(ctx context.Context, r *request) error {
+	names := n.members.names()
+	switch {
+	case r.to != "":
+		if !slices.Contains(names, r.to) {
+			return &cluster.Missing{Nodes: []string{r.to}, Err: cluster.ErrGone}
+		}
+		r.waiting[r.to] = struct{}{}
+	case n.counter != nil:
+		total, err := n.counter.Nodes(ctx, r.namespace)
+		if err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return &cluster.Missing{Nodes: names, Err: err}
+		}
+		r.others, r.known = max(0, total-1), names
+	default:
+		for _, name := range names {
+			r.waiting[name] = struct{}{}
+		}
 	}
 	return nil
 }
 
-// recount asks the backend again how many nodes answer: one of them has left.
+// pruned takes out of a request who has gone while it was made, and ends one that asks
+// nobody.
+func (n *Node) pruned(r *request) {
+	r.mu.Lock()
+	names := slices.Collect(maps.Keys(r.waiting))
+	r.mu.Unlock()
+	for _, name := range names {
+		if !n.members.alive(name) {
+			r.gone(name, cluster.ErrGone)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.check()
+}
+
+// recount asks the backend again how many nodes answer: one of them has left. One goroutine
+// does that for all open requests.
 func (n *Node) recount() {
-	open := n.requests.all()
-	if len(open) == 0 {
+	rs := &n.requests
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if len(rs.open) == 0 || n.staying.Err() != nil {
 		return
 	}
+	if rs.again = rs.counting; rs.again {
+		return
+	}
+	rs.counting = true
 	go func() {
-		ctx, cancel := context.WithTimeout(n.ctx, n.opts.PublishTimeout)
-		defer cancel()
-		for _, r := range open {
-			if total, err := n.counter.Nodes(ctx, r.namespace); err == nil {
-				r.expect(max(0, total-1), n.members.alive)
-			}
+		for more := true; more; {
+			n.count()
+			rs.mu.Lock()
+			more = rs.again && n.staying.Err() == nil
+			rs.counting, rs.again = more, false
+			rs.mu.Unlock()
 		}
 	}()
+}
+
+// count tells each open request how many nodes its namespace has.
+func (n *Node) count() {
+	ctx, cancel := context.WithTimeout(n.ctx, n.opts.PublishTimeout)
+	defer cancel()
+	totals := make(map[string]int)
+	for _, r := range n.requests.all() {
+		total, asked := totals[r.namespace]
+		if !asked {
+			var err error
+			if total, err = n.counter.Nodes(ctx, r.namespace); err != nil {
+				total = -1
+			}
+			totals[r.namespace] = total
+		}
+		if total >= 0 {
+			r.expect(max(0, total-1))
+		}
+	}
 }
