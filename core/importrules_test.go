@@ -43,6 +43,7 @@ var rules = []struct {
 	{"core/internal/tracker", nil},
 	{"core/internal/inbox", nil},
 	{"core/cluster", []string{"core/internal/packet"}},
+	{"core/internal/msgpack", []string{"core/internal/packet", "core/internal/jsontext"}},
 	{"core/internal/node", []string{"core/cluster", "core/internal/ratelog"}},
 	// No codec: the dialects own the wire forms, and nothing reaches past them.
 	{"core/eio", []string{"core/host", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "internal/safelog"}},

@@ -50,6 +50,7 @@ var limitDirs = []struct {
 	{"core/internal/ratelog", []string{}},
 	{"core/cluster", []string{}},
 	{"core/internal/node", []string{}},
+	{"core/internal/msgpack", []string{}},
 }
 
 // limitName is how constants are called that bound something.
