@@ -51,6 +51,7 @@ var limitDirs = []struct {
 	{"core/cluster", []string{}},
 	{"core/internal/node", []string{}},
 	{"core/internal/msgpack", []string{}},
+	{"core/cluster", []string{}},
 }
 
 // limitName is how constants are called that bound something.
