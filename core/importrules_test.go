@@ -43,6 +43,7 @@ var rules = []struct {
 	{"core/internal/tracker", nil},
 	{"core/internal/inbox", nil},
 	{"core/cluster", []string{"core/internal/packet"}},
+	{"core/cluster/nodewire", []string{"core/cluster", "core/internal/msgpack", "core/internal/packet", "core/internal/jsontext"}},
 	{"core/internal/msgpack", []string{"core/internal/packet", "core/internal/jsontext"}},
 	{"core/internal/node", []string{"core/cluster", "core/internal/ratelog"}},
 	// No codec: the dialects own the wire forms, and nothing reaches past them.

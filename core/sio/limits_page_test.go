@@ -52,6 +52,7 @@ var limitDirs = []struct {
 	{"core/internal/node", []string{}},
 	{"core/internal/msgpack", []string{}},
 	{"core/cluster", []string{}},
+	{"core/cluster/nodewire", []string{}},
 }
 
 // limitName is how constants are called that bound something.
