@@ -7,7 +7,7 @@ import (
 	"math"
 	"unicode/utf8"
 
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // version is the first byte of a message. A change of the form gets the next number.
@@ -209,7 +209,7 @@ func checkArguments(data []byte, name bool) error {
 	if err := checkJSON(data); err != nil {
 		return err
 	}
-	c := packet.Cursor{Data: data}
+	c := jsontext.Cursor{Data: data}
 	if c.Kind() != '[' {
 		return errors.New("data is not an array")
 	}
@@ -221,7 +221,7 @@ func checkArguments(data []byte, name bool) error {
 }
 
 func checkJSON(data []byte) error {
-	if !utf8.Valid(data) || !packet.Valid(data, maxDepth) {
+	if !utf8.Valid(data) || !jsontext.Valid(data, maxDepth) {
 		return errors.New("not valid JSON, not UTF-8, or nested too deep")
 	}
 	return nil

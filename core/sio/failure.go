@@ -55,6 +55,7 @@ const (
 	FailureRefused   = virtsocket.NoticeRefused   // refused by OnHandshake or Conn.OnExchange with an *Error
 	FailureRequest   = virtsocket.NoticeRequest   // any other request that is malformed or out of place
 
+	FailureCluster           = "cluster"             // other nodes cannot be reached, or one has sent what is malformed
 	FailureTooManyJoins      = "too_many_joins"      // more attempts to join than Options.JoinBurst and JoinRate allow
 	FailureTooManyNamespaces = "too_many_namespaces" // more than Options.MaxNamespaces or MaxDynamicNamespaces
 )

@@ -48,7 +48,6 @@ var limitDirs = []struct {
 	{"core/internal/transport/flashpolicy", []string{}},
 	{"core/internal/virtsocket", []string{}},
 	{"core/internal/ratelog", []string{}},
-	{"core/cluster", []string{}},
 	{"core/internal/node", []string{}},
 	{"core/internal/msgpack", []string{}},
 	{"core/cluster", []string{}},

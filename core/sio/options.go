@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/dialect/eio3"
@@ -180,6 +181,13 @@ type Options struct {
 	// Path is the mount point for a Server that is used as an http.Handler without a
 	// pattern of http.ServeMux; "/socket.io".
 	Path string
+
+	// Other processes.
+
+	// Cluster joins the server to others: what it emits reaches their clients too, and what
+	// they emit reaches its own. A Backend belongs to one Server, which closes it at
+	// Shutdown. Nil: the server is alone. See package cluster for those that there are.
+	Cluster cluster.Backend
 
 	// Client generations.
 

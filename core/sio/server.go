@@ -13,6 +13,7 @@ import (
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/inbox"
+	"github.com/siokit/siokit/core/internal/node"
 	"github.com/siokit/siokit/core/internal/ratelog"
 	"github.com/siokit/siokit/core/internal/tracker"
 	"github.com/siokit/siokit/core/internal/transport/flashpolicy"
@@ -35,6 +36,11 @@ type Server struct {
 	policy   *flashpolicy.Server
 	inboxes  inbox.Bounds
 
+	node     *node.Node // nil without a cluster
+	newRooms newRooms
+	life     context.Context // ends with Shutdown
+	end      context.CancelFunc
+
 	common common                     // hooks of all namespaces
 	entry  atomic.Pointer[entryPoint] // the outermost exchange middleware
 	asked  atomic.Bool                // whether the host believes its clients
@@ -52,6 +58,7 @@ type common struct {
 	mu         sync.Mutex
 	middleware []Middleware
 	connect    []func(ctx context.Context, s *Socket) error
+	servers    []func(node string, joined bool)
 }
 
 func (c *common) get() ([]Middleware, []func(ctx context.Context, s *Socket) error) {
@@ -75,7 +82,11 @@ func NewServer(opts *Options) *Server {
 	if o.Legacy.FlashPolicyPort != 0 {
 		s.servePolicy(o.Legacy.FlashPolicyAddr, o.Legacy.FlashPolicyPort)
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	s.UseExchange()
+	if o.Cluster != nil {
+		s.joinCluster(o.Cluster)
+	}
 	s.Of("/")
 	return s
 }
@@ -338,6 +349,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if s.policy != nil {
 		_ = s.policy.Close()
 	}
+	err := s.drain(ctx)
+	s.end()
+	if s.node != nil { // last: what leaves is told to the other nodes
+		if left := s.node.Shutdown(ctx); err == nil {
+			err = left
+		}
+	}
+	return err
+}
+
+// drain ends the clients and waits for what runs for them.
+func (s *Server) drain(ctx context.Context) error {
 	ended := s.hub.Shutdown()
 	select {
 	case <-ended:
@@ -351,4 +374,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// newID is an id for a socket: 20 random characters, in a cluster with the name of the node
+// in front.
+func (s *Server) newID() string {
+	if s.node != nil {
+		return s.node.NewID()
+	}
+	return virtsocket.NewID()[:node.IDLength]
 }

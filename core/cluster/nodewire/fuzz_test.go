@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/siokit/siokit/core/cluster"
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // fuzzWrite holds the writer of a wire against the strict reader: whatever a message holds,
@@ -88,7 +88,7 @@ func fuzzRead(f *testing.F, w wire, seeds [][]byte) {
 		if err != nil {
 			return
 		}
-		if len(m.Data) > 0 && (!packet.Valid(m.Data, 0) || !utf8.Valid(m.Data) || bytes.TrimSpace(m.Data)[0] != '[') {
+		if len(m.Data) > 0 && (!jsontext.Valid(m.Data, 0) || !utf8.Valid(m.Data) || bytes.TrimSpace(m.Data)[0] != '[') {
 			t.Fatalf("%q", m.Data)
 		}
 		out, c, err := w.write(nil, &m)

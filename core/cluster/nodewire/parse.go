@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/msgpack"
 	"github.com/siokit/siokit/core/internal/packet"
 )
@@ -186,19 +187,19 @@ func (p *parser) event(v value, buffers bool) {
 		return
 	}
 	m := p.m
-	c := packet.Cursor{Data: m.Data}
+	c := jsontext.Cursor{Data: m.Data}
 	c.Kind()
 	c.At++
 	switch k := c.Kind(); {
 	case k == '-' || k >= '0' && k <= '9': // Node takes numbers as names
 		name := number(c.Skip())
-		m.Data = append(packet.AppendString([]byte{'['}, name), m.Data[c.At:]...)
+		m.Data = append(jsontext.AppendString([]byte{'['}, name), m.Data[c.At:]...)
 		return
 	case k != '"':
 		p.fail("an event without a name")
 		return
 	}
-	if name := packet.Unquote(c.Skip()); m.Kind == cluster.Emit && reservedEvent(name) {
+	if name := jsontext.Unquote(c.Skip()); m.Kind == cluster.Emit && reservedEvent(name) {
 		p.fail("the event %q cuts clients off", name)
 	}
 }

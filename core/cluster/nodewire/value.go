@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/msgpack"
 	"github.com/siokit/siokit/core/internal/packet"
 )
@@ -27,7 +28,7 @@ func parse(b []byte) (value, error) {
 		if !utf8.Valid(b) {
 			b = packet.ApplicationText(b)
 		}
-		if !packet.Valid(b, msgpack.MaxDepth+envelopeDepth) {
+		if !jsontext.Valid(b, msgpack.MaxDepth+envelopeDepth) {
 			return value{}, fmt.Errorf("%w: invalid JSON, or nested too deep", errMalformed)
 		}
 		return value{b, true}, nil
@@ -52,7 +53,7 @@ func (v value) kind() msgpack.Kind {
 		r := msgpack.NewReader(v.raw)
 		return r.Kind()
 	}
-	c := packet.Cursor{Data: v.raw}
+	c := jsontext.Cursor{Data: v.raw}
 	switch c.Kind() {
 	case '{':
 		return msgpack.Map
@@ -77,8 +78,8 @@ func (v value) there() bool {
 // object calls member for each member of an object.
 func (v value) object(member func(key []byte, v value)) {
 	if v.json {
-		c := packet.Cursor{Data: v.raw}
-		c.Object(func(key []byte) { member(packet.Unquote(key), value{c.Skip(), true}) })
+		c := jsontext.Cursor{Data: v.raw}
+		c.Object(func(key []byte) { member(jsontext.Unquote(key), value{c.Skip(), true}) })
 		return
 	}
 	r := msgpack.NewReader(v.raw)
@@ -96,7 +97,7 @@ func (v value) object(member func(key []byte, v value)) {
 // array calls element for each element of an array.
 func (v value) array(element func(v value)) {
 	if v.json {
-		c := packet.Cursor{Data: v.raw}
+		c := jsontext.Cursor{Data: v.raw}
 		c.Array(func(int) { element(value{c.Skip(), true}) })
 		return
 	}
@@ -111,8 +112,8 @@ func (v value) text(before string) (string, bool) {
 	var b []byte
 	switch k := v.kind(); {
 	case v.json && k == msgpack.String:
-		c := packet.Cursor{Data: v.raw}
-		b = packet.Unquote(c.Skip())
+		c := jsontext.Cursor{Data: v.raw}
+		b = jsontext.Unquote(c.Skip())
 	case v.json && k == msgpack.Float:
 		if b = v.raw; !plain(b) {
 			b = number(v.raw)
@@ -174,7 +175,7 @@ func (v value) isTrue() bool {
 		return false
 	}
 	if v.json {
-		c := packet.Cursor{Data: v.raw}
+		c := jsontext.Cursor{Data: v.raw}
 		return c.Kind() == 't'
 	}
 	r := msgpack.NewReader(v.raw)
@@ -210,8 +211,8 @@ func takeBuffers(text []byte, attachments *[][]byte) ([]byte, error) {
 	for i := 0; i < len(text); {
 		switch text[i] {
 		case '"':
-			end := packet.SkipString(text, i)
-			marked = marked || string(packet.Unquote(text[i:end])) == "_placeholder"
+			end := jsontext.SkipString(text, i)
+			marked = marked || string(jsontext.Unquote(text[i:end])) == "_placeholder"
 			dst = append(dst, text[i:end]...)
 			i = end
 			continue

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/msgpack"
 	"github.com/siokit/siokit/core/internal/packet"
 )
@@ -93,7 +94,7 @@ func (w *writer) text(s string) {
 		return
 	}
 	if w.next(); w.json {
-		w.b = packet.AppendString(w.b, s)
+		w.b = jsontext.AppendString(w.b, s)
 	} else {
 		w.b = msgpack.AppendString(w.b, s)
 	}
@@ -128,7 +129,7 @@ func (w *writer) texts(list []string) {
 func (w *writer) value(text []byte, attachments [][]byte) {
 	w.next()
 	if w.json && (len(attachments) == 0 || !w.buffers) {
-		if !packet.Valid(text, msgpack.MaxDepth) {
+		if !jsontext.Valid(text, msgpack.MaxDepth) {
 			w.malformed("invalid JSON, or nested too deep")
 			return
 		}
@@ -162,7 +163,7 @@ func (w *writer) event(m *cluster.Message) {
 	if w.value(m.Data, m.Attachments); w.err != nil {
 		return
 	}
-	c := packet.Cursor{Data: m.Data}
+	c := jsontext.Cursor{Data: m.Data}
 	if c.Kind() != '[' {
 		w.malformed("an event that is not an array")
 		return
@@ -172,7 +173,7 @@ func (w *writer) event(m *cluster.Message) {
 		w.malformed("an event without a name")
 		return
 	}
-	name := packet.Unquote(c.Skip())
+	name := jsontext.Unquote(c.Skip())
 	switch {
 	case len(m.Data) > maxArguments && arguments(m.Data) > maxArguments:
 		w.fail(fmt.Errorf("%w: an event of more than %d arguments", ErrNotOnWire, maxArguments))
@@ -185,7 +186,7 @@ func (w *writer) event(m *cluster.Message) {
 
 // arguments is the number of arguments of an event, its name included.
 func arguments(data []byte) (n int) {
-	c := packet.Cursor{Data: data}
+	c := jsontext.Cursor{Data: data}
 	c.Array(func(int) {
 		c.Skip()
 		n++
@@ -205,8 +206,8 @@ func (w *writer) first(m *cluster.Message) {
 }
 
 func firstArgument(data []byte) (json.RawMessage, bool) {
-	c := packet.Cursor{Data: data}
-	if !packet.Valid(data, msgpack.MaxDepth) || c.Kind() != '[' {
+	c := jsontext.Cursor{Data: data}
+	if !jsontext.Valid(data, msgpack.MaxDepth) || c.Kind() != '[' {
 		return nil, false
 	}
 	c.At++

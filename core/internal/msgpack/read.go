@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // AppendJSON reads a value of any kind and appends it as the text that JSON.stringify makes
@@ -56,7 +56,7 @@ func (j *toJSON) value(depth int) {
 	case Float:
 		j.dst = appendFloat(j.dst, math.Float64frombits(h.n))
 	case String:
-		j.dst = packet.AppendString(j.dst, j.take(h.n))
+		j.dst = jsontext.AppendString(j.dst, j.take(h.n))
 	case Bytes:
 		j.binary(j.take(h.n))
 	case Ext:
@@ -93,7 +93,7 @@ func (j *toJSON) object(n uint64, depth int) {
 		}
 		key := j.Text()
 		j.marked = j.marked || string(key) == "_placeholder"
-		j.dst = append(packet.AppendString(j.dst, key), ':')
+		j.dst = append(jsontext.AppendString(j.dst, key), ':')
 		if j.value(depth); j.err != nil {
 			return
 		}

@@ -6,7 +6,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/jsontext"
 )
 
 // AppendJSON appends the value that a JSON text is, in the form that the package of Node
@@ -21,8 +21,8 @@ func AppendJSON(b, text []byte, attachments [][]byte, d Dialect) ([]byte, error)
 	if len(attachments) > MaxAttachments {
 		return b, errCount
 	}
-	if !packet.Valid(text, MaxDepth) {
-		if packet.Valid(text, 0) {
+	if !jsontext.Valid(text, MaxDepth) {
+		if jsontext.Valid(text, 0) {
 			return b, errDeep
 		}
 		return b, errText
@@ -35,7 +35,7 @@ func AppendJSON(b, text []byte, attachments [][]byte, d Dialect) ([]byte, error)
 	return w.b, nil
 }
 
-// writer walks JSON that packet.Valid has accepted.
+// writer walks JSON that jsontext.Valid has accepted.
 type writer struct {
 	b           []byte
 	text        []byte
@@ -196,10 +196,10 @@ func (w *writer) binary(num []byte) {
 // str writes a string, and returns its text as it lies in b.
 func (w *writer) str() []byte {
 	from := w.i + 1
-	w.i = packet.SkipString(w.text, w.i)
+	w.i = jsontext.SkipString(w.text, w.i)
 	s := w.text[from : w.i-1]
 	at := len(w.b)
-	if packet.PlainLen(s) == len(s) && utf8.Valid(s) {
+	if jsontext.PlainLen(s) == len(s) && utf8.Valid(s) {
 		w.b = appendHeaded(w.b, s)
 		return w.b[len(w.b)-len(s):]
 	}
