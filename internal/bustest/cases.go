@@ -70,7 +70,7 @@ func interest(b *bus) {
 		a.publish(m, end)
 		n.until("the end", func() bool { return len(n.got) > 0 && text(n.got[len(n.got)-1]) == "end" })
 		for _, g := range n.take() {
-			if g.Kind == m.Kind && text(g) != "end" { // not every kind has Data
+			if text(g) != "end" && g.Kind == m.Kind { // kinds without Data do not keep it
 				return
 			}
 		}
@@ -137,7 +137,7 @@ func toOne(b *bus) {
 		if k == cluster.Emit {
 			m.ID = ""
 		}
-		a.publish(m, &cluster.Message{Kind: cluster.Acked, To: "nobody", Namespace: "/", ID: "1", Data: []byte("[]")})
+		a.publish(m, &cluster.Message{Kind: cluster.Acked, To: "nobody", Namespace: "/", ID: "1", Data: []byte(`[]`)})
 		n.until(fmt.Sprint("kind ", k), func() bool {
 			return len(n.got) > 0 && n.got[len(n.got)-1].Kind == k
 		})
@@ -176,7 +176,7 @@ func toAll(b *bus) {
 func fields(b *bus) {
 	a, n := b.node("aaaaa"), b.node("bbbbb", "r")
 	binary := [][]byte{{0, 1, 255}, {}, []byte("text")}
-	data := []byte(`["e",1,-1.5,null,{"é":"\u2028"},{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2}]`)
+	data := []byte(`["e",1,-1.5,null,{"é":"x"},{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2}]`)
 	target := func(k cluster.Kind) cluster.Message {
 		return cluster.Message{Kind: k, Namespace: "/", Rooms: []string{"r", "é #*>"}, Except: []string{"x", "y"}}
 	}
@@ -256,11 +256,11 @@ func large(b *bus) {
 // memory: the messages are the caller's again when Publish has returned.
 func memory(b *bus) {
 	a, n := b.node("aaaaa", "r"), b.node("bbbbb", "r")
-	m := &cluster.Message{Rooms: make([]string, 1), Data: make([]byte, 8), Attachments: [][]byte{make([]byte, 4)}}
+	m := &cluster.Message{Rooms: make([]string, 1), Data: nil, Attachments: [][]byte{make([]byte, 4)}}
 	var want []string
 	for i := range 200 {
 		m.Kind, m.Namespace, m.Rooms[0] = cluster.Emit, "/", "r"
-		m.Data = append(m.Data[:0], fmt.Sprintf(`["%04d"]`, i)...)
+		m.Data = append(m.Data[:0], fmt.Sprintf(`["%04d",{"_placeholder":true,"num":0}]`, i)...)
 		copy(m.Attachments[0], fmt.Sprintf("%04d", i))
 		want = append(want, fmt.Sprintf("%04d", i))
 		a.publish(m)
@@ -271,7 +271,7 @@ func memory(b *bus) {
 	}
 	n.until("all", func() bool { return len(n.got) == len(want) })
 	for i, got := range n.take() {
-		if text(got) != want[i] || len(got.Attachments) != 1 || string(got.Attachments[0]) != want[i] || len(got.Rooms) != 1 || got.Rooms[0] != "r" {
+		if string(got.Data[2:6]) != want[i] || len(got.Attachments) != 1 || string(got.Attachments[0]) != want[i] || len(got.Rooms) != 1 || got.Rooms[0] != "r" {
 			b.Fatalf("message %d is %+v", i, got)
 		}
 	}
