@@ -206,3 +206,24 @@ func TestClusterServers(t *testing.T) {
 		}
 	}
 }
+
+// TestOnServer: a function is told of the servers that are there, and of those that leave.
+func TestOnServer(t *testing.T) {
+	ns := clustered(t, 2, nil)
+	come := make(chan struct{})
+	ns.all[0].OnServer(func(_ string, joined bool) {
+		if joined {
+			close(come)
+		}
+	})
+	<-come // told by now, or when the other one is noticed
+	told := make(chan string, 2)
+	ns.all[0].OnServer(func(node string, joined bool) { told <- fmt.Sprint(node, joined) })
+	if len(told) != 1 {
+		t.Fatalf("told of %d servers", len(told))
+	}
+	name := ns.all[1].Node()
+	if got := <-told; got != name+"true" || name == "" {
+		t.Errorf("%s, not of %s", got, name)
+	}
+}

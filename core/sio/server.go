@@ -41,6 +41,10 @@ type Server struct {
 	life     context.Context // ends with Shutdown
 	end      context.CancelFunc
 
+	tellNodes  sync.Mutex                       // held while the functions of OnServer run; guards these
+	onServer   []func(node string, joined bool) // of OnServer
+	knownNodes []string                         // that they were told of
+
 	common common                     // hooks of all namespaces
 	entry  atomic.Pointer[entryPoint] // the outermost exchange middleware
 	asked  atomic.Bool                // whether the host believes its clients
@@ -58,7 +62,6 @@ type common struct {
 	mu         sync.Mutex
 	middleware []Middleware
 	connect    []func(ctx context.Context, s *Socket) error
-	servers    []func(node string, joined bool)
 }
 
 func (c *common) get() ([]Middleware, []func(ctx context.Context, s *Socket) error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/internal/jsontext"
@@ -174,23 +175,45 @@ func (h clusterHost) serverEvent(m *cluster.Message) (out []any, err error) {
 func (h clusterHost) Joined(name string) { h.srv.nodes(name, true) }
 func (h clusterHost) Left(name string)   { h.srv.nodes(name, false) }
 
-// OnServer adds a function that is told of the other servers of the cluster: of each that
-// joins or leaves it, by the name of its node. A server whose process has ended, or that
-// cannot be reached, has left within seconds. Processes of Node are not told of.
+// OnServer adds a function that is told of the other servers of the cluster: of those that
+// are there, before OnServer returns, and of each that joins or leaves later, by the name of
+// its node. A server whose process has ended, or that cannot be reached, has left within
+// seconds. Processes of Node are not told of. fn is called once at a time, and must not call
+// OnServer.
 func (s *Server) OnServer(fn func(node string, joined bool)) {
 	if fn == nil {
 		panic("sio: nil function for OnServer")
 	}
-	s.common.mu.Lock()
-	s.common.servers = append(s.common.servers[:len(s.common.servers):len(s.common.servers)], fn)
-	s.common.mu.Unlock()
+	s.tellNodes.Lock()
+	defer s.tellNodes.Unlock()
+	s.onServer = append(s.onServer, fn)
+	for _, name := range s.knownNodes {
+		s.tellNode(fn, name, true)
+	}
+}
+
+// Node is the name of this server's node in the cluster, as OnServer of the other servers
+// and Answer.ID have it; "" without a cluster.
+func (s *Server) Node() string {
+	if s.node == nil {
+		return ""
+	}
+	return s.node.Name()
 }
 
 func (s *Server) nodes(name string, joined bool) {
-	s.common.mu.Lock()
-	fns := s.common.servers
-	s.common.mu.Unlock()
-	for _, fn := range fns {
-		_ = s.apart(inOnServer, nil, nil, func() error { fn(name, joined); return nil })
+	s.tellNodes.Lock()
+	defer s.tellNodes.Unlock()
+	if joined {
+		s.knownNodes = append(s.knownNodes, name)
+	} else {
+		s.knownNodes = slices.DeleteFunc(s.knownNodes, func(known string) bool { return known == name })
 	}
+	for _, fn := range s.onServer {
+		s.tellNode(fn, name, joined)
+	}
+}
+
+func (s *Server) tellNode(fn func(node string, joined bool), name string, joined bool) {
+	_ = s.apart(inOnServer, nil, nil, func() error { fn(name, joined); return nil })
 }
