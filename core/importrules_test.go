@@ -46,9 +46,10 @@ var rules = []struct {
 	{"core/cluster/nodewire", []string{"core/cluster", "core/internal/msgpack", "core/internal/packet", "core/internal/jsontext"}},
 	{"core/internal/msgpack", []string{"core/internal/packet", "core/internal/jsontext"}},
 	{"core/internal/node", []string{"core/cluster", "core/internal/ratelog"}},
+	{"core/internal/forward", []string{"core/host", "core/internal/httpreq"}},
 	// No codec: the dialects own the wire forms, and nothing reaches past them.
 	{"core/eio", []string{"core/host", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "internal/safelog"}},
-	{"core/sio", []string{"core/acl", "core/cluster", "core/host", "core/internal/jsontext", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "core/internal/wheel", "core/internal/ratelog", "core/internal/keep", "core/internal/node", "internal/safelog"}},
+	{"core/sio", []string{"core/acl", "core/cluster", "core/host", "core/internal/jsontext", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "core/internal/wheel", "core/internal/ratelog", "core/internal/keep", "core/internal/node", "core/internal/forward", "internal/safelog"}},
 	{"core/typescript", []string{"core/sio"}},
 	{"core/mixin", []string{"core/sio", "core/acl"}},
 	{"sessionbridge", []string{"core/sio", "core/host", "core/acl", "internal/safelog"}},
