@@ -24,14 +24,22 @@ const (
 	maxClusterBytes       = 64 << 20
 )
 
-// joinCluster makes the server one of many. A backend that can never work is a mistake to be
-// seen at start-up.
-func (s *Server) joinCluster(b cluster.Backend) {
+// newNode makes the server one of many, which joins the others with joinCluster.
+func (s *Server) newNode(b cluster.Backend) {
 	s.node = node.New(b, clusterHost{s}, node.Options{
+		Info:      s.listenForward(),
 		Heartbeat: clusterHeartbeat, RequestTimeout: clusterRequestTimeout, PublishTimeout: clusterPublishTimeout,
 		Linger: clusterLinger, MaxMessages: maxClusterMessages, MaxBytes: maxClusterBytes,
 		Logger: s.opts.Logger, Report: s.clusterGap,
 	})
+}
+
+// joinCluster joins the other nodes. A backend that can never work is a mistake to be seen at
+// start-up.
+func (s *Server) joinCluster() {
+	if s.forward != nil {
+		s.forward.Serve(s.node.Name(), passedOn{s})
+	}
 	if err := s.node.Start(context.Background()); err != nil {
 		panic(fmt.Sprintf("sio: Options.Cluster: %v", err))
 	}

@@ -49,6 +49,7 @@ var limitDirs = []struct {
 	{"core/internal/virtsocket", []string{}},
 	{"core/internal/ratelog", []string{}},
 	{"core/internal/node", []string{}},
+	{"core/internal/forward", []string{}},
 	{"core/internal/msgpack", []string{}},
 	{"core/cluster", []string{}},
 	{"core/cluster/nodewire", []string{}},

@@ -188,6 +188,11 @@ type Options struct {
 	// they emit reaches its own. A Backend belongs to one Server, which closes it at
 	// Shutdown. Nil: the server is alone. See package cluster for those that there are.
 	Cluster cluster.Backend
+	// Forward lets requests come to any server of the cluster: those of a session that
+	// another one has are passed on to it. Nil: all requests of a session must come to the
+	// server that has it (sticky sessions), unless clients use websockets alone. It needs
+	// Cluster, on all servers.
+	Forward *Forward
 
 	// Client generations.
 
@@ -335,6 +340,7 @@ func (o *Options) withDefaults() Options {
 		c.Dialects = defaultDialects
 	}
 	c.checkNames()
+	c.checkForward()
 	if c.ErrorAck == nil {
 		c.ErrorAck = func(e *Error) any { return errorAck{e} }
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/forward"
 	"github.com/siokit/siokit/core/internal/inbox"
 	"github.com/siokit/siokit/core/internal/node"
 	"github.com/siokit/siokit/core/internal/ratelog"
@@ -36,7 +37,9 @@ type Server struct {
 	policy   *flashpolicy.Server
 	inboxes  inbox.Bounds
 
-	node     *node.Node // nil without a cluster
+	node     *node.Node         // nil without a cluster
+	forward  *forward.Forwarder // nil without Options.Forward
+	unsticky atomic.Bool        // the log says that requests come to the wrong node
 	newRooms newRooms
 	life     context.Context // ends with Shutdown
 	end      context.CancelFunc
@@ -81,6 +84,9 @@ func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
 	s := &Server{opts: o, unshared: unshared{o.JSON}, namespaces: make(map[string]*Namespace), notices: newNotices(), failures: newFailureCounts(),
 		inboxes: inbox.Bounds{Count: o.MaxInbox, Bytes: o.MaxInboxBytes}}
+	if o.Cluster != nil {
+		s.newNode(o.Cluster)
+	}
 	s.hub = virtsocket.NewHub(s.inner())
 	if o.Legacy.FlashPolicyPort != 0 {
 		s.servePolicy(o.Legacy.FlashPolicyAddr, o.Legacy.FlashPolicyPort)
@@ -88,7 +94,7 @@ func NewServer(opts *Options) *Server {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.UseExchange()
 	if o.Cluster != nil {
-		s.joinCluster(o.Cluster)
+		s.joinCluster()
 	}
 	s.Of("/")
 	return s
@@ -117,6 +123,9 @@ func (s *Server) inner() virtsocket.Options {
 		Accept: s.accept,
 		Logger: o.Logger,
 		Report: s.noticed,
+	}
+	if s.node != nil {
+		ho.Prefix, ho.Elsewhere = s.node.Name(), s.elsewhere
 	}
 	if o.AllowOrigin != nil {
 		ho.Origins.Allow = s.allowOrigin
@@ -354,6 +363,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err := s.drain(ctx)
 	s.end()
+	if s.forward != nil { // behind the last answers
+		if left := s.forward.Close(ctx); err == nil {
+			err = left
+		}
+	}
 	if s.node != nil { // last: what leaves is told to the other nodes
 		if left := s.node.Shutdown(ctx); err == nil {
 			err = left

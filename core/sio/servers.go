@@ -173,7 +173,12 @@ func (h clusterHost) serverEvent(m *cluster.Message) (out []any, err error) {
 
 // Joined and Left implement node.Host.
 func (h clusterHost) Joined(name string) { h.srv.nodes(name, true) }
-func (h clusterHost) Left(name string)   { h.srv.nodes(name, false) }
+func (h clusterHost) Left(name string) {
+	if h.srv.forward != nil {
+		h.srv.forward.Left(name)
+	}
+	h.srv.nodes(name, false)
+}
 
 // OnServer adds a function that is told of the other servers of the cluster: of those that
 // are there, before OnServer returns, and of each that joins or leaves later, by the name of
