@@ -47,9 +47,11 @@ const (
 	Rooms
 	// Answer is the answer to a ServerEvent: the arguments in Data and Attachments.
 	Answer
-	// Asked says how many clients an Emit with an ID was sent to, in Number.
+	// Asked says how many clients an Emit with an ID was sent to, in Number, and in Names the
+	// ids of their sockets.
 	Asked
-	// Acked is the ack of one client: the arguments in Data and Attachments.
+	// Acked is the ack of one client: the arguments in Data and Attachments. One without Data
+	// says that the client has left, and is not to be waited for.
 	Acked
 
 	// Hello is what a node says when it comes, and again after a time without the bus;

@@ -32,6 +32,7 @@ const (
 	hasNames
 	hasData // Data, Attachments
 	hasName // Data begins with the name of an event
+	mayData // Data may be missing
 	hasSockets
 	hasNumber
 	hasInfo
@@ -58,7 +59,7 @@ var kinds = [...]struct {
 	Rooms:          {"Rooms", hasNames},
 	Answer:         {"Answer", hasData},
 	Asked:          {"Asked", hasNumber | hasNames},
-	Acked:          {"Acked", hasData | hasNames},
+	Acked:          {"Acked", hasNames | hasData | mayData},
 	Hello:          {"Hello", hasInfo},
 	Heartbeat:      {"Heartbeat", hasInfo},
 	Bye:            {"Bye", 0},
@@ -142,7 +143,7 @@ func (w *writer) message(m *Message, has parts) {
 		w.texts(m.Names)
 	}
 	if has&hasData != 0 {
-		if err := checkArguments(m.Data, has&hasName != 0); err != nil {
+		if err := checkData(m.Data, has); err != nil {
 			w.fail("%w", err)
 		}
 		w.bytes(m.Data)
@@ -202,6 +203,14 @@ func (w *writer) texts(list []string) {
 func (w *writer) bytes(b []byte) {
 	w.count(int64(len(b)), maxMessage, "bytes")
 	w.b = append(w.b, b...)
+}
+
+// checkData demands the Data of a kind.
+func checkData(data []byte, has parts) error {
+	if has&mayData != 0 && len(data) == 0 {
+		return nil
+	}
+	return checkArguments(data, has&hasName != 0)
 }
 
 // checkArguments demands an array of JSON, with the name of an event in front.

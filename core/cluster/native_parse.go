@@ -97,7 +97,7 @@ func (r *reader) message(m, old *Message, has parts, flags byte) {
 	}
 	if has&hasData != 0 {
 		m.Data = r.bytes()
-		if err := checkArguments(m.Data, has&hasName != 0); err != nil {
+		if err := checkData(m.Data, has); err != nil {
 			r.fail("%w", err)
 		}
 		n := r.listed(maxAttachments, 1)

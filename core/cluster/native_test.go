@@ -117,6 +117,29 @@ func TestNative(t *testing.T) {
 	}
 }
 
+// TestNativeAcks: who was asked and who has answered is said, and that a client has left.
+func TestNativeAcks(t *testing.T) {
+	for _, m := range []Message{
+		{Kind: Asked, ID: "r", Number: 2, Names: []string{"a", "b"}},
+		{Kind: Acked, ID: "r", Names: []string{"a"}, Data: []byte(`["yes"]`), Attachments: [][]byte{{1}}},
+		{Kind: Acked, ID: "r", Names: []string{"b"}},
+	} {
+		var got Message
+		b, err := Append(nil, &m)
+		if err == nil {
+			err = Parse(b, &got)
+		}
+		if err != nil || !same(got, m) {
+			t.Errorf("%s, %v instead of %s", show(got), err, show(m))
+		}
+	}
+	for _, k := range []Kind{Emit, ServerEvent, Answer} {
+		if _, err := Append(nil, &Message{Kind: k}); err == nil {
+			t.Errorf("%v without Data", k)
+		}
+	}
+}
+
 // TestNativeForm: the bytes, which must stay as they are while the version does.
 func TestNativeForm(t *testing.T) {
 	m := Message{Kind: Emit, Node: "n", Namespace: "/", Rooms: []string{"r"}, Volatile: true, Data: []byte(`["a"]`), Attachments: [][]byte{{9}}}

@@ -209,7 +209,7 @@ func (h clusterHost) checkEvent(m *cluster.Message) error {
 	if reservedEvent(string(name)) {
 		return errReserved(string(name))
 	}
-	if len(m.Attachments) > 0 && !jsontext.Placed(m.Data, len(m.Attachments)) {
+	if len(m.Attachments) > 0 && !jsontext.EachPlaced(m.Data, len(m.Attachments)) {
 		return errPlaceholder
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -112,7 +113,9 @@ type remoteAnswers struct {
 	err  error
 
 	mu      sync.Mutex
-	asked   []string // ids of sockets, as far as their nodes say them
+	asked   []string            // ids of sockets, as far as their nodes say them
+	say     map[string]struct{} // the nodes that say them
+	gone    map[string]struct{} // ids of those that have left
 	answers []remoteAnswer
 }
 
@@ -142,7 +145,7 @@ func (t Target) askOthers(ctx context.Context, event string, args []any) (*remot
 	if at, ok := ctx.Deadline(); ok {
 		m.Timeout = max(time.Until(at), time.Millisecond)
 	}
-	w := &remoteAnswers{done: make(chan struct{})}
+	w := &remoteAnswers{done: make(chan struct{}), say: make(map[string]struct{}), gone: make(map[string]struct{})}
 	go func() {
 		defer close(w.done)
 		w.err = n.Request(ctx, &m, w.take)
@@ -156,7 +159,14 @@ func (w *remoteAnswers) take(m *cluster.Message) {
 	switch {
 	case m.Kind == cluster.Asked:
 		w.asked = append(w.asked, m.Names...)
-	case m.Kind == cluster.Acked && m.Data != nil:
+		if m.Node != "" && len(m.Names) >= m.Number {
+			w.say[m.Node] = struct{}{}
+		}
+	case m.Kind == cluster.Acked && len(m.Data) == 0:
+		for _, id := range m.Names {
+			w.gone[id] = struct{}{}
+		}
+	case m.Kind == cluster.Acked:
 		c := m.Clone()
 		a := remoteAnswer{data: c.Data, attachments: c.Attachments}
 		if len(c.Names) > 0 {
@@ -180,16 +190,34 @@ func appendRemote[Out any](srv *Server, answers []Answer[Out], w *remoteAnswers,
 		out.Value, out.Err = decodedOf(srv, decode, a.data, a.attachments)
 		answers = append(answers, out)
 	}
-	var missing *cluster.Missing
-	if errors.As(w.err, &missing) && len(missing.Nodes)+missing.Others == 0 {
-		w.err = nil // all nodes have answered, but not all clients: these are named here
-	}
 	for _, id := range w.asked {
-		if !heard[id] {
-			answers = append(answers, Answer[Out]{ID: id, Err: ErrAckTimeout})
+		if heard[id] {
+			continue
 		}
+		a := Answer[Out]{ID: id, Err: ErrAckTimeout}
+		if _, gone := w.gone[id]; gone {
+			a.Err = ErrDisconnected
+		}
+		answers = append(answers, a)
 	}
-	return answers, w.err
+	return answers, w.missing()
+}
+
+// missing is the error about nodes that have not answered. One that has said whom it has
+// asked is not among them when its clients have not answered in time: they have an Answer.
+func (w *remoteAnswers) missing() error {
+	var m *cluster.Missing
+	if !errors.As(w.err, &m) || errors.Is(w.err, cluster.ErrGone) || errors.Is(w.err, cluster.ErrDown) || errors.Is(w.err, cluster.ErrClosed) {
+		return w.err
+	}
+	nodes := slices.DeleteFunc(slices.Clone(m.Nodes), func(name string) bool {
+		_, said := w.say[name]
+		return said
+	})
+	if len(nodes)+m.Others == 0 {
+		return nil
+	}
+	return &cluster.Missing{Nodes: nodes, Others: m.Others, Err: m.Err}
 }
 
 // decodedOf decodes arguments that another node has sent.

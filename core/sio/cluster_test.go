@@ -23,9 +23,15 @@ type nodes struct {
 }
 
 func clustered(t *testing.T, n int, set func(srv *Server)) *nodes {
+	return clusteredWith(t, n, func(int, *Options) {}, set)
+}
+
+func clusteredWith(t *testing.T, n int, opts func(i int, o *Options), set func(srv *Server)) *nodes {
 	ns := &nodes{t: t, bus: cluster.NewBus()}
-	for range n {
-		srv := NewServer(&Options{Cluster: ns.bus.Backend()})
+	for i := range n {
+		o := Options{Cluster: ns.bus.Backend()}
+		opts(i, &o)
+		srv := NewServer(&o)
 		if set != nil {
 			set(srv)
 		}
@@ -49,6 +55,15 @@ func (ns *nodes) settle() {
 	}
 }
 
+// reach waits until what one node emits reaches this many sockets: what a node has answered,
+// it has said after the bus was told of its rooms.
+func (ns *nodes) reach(t Target, want int) {
+	ns.t.Helper()
+	if got, err := t.Count(context.Background()); got != want || err != nil {
+		ns.t.Fatalf("%d sockets, %v, want %d", got, err, want)
+	}
+}
+
 // TestClusterEmit: what one node emits reaches the clients of all, of every generation, in
 // order, once.
 func TestClusterEmit(t *testing.T) {
@@ -60,6 +75,7 @@ func TestClusterEmit(t *testing.T) {
 		next = append(next, c.Join("").Next)
 	}
 	n := ns.all[0].Of("/")
+	ns.reach(n.To("r"), 3)
 	for i := range 10 {
 		if err := n.Emit("all", i, []byte{1, byte(i)}); err != nil {
 			t.Fatal(err)
@@ -158,6 +174,49 @@ func TestClusterTargets(t *testing.T) {
 	}
 }
 
+// TestClusterCallAll: clients of other nodes that do not answer, or leave, are named like those
+// of this one, and their nodes are not missing.
+func TestClusterCallAll(t *testing.T) {
+	ns := clustered(t, 2, nil)
+	var w []*wire.WS
+	for _, c := range ns.at {
+		w = append(w, c.Join(""), c.Join(""), c.Join(""))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	done := make(chan string, 1)
+	go func() {
+		list, err := CallAll[string](ctx, ns.all[0].Of("/").All(), "who")
+		var texts []string
+		for _, a := range list {
+			switch {
+			case errors.Is(a.Err, ErrAckTimeout):
+				a.Value = "silent"
+			case errors.Is(a.Err, ErrDisconnected):
+				a.Value = "gone"
+			case a.Err != nil:
+				a.Value = a.Err.Error()
+			}
+			texts = append(texts, a.Value)
+		}
+		slices.Sort(texts)
+		done <- fmt.Sprint(texts, err)
+	}()
+	for i := range w {
+		q := w[i].Next()
+		id, _, _ := strings.Cut(strings.TrimPrefix(q, "42"), "[")
+		switch i % 3 {
+		case 0:
+			w[i].Send(fmt.Sprintf(`43%s["yes"]`, id))
+		case 1:
+			w[i].Send("41")
+		}
+	}
+	if got, want := <-done, "[gone gone silent silent yes yes] <nil>"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // TestClusterDynamic: a namespace of a pattern is addressed by name and by its pattern
 // from a node where it does not exist.
 func TestClusterDynamic(t *testing.T) {
@@ -166,6 +225,7 @@ func TestClusterDynamic(t *testing.T) {
 	if ns.all[0].Lookup("/p/7") != nil {
 		t.Fatal("it exists here")
 	}
+	ns.reach(ns.all[0].Of("/p/7").All(), 1)
 	_ = ns.all[0].Of("/p/7").Emit("name")
 	_ = ns.all[0].OfPattern("/p/{id}").Emit("pattern")
 	for _, want := range []string{`42/p/7,["name"]`, `42/p/7,["pattern"]`} {
