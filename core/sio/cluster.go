@@ -136,9 +136,13 @@ func (t Target) tell(k cluster.Kind, names ...string) {
 
 // publish has the other nodes emit an encoded event.
 func (t Target) publish(n *node.Node, e *encoder) {
+	sender := ""
+	if t.skip != nil {
+		sender, t.skip = t.skip.id, nil
+	}
 	m := t.message(cluster.Emit)
 	m.Data, m.Attachments = e.buf, e.parts
-	n.Publish(&m)
+	n.PublishExcept(&m, sender)
 }
 
 // publishEvent encodes an event for the other nodes alone.

@@ -190,12 +190,17 @@ func (n *Node) Stats() Stats {
 // Publish has a copy of m published behind what was given before, and never waits. It
 // reports false when m is lost: then that is counted, unless the node has left. m.Sockets,
 // and what they hold, are the node's from now on.
-func (n *Node) Publish(m *cluster.Message) bool { return n.publish(m) == nil }
+func (n *Node) Publish(m *cluster.Message) bool { return n.publish(m, "") == nil }
 
-func (n *Node) publish(m *cluster.Message) error {
+// PublishExcept is Publish of m with one more of m.Except.
+func (n *Node) PublishExcept(m *cluster.Message, except string) bool {
+	return n.publish(m, except) == nil
+}
+
+func (n *Node) publish(m *cluster.Message, except string) error {
 	err := cluster.ErrDown
 	if !n.gaps.down.Load() {
-		err = n.out.put(m)
+		err = n.out.put(m, except)
 	} else if n.closed.Load() {
 		return cluster.ErrClosed
 	}

@@ -87,9 +87,14 @@ func (e *entry) free() {
 }
 
 // put appends a copy of m, or says why not. The message that reaches a bound still passes.
-func (q *queue) put(m *cluster.Message) error {
+// except is one more of m.Except, "" for none: so the caller need not make a list.
+func (q *queue) put(m *cluster.Message, except string) error {
 	e := entries.Get().(*entry)
 	e.set(m)
+	if except != "" {
+		e.m.Except = append(e.m.Except, except)
+		e.size += len(except) + 16
+	}
 	q.mu.Lock()
 	if q.ended || q.count >= q.maxMessages || q.bytes >= q.maxBytes {
 		err := errFull

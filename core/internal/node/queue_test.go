@@ -14,7 +14,7 @@ func TestQueue(t *testing.T) {
 	put, took := 0, 0
 	for range 10_000 {
 		for range rnd.IntN(40) {
-			if err := q.put(emit(fmt.Sprint(put))); err == nil {
+			if err := q.put(emit(fmt.Sprint(put)), ""); err == nil {
 				put++
 			} else if put-took < 1000 {
 				t.Fatal(err)
@@ -37,7 +37,7 @@ func TestQueue(t *testing.T) {
 	if cap(q.list) > 8192 {
 		t.Errorf("the queue has grown to %d", cap(q.list))
 	}
-	if n := q.drop(); n != put-took || q.drop() != 0 || q.put(emit("x")) == nil {
+	if n := q.drop(); n != put-took || q.drop() != 0 || q.put(emit("x"), "") == nil {
 		t.Errorf("%d messages dropped of %d", n, put-took)
 	}
 }

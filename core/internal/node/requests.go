@@ -104,7 +104,7 @@ func (n *Node) Request(ctx context.Context, m *cluster.Message, each func(m *clu
 	defer n.requests.remove(id)
 	q := *m
 	q.ID = id
-	if err := n.publish(&q); err != nil {
+	if err := n.publish(&q, ""); err != nil {
 		r.fail(err)
 	}
 	n.pruned(r) // who has gone since it was asked for
