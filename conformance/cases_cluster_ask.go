@@ -50,7 +50,7 @@ var clusterAskCases = []clusterCase{
 		run: func(c *clusterEnv) {
 			c.open(0, 1, 2)
 			for i := range 3 {
-				done := c.call(i, "q", []byte{1, 2})
+				done := c.call(i, c.run.patience, "q", []byte{1, 2})
 				for _, cl := range c.clients {
 					event, id := cl.event()
 					if !strings.HasPrefix(event, "q ") {
@@ -68,7 +68,7 @@ var clusterAskCases = []clusterCase{
 		spec: clusterAskSpec,
 		run: func(c *clusterEnv) {
 			c.open(0, 1, 2)
-			done := c.call(0, "q")
+			done := c.call(0, 2*time.Second, "q")
 			for _, cl := range c.clients {
 				if _, id := cl.event(); cl.name != "eio3@1" && cl.name != "eio4@0" {
 					cl.answer(id, `"yes"`)
@@ -89,7 +89,7 @@ var clusterAskCases = []clusterCase{
 		run: func(c *clusterEnv) {
 			c.open(0, 1, 2)
 			from := time.Now()
-			done := c.callFor(0, c.run.patience, "q")
+			done := c.call(0, c.run.patience, "q")
 			for _, cl := range c.clients {
 				_, id := cl.event()
 				switch cl.name {
@@ -160,12 +160,8 @@ type calledAll struct {
 	err  error
 }
 
-// call has a node ask all clients, for a second at most.
-func (c *clusterEnv) call(node int, event string, args ...any) <-chan calledAll {
-	return c.callFor(node, time.Second, event, args...)
-}
-
-func (c *clusterEnv) callFor(node int, d time.Duration, event string, args ...any) <-chan calledAll {
+// call has a node ask all clients, and waits so long at most.
+func (c *clusterEnv) call(node int, d time.Duration, event string, args ...any) <-chan calledAll {
 	done := make(chan calledAll, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), d)

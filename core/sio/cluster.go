@@ -22,6 +22,8 @@ const (
 	clusterLinger         = 5 * time.Second
 	maxClusterMessages    = 65_536
 	maxClusterBytes       = 64 << 20
+	// maxClusterReports is how many calls of OnError for malformed messages run at once.
+	maxClusterReports = 64
 )
 
 // newNode makes the server one of many, which joins the others with joinCluster.
@@ -224,7 +226,16 @@ func (h clusterHost) malformed(m *cluster.Message, err error) {
 	if _, ok := h.srv.notices.Allow(FailureCluster, m.Node); ok {
 		h.srv.opts.Logger.Warn("siokit: malformed message of another node", "node", m.Node, "namespace", m.Namespace, "error", err)
 	}
-	h.srv.report(Failure{Name: FailureCluster, Namespace: m.Namespace, Err: err, Reason: "malformed message of another node"})
+	if h.srv.strange.Add(1) > maxClusterReports {
+		h.srv.strange.Add(-1)
+		h.srv.failures.count(FailureCluster)
+		return
+	}
+	f := Failure{Name: FailureCluster, Namespace: m.Namespace, Err: err, Reason: "malformed message of another node"}
+	go func() { // OnError may take its time, and ask the other nodes: what comes from the bus goes on
+		defer h.srv.strange.Add(-1)
+		h.srv.report(f)
+	}()
 }
 
 // emit sends the event of a message to sockets here.

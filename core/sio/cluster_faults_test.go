@@ -306,12 +306,39 @@ func TestClusterMalformed(t *testing.T) {
 	if got := w.Next(); got != `42["end"]` {
 		t.Errorf("%s", got)
 	}
-	if got, want := len(fs.of(FailureCluster)), 2*len(bad); got != want {
-		t.Errorf("OnError was told %d times, want %d", got, want)
-	}
+	fs.await(t, 2*len(bad))
 	if got := strings.Count(log.String(), "malformed message"); got != 1 {
 		t.Errorf("%d lines of the log:\n%s", got, log)
 	}
+}
+
+// TestClusterReports: an OnError that takes its time, or asks other nodes, does not hold up what
+// comes from the bus, and is not called any number of times at once.
+func TestClusterReports(t *testing.T) {
+	release, running := make(chan struct{}), new(atomic.Int64)
+	ns := clusteredWith(t, 1, func(_ int, o *Options) {
+		o.OnError = func(Failure) { running.Add(1); <-release }
+	}, nil)
+	w := ns.at[0].Join("")
+	ns.reach(ns.all[0].Of("/").All(), 1)
+	b := ns.bus.Backend()
+	if err := b.Start(t.Context(), "alien", idle{}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close(context.Background()) }()
+	const many = 1000
+	for range many {
+		_ = b.Publish(t.Context(), []*cluster.Message{{Kind: cluster.Emit, Node: "alien", Namespace: "/", Data: []byte("x")}})
+	}
+	_ = b.Publish(t.Context(), []*cluster.Message{{Kind: cluster.Emit, Node: "alien", Namespace: "/", Data: []byte(`["end"]`)}})
+	if got := w.Next(); got != `42["end"]` {
+		t.Errorf("%s", got)
+	}
+	until(t, "every failure is counted", func() bool { return ns.all[0].Stats().Failures[FailureCluster] == many })
+	if got := running.Load(); got > maxClusterReports {
+		t.Errorf("OnError ran %d times at once", got)
+	}
+	close(release)
 }
 
 // idle is a Receiver that does nothing.

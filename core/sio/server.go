@@ -40,6 +40,7 @@ type Server struct {
 	node     *node.Node         // nil without a cluster
 	forward  *forward.Forwarder // nil without Options.Forward
 	unsticky atomic.Bool        // the log says that requests come to the wrong node
+	strange  atomic.Int32       // calls of OnError for malformed messages of other nodes that run
 	newRooms newRooms
 	life     context.Context // ends with Shutdown
 	end      context.CancelFunc
