@@ -251,7 +251,10 @@ func (t Target) Count(ctx context.Context) (int, error) {
 		return total, nil
 	}
 	m := t.message(cluster.Count)
-	err := n.Request(ctx, &m, func(m *cluster.Message) { total += max(0, m.Number) })
+	if n.Mixed(ctx, m.Namespace) { // processes of Node do not count; they say who is there
+		m.Kind, m.OnlyIDs = cluster.Fetch, true
+	}
+	err := n.Request(ctx, &m, func(m *cluster.Message) { total += max(0, m.Number) + len(m.Sockets) })
 	return total, err
 }
 

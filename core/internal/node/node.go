@@ -164,6 +164,16 @@ func (n *Node) Owner(id string) string {
 // Nodes are the names of the other nodes of this kind that are there.
 func (n *Node) Nodes() []string { return n.members.names() }
 
+// Mixed reports whether more nodes listen to a namespace than this one and those that it
+// knows: processes of another kind, as far as the backend can tell.
+func (n *Node) Mixed(ctx context.Context, namespace string) bool {
+	if n.counter == nil {
+		return false
+	}
+	total, err := n.counter.Nodes(ctx, namespace)
+	return err == nil && total-1 > len(n.members.names())
+}
+
 // Info is what a node says of itself.
 func (n *Node) Info(name string) (info string, ok bool) { return n.members.infoOf(name) }
 
