@@ -170,7 +170,7 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 	}
 	connections := nc.Stats().Reconnects
 	var refused refused
-	for _, m := range ms {
+	for i, m := range ms {
 		subject := b.subjects.of(m)
 		if b.buf, err = cluster.Append(b.buf[:0], m); err == nil {
 			err = nc.Publish(subject, b.buf)
@@ -180,9 +180,9 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 		switch {
 		case err == nil:
 		case errors.Is(err, nats.ErrMaxPayload):
-			refused.add(m, fmt.Errorf("%w: %d bytes, the server takes %d", err, len(b.buf), nc.MaxPayload()))
+			refused.add(i, m, fmt.Errorf("%w: %d bytes, the server takes %d", err, len(b.buf), nc.MaxPayload()))
 		case errors.Is(err, errUnfit):
-			refused.add(m, err)
+			refused.add(i, m, err)
 		default:
 			return fmt.Errorf("natsbus: %w: %w", cluster.ErrDown, err)
 		}
@@ -190,7 +190,7 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 	if cap(b.buf) > maxKept {
 		b.buf = nil
 	}
-	if refused.n < len(ms) {
+	if len(refused.lost) < len(ms) {
 		if err := flush(ctx, nc); err != nil {
 			return fmt.Errorf("natsbus: the server has not said that it has the messages: %w", err)
 		}
@@ -199,7 +199,7 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 			return fmt.Errorf("natsbus: %w: the connection broke", cluster.ErrDown)
 		}
 	}
-	if refused.n > 0 {
+	if len(refused.lost) > 0 {
 		refused.of = len(ms)
 		return &refused
 	}

@@ -13,12 +13,15 @@ var errUnfit = errors.New("it cannot be encoded")
 // refused is the error of a Publish that has published all messages but some, because of
 // what these are.
 type refused struct {
-	n, of int
+	lost  []int // indexes of messages
+	of    int
 	first error
 }
 
-func (r *refused) add(m *cluster.Message, err error) {
-	if r.n++; r.n == 1 {
+var _ cluster.Partial = (*refused)(nil)
+
+func (r *refused) add(i int, m *cluster.Message, err error) {
+	if r.lost = append(r.lost, i); len(r.lost) == 1 {
 		r.first = fmt.Errorf("a message of kind %v for the rooms %q of %q: %w", m.Kind, shortened(m.Rooms), m.Namespace, err)
 	}
 }
@@ -34,11 +37,11 @@ func shortened(rooms []string) []string {
 
 // Error names the first of the messages.
 func (r *refused) Error() string {
-	return fmt.Sprintf("natsbus: %d of %d messages not published; the first: %v", r.n, r.of, r.first)
+	return fmt.Sprintf("natsbus: %d of %d messages not published; the first: %v", len(r.lost), r.of, r.first)
 }
 
 // Unwrap returns what was wrong with the first.
 func (r *refused) Unwrap() error { return r.first }
 
-// Lost is how many messages were not published.
-func (r *refused) Lost() int { return r.n }
+// Unpublished are the indexes of the messages that were not published.
+func (r *refused) Unpublished() []int { return r.lost }

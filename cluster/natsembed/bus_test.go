@@ -305,8 +305,8 @@ func TestMaxPayload(t *testing.T) {
 	b.watch("room")
 	big := strings.Repeat("x", 10_000)
 	err := a.publish(emit("1", "room"), emit(big, "room"), emit("2", "room"), emit(big, "lobby"), &cluster.Message{Kind: 99}, emit("3", "room"))
-	var lost interface{ Lost() int }
-	if !errors.Is(err, nats.ErrMaxPayload) || !errors.As(err, &lost) || lost.Lost() != 3 {
+	var lost cluster.Partial
+	if !errors.Is(err, nats.ErrMaxPayload) || !errors.As(err, &lost) || len(lost.Unpublished()) != 3 {
 		t.Errorf("the error is %v", err)
 	}
 	for _, text := range []string{"3 of 6", "room", "10000"} {

@@ -27,6 +27,11 @@ func (e *PublishError) Error() string {
 // Unwrap returns Err.
 func (e *PublishError) Unwrap() error { return e.Err }
 
+var _ cluster.Partial = (*PublishError)(nil)
+
+// Unpublished returns Failed, in ascending order.
+func (e *PublishError) Unpublished() []int { return e.Failed }
+
 // batch is the memory of Publish.
 type batch struct {
 	text  []byte // the messages; what is sent points into it

@@ -12,3 +12,11 @@ var (
 	// ErrClosed: the node has left the cluster.
 	ErrClosed = errors.New("cluster: closed")
 )
+
+// Partial is an error of Backend.Publish that says which messages are lost. All others are
+// published. After an error of another kind all count as lost.
+type Partial interface {
+	error
+	// Unpublished are the indexes of the messages that are lost, in ascending order.
+	Unpublished() []int
+}

@@ -179,20 +179,43 @@ func (p *publisher) batch() bool {
 	if !n.gaps.down.Load() {
 		err = p.publish()
 	}
+	count, lost := len(p.list), 0
 	if err != nil {
-		n.requests.unsaid(p.ms, err)
+		gone := unpublished(p.ms, err)
+		lost = len(gone)
+		n.requests.unsaid(gone, err)
 	}
 	clear(p.ms)
-	count := len(p.list)
 	if !n.out.done(p.list) {
 		return true
 	}
-	if err != nil {
-		n.gaps.lose(count, 0, err, time.Now())
-	} else {
-		n.sent.Add(int64(count))
+	if lost > 0 {
+		n.gaps.lose(lost, 0, err, time.Now())
 	}
+	n.sent.Add(int64(count - lost))
 	return true
+}
+
+// unpublished are the messages that are lost after an error: those that the error names, or
+// all.
+func unpublished(ms []*cluster.Message, err error) []*cluster.Message {
+	var part cluster.Partial
+	if !errors.As(err, &part) {
+		return ms
+	}
+	var lost []*cluster.Message
+	last := -1
+	for _, i := range part.Unpublished() {
+		if i <= last || i >= len(ms) {
+			return ms // it is not what it says
+		}
+		last = i
+		lost = append(lost, ms[i])
+	}
+	if len(lost) == 0 {
+		return ms
+	}
+	return lost
 }
 
 // publish gives p.ms to the backend.
