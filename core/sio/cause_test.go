@@ -1,44 +1,25 @@
 package sio
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/siokit/siokit/core/host"
+	"github.com/siokit/siokit/internal/testkit"
 )
-
-// logBuffer is a log that is read while it is written.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 var errTable = errors.New("no such table")
 
 // TestCause: the cause of an Error is for the log and OnError, never for the client.
 func TestCause(t *testing.T) {
-	log, told := &logBuffer{}, &record{}
+	var log testkit.Log
+	told := &record{}
 	busy := Errorf("busy", "later")
 	srv := NewServer(&Options{
-		Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Logger: log.Logger(),
 		OnError: func(f Failure) {
 			if f.Name == FailureRefused { // the request, beside the failure
 				return

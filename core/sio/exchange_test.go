@@ -65,7 +65,7 @@ func (x later) Upgrade(_ host.UpgradeOptions, run func(net.Conn, *bufio.Reader))
 }
 
 // TestHostNeedsNoRecover: what a host is given to run does not panic and does not end the
-// host's goroutine, for a stream; the connection is closed, the incident named, and what
+// host's goroutine, for a stream; the connection is closed, the failure named, and what
 // waits behind the middleware is told.
 func TestHostNeedsNoRecover(t *testing.T) {
 	for name, code := range map[string]func(){"panic": func() { panic("middleware") }, "exit": runtime.Goexit} {

@@ -283,7 +283,7 @@ func TestOnErrorRecursion(t *testing.T) {
 	var told atomic.Int32
 	srv = NewServer(&Options{Logger: slog.New(slog.DiscardHandler), OnError: func(in Failure) {
 		told.Add(1)
-		_ = srv.Of("/").Emit("error seen", in.Name) // OnAnyOutgoing panics, which is an incident
+		_ = srv.Of("/").Emit("error seen", in.Name) // OnAnyOutgoing panics, which is a failure
 	}})
 	srv.Of("/").OnAnyOutgoing(func(Outgoing) { panic("OnAnyOutgoing") })
 	_ = srv.Of("/").Emit("x")
@@ -322,7 +322,7 @@ func TestNotices(t *testing.T) {
 	srv.OfPattern("/room/{id}")
 	srv.Of("/").On("number", Handle(func(context.Context, *Socket, int) error { return nil }))
 	w := serve(t, srv).Join("")
-	for _, row := range []struct{ send, answer, line, incident string }{
+	for _, row := range []struct{ send, answer, line, failure string }{
 		{`421["nobody"]`, "431", `msg="siokit: event without a handler" in=nobody namespace=/`, "no_such_method nobody /"},
 		{`421["nobody"]`, "431", "", "no_such_method nobody /"},
 		{`421["number","x"]`, "431", `msg="siokit: arguments do not fit the handler" in=number`, "invalid_method_args number /"},
@@ -337,8 +337,8 @@ func TestNotices(t *testing.T) {
 		if got := lines.take(); !strings.Contains(got, row.line) || row.line == "" && got != "" {
 			t.Errorf("%s is logged as %q", row.send, got)
 		}
-		if got := told.take(); got != row.incident {
-			t.Errorf("OnError is told of %q, want %q", got, row.incident)
+		if got := told.take(); got != row.failure {
+			t.Errorf("OnError is told of %q, want %q", got, row.failure)
 		}
 	}
 }

@@ -85,7 +85,7 @@ package sio
 // Whoever holds one may take those below it, never one above it.
 //
 //	Namespace.mu               registration; middleware is constructed under it
-//	Socket.seating             the rooms of a socket
+//	Socket.roomsMu             the rooms of a socket
 //	Server.mu                  namespaces that exist
 //	common.mu                  registration for all namespaces
 //	rooms.mu and its shards    the sockets of a namespace and of a room
