@@ -209,7 +209,7 @@ var patients = []struct {
 		})
 	}, map[string]string{"post-while-polling": "concurrency limit"}},
 	{"timeout", func(next http.Handler) http.Handler {
-		return http.TimeoutHandler(next, time.Second, "too slow") // shorter than PingInterval, longer than a POST takes on a busy machine
+		return http.TimeoutHandler(next, 800*time.Millisecond, "too slow") // before the first ping of any session, which comes up to half of PingInterval early
 	},
 		map[string]string{"held-poll": "TimeoutHandler", "websocket": "names it"}},
 	{"hidden connection", func(next http.Handler) http.Handler {
