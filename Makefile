@@ -39,8 +39,8 @@ fuzz: ## every fuzz target; FUZZTIME=10000x for fewer inputs than a million each
 bench: ## the benchmarks of the codecs and the emit path
 	go test -run '^$$' -bench . -benchmem ./core/...
 
-interop: ## official clients and a browser; needs Node and chromium
-	cd interop && npm ci && SIOKIT_INTEROP=1 go test -count=1 -v .
+interop: ## official clients, a browser, clusters with Node; needs Node, chromium and Redis
+	cd interop && npm ci && npm ci --prefix cluster && SIOKIT_INTEROP=1 go test -count=1 -v ./...
 
 consumers: ## install every module as a user does, outside of the workspace
 	go run ./release check

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 
 	"github.com/siokit/siokit/core/acl"
+	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/sio"
 )
 
@@ -74,6 +76,20 @@ var panicsRows = []codeRow{
 		rule:  "the socket leaves, and may come again",
 		serve: panicsOnDisconnectServe,
 		talk:  steps{{"40/p,", "40/p,"}, {"41/p,", ""}, {"40/p,", "40/p,"}},
+	},
+	{
+		place: "HandleServers",
+		rule:  "the server that has asked is told",
+		opts:  panicsClusterOpts,
+		serve: panicsHandleServersServe,
+		talk:  steps{{`421["other"]`, `431["internal"]`}},
+	},
+	{
+		place: "OnServer",
+		rule:  "the servers talk to each other all the same",
+		opts:  panicsClusterOpts,
+		serve: panicsOnServerServe,
+		talk:  steps{{`421["other"]`, `431["42"]`}},
 	},
 	{
 		place: "OnAny",
@@ -197,6 +213,42 @@ func panicsOnConnectedServe(srv *sio.Server) {
 
 func panicsOnDisconnectServe(srv *sio.Server) {
 	srv.Of("/p").OnDisconnect(func(context.Context, *sio.Socket, sio.Reason) { panic("OnDisconnect") })
+}
+
+// panicsBus is what the servers of these cases share with another one.
+var panicsBus = cluster.NewBus()
+
+func panicsClusterOpts(o *sio.Options) { o.Cluster = panicsBus.Backend() }
+
+func panicsHandleServersServe(srv *sio.Server) {
+	sio.HandleServers(srv.Of("/"), "boom", func(context.Context, sio.None) error { panic("HandleServers") })
+	panicsAskedByAnother(srv)
+}
+
+func panicsOnServerServe(srv *sio.Server) {
+	srv.OnServer(func(string, bool) { panic("OnServer") })
+	sio.ReplyServers(srv.Of("/"), "boom", func(context.Context, sio.None) (int, error) { return 42, nil })
+	panicsAskedByAnother(srv)
+}
+
+// panicsAskedByAnother has the server asked by another one of its cluster, and a client told
+// of the answer.
+func panicsAskedByAnother(srv *sio.Server) {
+	srv.Of("/").On("other", sio.Reply(func(ctx context.Context, _ *sio.Socket, _ sio.None) (string, error) {
+		var o sio.Options
+		panicsClusterOpts(&o)
+		other := sio.NewServer(&o)
+		defer func() { _ = other.Shutdown(context.WithoutCancel(ctx)) }()
+		answers, err := sio.CallServers[int](ctx, other.Of("/"), "boom")
+		if err != nil || len(answers) != 1 {
+			return fmt.Sprint(answers, err), nil
+		}
+		var refused *sio.Error
+		if errors.As(answers[0].Err, &refused) {
+			return refused.Code, nil
+		}
+		return fmt.Sprint(answers[0].Value), answers[0].Err
+	}))
 }
 
 func panicsOnIncomingServe(srv *sio.Server) {

@@ -27,6 +27,7 @@ type env struct {
 	stopped bool
 	app     *app
 	control *control
+	front   *front  // with Forwarded
 	acl     *aclApp // of the cases about access rules
 	// sessions is what the cases of Sessions work with.
 	sessions *sessionContext
@@ -64,7 +65,9 @@ func (c *env) Start(addr string) {
 		return
 	}
 	o := c.opts
+	c.front = c.newFront(&o)
 	c.Server = sio.NewServer(&o)
+	c.front.stands(c, c.Server)
 	c.app = newApp(c.Server)
 	cfg := c.config
 	cfg.Path, cfg.Addr, cfg.TLS = c.mount, addr, c.run.tls
@@ -101,6 +104,7 @@ func (c *env) Stop() {
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
 		_ = c.Server.Shutdown(ctx)
+		c.front.stop(ctx)
 	}
 	c.Host.Stop()
 }
@@ -126,6 +130,7 @@ func (c *env) abandon() {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
 			_ = c.Server.Shutdown(ctx)
+			c.front.stop(ctx)
 		}
 		if c.Host != nil {
 			c.Host.Stop()

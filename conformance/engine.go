@@ -132,6 +132,17 @@ const traceMost = 120
 // run runs the case, but not longer than the run allows.
 func (p *probe) run(r *run, c testCase) {
 	x := newContext(r, c, p)
+	p.bounded(r.timeout, func() {
+		defer x.left() // in this order also when the case has given up
+		defer p.cleanup()
+		defer x.Stop()
+		x.Start("")
+		c.run(x)
+	}, x.abandon)
+}
+
+// bounded runs the body of a case, and abandons what it waits for when it takes too long.
+func (p *probe) bounded(timeout time.Duration, body, abandon func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -140,21 +151,17 @@ func (p *probe) run(r *run, c testCase) {
 				p.Errorf("panic: %v\n%s", v, stack())
 			}
 		}()
-		defer x.left() // in this order also when the case has given up
-		defer p.cleanup()
-		defer x.Stop()
-		x.Start("")
-		c.run(x)
+		body()
 	}()
-	timer := time.NewTimer(r.timeout)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-done:
 	case <-timer.C:
 		var b bytes.Buffer
 		_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
-		p.Errorf("%s has not ended after %v; the goroutines:\n%s", c.name, r.timeout, b.String())
-		x.abandon()
+		p.Errorf("%s has not ended after %v; the goroutines:\n%s", p.name, timeout, b.String())
+		abandon()
 		select { // what waited for the host now fails
 		case <-done:
 		case <-time.After(5 * time.Second):

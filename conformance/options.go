@@ -140,8 +140,10 @@ type run struct {
 	patience time.Duration
 	timeout  time.Duration // of one case
 	tls      bool
-	short    bool
-	each     func(Result)
+	// forwarded: requests come to another server first
+	forwarded bool
+	short     bool
+	each      func(Result)
 }
 
 func newRun(f Factory, opts []Option) *run {

@@ -39,7 +39,11 @@ func TestSpecs(t *testing.T) {
 		}
 		sections[m[1]] = 0
 	}
-	for _, c := range slices.Concat(allCases(), asCases(allSessionCases()), asCases(allCookieCases())) {
+	cases := slices.Concat(allCases(), asCases(allSessionCases()), asCases(allCookieCases()))
+	for _, c := range allClusterCases() {
+		cases = append(cases, testCase{name: c.name, spec: c.spec})
+	}
+	for _, c := range cases {
 		for _, place := range strings.Split(c.spec, "; ") {
 			if problem := unknownPlace(place, string(page), sections); problem != "" {
 				t.Errorf("%s: %q: %s", c.name, place, problem)

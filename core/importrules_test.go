@@ -42,9 +42,14 @@ var rules = []struct {
 	{"core/internal/ratelog", nil},
 	{"core/internal/tracker", nil},
 	{"core/internal/inbox", nil},
+	{"core/cluster", []string{"core/internal/jsontext"}},
+	{"core/cluster/nodewire", []string{"core/cluster", "core/internal/msgpack", "core/internal/packet", "core/internal/jsontext"}},
+	{"core/internal/msgpack", []string{"core/internal/packet", "core/internal/jsontext"}},
+	{"core/internal/node", []string{"core/cluster", "core/internal/ratelog"}},
+	{"core/internal/forward", []string{"core/host", "core/internal/httpreq"}},
 	// No codec: the dialects own the wire forms, and nothing reaches past them.
 	{"core/eio", []string{"core/host", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "internal/safelog"}},
-	{"core/sio", []string{"core/acl", "core/host", "core/internal/jsontext", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "core/internal/wheel", "core/internal/ratelog", "core/internal/keep", "internal/safelog"}},
+	{"core/sio", []string{"core/acl", "core/cluster", "core/host", "core/internal/jsontext", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "core/internal/wheel", "core/internal/ratelog", "core/internal/keep", "core/internal/node", "core/internal/forward", "internal/safelog"}},
 	{"core/typescript", []string{"core/sio"}},
 	{"core/mixin", []string{"core/sio", "core/acl"}},
 	{"sessionbridge", []string{"core/sio", "core/host", "core/acl", "internal/safelog"}},
@@ -58,10 +63,12 @@ var rules = []struct {
 	{"internal/safelog", nil},
 	// What the tests of all adapters share; no adapter imports it outside of tests.
 	{"adapters/internal/hosttest", []string{"conformance", "core/sio", "core/host", "internal/*"}},
+	// What the tests of all backends of a cluster share.
+	{"internal/bustest", []string{"core/cluster"}},
 	{"internal/*", nil},
 	{"conformance/selftest", nil},
 	// The suite is run outside of this project, so it knows what is public and its own wire code.
-	{"conformance", []string{"core/sio", "core/acl", "core/host", "sessionbridge", "internal/*"}},
+	{"conformance", []string{"core/sio", "core/cluster", "core/acl", "core/host", "sessionbridge", "internal/*"}},
 }
 
 func matches(pattern, pkg string) bool {

@@ -26,6 +26,7 @@ func (b *Bridge) OnHandshake(ctx context.Context, r *sio.Request, x host.Exchang
 	if conn == nil {
 		return errors.New("sessionbridge: OnHandshake with a context that is not that of sio.Options.OnHandshake")
 	}
+	b.serve(conn.Server())
 	if i, ok := b.be.(Inspector); ok {
 		if err := i.Inspect(x); err != nil {
 			return err
@@ -155,8 +156,8 @@ func (b *Bridge) open(id string) *Session {
 	defer b.mu.Unlock()
 	s := b.sessions[id]
 	if s == nil {
-		s = &Session{b: b, id: id, conns: make(map[*sio.Conn]struct{})}
-		b.sessions[id] = s
+		s = &Session{b: b, id: id, hash: roomHash(id), conns: make(map[*sio.Conn]struct{})}
+		b.sessions[id], b.byHash[s.hash] = s, s
 	}
 	s.opening++
 	return s
@@ -180,7 +181,7 @@ func (b *Bridge) admit(s *Session, conn *sio.Conn) bool {
 	}
 	s.conns[conn] = struct{}{}
 	key.Set(conn, s)
-	conn.Join(Room(s.id))
+	conn.Join(roomPrefix + s.hash)
 	context.AfterFunc(conn.Context(), func() { b.leave(s, conn) })
 	if b.looking == nil && b.opts.RevalidateEvery > 0 {
 		b.looking = make(chan struct{})
@@ -201,7 +202,7 @@ func (b *Bridge) leave(s *Session, conn *sio.Conn) {
 // other; b.mu is held.
 func (b *Bridge) tidy(s *Session) {
 	if len(s.conns) == 0 && s.opening == 0 && b.sessions[s.id] == s {
-		delete(b.sessions, s.id)
+		b.forget(s)
 	}
 	if len(b.sessions) == 0 && b.looking != nil {
 		close(b.looking)

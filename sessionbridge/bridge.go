@@ -53,8 +53,12 @@ type Bridge struct {
 	be   Backend
 	opts Options
 
+	serving sync.Mutex // held while a server is taken up; taken before mu
+
 	mu       sync.Mutex
 	sessions map[string]*Session // that have connections
+	byHash   map[string]*Session // the same, by roomHash
+	servers  []*sio.Server       // of clusters, that it is used with; never changed in place
 	locks    map[string]*lock
 	looking  chan struct{} // closed to stop looking; nil when nobody looks
 
@@ -65,7 +69,7 @@ type Bridge struct {
 // is in use when its OnHandshake is the server's. There is nothing to close: its only
 // goroutine revalidates, and ends with the last connection that has a session.
 func New(be Backend, o *Options) *Bridge {
-	b := &Bridge{be: be, sessions: make(map[string]*Session), locks: make(map[string]*lock)}
+	b := &Bridge{be: be, sessions: make(map[string]*Session), byHash: make(map[string]*Session), locks: make(map[string]*lock)}
 	if o != nil {
 		b.opts = *o
 	}
@@ -140,7 +144,7 @@ func (b *Bridge) end(s *Session, why ending) int {
 	s.destroyed = s.destroyed || why != changed
 	s.mu.Unlock()
 	if b.sessions[s.id] == s {
-		delete(b.sessions, s.id) // the same id may come back, as another session
+		b.forget(s) // the same id may come back, as another session
 	}
 	var conns []*sio.Conn
 	if !again && (known || why != vanished) {
@@ -156,8 +160,14 @@ func (b *Bridge) end(s *Session, why ending) int {
 	return len(conns)
 }
 
-// Logout drops the connections of a session and returns their number. Call it right after
-// the host has destroyed the session, or has given it a new id: then id is the old one.
+// forget takes a session out of the list; b.mu is held.
+func (b *Bridge) forget(s *Session) {
+	delete(b.sessions, s.id)
+	delete(b.byHash, s.hash)
+}
+
+// Logout drops the connections of a session and returns their number. In a cluster those on
+// other nodes are dropped too, and not counted (see Mix). Call it right after the host has destroyed the session, or has given it a new id: then id is the old one.
 // Clients come back at once, with the cookie that they have then. For "", the id of a
 // session in a cookie, it does nothing.
 //
@@ -183,6 +193,7 @@ func (b *Bridge) Logout(ctx context.Context, id string) int {
 			b.opts.Logger.Error("siokit: a session that was logged out could not be deleted", "error", err)
 		}
 	}
+	b.tellNodes(id, false)
 	n := 0
 	if s != nil {
 		n = b.end(s, loggedOut)

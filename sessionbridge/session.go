@@ -24,6 +24,7 @@ import (
 type Session struct {
 	b      *Bridge
 	id     string
+	hash   string // roomHash of it
 	cookie bool   // the values live in the cookie
 	ferry  *ferry // for those: how they change; nil: not at all
 
@@ -250,6 +251,7 @@ func (s *Session) try(ctx context.Context, l *lock, f func(v Values) error) erro
 	}
 	if s.keep(maps.Clone(after)) {
 		s.b.end(s, changed) // f has logged somebody in, or out
+		s.b.tellNodes(s.id, true)
 	}
 	return nil
 }

@@ -47,6 +47,11 @@
 // Call Bridge.Logout behind the line that destroys the session. Logout drops the
 // connections of all tabs. Session.Destroy is a logout that a handler of a socket starts.
 //
+// In a cluster (sio.Options.Cluster) the connections on all nodes are dropped at once, also
+// those of handshakes that are under way; so they are when Session.Update changes the user.
+// On a server whose first handshake may come after the first Logout, say so with
+// io.Of("/").Mix(bridge). Each node revalidates the sessions that have connections there.
+//
 // # A new id at login
 //
 // An application should give a session a new id at login. Otherwise session fixation
@@ -202,9 +207,13 @@ type Inspector interface {
 // namespaces, for as long as the socket lives: all tabs of a browser. Clients cannot ask
 // for the room (see sio.ServerRoom). The name does not show the id, which is a secret.
 // Sessions whose values are in the cookie have no such room.
-func Room(id string) string {
+func Room(id string) string { return roomPrefix + roomHash(id) }
+
+const roomPrefix = "\x00session:"
+
+func roomHash(id string) string {
 	sum := sha256.Sum256([]byte(id))
-	return "\x00session:" + base64.RawURLEncoding.EncodeToString(sum[:15])
+	return base64.RawURLEncoding.EncodeToString(sum[:15])
 }
 
 // UserRoom is the name of the room that every socket of a user is in, in all browsers and

@@ -43,3 +43,12 @@ func mounted(t testing.TB, app *fiber.App, srv *sio.Server, cfg conformance.Conf
 func serve(t testing.TB, app *fiber.App, cfg conformance.Config) *conformance.Host {
 	return hosttest.Fasthttp(t, cfg, app.Listener, app.Server().GetOpenConnectionsCount, app.ShutdownWithTimeout)
 }
+
+// TestConformanceForwarded: fasthttp answers behind the exchange, also one that another
+// server of a cluster makes.
+func TestConformanceForwarded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the suite has run without another server in front")
+	}
+	conformance.Run(t, factory, append(hosttest.FasthttpLacks, conformance.Forwarded())...)
+}

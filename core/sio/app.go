@@ -35,6 +35,8 @@ const (
 	inAllowOrigin   place = "AllowOrigin"
 	inAddress       place = "Address"
 	inRepairTextOf  place = "RepairTextOf"
+	inHandleServers place = "HandleServers"
+	inOnServer      place = "OnServer"
 	inOnError       place = "OnError"
 	inErrorAck      place = "ErrorAck"
 	inEncode        place = "encode" // Options.JSON.Marshal and MarshalJSON of values

@@ -65,6 +65,10 @@ type Answer[Out any] struct {
 // All answers are kept until the last one has come or the time is over: at most
 // Options.MaxPayload bytes for each client, and its attachments.
 func CallAll[Out any](ctx context.Context, t Target, event string, args ...any) ([]Answer[Out], error) {
+	remote, err := t.askOthers(ctx, event, args) // at the same time
+	if err != nil {
+		return nil, err
+	}
 	replies, err := t.call(ctx, event, args)
 	if err != nil {
 		return nil, err
@@ -77,7 +81,7 @@ func CallAll[Out any](ctx context.Context, t Target, event string, args ...any) 
 			answers[i].Value, answers[i].Err = decoded(r.s, decode, r.args())
 		}
 	}
-	return answers, nil
+	return appendRemote(t.ns.srv, answers, remote, decode)
 }
 
 var errEarly = errors.New("sio: Call inside OnConnect, where the client cannot answer yet")

@@ -34,3 +34,11 @@ func factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance
 	mux.HandleFunc("/plain", func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("ok")) })
 	return conformance.ServeHTTP(t, mux, cfg)
 }
+
+// TestConformanceForwarded: the suite with every request of a session passed on.
+func TestConformanceForwarded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the suite has run without another server in front")
+	}
+	conformance.Run(t, factory, conformance.Forwarded())
+}

@@ -66,6 +66,9 @@ func (c *client) refusedHandshake() {
 	}
 }
 
+// Server returns the server that the connection belongs to.
+func (c *Conn) Server() *Server { return c.client.srv }
+
 // Context returns a context that ends with the connection.
 func (c *Conn) Context() context.Context { return c.ctx }
 

@@ -13,6 +13,7 @@ type family struct {
 	match    func(path string, r *Request) (map[string]string, bool)
 	byName   func(path string) (map[string]string, bool) // nil: a request is needed
 	children map[string]*Namespace                       // guarded by Server.mu
+	bus      string                                      // its name among the nodes of a cluster
 }
 
 // OfPattern returns the namespace that stands for all whose names match pattern:
@@ -59,8 +60,12 @@ func (s *Server) dynamic(path string, f *family) *Namespace {
 			return n
 		}
 	}
-	n := newNamespace(s, path)
-	n.many = f
+	n := &Namespace{srv: s, path: path, many: f}
+	n.table.Store(n.compile(&n.hooks))
+	if f.bus = path; f.byName == nil {
+		f.bus = fmt.Sprint("func ", len(s.patterns)) // the same on every node that registers in the same order
+	}
+	n.enterBus("", false)
 	s.patterns = append(s.patterns, n)
 	return n
 }
@@ -129,6 +134,7 @@ func (s *Server) child(parent *Namespace, path string, params map[string]string)
 		s.namespaces[path] = n
 		parent.many.children[path] = n
 		s.dynamics++
+		n.enterBus("", false)
 	}
 	n.refs++
 	return n
@@ -145,6 +151,7 @@ func (n *Namespace) exit() {
 		delete(n.srv.namespaces, n.path)
 		delete(n.parent.many.children, n.path)
 		n.srv.dynamics--
+		n.exitBus("", false)
 	}
 }
 

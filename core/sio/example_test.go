@@ -131,7 +131,7 @@ func ExampleNamespace_OnConnect() {
 	talk(io, 2, `40/admin,{"token":"wrong"}`, `40/admin,{"token":"letmein"}`)
 	// Output:
 	// 44/admin,{"message":"unauthorized","data":{"status":401}}
-	// 42/admin,["welcome",27]
+	// 42/admin,["welcome",20]
 }
 
 func ExampleNamespace_Use() {

@@ -55,6 +55,8 @@ const (
 	FailureRefused   = "request_refused"      // refused by OnHandshake or Conn.OnExchange with an *Error
 	FailureRequest   = "bad_request"          // any other request that is malformed or out of place
 
+	FailureCluster           = "cluster"             // other nodes cannot be reached, or one has sent what is malformed
+	FailureForward           = "forward"             // a request could not be passed on to the node that has its session, or a stranger came where nodes do so; see Options.Forward
 	FailureTooManyJoins      = "too_many_joins"      // more attempts to join than Options.JoinBurst and JoinRate allow
 	FailureTooManyNamespaces = "too_many_namespaces" // more than Options.MaxNamespaces or MaxDynamicNamespaces
 )

@@ -6,7 +6,6 @@ import (
 
 	"github.com/siokit/siokit/core/acl"
 	"github.com/siokit/siokit/core/internal/packet"
-	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // allowance is a token bucket: so many at once, and then as many as come back with
@@ -45,7 +44,7 @@ func (c *client) connect(p *packet.Packet) {
 		c.add(nil)
 		return
 	}
-	s := &Socket{ns: ns, client: c, id: virtsocket.NewID()}
+	s := &Socket{ns: ns, client: c, id: c.srv.newID()}
 	if p.Data != nil {
 		s.sent = &sent{append([]byte(nil), p.Data...), p.Query}
 	}

@@ -48,6 +48,11 @@ var limitDirs = []struct {
 	{"core/internal/transport/flashpolicy", []string{}},
 	{"core/internal/virtsocket", []string{}},
 	{"core/internal/ratelog", []string{}},
+	{"core/internal/node", []string{}},
+	{"core/internal/forward", []string{}},
+	{"core/internal/msgpack", []string{}},
+	{"core/cluster", []string{}},
+	{"core/cluster/nodewire", []string{}},
 }
 
 // limitName is how constants are called that bound something.
@@ -57,6 +62,7 @@ var limitName = regexp.MustCompile(`^(max|min|Max)[A-Z]|(Timeout|Time|Linger|Pat
 // could reach.
 var notLimits = map[string]string{
 	"core/internal/packet.maxPooled":            "which buffers are kept for reuse",
+	"core/internal/node.maxPooled":              "which buffers are kept for reuse",
 	"core/internal/transport/polling.maxPooled": "which buffers are kept for reuse",
 	"core/internal/codec/engineio.maxLength":    "digits of a length; the payload ends before",
 	"Options.Legacy.FlashPolicyPort":            "a port",

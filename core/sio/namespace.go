@@ -42,6 +42,7 @@ type Namespace struct {
 func newNamespace(srv *Server, path string) *Namespace {
 	n := &Namespace{srv: srv, path: path}
 	n.table.Store(n.compile(&n.hooks))
+	n.enterBus("", false)
 	return n
 }
 

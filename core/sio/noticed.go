@@ -25,7 +25,7 @@ func newFailureCounts() failureCounts {
 	counts := make(failureCounts)
 	for _, name := range []string{
 		FailurePacket, FailureNoNamespace, FailureNoHandler, FailureDenied, FailureArgs, FailureHandler, FailurePanic,
-		FailureTooManyJoins, FailureTooManyNamespaces,
+		FailureTooManyJoins, FailureTooManyNamespaces, FailureCluster, FailureForward,
 		FailureOrigin, FailureVersion, FailureSession, FailureTransport, FailureUpgrade, FailureTooLarge, FailureLimit,
 		FailureRefused, FailureRequest,
 	} {

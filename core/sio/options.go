@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
 	"github.com/siokit/siokit/core/internal/dialect/eio3"
@@ -182,6 +183,18 @@ type Options struct {
 	// pattern of http.ServeMux; "/socket.io".
 	Path string
 
+	// Other processes.
+
+	// Cluster joins the server to others: what it emits reaches their clients too, and what
+	// they emit reaches its own. A Backend belongs to one Server, which closes it at
+	// Shutdown. Nil: the server is alone. See package cluster for those that there are.
+	Cluster cluster.Backend
+	// Forward lets requests come to any server of the cluster: those of a session that
+	// another one has are passed on to it. Nil: all requests of a session must come to the
+	// server that has it (sticky sessions), unless clients use websockets alone. It needs
+	// Cluster, on all servers.
+	Forward *Forward
+
 	// Client generations.
 
 	// Dialects are the client generations that are served: "eio4" (Socket.IO 3.x and
@@ -330,6 +343,7 @@ func (o *Options) withDefaults() Options {
 		c.Dialects = defaultDialects
 	}
 	c.checkNames()
+	c.checkForward()
 	if c.ErrorAck == nil {
 		c.ErrorAck = func(e *Error) any { return errorAck{e} }
 	}

@@ -63,6 +63,7 @@ func (r *rooms) add(s *Socket) {
 	if alias := s.alias(); alias != "" {
 		r.ids[alias] = s
 	}
+	s.ns.enterBus(s.id, true)
 	r.mu.Unlock()
 }
 
@@ -76,6 +77,7 @@ func (r *rooms) remove(s *Socket) {
 		r.all[last] = nil
 		r.all = r.all[:last]
 		delete(r.ids, s.id)
+		s.ns.exitBus(s.id, true)
 		if alias := s.alias(); r.ids[alias] == s {
 			delete(r.ids, alias)
 		}
@@ -95,6 +97,7 @@ func (r *rooms) join(s *Socket, name string) *membership {
 			sh.m = make(map[string]*room)
 		}
 		sh.m[name] = rm
+		s.ns.enterBus(name, false)
 	}
 	m := &membership{s: s, room: rm, inRoom: len(rm.members)}
 	rm.members = append(rm.members, m)
@@ -115,6 +118,7 @@ func (r *rooms) leave(m *membership) {
 	m.room.members = members[:last]
 	if last == 0 {
 		delete(sh.m, m.room.name)
+		m.s.ns.exitBus(m.room.name, false)
 	}
 }
 

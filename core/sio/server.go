@@ -12,7 +12,9 @@ import (
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/dialect"
+	"github.com/siokit/siokit/core/internal/forward"
 	"github.com/siokit/siokit/core/internal/inbox"
+	"github.com/siokit/siokit/core/internal/node"
 	"github.com/siokit/siokit/core/internal/ratelog"
 	"github.com/siokit/siokit/core/internal/tracker"
 	"github.com/siokit/siokit/core/internal/transport/flashpolicy"
@@ -34,6 +36,18 @@ type Server struct {
 	policy   *flashpolicy.Server
 	inboxes  inbox.Bounds
 
+	node     *node.Node         // nil without a cluster
+	forward  *forward.Forwarder // nil without Options.Forward
+	unsticky atomic.Bool        // the log says that requests come to the wrong node
+	strange  atomic.Int32       // calls of OnError for malformed messages of other nodes that run
+	newRooms newRooms
+	life     context.Context // ends with Shutdown
+	end      context.CancelFunc
+
+	tellNodes  sync.Mutex                       // held while the functions of OnServer run; guards these
+	onServer   []func(node string, joined bool) // of OnServer
+	knownNodes []string                         // that they were told of
+
 	common common                     // hooks of all namespaces
 	entry  atomic.Pointer[entryPoint] // the outermost exchange middleware
 	asked  atomic.Bool                // whether the host believes its clients
@@ -44,19 +58,6 @@ type Server struct {
 	dynamics   int          // namespaces of patterns and functions that exist now
 	exchanges  []func(next host.Handler) host.Handler
 	closed     bool
-}
-
-// common are the hooks that every namespace has.
-type common struct {
-	mu         sync.Mutex
-	middleware []Middleware
-	connect    []func(ctx context.Context, s *Socket) error
-}
-
-func (c *common) get() ([]Middleware, []func(ctx context.Context, s *Socket) error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.middleware, c.connect
 }
 
 var (
@@ -70,11 +71,18 @@ func NewServer(opts *Options) *Server {
 	o := opts.withDefaults()
 	s := &Server{opts: o, unshared: unshared{o.JSON}, namespaces: make(map[string]*Namespace), notices: newNotices(), failures: newFailureCounts(),
 		inboxes: inbox.Bounds{Count: o.MaxInbox, Bytes: o.MaxInboxBytes}}
+	if o.Cluster != nil {
+		s.newNode(o.Cluster)
+	}
 	s.hub = virtsocket.NewHub(s.inner())
 	if o.Legacy.FlashPolicyPort != 0 {
 		s.servePolicy(o.Legacy.FlashPolicyAddr, o.Legacy.FlashPolicyPort)
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	s.UseExchange()
+	if o.Cluster != nil {
+		s.joinCluster()
+	}
 	s.Of("/")
 	return s
 }
@@ -102,6 +110,9 @@ func (s *Server) inner() virtsocket.Options {
 		Accept: s.accept,
 		Logger: o.Logger,
 		Report: s.noticed,
+	}
+	if s.node != nil {
+		ho.Prefix, ho.Elsewhere = s.node.Name(), s.elsewhere
 	}
 	if o.AllowOrigin != nil {
 		ho.Origins.Allow = s.allowOrigin
@@ -180,38 +191,6 @@ func (s *Server) Of(path string) *Namespace {
 	n := newNamespace(s, path)
 	s.namespaces[path] = n
 	return n
-}
-
-// OnConnect adds a function that decides whether a client may join a namespace, for all
-// namespaces. It runs before the functions of the namespace; see Namespace.OnConnect.
-func (s *Server) OnConnect(fn func(ctx context.Context, s *Socket) error) {
-	if fn == nil {
-		panic("sio: nil function for OnConnect of the server")
-	}
-	s.common.mu.Lock()
-	s.common.connect = append(slices.Clone(s.common.connect), fn)
-	s.common.mu.Unlock()
-	s.recompile()
-}
-
-// Use adds middleware around every handler of every namespace, outside of that of
-// Namespace.Use; the first one is outermost. See Namespace.Use for the events that it
-// runs for.
-func (s *Server) Use(mw ...Middleware) {
-	if slices.ContainsFunc(mw, isNil) {
-		panic("sio: nil for Use of the server")
-	}
-	s.common.mu.Lock()
-	s.common.middleware = append(slices.Clone(s.common.middleware), mw...)
-	s.common.mu.Unlock()
-	s.recompile()
-}
-
-// recompile has the namespaces take up the common hooks.
-func (s *Server) recompile() {
-	for _, n := range s.list() {
-		n.recompile()
-	}
 }
 
 func (n *Namespace) recompile() {
@@ -337,6 +316,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if s.policy != nil {
 		_ = s.policy.Close()
 	}
+	err := s.drain(ctx)
+	s.end()
+	if s.forward != nil { // behind the last answers
+		if left := s.forward.Close(ctx); err == nil {
+			err = left
+		}
+	}
+	if s.node != nil { // last: what leaves is told to the other nodes
+		if left := s.node.Shutdown(ctx); err == nil {
+			err = left
+		}
+	}
+	return err
+}
+
+// drain ends the clients and waits for what runs for them.
+func (s *Server) drain(ctx context.Context) error {
 	ended := s.hub.Shutdown()
 	select {
 	case <-ended:
@@ -350,4 +346,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// newID is an id for a socket: 20 random characters, in a cluster with the name of the node
+// in front.
+func (s *Server) newID() string {
+	if s.node != nil {
+		return s.node.NewID()
+	}
+	return virtsocket.NewID()[:node.IDLength]
 }

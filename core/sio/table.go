@@ -26,6 +26,7 @@ type hooks struct {
 	incoming        []func(ctx context.Context, ev *Event)
 	outgoing        []func(out Outgoing)
 	loop            func(ctx context.Context, s *Socket) error
+	servers         map[string]serverHandler
 	declared        []EventContract // of DeclareEvent and DeclareCall
 }
 

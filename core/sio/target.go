@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
@@ -21,6 +22,7 @@ type Target struct {
 	only     *Socket // of Socket.Volatile
 	some     bool    // only the rooms; false: all sockets of the namespace
 	volatile bool
+	local    bool // the sockets of this process
 }
 
 // To adds rooms: the target is the sockets in any of the rooms, each socket once. To
@@ -45,6 +47,13 @@ func (t Target) Except(rooms ...string) Target {
 // Stats.DroppedVolatile counts them.
 func (t Target) Volatile() Target {
 	t.volatile = true
+	return t
+}
+
+// Local restricts the target to the sockets of this process. Without a cluster it changes
+// nothing.
+func (t Target) Local() Target {
+	t.local = true
 	return t
 }
 
@@ -120,9 +129,8 @@ func (t Target) every(f func(*Socket)) {
 	})
 }
 
-// RemoteSocket is a socket as Target.Sockets yields it. Today each is a *Socket of this
-// process; with a cluster it could be connected to another process, so it has the
-// methods that work from there.
+// RemoteSocket is a socket as Target.Sockets yields it: a *Socket of this process, or a
+// socket on another node of a cluster, of which it has what that node has said.
 type RemoteSocket interface {
 	ID() string
 	Rooms() []string // without the server's own rooms, see ServerRoom
@@ -132,8 +140,10 @@ type RemoteSocket interface {
 	Disconnect()
 }
 
-// Sockets returns an iterator over the sockets of the target, each a *Socket. When ctx
-// ends first, the iterator yields ctx's error and ends.
+// Sockets returns an iterator over the sockets of the target: first those of this process,
+// each a *Socket, then those on other nodes of a cluster, as the nodes answer. When a node
+// does not answer within five seconds, or ctx ends, the iterator yields an error last: a
+// *cluster.Missing that says which, or ctx's error. What came before is right all the same.
 func (t Target) Sockets(ctx context.Context) iter.Seq2[RemoteSocket, error] {
 	return func(yield func(RemoteSocket, error) bool) {
 		var list []*Socket
@@ -146,6 +156,9 @@ func (t Target) Sockets(ctx context.Context) iter.Seq2[RemoteSocket, error] {
 			if !yield(s, nil) {
 				return
 			}
+		}
+		if n := t.node(); n != nil {
+			t.others(ctx, n, yield)
 		}
 	}
 }
@@ -170,6 +183,13 @@ func (t Target) SendJSON(data any) error {
 }
 
 func (t Target) emit(p packet.Packet, event string, args []any) error {
+	if n := t.node(); n != nil && t.ns.several() && !(p.Type == packet.Event && reservedEvent(event)) {
+		// Other nodes have other namespaces that match: they look for themselves.
+		if err := t.publishEvent(n, event, args); err != nil {
+			return err
+		}
+		t.local = true
+	}
 	return t.split(func(t Target) error { return t.send(p, event, args, t.each) })
 }
 
@@ -191,6 +211,9 @@ func (t Target) send(p packet.Packet, event string, args []any, each func(func(*
 	b := broadcast{srv: t.ns.srv, packet: p, out: t.ns.srv.hub.NewFanout()}
 	each(func(s *Socket) { b.send(s, t.volatile) })
 	b.out.Done()
+	if n := t.node(); n != nil && !p.HasID {
+		t.publish(n, e)
+	}
 	return nil
 }
 
@@ -248,20 +271,38 @@ func (b *broadcast) send(s *Socket, volatile bool) {
 }
 
 // Join puts the target's sockets into rooms.
-func (t Target) Join(rooms ...string) { t.every(func(s *Socket) { s.Join(rooms...) }) }
+func (t Target) Join(rooms ...string) {
+	t.every(func(s *Socket) { s.Join(rooms...) })
+	t.tell(cluster.Join, rooms...)
+}
 
 // Leave takes the target's sockets out of rooms.
-func (t Target) Leave(rooms ...string) { t.every(func(s *Socket) { s.Leave(rooms...) }) }
+func (t Target) Leave(rooms ...string) {
+	t.every(func(s *Socket) { s.Leave(rooms...) })
+	t.tell(cluster.Leave, rooms...)
+}
 
 // LeaveAll takes the target's sockets out of all rooms, as Socket.LeaveAll does.
-func (t Target) LeaveAll() { t.every((*Socket).LeaveAll) }
+func (t Target) LeaveAll() {
+	t.every((*Socket).LeaveAll)
+	t.tell(cluster.LeaveAll)
+}
 
 // Disconnect takes the target's clients out of the namespace, as Socket.Disconnect does.
-func (t Target) Disconnect() { t.every((*Socket).Disconnect) }
+func (t Target) Disconnect() {
+	t.every((*Socket).Disconnect)
+	t.tell(cluster.Disconnect)
+}
 
 // CloseConns ends the connections of the target's sockets, as Conn.Close does.
-func (t Target) CloseConns() { t.every(func(s *Socket) { s.Conn().Close() }) }
+func (t Target) CloseConns() {
+	t.every(func(s *Socket) { s.Conn().Close() })
+	t.tell(cluster.Close)
+}
 
 // CloseTransport closes the transports of the target's sockets, as
 // Socket.CloseTransport does.
-func (t Target) CloseTransport() { t.every((*Socket).CloseTransport) }
+func (t Target) CloseTransport() {
+	t.every((*Socket).CloseTransport)
+	t.tell(cluster.CloseTransport)
+}

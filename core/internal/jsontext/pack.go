@@ -38,3 +38,28 @@ func Unpack(text []byte, n int) []json.RawMessage {
 	args, _ := Split(text, make([]json.RawMessage, 0, n), math.MaxInt)
 	return args
 }
+
+// AppendArray appends a JSON array of the elements.
+func AppendArray(dst []byte, elements []json.RawMessage) []byte {
+	dst = append(dst, '[')
+	for i, e := range elements {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, e...)
+	}
+	return append(dst, ']')
+}
+
+// FirstString is the first element of a valid JSON array, unquoted, when it is a string.
+func FirstString(array []byte) ([]byte, bool) {
+	c := Cursor{Data: array}
+	if c.Kind() != '[' {
+		return nil, false
+	}
+	c.At++
+	if c.Kind() != '"' {
+		return nil, false
+	}
+	return Unquote(c.Skip()), true
+}

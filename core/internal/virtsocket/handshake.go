@@ -22,7 +22,7 @@ import (
 //     handler at that time, and by nobody else.
 
 func (h *Hub) newSocket(d dialect.Dialect) *Socket {
-	s := &Socket{hub: h, id: NewID(), dialect: d, out: outbox{limits: &h.queues}}
+	s := &Socket{hub: h, id: h.newID(), dialect: d, out: outbox{limits: &h.queues}}
 	if r := d.Rules(); r.NewestTransportWins || r.Repairs {
 		s.legacy = new(legacy)
 	}

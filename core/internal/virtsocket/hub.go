@@ -46,6 +46,13 @@ type Options struct {
 	Origins Origins
 	Limits  Limits // of sessions
 
+	// Prefix is what every session id begins with, so that other processes see whose a
+	// session is; at most prefixLength characters. Elsewhere, when not nil, is shown
+	// every request before it is looked at closer, and reports whether another process
+	// has answered it.
+	Prefix    string
+	Elsewhere func(x host.Exchange) bool
+
 	// Accept is asked during the handshake, before the client is answered, and
 	// returns who handles the new socket's messages. An Accept that shows the
 	// socket to application code calls Socket.Handle first.
@@ -136,6 +143,9 @@ func (o *Options) quiet() bool {
 // NewHub returns a hub. It panics when an option is missing that is required.
 func NewHub(opts Options) *Hub {
 	opts.required()
+	if len(opts.Prefix) > prefixLength {
+		panic("virtsocket: Options.Prefix is longer than an id can spare")
+	}
 	h := &Hub{opts: opts, notices: newNotices(), empty: make(chan struct{}), queues: newOutboxLimits(opts.MaxQueueMessages, opts.MaxQueueBytes)}
 	// Fine enough for the shortest of the timers, coarse enough to cost nothing.
 	res := min(opts.PingInterval, opts.PingTimeout, opts.UpgradeTimeout) / 20
@@ -158,8 +168,9 @@ func (h *Hub) Len() int { return int(h.live.Load()) }
 func (h *Hub) Pending() int { return h.limiter.count() }
 
 func (h *Hub) shard(id string) *shard {
-	// The id is random; two of its characters spread it.
-	return &h.shards[(id[0]^id[1]<<3)%32]
+	// The end of the id is random, but for its last character; two of them spread it.
+	n := len(id)
+	return &h.shards[(id[n-2]^id[n-3]<<3)%32]
 }
 
 func (h *Hub) add(s *Socket) {
@@ -171,7 +182,7 @@ func (h *Hub) add(s *Socket) {
 }
 
 func (h *Hub) get(id string) *Socket {
-	if len(id) < 2 {
+	if len(id) < 3 {
 		return nil
 	}
 	sh := h.shard(id)
@@ -234,6 +245,9 @@ func (h *Hub) Abort() {
 	h.Each(func(s *Socket) { s.abort() })
 }
 
+// IDLength is how many characters NewID has.
+const IDLength = 27
+
 // NewID returns a random id of 27 characters of the base64url alphabet. It holds
 // 160 random bits: whoever knows a session id can post in the session.
 func NewID() string {
@@ -241,3 +255,9 @@ func NewID() string {
 	_, _ = rand.Read(b[:]) // never fails; the runtime ends the process instead
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
+
+// prefixLength leaves an id 132 random bits.
+const prefixLength = 5
+
+// newID returns an id for a session, as long as without a prefix.
+func (h *Hub) newID() string { return (h.opts.Prefix + NewID())[:IDLength] }

@@ -95,7 +95,7 @@ func (o *outbox) add(m *packet.Message, how delivery) (flushable, error) {
 		err = ErrClosed
 	case how&volatile != 0 && o.count > 0 && o.batches == 0:
 		err = errDropped
-	case (o.count >= o.limits.count || o.bytes >= o.limits.bytes) && o.full():
+	case o.full():
 		err = errFull
 	}
 	if err != nil {
@@ -121,8 +121,7 @@ func (o *outbox) add(m *packet.Message, how delivery) (flushable, error) {
 	return to, nil
 }
 
-// full reports whether no message is taken any more by an outbox that has reached a bound;
-// o.mu is held.
+// full reports whether no message is taken any more; o.mu is held.
 //
 // The message that reaches the bound passes, however large: whether a small one
 // before it has been written already is a matter of microseconds. The same holds for
@@ -130,6 +129,9 @@ func (o *outbox) add(m *packet.Message, how delivery) (flushable, error) {
 // next, before the goroutine that has written it says so (sent). So a few more pass
 // while what they would wait for is being written: a sixteenth of the bound.
 func (o *outbox) full() bool {
+	if o.count < o.limits.count && o.bytes < o.limits.bytes {
+		return false
+	}
 	if len(o.queue) >= min(64, max(1, o.limits.count/16)) {
 		return true
 	}

@@ -23,6 +23,9 @@ func (h *Hub) ServeExchange(x host.Exchange) {
 	if x.Method() == http.MethodOptions && h.preflight(x, hd) {
 		return
 	}
+	if h.opts.Elsewhere != nil && h.opts.Elsewhere(x) {
+		return
+	}
 	d := h.recognise(x)
 	if d == nil {
 		h.unrecognised(x, hd)

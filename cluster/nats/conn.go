@@ -1,0 +1,167 @@
+package natsbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/siokit/siokit/core/cluster"
+)
+
+// conn is one connection of nats.go. It reconnects by itself; another one is made only when
+// the server has said something after which nats.go gives up.
+type conn struct {
+	nc     *nats.Conn
+	closed chan struct{} // closed when no handler runs any more
+}
+
+// connect makes a connection and subscribes to everything; b.mu is held. An error means that
+// the options are wrong: when no server can be reached, nats.go goes on trying.
+func (b *backend) connect() error {
+	c := &conn{closed: make(chan struct{})}
+	options := append([]nats.Option{before}, b.opts.Connect...)
+	options = append(options, func(o *nats.Options) error { b.after(o, c); return nil })
+	nc, err := nats.Connect(b.url, options...)
+	if err != nil {
+		return err
+	}
+	c.nc, b.conn = nc, c
+	for subject := range b.subscribed {
+		if err := b.subscribe(subject); err != nil {
+			b.queue.event(event{err: err})
+		}
+	}
+	return nil
+}
+
+// before sets what the application may change.
+func before(o *nats.Options) error {
+	o.PingInterval, o.MaxPingsOut = pingInterval, maxPingsOut
+	o.FlusherTimeout, o.ReconnectOnFlusherError = writeTimeout, true
+	o.ReconnectWait, o.ReconnectJitter, o.ReconnectJitterTLS = reconnectWait, reconnectWait, reconnectWait
+	return nil
+}
+
+// after sets what the promises of a Backend need, and the handlers in front of those of the
+// application.
+func (b *backend) after(o *nats.Options, c *conn) {
+	if o.Name == "" {
+		o.Name = "siokit " + b.opts.App + " " + b.node
+	}
+	o.NoEcho = true
+	o.AllowReconnect, o.RetryOnFailedConnect, o.IgnoreAuthErrorAbort = true, true, true
+	o.MaxReconnect = -1
+	o.ReconnectBufSize = -1 // what is published while the connection is away fails at once
+	o.NoCallbacksAfterClientClose = false
+
+	disconnected, legacy, connecting := o.DisconnectedErrCB, o.DisconnectedCB, o.ReconnectErrCB
+	o.DisconnectedErrCB = func(nc *nats.Conn, err error) {
+		b.down(err)
+		switch {
+		case disconnected != nil:
+			disconnected(nc, err)
+		case legacy != nil:
+			legacy(nc)
+		}
+	}
+	o.ReconnectErrCB = func(nc *nats.Conn, err error) {
+		b.down(err)
+		if connecting != nil {
+			connecting(nc, err)
+		}
+	}
+	o.ConnectedCB, o.ReconnectedCB = b.reached(o.ConnectedCB), b.reached(o.ReconnectedCB)
+
+	failed, closed := o.AsyncErrorCB, o.ClosedCB
+	o.AsyncErrorCB = func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		b.failed(sub, err)
+		if failed != nil {
+			failed(nc, sub, err)
+		}
+	}
+	o.ClosedCB = func(nc *nats.Conn) {
+		if b.life.Err() == nil {
+			b.down(nc.LastError())
+			b.wg.Go(b.again)
+		}
+		if closed != nil {
+			closed(nc)
+		}
+		close(c.closed)
+	}
+}
+
+// reached is the handler for a connection that is there. The subscriptions have been written
+// before; the bus is up when the server has taken them.
+func (b *backend) reached(then nats.ConnHandler) nats.ConnHandler {
+	return func(nc *nats.Conn) {
+		b.mu.Lock() // Start may still subscribe
+		current := b.conn != nil && b.conn.nc == nc
+		b.mu.Unlock()
+		if current {
+			b.settle(nc)
+		}
+		if then != nil {
+			then(nc)
+		}
+	}
+}
+
+// settle waits until the server has taken the subscriptions.
+func (b *backend) settle(nc *nats.Conn) {
+	err := flush(b.life, nc)
+	switch {
+	case b.life.Err() != nil:
+	case err == nil:
+		b.up.Store(true)
+		b.queue.event(event{up: true})
+	case errors.Is(err, context.DeadlineExceeded):
+		_ = nc.ForceReconnect() // fails when there is no connection to replace
+	}
+}
+
+// down is for a connection that has broken, or that could not be made.
+func (b *backend) down(err error) {
+	b.up.Store(false)
+	if err == nil {
+		err = cluster.ErrDown
+	} else {
+		err = fmt.Errorf("%w: %w", cluster.ErrDown, err)
+	}
+	b.queue.event(event{down: true, err: err})
+}
+
+// failed is for what goes wrong on a connection that stays.
+func (b *backend) failed(sub *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrSlowConsumer) && sub != nil {
+		b.queue.overrun(sub)
+		return
+	}
+	b.queue.event(event{err: fmt.Errorf("natsbus: %w", err)}) // a subject that the user may not use, say
+}
+
+// again makes another connection in place of one that nats.go has given up.
+func (b *backend) again() {
+	wait := time.NewTimer(reconnectWait)
+	defer wait.Stop()
+	select {
+	case <-b.life.Done():
+		return
+	case <-wait.C:
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.life.Err() != nil {
+		return
+	}
+	for subject := range b.subscribed {
+		b.subscribed[subject] = nil
+	}
+	if err := b.connect(); err != nil { // the same options were right before
+		b.queue.event(event{err: fmt.Errorf("natsbus: %w", err)})
+		b.wg.Go(b.again)
+	}
+}

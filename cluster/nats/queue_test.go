@@ -1,0 +1,60 @@
+package natsbus
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+// TestQueueBounds: nothing that waits for a Receiver grows without end.
+func TestQueueBounds(t *testing.T) {
+	var q queue
+	q.init(nil)
+	for range 10_000 {
+		q.event(event{up: true})
+		q.event(event{down: true})
+	}
+	if len(q.waiting) > 2 || !q.waiting[len(q.waiting)-1].down {
+		t.Errorf("%d events of a connection that comes and goes", len(q.waiting))
+	}
+	for range 10_000 {
+		q.event(event{err: errors.New("refused")})
+	}
+	if len(q.waiting) > maxNews+2 {
+		t.Errorf("%d errors wait", len(q.waiting))
+	}
+	q.event(event{up: true})
+	if !q.waiting[len(q.waiting)-1].up {
+		t.Error("the errors hide that the bus is there")
+	}
+	for i := range 2 * maxWaiting {
+		q.event(event{msg: &nats.Msg{Data: make([]byte, 10)}})
+		if i%1000 == 0 {
+			q.event(event{down: i%2000 == 0, up: i%2000 != 0})
+		}
+	}
+	lost := 0
+	for _, e := range q.waiting {
+		lost += e.lost
+	}
+	if q.count != maxWaiting || lost != maxWaiting {
+		t.Errorf("%d messages wait, %d lost", q.count, lost)
+	}
+	q = queue{}
+	q.init(nil)
+	for range 200 {
+		q.event(event{msg: &nats.Msg{Data: make([]byte, 1<<20)}})
+	}
+	if q.bytes > maxWaitingBytes+1<<20+messageCost || q.count+q.waiting[len(q.waiting)-1].lost != 200 {
+		t.Errorf("%d messages of %d bytes wait, %d lost", q.count, q.bytes, q.waiting[len(q.waiting)-1].lost)
+	}
+	for range q.count {
+		if e, ok := q.next(); !ok || e.msg == nil {
+			t.Fatal("a message is missing")
+		}
+	}
+	if q.bytes != 0 || q.count != 0 {
+		t.Errorf("%d bytes of %d messages are left", q.bytes, q.count)
+	}
+}

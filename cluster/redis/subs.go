@@ -1,0 +1,222 @@
+package redisbus
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/redis/rueidis"
+	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/core/cluster/nodewire"
+)
+
+// subscription is a channel that the node listens to.
+type subscription struct {
+	name string
+	uses []use // more than one only when namespaces or rooms have a # in them
+}
+
+// use is what a channel is listened to for. The zero value is siokit's own form.
+type use struct {
+	node    bool
+	channel nodewire.Channel
+}
+
+func (b *bus) nativeAll() string                       { return b.opts.Prefix + "-siokit#" }
+func (b *bus) nativeNode(node string) string           { return b.opts.Prefix + "-siokit#" + node + "#" }
+func (b *bus) nativeNamespace(namespace string) string { return b.nativeNode(namespace) }
+
+// name is the name of a channel of Node.
+func (b *bus) name(c nodewire.Channel) string {
+	var buf [128]byte
+	if b.opts.Wire == Classic {
+		return string(c.AppendClassic(buf[:0], b.opts.Prefix))
+	}
+	return string(c.AppendAdapter(buf[:0], b.opts.Prefix))
+}
+
+// subscribeOwn subscribes to what every node listens to; b.mu is held.
+func (b *bus) subscribeOwn() {
+	for _, name := range []string{b.nativeAll(), b.nativeNode(b.node)} {
+		b.subs[name] = &subscription{name: name, uses: []use{{}}}
+	}
+}
+
+// channels calls f for each channel that an interest is about.
+func (b *bus) channels(i *cluster.Interest, f func(name string, u use)) {
+	node := func(c nodewire.Channel) { f(b.name(c), use{node: true, channel: c}) }
+	c := nodewire.Channel{Namespace: i.Namespace, Room: i.Room}
+	if i.Room != "" {
+		if b.opts.Wire == Classic || b.opts.Mode.Apart(i.Room) {
+			node(c)
+		}
+		return
+	}
+	node(c)
+	if b.opts.Wire == Classic {
+		c.Use = nodewire.Requests
+		node(c)
+		c.Use = nodewire.Responses
+		node(c)
+	}
+	c.Use, c.Node = nodewire.Responses, b.node
+	node(c)
+	f(b.nativeNamespace(i.Namespace), use{})
+}
+
+// change notes what has changed, and returns the channels to subscribe to and to leave.
+func (b *bus) change(changes []cluster.Interest) (enter, leave []string) {
+	touched := make(map[string]bool) // whether the channel was listened to before
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range changes {
+		c := &changes[i]
+		if c.Room == "" && c.On {
+			b.watched[c.Namespace] = struct{}{}
+		} else if c.Room == "" {
+			delete(b.watched, c.Namespace)
+		}
+		b.channels(c, func(name string, u use) {
+			s := b.subs[name]
+			if _, again := touched[name]; !again {
+				touched[name] = s != nil
+			}
+			if c.On {
+				b.enter(s, name, u)
+			} else if s != nil {
+				b.leave(s, u)
+			}
+		})
+	}
+	for name, before := range touched {
+		switch after := b.subs[name] != nil; {
+		case after && !before:
+			enter = append(enter, name)
+		case before && !after:
+			leave = append(leave, name)
+		}
+	}
+	return enter, leave
+}
+
+func (b *bus) enter(s *subscription, name string, u use) {
+	if s == nil {
+		b.subs[name] = &subscription{name: name, uses: []use{u}}
+	} else if !slices.Contains(s.uses, u) {
+		// message reads the list without the lock.
+		b.subs[name] = &subscription{name: name, uses: append(slices.Clone(s.uses), u)}
+	}
+}
+
+func (b *bus) leave(s *subscription, u use) {
+	left := slices.DeleteFunc(slices.Clone(s.uses), func(have use) bool { return have == u })
+	if len(left) == 0 {
+		delete(b.subs, s.name)
+		return
+	}
+	b.subs[s.name] = &subscription{name: s.name, uses: left}
+}
+
+// subscribed is the subscription to a channel, nil for none.
+func (b *bus) subscribed(name string) *subscription {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.subs[name]
+}
+
+func (b *bus) wants(name string) bool { return b.subscribed(name) != nil }
+
+// Watch subscribes, and waits until Redis has said so. Without Redis it notes what to
+// subscribe to later.
+func (b *bus) Watch(ctx context.Context, changes []cluster.Interest) error {
+	enter, leave := b.change(changes)
+	select {
+	case b.turn <- struct{}{}:
+		defer func() { <-b.turn }()
+	case <-ctx.Done():
+		b.mu.Lock()
+		b.missed = true
+		b.mu.Unlock()
+		return context.Cause(ctx)
+	}
+	b.mu.Lock()
+	closed := b.closed || !b.started
+	if b.missed {
+		enter, b.missed = slices.Collect(maps.Keys(b.subs)), false
+	}
+	b.mu.Unlock()
+	switch l := b.listening; {
+	case closed:
+		return cluster.ErrClosed
+	case l == nil || l.dead.Load():
+		return nil
+	default:
+		return l.subscribe(ctx, enter, leave)
+	}
+}
+
+// resubscribe subscribes to everything, and makes the link the one that Watch uses.
+func (b *bus) resubscribe(ctx context.Context, l *link) error {
+	select {
+	case b.turn <- struct{}{}:
+		defer func() { <-b.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	b.mu.Lock()
+	names := slices.Collect(maps.Keys(b.subs))
+	b.missed = false
+	b.mu.Unlock()
+	b.listening = l
+	return l.subscribe(ctx, names, nil)
+}
+
+// maxNames is how many channels one command names.
+const maxNames = 256
+
+// subscribe sends all commands at once, and waits for all answers.
+func (l *link) subscribe(ctx context.Context, enter, leave []string) error {
+	size := maxNames
+	if l.slots != nil {
+		size = 1 // the channels of a command have to be in one slot
+	}
+	var first error
+	cmds := make(map[rueidis.DedicatedClient][]rueidis.Completed)
+	add := func(names []string, cmd func(c rueidis.DedicatedClient, names []string) rueidis.Completed) {
+		for part := range slices.Chunk(names, size) {
+			if c := l.on(part[0]); c != nil {
+				cmds[c] = append(cmds[c], cmd(c, part))
+			} else if first == nil {
+				first = fmt.Errorf("redisbus: no server has the slot of the channel %.200q", part[0])
+				l.fail(first)
+			}
+		}
+	}
+	if l.bus.opts.Wire == Sharded {
+		add(enter, func(c rueidis.DedicatedClient, names []string) rueidis.Completed {
+			return c.B().Ssubscribe().Channel(names...).Build()
+		})
+		add(leave, func(c rueidis.DedicatedClient, names []string) rueidis.Completed {
+			return c.B().Sunsubscribe().Channel(names...).Build()
+		})
+	} else {
+		add(enter, func(c rueidis.DedicatedClient, names []string) rueidis.Completed {
+			return c.B().Subscribe().Channel(names...).Build()
+		})
+		add(leave, func(c rueidis.DedicatedClient, names []string) rueidis.Completed {
+			return c.B().Unsubscribe().Channel(names...).Build()
+		})
+	}
+	for c, list := range cmds {
+		for _, r := range c.DoMulti(ctx, list...) {
+			if err := r.Error(); err != nil && first == nil {
+				first = fmt.Errorf("redisbus: %w", err)
+			}
+			if outdated(r) {
+				l.fail(first)
+			}
+		}
+	}
+	return first
+}

@@ -1,0 +1,84 @@
+package cluster
+
+import "context"
+
+// Backend carries messages between the nodes of a cluster: it is the seam to Redis, NATS
+// or another bus. One Backend belongs to one Server.
+//
+// What it promises is little. A message reaches every node that it is for at most once.
+// What one node publishes arrives in its order, at each of the others. Emit without an ID,
+// Join, Leave, LeaveAll, Disconnect, Close and CloseTransport need reach only the nodes that
+// watch the namespace, and one of them that is for a single room only those that watch the
+// room. A message with a To need reach that node alone. What has no namespace, and every
+// request, reaches all nodes, or all that Counter counts. Nothing is stored:
+// what is published while the bus is away is lost, and the Backend says so, by an error of
+// Publish where it knows, and by Receiver.Lost where it does not.
+type Backend interface {
+	// Start connects to the bus as the node with this name and hands to r what other
+	// nodes publish. It may return before the bus can be reached: then it goes on trying,
+	// and tells r when it has succeeded. An error means that it never will. The goroutines
+	// that it starts end with Close. It is called once.
+	Start(ctx context.Context, node string, r Receiver) error
+	// Publish sends messages, in their order, and returns when the bus has taken them or
+	// ctx has ended. The messages, and what they hold, are the caller's again when it
+	// returns. An error means that some or all of them may be lost; Publish never sends
+	// them again. It is called by one goroutine.
+	Publish(ctx context.Context, ms []*Message) error
+	// Watch says which rooms have sockets on this node, by what has changed. A Backend that
+	// has a channel for each room subscribes and unsubscribes; it keeps the set, and
+	// subscribes to all of it again after a time without the bus. An error is reported and
+	// nothing else: the Backend tries on. It is called by one goroutine, the one that
+	// calls Publish: what it says of a room holds for what is published afterwards.
+	Watch(ctx context.Context, changes []Interest) error
+	// Close leaves the bus, and returns when nothing more is handed to the Receiver, or ctx
+	// has ended; then the goroutines that are left end soon. A Publish or Watch that goes on
+	// meanwhile returns. Close may be called without a Start, after one that has failed, and
+	// again, also while it runs. The Receiver does not call it.
+	Close(ctx context.Context) error
+}
+
+// Interest is a room that has begun, or ceased, to have sockets on a node.
+type Interest struct {
+	// Namespace is the namespace with its slash.
+	Namespace string
+	// Room is the room; "" is about the namespace itself, which has begun or ceased to be
+	// there.
+	Room string
+	// Socket: Room is the id of a socket, which names its node (see Message.To).
+	Socket bool
+	// On says that there are sockets now.
+	On bool
+}
+
+// Receiver is what a Backend hands messages to.
+type Receiver interface {
+	// Receive takes a message of another node, or one of the node's own, which is ignored.
+	// It returns soon; m and what it holds are the Backend's again then. It changes nothing
+	// of it but keeps strings. A Backend calls it from one goroutine, in the order in which
+	// the messages have come.
+	Receive(m *Message)
+	// Up and Down say whether the bus can be reached, one at a time. Between Down and Up messages of other
+	// nodes may have been lost. Before it calls Up a Backend has subscribed again to all that
+	// it watches. One that reaches the bus in Start calls Up once.
+	Up()
+	Down(err error)
+	// Lost says that n messages of other nodes were dropped, or could not be understood;
+	// err says why.
+	Lost(n int, err error)
+}
+
+// Counter is a Backend that knows how many nodes listen to a namespace, those of other
+// kinds included, such as the processes of Node that have no heartbeats.
+type Counter interface {
+	// Nodes is the number of nodes that listen to the namespace, this one included. Several
+	// goroutines may call it at once.
+	Nodes(ctx context.Context, namespace string) (int, error)
+}
+
+// SocketWatcher is a Backend that has to know the id of each socket of the node, because
+// nodes of another kind, which do not know that the id names its node, use a channel for
+// it. For other backends Watch has no Interest with Socket.
+type SocketWatcher interface {
+	// WatchSockets does nothing.
+	WatchSockets()
+}

@@ -1,0 +1,199 @@
+package forward
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/siokit/siokit/core/host"
+)
+
+// Bounds of connections. Those to one node, and those from all nodes; a connection that has
+// proved nothing yet counts apart.
+const (
+	maxConns       = 65_536
+	maxConnsToNode = 32_768
+	maxIdle        = 64 // to one node, kept for the next exchange
+	maxUnproved    = 128
+)
+
+// How long a connection without an exchange is kept: by the end that uses it, and, so that it
+// does not end while it is used, longer by the other.
+const (
+	idleTimeout      = 30 * time.Second
+	takenIdleTimeout = 2 * time.Minute
+	dialTimeout      = 3 * time.Second
+)
+
+// Options of a Forwarder; all are required but Refused.
+type Options struct {
+	Secret []byte
+	// Wait is how long the other end may take for an answer, which may be a held poll.
+	Wait    time.Duration
+	Logger  *slog.Logger
+	Refused func(remote string, err error) // told of a connection that was refused
+}
+
+// Forwarder passes requests on, and serves those that other nodes pass on.
+type Forwarder struct {
+	opts Options
+	ln   net.Listener
+	name string
+	h    host.Handler
+
+	unproved atomic.Int32
+	running  sync.WaitGroup
+	closing  context.Context
+	close    context.CancelFunc
+
+	mu    sync.Mutex
+	shut  bool
+	taken map[*conn]struct{} // from other nodes, but for websockets
+	peers map[string]*peer
+}
+
+// ErrClosed is returned after Close.
+var ErrClosed = errors.New("forward: closed")
+
+// Listen returns a Forwarder that listens at an address. It serves nobody before Serve.
+func Listen(address string, o Options) (*Forwarder, error) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	key := sha256.Sum256(o.Secret) // one length, and no copy of what the caller may change
+	o.Secret = key[:]
+	f := &Forwarder{opts: o, ln: ln, taken: make(map[*conn]struct{}), peers: make(map[string]*peer)}
+	f.closing, f.close = context.WithCancel(context.Background())
+	return f, nil
+}
+
+// Addr is where the Forwarder listens.
+func (f *Forwarder) Addr() net.Addr { return f.ln.Addr() }
+
+// Conns is how many connections there are to other nodes.
+func (f *Forwarder) Conns() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.peers {
+		n += len(p.all)
+	}
+	return n
+}
+
+// Serve begins to serve what other nodes pass on to the node of this name.
+func (f *Forwarder) Serve(name string, h host.Handler) {
+	f.name, f.h = name, h
+	f.goes(f.accept)
+}
+
+// goes runs fn on a goroutine that Close waits for. It reports false after Close.
+func (f *Forwarder) goes(fn func()) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.shut {
+		return false
+	}
+	f.running.Go(fn)
+	return true
+}
+
+// Close ends all connections but the websockets of sessions here, and waits for what runs.
+func (f *Forwarder) Close(ctx context.Context) error {
+	f.mu.Lock()
+	f.shut = true
+	f.close()
+	_ = f.ln.Close()
+	for c := range f.taken {
+		_ = c.Close()
+	}
+	peers := f.peers
+	f.peers = make(map[string]*peer)
+	for _, p := range peers {
+		p.end()
+	}
+	f.mu.Unlock()
+	ended := make(chan struct{})
+	go func() { f.running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// accept takes connections from other nodes.
+func (f *Forwarder) accept() {
+	for wait := time.Millisecond; ; {
+		c, err := f.ln.Accept()
+		if f.closing.Err() != nil {
+			if err == nil {
+				_ = c.Close()
+			}
+			return
+		}
+		if err != nil { // too many descriptors, for a while
+			select {
+			case <-time.After(wait):
+				wait = min(2*wait, time.Second)
+			case <-f.closing.Done():
+			}
+			continue
+		}
+		wait = time.Millisecond
+		if !f.goes(func() { f.take(newConn(c)) }) {
+			_ = c.Close()
+		}
+	}
+}
+
+// admit takes up a connection, which counts as unproved.
+func (f *Forwarder) admit(c *conn) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.shut || len(f.taken) >= maxConns || f.unproved.Load() >= maxUnproved {
+		return false
+	}
+	f.unproved.Add(1)
+	f.taken[c] = struct{}{}
+	return true
+}
+
+func (f *Forwarder) release(c *conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.taken, c)
+}
+
+// take serves a connection of another node.
+func (f *Forwarder) take(c *conn) {
+	if !f.admit(c) {
+		_ = c.Close()
+		return
+	}
+	defer f.release(c)
+	alive(c.Conn)
+	err := c.verify(f.opts.Secret, f.name)
+	f.unproved.Add(-1)
+	if err != nil {
+		_ = c.Close()
+		if f.opts.Refused != nil && f.closing.Err() == nil {
+			f.opts.Refused(c.RemoteAddr().String(), err)
+		}
+		return
+	}
+	(&taker{f: f, c: c, dead: make(chan struct{})}).serve()
+}
+
+// alive has TCP find out that the other machine is silent.
+func alive(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3})
+	}
+}

@@ -1,0 +1,43 @@
+// Package node is the engine of a cluster: it says to other nodes what their sockets
+// are to be sent and told, and has done on this node what others say. The bus is a
+// cluster.Backend, and what is done here is done by a Host, the Server of package sio.
+//
+// # States
+//
+// A Node is made, started, and shut down, once each. While it runs the bus is up or down;
+// the backend says which. While it is down nothing is kept for it: what is published is
+// lost at once and counted. A message reaches another node at most once, and in order; to
+// send later what was said long ago would be neither what the application meant nor in
+// order with what was said since. A gap is the time from the first loss, or from the moment
+// when the bus went away, to the last loss, or the moment when the bus was back. It is
+// reported when it begins, and when nothing was lost for a heartbeat.
+//
+// Another node is there from its Hello or Heartbeat until its Bye, or until nothing has come
+// from it for three heartbeats. One that leaves with a Bye owes no answers. One that falls
+// silent, or whose name another process has taken, is missed by every request that waits
+// for it.
+//
+// # Goroutines
+//
+//   - The publisher is the only one that calls Publish and Watch of the backend. It says that
+//     the node is there, and gives up silent nodes.
+//   - The reporter tells the Host which nodes there are, and the application of gaps. It
+//     waits for application code, and nobody waits for it.
+//   - The backend's goroutine calls Receive, and through it the methods of the Host, in the
+//     order of the messages. Nothing there waits: answers are published, and events for
+//     servers are handed over.
+//   - One goroutine for each namespace whose events for servers wait runs their handlers.
+//   - Whoever makes a request waits in Request; each of its answers is handed over by the
+//     backend's goroutine, with the request's lock held.
+//   - With a backend that counts nodes, one goroutine counts again when a node has left while
+//     requests are open.
+//
+// Publish, Enter and Exit may be called by anybody, with any lock held that is not one of
+// this package: they take one lock for a moment, and call nobody.
+//
+// # Locks
+//
+// A request's mu is held while an answer is handed to the one who asked, who may call
+// Publish, Enter and Exit. Otherwise no lock of this package is held while another is
+// taken. No lock is held while the Host, the backend or the application is called.
+package node

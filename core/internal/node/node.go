@@ -1,0 +1,238 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/core/internal/ratelog"
+)
+
+// NameLength is how many characters the name of a node has, and IDLength how many the id
+// of a socket, which begins with the name of its node.
+const (
+	NameLength = 5
+	IDLength   = 20
+)
+
+// Host does on this node what others say. Its methods are called by one goroutine, but for
+// ServerEvent, Joined and Left, and return soon. What a message holds is valid until they
+// return, and not to be changed. They guard against what they call of the application: a
+// panic ends the process.
+type Host interface {
+	// Deliver does what a message without an answer says, of the kinds from Emit to
+	// CloseTransport.
+	Deliver(m *cluster.Message)
+	// Ask sends the event of m to the sockets of its target, asks for their acks, calls
+	// asked once with their ids, also when there are none, and then acked for each ack; it
+	// does not wait for them. The functions may be called by any goroutine, with any lock
+	// held that is not one of this package.
+	Ask(m *cluster.Message, asked func(ids []string), acked func(id string, data []byte, attachments [][]byte))
+	// Sockets, Count and Rooms answer questions. What they return is the caller's.
+	Sockets(m *cluster.Message) []cluster.Socket
+	Count(m *cluster.Message) int
+	Rooms(namespace string) []string
+	// ServerEvent handles an event for servers. It may take its time, and m may be kept:
+	// those of one namespace are handled one after the other. With an ID it calls answer
+	// once.
+	ServerEvent(m *cluster.Message, answer func(data []byte, attachments [][]byte))
+	// Joined and Left say which nodes there are. They and Options.Report are called by one
+	// goroutine, and may take their time: a node that has gone and is back by then is not
+	// spoken of. Messages of a node may come before it has Joined.
+	Joined(node string)
+	Left(node string)
+}
+
+// Options of a Node. All fields are required but Name and Info.
+type Options struct {
+	Name           string        // a random one; NameLength characters of a-z, A-Z, 0-9, - and _
+	Info           string        // what other nodes are told of this one
+	Heartbeat      time.Duration // how often the node says that it is there
+	RequestTimeout time.Duration // how long a request waits for other nodes
+	PublishTimeout time.Duration // how long the bus may take for a batch
+	Linger         time.Duration // how long a room without sockets is still subscribed to, up to twice that
+	MaxMessages    int           // what may wait for the bus
+	MaxBytes       int
+	Logger         *slog.Logger
+	Report         func(g Gap) // told of the beginning and the end of each gap
+}
+
+// Node is this process among the others. See the package's documentation for its goroutines
+// and locks.
+type Node struct {
+	name     string
+	instance string
+	backend  cluster.Backend
+	counter  cluster.Counter // the backend, if it is one
+	sockets  bool            // the backend wants to know the ids of sockets
+	host     Host
+	opts     Options
+
+	out       queue
+	interests interests
+	members   members
+	requests  requests
+	events    serverEvents
+	gaps      gaps
+	greeting  greeting
+	notices   *ratelog.Limiter
+
+	life      sync.Mutex
+	phase     phase
+	ctx       context.Context // ends when the node has left
+	cancel    context.CancelFunc
+	staying   context.Context // ends when Shutdown begins
+	leave     context.CancelFunc
+	closed    atomic.Bool   // what still comes from the bus is ignored
+	asked     atomic.Bool   // a Hello has come, a Heartbeat is due
+	wake      chan struct{} // holds one signal for the publisher
+	news      chan struct{} // holds one for the reporter
+	published chan struct{} // closed when the publisher has ended
+	reported  chan struct{} // closed when the reporter has
+	gone      chan struct{} // closed when Shutdown has returned
+
+	sent, received atomic.Int64
+}
+
+// New returns a node, which does nothing until Start.
+func New(b cluster.Backend, h Host, o Options) *Node {
+	n := &Node{
+		name: o.Name, instance: random(16), backend: b, host: h, opts: o, notices: ratelog.New(time.Minute, 8),
+		wake: make(chan struct{}, 1), news: make(chan struct{}, 1),
+		published: make(chan struct{}), reported: make(chan struct{}), gone: make(chan struct{}),
+	}
+	if n.name == "" {
+		n.name = random(NameLength)
+	}
+	n.counter, _ = b.(cluster.Counter)
+	_, n.sockets = b.(cluster.SocketWatcher)
+	n.out = queue{maxMessages: o.MaxMessages, maxBytes: o.MaxBytes, wake: n.signal}
+	n.interests = interests{linger: o.Linger, wake: n.signal}
+	n.requests.prefix = n.instance
+	n.events.run = n.serverEvent
+	n.gaps.wake = n.signalNews
+	n.gaps.down.Store(true) // until the backend says otherwise
+	n.greeting = greeting{open: true, over: make(chan struct{})}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.staying, n.leave = context.WithCancel(context.Background())
+	return n
+}
+
+func random(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails; the runtime ends the process instead
+	return base64.RawURLEncoding.EncodeToString(b)[:n]
+}
+
+func (n *Node) signal() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (n *Node) signalNews() {
+	select {
+	case n.news <- struct{}{}:
+	default:
+	}
+}
+
+// Name is the name of the node.
+func (n *Node) Name() string { return n.name }
+
+// NewID returns a random id for a socket of this node.
+func (n *Node) NewID() string { return n.name + random(IDLength-NameLength) }
+
+// Owner is the node that a socket's id names, "" when no other node that is there has
+// that name.
+func (n *Node) Owner(id string) string {
+	if len(id) != IDLength {
+		return ""
+	}
+	if name := id[:NameLength]; n.members.alive(name) {
+		return name
+	}
+	return ""
+}
+
+// Nodes are the names of the other nodes of this kind that are there.
+func (n *Node) Nodes() []string { return n.members.names() }
+
+// Mixed reports whether more nodes listen to a namespace than this one and those that it
+// knows: processes of another kind, as far as the backend can tell.
+func (n *Node) Mixed(ctx context.Context, namespace string) bool {
+	if n.counter == nil {
+		return false
+	}
+	total, err := n.counter.Nodes(ctx, namespace)
+	return err == nil && total-1 > len(n.members.names())
+}
+
+// Info is what a node says of itself.
+func (n *Node) Info(name string) (info string, ok bool) { return n.members.infoOf(name) }
+
+// Stats are numbers of a Node, since it was made.
+type Stats struct {
+	Up             bool  // the bus can be reached
+	Nodes          int   // other nodes that are there
+	Waiting        int   // messages that wait for the bus
+	Requests       int   // that are open
+	Sent, Received int64 // messages, without those about the node itself
+	Lost, Missed   int64 // messages, see Gap
+}
+
+// Stats returns the numbers of now.
+func (n *Node) Stats() Stats {
+	s := Stats{
+		Up: !n.gaps.down.Load(), Nodes: len(n.members.names()), Waiting: n.out.waiting(), Requests: len(n.requests.all()),
+		Sent: n.sent.Load(), Received: n.received.Load(),
+	}
+	s.Lost, s.Missed = n.gaps.counts()
+	return s
+}
+
+// Publish has a copy of m published behind what was given before, and never waits. It
+// reports false when m is lost: then that is counted, unless the node has left. m.Sockets,
+// and what they hold, are the node's from now on.
+func (n *Node) Publish(m *cluster.Message) bool { return n.publish(m, "") == nil }
+
+// PublishExcept is Publish of m with one more of m.Except.
+func (n *Node) PublishExcept(m *cluster.Message, except string) bool {
+	return n.publish(m, except) == nil
+}
+
+func (n *Node) publish(m *cluster.Message, except string) error {
+	err := cluster.ErrDown
+	if !n.gaps.down.Load() {
+		err = n.out.put(m, except)
+	} else if n.closed.Load() {
+		return cluster.ErrClosed
+	}
+	if err != nil && err != cluster.ErrClosed {
+		n.gaps.lose(1, 0, err, time.Now())
+	}
+	return err
+}
+
+// Enter is for a room, or a namespace (""), that has its first socket here, Exit for one that
+// has lost its last. socket: the room is the id of a socket that names this node. Neither
+// waits for anything, so they may be called with a lock held. What is published after Enter
+// finds the bus told of the room.
+func (n *Node) Enter(namespace, room string, socket bool) {
+	if !socket || n.sockets {
+		n.interests.enter(namespace, room, socket)
+	}
+}
+
+// Exit is the opposite of Enter.
+func (n *Node) Exit(namespace, room string, socket bool) {
+	if !socket || n.sockets {
+		n.interests.exit(namespace, room, socket, time.Now())
+	}
+}

@@ -1,0 +1,188 @@
+package node
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/siokit/siokit/core/cluster"
+)
+
+var errFull = errors.New("cluster: more messages than the bus takes")
+
+// queue holds what is to be published, in order. It is bounded: nobody waits for the bus.
+type queue struct {
+	maxMessages, maxBytes int
+	wake                  func()
+
+	mu      sync.Mutex
+	list    []*entry // those that wait begin at head
+	head    int
+	count   int // with those that are being published
+	bytes   int
+	ended   bool
+	dropped bool
+}
+
+// entry is a message with what it holds: copies, in memory that is used again.
+type entry struct {
+	m    cluster.Message
+	text []byte // what m.Data and m.Attachments are parts of
+	size int
+}
+
+// messageCost is what an entry costs beside its text.
+const messageCost = 256
+
+// maxPooled is the largest text that is kept for use again.
+const maxPooled = 64 << 10
+
+var entries = sync.Pool{New: func() any { return new(entry) }}
+
+// set makes the entry a copy of m. Room names and the like are strings, which nobody
+// changes; the Sockets of an answer are the entry's from now on.
+func (e *entry) set(m *cluster.Message) {
+	rooms, except, names, parts := e.m.Rooms[:0], e.m.Except[:0], e.m.Names[:0], e.m.Attachments[:0]
+	e.m = *m
+	e.m.Rooms, e.m.Except, e.m.Names = append(rooms, m.Rooms...), append(except, m.Except...), append(names, m.Names...)
+	n := len(m.Data)
+	for _, a := range m.Attachments {
+		n += len(a)
+	}
+	e.size = messageCost + n
+	for _, list := range [...][]string{m.Rooms, m.Except, m.Names} {
+		for _, s := range list {
+			e.size += len(s) + 16
+		}
+	}
+	for _, s := range m.Sockets {
+		e.size += messageCost + len(s.Data) + len(s.Handshake)
+		for _, r := range s.Rooms {
+			e.size += len(r) + 16
+		}
+	}
+	if cap(e.text) < n {
+		e.text = make([]byte, 0, n)
+	}
+	e.text = append(e.text[:0], m.Data...)
+	e.m.Data = e.text[:len(e.text):len(e.text)]
+	for _, a := range m.Attachments {
+		at := len(e.text)
+		e.text = append(e.text, a...)
+		parts = append(parts, e.text[at:len(e.text):len(e.text)])
+	}
+	e.m.Attachments = parts
+}
+
+// free gives the entry's memory back.
+func (e *entry) free() {
+	if cap(e.text) > maxPooled || cap(e.m.Rooms)+cap(e.m.Except)+cap(e.m.Names)+cap(e.m.Attachments) > 256 {
+		return
+	}
+	clear(e.m.Rooms)
+	clear(e.m.Except)
+	clear(e.m.Names)
+	clear(e.m.Attachments)
+	e.m = cluster.Message{Rooms: e.m.Rooms[:0], Except: e.m.Except[:0], Names: e.m.Names[:0], Attachments: e.m.Attachments[:0]}
+	entries.Put(e)
+}
+
+// put appends a copy of m, or says why not. The message that reaches a bound still passes.
+// except is one more of m.Except, "" for none: so the caller need not make a list.
+func (q *queue) put(m *cluster.Message, except string) error {
+	e := entries.Get().(*entry)
+	e.set(m)
+	if except != "" {
+		e.m.Except = append(e.m.Except, except)
+		e.size += len(except) + 16
+	}
+	q.mu.Lock()
+	if q.ended || q.count >= q.maxMessages || q.bytes >= q.maxBytes {
+		err := errFull
+		if q.ended {
+			err = cluster.ErrClosed
+		}
+		q.mu.Unlock()
+		e.free()
+		return err
+	}
+	if len(q.list) == cap(q.list) && q.head > len(q.list)/2 {
+		n := copy(q.list, q.list[q.head:])
+		clear(q.list[n:])
+		q.list, q.head = q.list[:n], 0
+	}
+	q.list = append(q.list, e)
+	first := len(q.list)-q.head == 1
+	q.count++
+	q.bytes += e.size
+	q.mu.Unlock()
+	if first {
+		q.wake()
+	}
+	return nil
+}
+
+// take appends what waits to list, up to n. They count as waiting until done.
+func (q *queue) take(list []*entry, n int) []*entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n = min(n, len(q.list)-q.head)
+	list = append(list, q.list[q.head:q.head+n]...)
+	clear(q.list[q.head : q.head+n])
+	if q.head += n; q.head == len(q.list) {
+		q.list, q.head = q.list[:0], 0
+	}
+	return list
+}
+
+// done frees what take has returned. It reports false when drop has counted them.
+func (q *queue) done(list []*entry) bool {
+	bytes := 0
+	for i, e := range list {
+		bytes += e.size
+		e.free()
+		list[i] = nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.dropped {
+		return false
+	}
+	q.count -= len(list)
+	q.bytes -= bytes
+	return true
+}
+
+// end refuses what comes from now on.
+func (q *queue) end() {
+	q.mu.Lock()
+	q.ended = true
+	q.mu.Unlock()
+	q.wake()
+}
+
+// over reports whether nothing waits and nothing will.
+func (q *queue) over() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ended && q.head == len(q.list)
+}
+
+// drop throws away what waits, and returns how many, with those that are being published.
+func (q *queue) drop() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.dropped {
+		return 0
+	}
+	n := q.count
+	q.ended, q.dropped = true, true
+	q.list, q.head, q.count, q.bytes = nil, 0, 0, 0
+	return n
+}
+
+// waiting is how many messages wait.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count
+}

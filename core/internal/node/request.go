@@ -1,0 +1,240 @@
+package node
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/siokit/siokit/core/cluster"
+)
+
+// maxHeard is how many nodes may answer one request, and maxAsked how many clients of one
+// node, so that nobody's answers use up the memory.
+const (
+	maxHeard = 4096
+	maxAsked = 1 << 20
+)
+
+// request is one question to the other nodes. It is over when all of them have answered, or
+// nobody waits any more.
+type request struct {
+	namespace string
+	to        string // the one node that is asked, "" for all
+	single    bool   // the first ack is the last
+	each      func(m *cluster.Message)
+
+	mu       sync.Mutex
+	waiting  map[string]struct{} // nodes whose answer is awaited by name
+	others   int                 // how many more answers are awaited
+	heard    map[string]bool     // nodes that have answered; false: and have gone
+	nameless int                 // answers of nodes without a name
+	acks     map[string]*acks    // of clients, that are to come still, by their nodes
+	known    []string            // nodes that may be among the others
+	lost     []string            // nodes that have gone, and owe an answer
+	over     bool
+	err      error         // why it is over, nil when all have answered
+	done     chan struct{} // closed when it is over
+}
+
+// acks are the clients of one node that have not answered.
+type acks struct {
+	n   int
+	ids map[string]struct{} // nil when the node does not say them
+}
+
+func newRequest(m *cluster.Message, each func(m *cluster.Message)) *request {
+	return &request{
+		namespace: m.Namespace, to: m.To, single: m.Single, each: each,
+		waiting: make(map[string]struct{}), heard: make(map[string]bool), done: make(chan struct{}),
+	}
+}
+
+// answered takes an answer. What was answered before, by the same node or the same client,
+// is ignored.
+func (r *request) answered(m *cluster.Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over || r.to != "" && m.Node != "" && m.Node != r.to {
+		return
+	}
+	if m.Kind == cluster.Acked {
+		if !r.ack(m) {
+			return
+		}
+	} else if !r.node(m.Node) {
+		return
+	}
+	if m.Number < 0 {
+		c := *m
+		c.Number = 0
+		m = &c
+	}
+	if m.Kind == cluster.Asked {
+		r.expectAcks(m)
+	}
+	r.each(m)
+	if m.Kind == cluster.Acked && r.single {
+		r.end(nil)
+	}
+	r.check()
+}
+
+// node marks a node as heard; r.mu is held. A node without a name is one of the others.
+func (r *request) node(name string) bool {
+	if name == "" {
+		r.nameless++
+		r.others--
+		return true
+	}
+	if _, again := r.heard[name]; again || len(r.heard) >= maxHeard {
+		return false
+	}
+	r.heard[name] = true
+	if _, named := r.waiting[name]; named {
+		delete(r.waiting, name)
+	} else {
+		r.others--
+	}
+	return true
+}
+
+// expectAcks notes the clients that a node has asked; r.mu is held. Nodes without a name
+// are counted together.
+func (r *request) expectAcks(m *cluster.Message) {
+	if r.acks == nil {
+		r.acks = make(map[string]*acks)
+	}
+	a := r.acks[m.Node]
+	if a == nil {
+		a = new(acks)
+		r.acks[m.Node] = a
+	}
+	if len(m.Names) > 0 && m.Node != "" {
+		a.ids = make(map[string]struct{}, min(len(m.Names), maxAsked))
+		for _, id := range m.Names[:min(len(m.Names), maxAsked)] {
+			a.ids[id] = struct{}{}
+		}
+		a.n = len(a.ids)
+		return
+	}
+	a.n = min(maxAsked, a.n+min(maxAsked, m.Number))
+}
+
+// ack notes the ack of a client; r.mu is held. It reports false for one that was not asked,
+// or has answered.
+func (r *request) ack(m *cluster.Message) bool {
+	a := r.acks[m.Node]
+	if a == nil || a.n == 0 {
+		return r.single
+	}
+	if a.ids != nil {
+		if len(m.Names) != 1 {
+			return false
+		}
+		if _, asked := a.ids[m.Names[0]]; !asked {
+			return false
+		}
+		delete(a.ids, m.Names[0])
+	}
+	a.n--
+	return true
+}
+
+// gone gives up the answers of a node, with an error that makes it one of those missing.
+func (r *request) gone(name string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return
+	}
+	owes := false
+	if _, named := r.waiting[name]; named {
+		delete(r.waiting, name)
+		owes = true
+	}
+	if r.heard[name] {
+		r.heard[name] = false
+		if a := r.acks[name]; a != nil && a.n > 0 {
+			a.n, a.ids = 0, nil
+			owes = true
+		}
+	} else if slices.Contains(r.known, name) {
+		owes = true
+	}
+	if owes && err != nil && !slices.Contains(r.lost, name) {
+		r.lost = append(r.lost, name)
+	}
+	r.check()
+}
+
+// expect sets how many others there are in all, with those that have answered.
+func (r *request) expect(total int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.to != "" {
+		return
+	}
+	r.others = total - r.nameless
+	for _, there := range r.heard {
+		if there {
+			r.others--
+		}
+	}
+	r.check()
+}
+
+// check ends the request when nothing more is awaited; r.mu is held.
+func (r *request) check() {
+	if r.over || len(r.waiting) > 0 || r.others > 0 {
+		return
+	}
+	for _, a := range r.acks {
+		if a.n > 0 {
+			return
+		}
+	}
+	if len(r.lost) == 0 {
+		r.end(nil)
+		return
+	}
+	r.end(&cluster.Missing{Nodes: slices.Sorted(slices.Values(r.lost)), Err: cluster.ErrGone})
+}
+
+func (r *request) end(err error) {
+	r.over, r.err = true, err
+	close(r.done)
+}
+
+// fail ends the request, and says who is missing.
+func (r *request) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return
+	}
+	missing := &cluster.Missing{Others: max(0, r.others), Err: err}
+	names := make(map[string]struct{})
+	for name := range r.waiting {
+		names[name] = struct{}{}
+	}
+	for _, name := range r.lost {
+		names[name] = struct{}{}
+	}
+	for name, a := range r.acks {
+		if name != "" && a.n > 0 {
+			names[name] = struct{}{}
+		}
+	}
+	silent := slices.DeleteFunc(slices.Clone(r.known), func(name string) bool {
+		_, heard := r.heard[name]
+		return heard || slices.Contains(r.lost, name)
+	})
+	if len(silent) <= missing.Others { // else it is not known which of them were to answer
+		missing.Others -= len(silent)
+		for _, name := range silent {
+			names[name] = struct{}{}
+		}
+	}
+	missing.Nodes = slices.Sorted(maps.Keys(names))
+	r.end(missing)
+}

@@ -1,0 +1,213 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/core/cluster"
+)
+
+// maxRequests is how many requests of one node may be open.
+const maxRequests = 10_000
+
+var errTooManyRequests = errors.New("cluster: too many open requests")
+
+// requests are those that this node has made and that are not over.
+type requests struct {
+	prefix string // of the ids: no other node has it
+
+	mu       sync.Mutex
+	last     uint64
+	open     map[string]*request
+	counting bool // recount runs
+	again    bool // and is to run once more
+}
+
+func (rs *requests) add(r *request) (id string, err error) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if len(rs.open) >= maxRequests {
+		return "", errTooManyRequests
+	}
+	if rs.open == nil {
+		rs.open = make(map[string]*request)
+	}
+	rs.last++
+	id = rs.prefix + strconv.FormatUint(rs.last, 36)
+	rs.open[id] = r
+	return id, nil
+}
+
+func (rs *requests) remove(id string) {
+	rs.mu.Lock()
+	delete(rs.open, id)
+	rs.mu.Unlock()
+}
+
+func (rs *requests) get(id string) *request {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return rs.open[id]
+}
+
+func (rs *requests) all() []*request {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return slices.Collect(maps.Values(rs.open))
+}
+
+// unsaid ends the requests among messages that were not published.
+func (rs *requests) unsaid(ms []*cluster.Message, err error) {
+	for _, m := range ms {
+		if m.ID == "" {
+			continue
+		}
+		switch m.Kind {
+		case cluster.Emit, cluster.Fetch, cluster.Count, cluster.ListRooms, cluster.ServerEvent:
+			if r := rs.get(m.ID); r != nil {
+				r.fail(err)
+			}
+		}
+	}
+}
+
+// Request publishes m, a request, and hands every answer to each, one at a time, until all
+// nodes have answered, or ctx or the time for requests is over, or the bus goes away. each
+// must not block, nor make a request; it is not called after Request has returned, and
+// what it is given is valid until it returns. The error says who has not answered: a
+// *cluster.Missing. A node that has left in order is not missed.
+//
+// The answers to an Emit are, from each node, an Asked, which says how many Acked are to
+// come; none is handed over that was not asked for. With m.To only that node is asked.
+func (n *Node) Request(ctx context.Context, m *cluster.Message, each func(m *cluster.Message)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, n.patience(m), cluster.ErrRequestTimeout)
+	defer cancel()
+	ctx, leave := context.WithCancelCause(ctx)
+	defer context.AfterFunc(n.staying, func() { leave(cluster.ErrClosed) })()
+	defer leave(nil)
+	r := newRequest(m, each)
+	if err := n.Ready(ctx); err != nil {
+		return &cluster.Missing{Err: err}
+	}
+	if err := n.audience(ctx, r); err != nil {
+		return err
+	}
+	id, err := n.requests.add(r) // before anybody can answer
+	if err != nil {
+		return &cluster.Missing{Nodes: n.members.names(), Err: err}
+	}
+	defer n.requests.remove(id)
+	q := *m
+	q.ID = id
+	if err := n.publish(&q, ""); err != nil {
+		r.fail(err)
+	}
+	n.pruned(r) // who has gone since it was asked for
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		r.fail(context.Cause(ctx))
+	}
+	r.mu.Lock() // each is not running any more
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// patience is how long a request may take. One that clients answer takes as long as they may.
+func (n *Node) patience(m *cluster.Message) time.Duration {
+	if m.Timeout > 0 {
+		return m.Timeout
+	}
+	return n.opts.RequestTimeout
+}
+
+// audience sets who is to answer.
+func (n *Node) audience(ctx context.Context, r *request) error {
+	names := n.members.names()
+	switch {
+	case r.to != "":
+		if !slices.Contains(names, r.to) {
+			return &cluster.Missing{Nodes: []string{r.to}, Err: cluster.ErrGone}
+		}
+		r.waiting[r.to] = struct{}{}
+	case n.counter != nil:
+		total, err := n.counter.Nodes(ctx, r.namespace)
+		if err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return &cluster.Missing{Nodes: names, Err: err}
+		}
+		r.others, r.known = max(0, total-1), names
+	default:
+		for _, name := range names {
+			r.waiting[name] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// pruned takes out of a request who has gone while it was made, and ends one that asks
+// nobody.
+func (n *Node) pruned(r *request) {
+	r.mu.Lock()
+	names := slices.Collect(maps.Keys(r.waiting))
+	r.mu.Unlock()
+	for _, name := range names {
+		if !n.members.alive(name) {
+			r.gone(name, cluster.ErrGone)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.check()
+}
+
+// recount asks the backend again how many nodes answer: one of them has left. One goroutine
+// does that for all open requests.
+func (n *Node) recount() {
+	rs := &n.requests
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if len(rs.open) == 0 || n.staying.Err() != nil {
+		return
+	}
+	if rs.again = rs.counting; rs.again {
+		return
+	}
+	rs.counting = true
+	go func() {
+		for more := true; more; {
+			n.count()
+			rs.mu.Lock()
+			more = rs.again && n.staying.Err() == nil
+			rs.counting, rs.again = more, false
+			rs.mu.Unlock()
+		}
+	}()
+}
+
+// count tells each open request how many nodes its namespace has.
+func (n *Node) count() {
+	ctx, cancel := context.WithTimeout(n.ctx, n.opts.PublishTimeout)
+	defer cancel()
+	totals := make(map[string]int)
+	for _, r := range n.requests.all() {
+		total, asked := totals[r.namespace]
+		if !asked {
+			var err error
+			if total, err = n.counter.Nodes(ctx, r.namespace); err != nil {
+				total = -1
+			}
+			totals[r.namespace] = total
+		}
+		if total >= 0 {
+			r.expect(max(0, total-1))
+		}
+	}
+}

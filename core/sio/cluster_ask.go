@@ -1,0 +1,328 @@
+package sio
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/core/internal/jsontext"
+	"github.com/siokit/siokit/core/internal/node"
+	"github.com/siokit/siokit/core/internal/packet"
+)
+
+// Ask implements node.Host: it asks clients of this node for another one.
+func (h clusterHost) Ask(m *cluster.Message, asked func(ids []string), acked func(id string, data []byte, attachments [][]byte)) {
+	t, ok := h.target(m)
+	if !ok {
+		asked(nil)
+		return
+	}
+	if err := h.checkEvent(m); err != nil {
+		h.malformed(m, err)
+		asked(nil)
+		return
+	}
+	w := &relayed{pending: make(map[*Socket]uint64), acked: acked}
+	var ids []string
+	_ = t.split(func(t Target) error {
+		id := t.ns.nextID.Add(1) - 1
+		for _, s := range t.sockets() {
+			w.pending[s] = id
+			ids = append(ids, s.id)
+		}
+		return nil
+	})
+	asked(ids)
+	if len(ids) == 0 {
+		return
+	}
+	patience := m.Timeout
+	if patience <= 0 || patience > maxRelayed {
+		patience = h.srv.opts.AckTimeout
+	}
+	w.mu.Lock()
+	w.timer = time.AfterFunc(patience, w.expired)
+	list := make(map[*Socket]uint64, len(w.pending))
+	for s, id := range w.pending {
+		list[s] = id
+	}
+	w.mu.Unlock()
+	attachments := cloned(m.Attachments)
+	for s, id := range list {
+		if err := s.expect(id, w, true); err != nil {
+			w.answered(s, nil, err)
+			continue
+		}
+		s.client.waiting(1)
+		p := packet.Packet{Type: packet.Event, Namespace: s.ns.path, ID: id, HasID: true, Data: m.Data, Attachments: attachments}
+		_ = s.sendPacket(&p)
+	}
+}
+
+// maxRelayed is how long clients may take at most to answer another node.
+const maxRelayed = 10 * time.Minute
+
+// relayed waits for the answers of clients to another node's question.
+type relayed struct {
+	acked func(id string, data []byte, attachments [][]byte)
+
+	mu      sync.Mutex
+	pending map[*Socket]uint64
+	timer   *time.Timer
+}
+
+func (w *relayed) answered(s *Socket, p *packet.Packet, err error) {
+	w.mu.Lock()
+	_, ok := w.pending[s]
+	delete(w.pending, s)
+	if len(w.pending) == 0 && w.timer != nil {
+		w.timer.Stop()
+	}
+	w.mu.Unlock()
+	if !ok {
+		return
+	}
+	if err != nil { // the client has gone: nobody need wait for it
+		w.acked(s.id, nil, nil)
+		return
+	}
+	s.client.waiting(-1)
+	p.Restore()
+	w.acked(s.id, jsontext.AppendArray(nil, p.Args), p.Attachments)
+}
+
+// expired gives up the clients that have not answered.
+func (w *relayed) expired() {
+	w.mu.Lock()
+	pending := w.pending
+	w.pending = nil
+	w.mu.Unlock()
+	for s, id := range pending {
+		s.forgetCall(id)
+		s.client.waiting(-1)
+	}
+}
+
+// remoteAnswers are what clients of other nodes have answered.
+type remoteAnswers struct {
+	done chan struct{}
+	err  error
+
+	mu      sync.Mutex
+	asked   []string            // ids of sockets, as far as their nodes say them
+	say     map[string]struct{} // the nodes that say them
+	gone    map[string]struct{} // ids of those that have left
+	answers []remoteAnswer
+}
+
+type remoteAnswer struct {
+	id          string
+	data        []byte
+	attachments [][]byte
+}
+
+// askOthers asks the clients of other nodes, and does not wait. It returns nil when there
+// are no other nodes to ask.
+func (t Target) askOthers(ctx context.Context, event string, args []any) (*remoteAnswers, error) {
+	n := t.node()
+	if n == nil {
+		return nil, nil
+	}
+	if reservedEvent(event) {
+		return nil, errReserved(event)
+	}
+	e := newEncoder(t.ns.srv.opts.JSON)
+	defer e.free()
+	if err := t.ns.srv.encode(e, event, true, args); err != nil {
+		return nil, err
+	}
+	m := t.message(cluster.Emit)
+	m.Data, m.Attachments, m.Timeout = append([]byte(nil), e.buf...), e.parts, t.ns.srv.opts.AckTimeout
+	if at, ok := ctx.Deadline(); ok {
+		m.Timeout = max(time.Until(at), time.Millisecond)
+	}
+	w := &remoteAnswers{done: make(chan struct{}), say: make(map[string]struct{}), gone: make(map[string]struct{})}
+	go func() {
+		defer close(w.done)
+		w.err = n.Request(ctx, &m, w.take)
+	}()
+	return w, nil
+}
+
+func (w *remoteAnswers) take(m *cluster.Message) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case m.Kind == cluster.Asked:
+		w.asked = append(w.asked, m.Names...)
+		if m.Node != "" && len(m.Names) >= m.Number {
+			w.say[m.Node] = struct{}{}
+		}
+	case m.Kind == cluster.Acked && len(m.Data) == 0:
+		for _, id := range m.Names {
+			w.gone[id] = struct{}{}
+		}
+	case m.Kind == cluster.Acked:
+		c := m.Clone()
+		a := remoteAnswer{data: c.Data, attachments: c.Attachments}
+		if len(c.Names) > 0 {
+			a.id = c.Names[0]
+		}
+		w.answers = append(w.answers, a)
+	}
+}
+
+// appendRemote appends the answers of clients of other nodes. Those that did not answer
+// are named when their node has said who they are.
+func appendRemote[Out any](srv *Server, answers []Answer[Out], w *remoteAnswers, decode func(Args) (Out, error)) ([]Answer[Out], error) {
+	if w == nil {
+		return answers, nil
+	}
+	<-w.done
+	heard := make(map[string]bool)
+	for _, a := range w.answers {
+		heard[a.id] = true
+		out := Answer[Out]{ID: a.id}
+		out.Value, out.Err = decodedOf(srv, decode, a.data, a.attachments)
+		answers = append(answers, out)
+	}
+	for _, id := range w.asked {
+		if heard[id] {
+			continue
+		}
+		a := Answer[Out]{ID: id, Err: ErrAckTimeout}
+		if _, gone := w.gone[id]; gone {
+			a.Err = ErrDisconnected
+		}
+		answers = append(answers, a)
+	}
+	return answers, w.missing()
+}
+
+// missing is the error about nodes that have not answered. One that has said whom it has
+// asked is not among them when its clients have not answered in time: they have an Answer.
+func (w *remoteAnswers) missing() error {
+	var m *cluster.Missing
+	if !errors.As(w.err, &m) || errors.Is(w.err, cluster.ErrGone) || errors.Is(w.err, cluster.ErrDown) || errors.Is(w.err, cluster.ErrClosed) {
+		return w.err
+	}
+	nodes := slices.DeleteFunc(slices.Clone(m.Nodes), func(name string) bool {
+		_, said := w.say[name]
+		return said
+	})
+	if len(nodes)+m.Others == 0 {
+		return nil
+	}
+	return &cluster.Missing{Nodes: nodes, Others: m.Others, Err: m.Err}
+}
+
+// decodedOf decodes arguments that another node has sent.
+func decodedOf[Out any](srv *Server, decode func(Args) (Out, error), data []byte, attachments [][]byte) (out Out, err error) {
+	raw, err := jsontext.Split(data, nil, srv.opts.Limits.Depth)
+	if err != nil {
+		return out, &Error{Code: CodeBadArgument, Message: "the answer is no list of arguments", cause: err}
+	}
+	err = errExit
+	defer srv.caught(inDecode, "", nil, nil, &err)
+	out, err = decode(Args{raw: raw, attachments: attachments, json: srv.opts.JSON})
+	return out, settled(err)
+}
+
+// count is how many sockets the target has here.
+func (t Target) count() (n int) {
+	_ = t.split(func(t Target) error {
+		t.each(func(*Socket) { n++ })
+		return nil
+	})
+	return n
+}
+
+// Count returns how many sockets the target has, those on other nodes of a cluster
+// included. When a node does not answer, the number is that of the others, and the error is
+// a *cluster.Missing that says which.
+func (t Target) Count(ctx context.Context) (int, error) {
+	total := t.count()
+	n := t.node()
+	if n == nil {
+		return total, nil
+	}
+	m := t.message(cluster.Count)
+	if n.Mixed(ctx, m.Namespace) { // processes of Node do not count; they say who is there
+		m.Kind, m.OnlyIDs = cluster.Fetch, true
+	}
+	err := n.Request(ctx, &m, func(m *cluster.Message) { total += max(0, m.Number) + len(m.Sockets) })
+	return total, err
+}
+
+// others yields the sockets of other nodes as they are told of.
+func (t Target) others(ctx context.Context, n *node.Node, yield func(RemoteSocket, error) bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := t.message(cluster.Fetch)
+	var mu sync.Mutex
+	var list []RemoteSocket
+	come := make(chan struct{}, 1)
+	done := make(chan error, 1)
+	go func() {
+		done <- n.Request(ctx, &m, func(m *cluster.Message) {
+			mu.Lock()
+			for _, s := range m.Clone().Sockets {
+				list = append(list, remoteSocket{t.ns, s.ID, s.Rooms})
+			}
+			mu.Unlock()
+			select {
+			case come <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	more := func() bool {
+		mu.Lock()
+		batch := list
+		list = nil
+		mu.Unlock()
+		for _, s := range batch {
+			if !yield(s, nil) {
+				return false
+			}
+		}
+		return true
+	}
+	for {
+		select {
+		case <-come:
+			if !more() {
+				return
+			}
+		case err := <-done:
+			if more() && err != nil {
+				yield(nil, err)
+			}
+			return
+		}
+	}
+}
+
+// remoteSocket is a socket on another node.
+type remoteSocket struct {
+	ns    *Namespace
+	id    string
+	rooms []string
+}
+
+var (
+	_ RemoteSocket                                = remoteSocket{}
+	_ func(Target) iter.Seq2[RemoteSocket, error] = nil
+)
+
+func (s remoteSocket) target() Target                       { return s.ns.To(s.id) }
+func (s remoteSocket) ID() string                           { return s.id }
+func (s remoteSocket) Rooms() []string                      { return append([]string(nil), s.rooms...) }
+func (s remoteSocket) Emit(event string, args ...any) error { return s.target().Emit(event, args...) }
+func (s remoteSocket) Join(rooms ...string)                 { s.target().Join(rooms...) }
+func (s remoteSocket) Leave(rooms ...string)                { s.target().Leave(rooms...) }
+func (s remoteSocket) Disconnect()                          { s.target().Disconnect() }
