@@ -48,6 +48,8 @@ type Forwarder struct {
 
 	unproved atomic.Int32
 	running  sync.WaitGroup
+	passing  sync.WaitGroup // the requests that are passed on, but for websockets
+	leaving  chan struct{}  // closed when they have to end
 	closing  context.Context
 	close    context.CancelFunc
 
@@ -68,7 +70,7 @@ func Listen(address string, o Options) (*Forwarder, error) {
 	}
 	key := sha256.Sum256(o.Secret) // one length, and no copy of what the caller may change
 	o.Secret = key[:]
-	f := &Forwarder{opts: o, ln: ln, taken: make(map[*conn]struct{}), peers: make(map[string]*peer)}
+	f := &Forwarder{opts: o, ln: ln, taken: make(map[*conn]struct{}), peers: make(map[string]*peer), leaving: make(chan struct{})}
 	f.closing, f.close = context.WithCancel(context.Background())
 	return f, nil
 }
@@ -103,8 +105,11 @@ func (f *Forwarder) goes(fn func()) bool {
 	return true
 }
 
-// Close ends all connections but the websockets of sessions here, and waits for what runs.
+// Close has the requests that are passed on answered, so that no session of another node ends
+// with this one. Then it ends all connections but the websockets of sessions here, and waits for
+// what runs.
 func (f *Forwarder) Close(ctx context.Context) error {
+	f.leave(ctx)
 	f.mu.Lock()
 	f.shut = true
 	f.close()
@@ -126,6 +131,46 @@ func (f *Forwarder) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// leave has the other nodes answer what is passed on, and waits for that.
+func (f *Forwarder) leave(ctx context.Context) {
+	f.mu.Lock()
+	if !f.leaves() {
+		close(f.leaving)
+	}
+	f.mu.Unlock()
+	answered := make(chan struct{})
+	go func() { f.passing.Wait(); close(answered) }()
+	select {
+	case <-answered:
+	case <-ctx.Done():
+	}
+}
+
+// leaves reports whether nothing more is passed on; f.mu is held.
+func (f *Forwarder) leaves() bool {
+	select {
+	case <-f.leaving:
+		return true
+	default:
+		return false
+	}
+}
+
+// enter notes a request that is passed on. It reports false after Close. A websocket may go on
+// for long, and is not waited for.
+func (f *Forwarder) enter(websocket bool) (exit func(), ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.leaves():
+		return nil, false
+	case websocket:
+		return func() {}, true
+	}
+	f.passing.Add(1)
+	return f.passing.Done, true
 }
 
 // accept takes connections from other nodes.

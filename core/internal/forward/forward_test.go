@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -211,6 +212,115 @@ func TestRefused(t *testing.T) {
 	<-done
 	if n := f.Conns(); n != 0 {
 		t.Errorf("%d connections are left", n)
+	}
+}
+
+// faulty is an exchange of the application's, which panics in one method.
+type faulty struct {
+	host.Exchange
+	at string
+}
+
+func (x faulty) fail(at string) {
+	if x.at == at {
+		panic(at)
+	}
+}
+
+func (x faulty) Body(limit int64) ([]byte, error) { x.fail("Body"); return x.Exchange.Body(limit) }
+func (x faulty) HasHeader(k string) bool          { x.fail("HasHeader"); return x.Exchange.HasHeader(k) }
+func (x faulty) SetHeader(k, v string)            { x.fail("SetHeader"); x.Exchange.SetHeader(k, v) }
+func (x faulty) Reply(status int, b []byte) error {
+	x.fail("Reply")
+	return x.Exchange.Reply(status, b)
+}
+func (x faulty) Stream(status int, run func(host.Stream)) error {
+	x.fail("Stream")
+	return x.Exchange.Stream(status, run)
+}
+
+func (x faulty) Upgrade(o host.UpgradeOptions, run func(net.Conn, *bufio.Reader)) error {
+	x.fail("Upgrade")
+	return x.Exchange.Upgrade(o, run)
+}
+
+// TestPanic: what panics where the request came panics where the session is, which does then
+// what it would do without another node; and it goes on panicking where the request came.
+func TestPanic(t *testing.T) {
+	there := make(chan any, 1)
+	taker := listen(t, host.HandlerFunc(func(x host.Exchange) {
+		defer func() { there <- recover() }()
+		switch x.Path() {
+		case "Body":
+			_, _ = x.Body(10)
+		case "HasHeader":
+			x.HasHeader("X-A")
+		case "SetHeader":
+			x.SetHeader("X-A", "1")
+			_ = x.Reply(200, nil)
+		case "Reply":
+			_ = x.Reply(200, nil)
+		case "Stream":
+			_ = x.Stream(200, func(host.Stream) {})
+		case "Upgrade":
+			_ = x.Upgrade(host.UpgradeOptions{}, func(net.Conn, *bufio.Reader) {})
+		}
+	}), Options{})
+	f := listen(t, nil, Options{})
+	for _, at := range []string{"Body", "HasHeader", "SetHeader", "Reply", "Stream", "Upgrade"} {
+		here := func() (p any) {
+			defer func() { p = recover() }()
+			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) { _, _ = f.Pass(faulty{x, at}, "other", taker.Addr().String()) }),
+				httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil), host.HTTPConfig{Path: at})
+			return nil
+		}()
+		if here != at {
+			t.Errorf("%s: where the request came: %v", at, here)
+		}
+		if p, _ := (<-there).(error); !errors.Is(p, errPanic) {
+			t.Errorf("%s: where the session is: %v", at, p)
+		}
+	}
+}
+
+// TestHeld: a request that waits is answered when its host has run out of patience, and when
+// the node where it came leaves.
+func TestHeld(t *testing.T) {
+	held := make(chan struct{})
+	taker := listen(t, host.HandlerFunc(func(x host.Exchange) {
+		held <- struct{}{}
+		<-x.Gone()
+		p, ok := host.As[host.Prober](x)
+		_ = x.Reply(200, fmt.Appendf(nil, "%v %v", ok, p.Present()))
+	}), Options{})
+	for _, leaves := range []bool{true, false} {
+		f := listen(t, nil, Options{})
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		if !leaves {
+			cancel()
+			ctx, cancel = context.WithTimeout(context.Background(), 100*time.Millisecond)
+		}
+		defer cancel()
+		w := httptest.NewRecorder()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			host.ServeHTTP(host.HandlerFunc(func(x host.Exchange) {
+				if answered, err := f.Pass(x, "other", taker.Addr().String()); !answered || err != nil {
+					t.Error(answered, err)
+				}
+			}), w, httptest.NewRequest("GET", "/", nil).WithContext(ctx), host.HTTPConfig{})
+		}()
+		<-held
+		if leaves {
+			if err := f.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		<-done
+		if got := w.Body.String(); got != "true true" {
+			t.Errorf("the node leaves: %v: %q", leaves, got)
+		}
 	}
 }
 

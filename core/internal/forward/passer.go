@@ -198,6 +198,12 @@ func (f *Forwarder) book(l *link) error {
 // Pass passes a request on to the node that has its session. When it reports false, nothing
 // has been answered and the error says why.
 func (f *Forwarder) Pass(x host.Exchange, node, address string) (answered bool, err error) {
+	websocket := httpreq.WantsUpgrade(x)
+	exit, ok := f.enter(websocket)
+	if !ok {
+		return false, ErrClosed
+	}
+	defer exit()
 	l, err := f.begin(x, node, address)
 	if err != nil {
 		return false, fmt.Errorf("node %s at %s: %w", node, address, err)
@@ -210,7 +216,7 @@ func (f *Forwarder) Pass(x host.Exchange, node, address string) (answered bool, 
 			f.forget(l)
 		}
 	}()
-	if x.Method() == http.MethodGet && !httpreq.WantsUpgrade(x) {
+	if x.Method() == http.MethodGet && !websocket {
 		p.gone = x.Gone()
 	}
 	if err := p.run(); err != nil {
@@ -263,7 +269,9 @@ var (
 func (p *passing) run() error {
 	timer := time.NewTimer(p.f.opts.Wait)
 	defer timer.Stop()
+	leaving := p.f.leaving
 	for {
+		var err error
 		select {
 		case f, ok := <-p.in:
 			if !ok {
@@ -281,21 +289,39 @@ func (p *passing) run() error {
 		case <-p.gone:
 			p.gone = nil
 			if t, ok := host.As[host.Prober](p.x); ok && t.Present() {
-				continue
+				err = p.send(hurry) // the host has run out of patience
+			} else {
+				p.answered = true // there is nobody to be answered
+				err = p.send(left)
 			}
-			p.answered = true // there is nobody to be answered
-			if err := p.send(left); err != nil {
-				return err
-			}
+			timer.Reset(answerTimeout)
+		case <-leaving:
+			leaving = nil
+			err = p.send(hurry)
 			timer.Reset(answerTimeout)
 		case <-timer.C:
 			return errSlow
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
 // serve answers one question. An error ends the connection.
 func (p *passing) serve(f frame) error {
+	returned := false
+	defer func() { // the exchange may be the application's
+		if !returned {
+			_ = p.send(answer, appendError(nil, errPanic))
+		}
+	}()
+	err := p.answer(f)
+	returned = true
+	return err
+}
+
+func (p *passing) answer(f frame) error {
 	q := &parser{data: f.data}
 	switch f.kind {
 	case askBody:
@@ -369,6 +395,8 @@ func (l *link) pieces(s host.Stream, gone <-chan struct{}) {
 			if l.send(left) != nil {
 				return
 			}
+		case <-l.f.leaving:
+			return
 		case <-timer.C:
 			return
 		}

@@ -59,6 +59,9 @@ func (t *taker) serve() {
 			}
 		case f.kind == left && x != nil:
 			x.leave()
+		case f.kind == hurry && x != nil:
+			x.waits.Store(true)
+			x.leave()
 		case f.kind == answer && x != nil && x.asking.CompareAndSwap(true, false):
 			p := parser{data: f.data}
 			handed = x.upgrading.Load() && p.err() == nil
@@ -108,6 +111,7 @@ type exchange struct {
 	has     map[string]bool
 
 	asking, upgrading, over atomic.Bool
+	waits                   atomic.Bool // the client is there when gone is closed
 	taken                   bool
 	answers                 chan frame
 	gone                    chan struct{}
@@ -118,6 +122,7 @@ var (
 	_ host.Exchange    = (*exchange)(nil)
 	_ host.Detailer    = (*exchange)(nil)
 	_ host.CookieHider = (*exchange)(nil)
+	_ host.Prober      = (*exchange)(nil)
 	_ Passed           = (*exchange)(nil)
 )
 
@@ -154,9 +159,15 @@ func (x *exchange) ask(k kind, wait time.Duration, parts ...[]byte) (*parser, er
 	}
 }
 
+// read reads an answer. What has panicked at the other end panics here: what is to be done then
+// is the same for an exchange that was not passed on.
 func (x *exchange) read(f frame) (*parser, error) {
 	p := &parser{data: f.data}
-	return p, p.err()
+	err := p.err()
+	if errors.Is(err, errPanic) {
+		panic(err)
+	}
+	return p, err
 }
 
 // Method implements host.Exchange.
@@ -309,6 +320,9 @@ func (x *exchange) Upgrade(opts host.UpgradeOptions, run func(c net.Conn, br *bu
 
 // Gone implements host.Exchange.
 func (x *exchange) Gone() <-chan struct{} { return x.gone }
+
+// Present implements host.Prober.
+func (x *exchange) Present() bool { return x.waits.Load() }
 
 // Native implements host.Exchange: the framework's context is at the other end.
 func (x *exchange) Native() any { return nil }

@@ -22,6 +22,7 @@ type kind byte
 const (
 	request kind = 'Q' // an exchange begins
 	left    kind = 'L' // its client has left
+	hurry   kind = 'P' // its client waits, and must not be let wait any longer
 	answer  kind = 'A' // to what was asked
 )
 
@@ -195,11 +196,16 @@ const (
 	errorHandshake
 	errorNoHijack
 	errorNoStream
+	errorPanic // the host, or middleware around it, has not returned
 )
+
+// errPanic is what the node is told that has the session.
+var errPanic = errors.New("forward: the exchange has panicked, or has ended its goroutine, where the request came")
 
 var sentinels = map[uint64]error{
 	errorGone: host.ErrGone, errorTooLarge: host.ErrTooLarge, errorTimeout: host.ErrTimeout,
 	errorHandshake: host.ErrHandshake, errorNoHijack: host.ErrNoHijack, errorNoStream: host.ErrNoStream,
+	errorPanic: errPanic,
 }
 
 // appendError writes what an exchange has returned.
