@@ -114,6 +114,40 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestNoPlaceholder: an object that no client takes for a placeholder comes along beside binary,
+// on every wire; one that some client does is not read.
+func TestNoPlaceholder(t *testing.T) {
+	for _, w := range wires {
+		for _, k := range []cluster.Kind{cluster.Emit, cluster.ServerEvent} {
+			m := message{Kind: k, Node: "n", Namespace: "/", ID: "r", Attachments: [][]byte{{1}, {2}},
+				Data: data(`["e",{"_placeholder":true,"num":0},{"_placeholder":false},[{"a":1,"_placeholder":null}],{"b":{"_placeholder":true,"num":1}}]`)}
+			if k == cluster.Emit {
+				m.ID = ""
+			}
+			b, c, err := w.write(nil, &m)
+			if err != nil && b == nil {
+				continue // the kind is not on this wire
+			}
+			var back message
+			if err == nil {
+				err = w.read(b, c, &back)
+			}
+			if err != nil || string(back.Data) != string(m.Data) || len(back.Attachments) != 2 {
+				t.Errorf("%s, %v: %q: %s, %v", w.name, k, b, back.Data, err)
+			}
+			for _, other := range []string{"\xc3", "\x01", "\x91\xc0"} { // true, 1, [null]
+				bad := bytes.Replace(b, []byte("\xac_placeholder\xc2"), []byte("\xac_placeholder"+other), 1)
+				if bytes.Equal(bad, b) {
+					continue // this wire has JSON
+				}
+				if err := w.read(bad, c, &back); err == nil {
+					t.Errorf("%s, %v: %q is read as %s", w.name, k, bad, back.Data)
+				}
+			}
+		}
+	}
+}
+
 // TestRefused: what would harm Node, or is no message, is not written.
 func TestRefused(t *testing.T) {
 	emit := func(data string) message {

@@ -227,7 +227,7 @@ func takeBuffers(text []byte, attachments *[][]byte) ([]byte, error) {
 		dst = append(dst, text[i])
 		i++
 	}
-	if marked && len(*attachments) > from {
+	if n := len(*attachments) - from; marked && n > 0 && (!jsontext.Valid(dst, msgpack.MaxDepth) || !jsontext.PlacedFrom(dst, from, n)) {
 		return nil, msgpack.ErrPlaceholder
 	}
 	return dst, nil

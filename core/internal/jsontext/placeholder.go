@@ -141,12 +141,18 @@ func Placed(data []byte, count int) bool {
 	if bytes.Count(data, []byte(placeholderKey)) == count && !bytes.Contains(data, []byte(`\u`)) {
 		return true // our own alone
 	}
+	return PlacedFrom(data, 0, count)
+}
+
+// PlacedFrom reports whether data has placeholders for count attachments, which are numbered
+// from first on as they are written, and no others to any client.
+func PlacedFrom(data []byte, first, count int) bool {
 	list, ok := placeholders(data)
 	if !ok || len(list) != count {
 		return false
 	}
 	for i, p := range list {
-		if p.Num != i { // they are numbered as they are written
+		if p.Num != first+i {
 			return false
 		}
 	}

@@ -20,13 +20,14 @@ import (
 // Attachments point into the input. An error leaves dst as it was.
 func (r *Reader) AppendJSON(dst []byte, attachments *[][]byte) []byte {
 	j := toJSON{Reader: *r, dst: dst, attachments: attachments} // a copy: r need not be on the heap
-	from := 0
+	from, start := 0, len(dst)
 	if attachments != nil {
 		from = len(*attachments)
 	}
 	j.value(MaxDepth)
 	r.at, r.err = j.at, j.err
-	if attachments != nil && j.marked && len(*attachments) > from && r.err == nil {
+	if attachments != nil && j.marked && len(*attachments) > from && r.err == nil &&
+		!jsontext.PlacedFrom(j.dst[start:], from, len(*attachments)-from) {
 		r.err = ErrPlaceholder
 	}
 	if r.err != nil {
