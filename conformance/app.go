@@ -22,8 +22,16 @@ type app struct {
 // and the options are yours.
 func RegisterApplication(srv *sio.Server) { newApp(srv) }
 
-func newApp(srv *sio.Server) *app {
+// newApp registers one application on all servers of a case.
+func newApp(servers ...*sio.Server) *app {
 	a := &app{release: make(chan struct{})}
+	for _, srv := range servers {
+		a.register(srv)
+	}
+	return a
+}
+
+func (a *app) register(srv *sio.Server) {
 	for _, path := range []string{"/", "/chat", "/secret"} {
 		n := srv.Of(path)
 		a.serve(n)
@@ -46,7 +54,6 @@ func newApp(srv *sio.Server) *app {
 		}
 		return &sio.Error{Message: "unauthorized", Data: map[string]int{"code": 401}}
 	})
-	return a
 }
 
 // serve registers the events that answer the socket, and those that are remembered.
@@ -190,5 +197,5 @@ func (a *app) handled() []int {
 
 // echoMessages has messages, which have no name, sent back.
 func (c *env) echoMessages() {
-	c.server().Of("/").On("message", sio.Handle(func(_ context.Context, s *sio.Socket, data any) error { return s.Send(data) }))
+	c.of("/").On("message", sio.Handle(func(_ context.Context, s *sio.Socket, data any) error { return s.Send(data) }))
 }

@@ -167,7 +167,7 @@ func (tb *tab) close() {
 // session is the session behind the only connection of a user.
 func (c *sessionContext) session() *sessionbridge.Session {
 	c.T.Helper()
-	for s := range c.server().Of("/").All().Sockets(context.Background()) {
+	for s := range c.of("/").All().Sockets(context.Background()) {
 		if sess, ok := sessionbridge.From(context.Background(), s.(*sio.Socket)); ok {
 			return sess
 		}

@@ -62,7 +62,7 @@ func (a *aclApp) set(s acl.Subject, state string, names ...string) {
 // through; /door lets sockets in by a state in the payload of their CONNECT.
 func (a *aclApp) guarded(c *env) {
 	a.gate = acl.NewGate(acl.RecvConnect, "set", "still")
-	in := c.server().Of("/in")
+	in := c.of("/in")
 	in.Guard(acl.Any(a.gate, acl.PolicyFunc(func(_ context.Context, s acl.Subject, act acl.Action) error {
 		if a.gate.Allowed(s, act.Name) { // a policy that goes by names alone
 			return nil
@@ -90,7 +90,7 @@ func (a *aclApp) guarded(c *env) {
 	in.OnJSON(sio.Handle(func(_ context.Context, s *sio.Socket, v any) error { return s.Send(v) }))
 
 	door := &aclApp{gate: acl.NewGate()}
-	n := c.server().Of("/door")
+	n := c.of("/door")
 	n.Guard(acl.PolicyFunc(func(_ context.Context, s acl.Subject, _ acl.Action) error {
 		var auth struct{ State string }
 		_ = s.(*sio.Socket).Auth(&auth)
@@ -203,14 +203,10 @@ func aclTable(c *env) {
 
 func aclAtOnce(c *env) {
 	c.acl.guarded(c)
+	joined := make(chan *sio.Socket, 1)
+	c.of("/in").OnConnect(func(_ context.Context, s *sio.Socket) error { joined <- s; return nil })
 	w := c.Join("/in,")
-	id := c.server().Of("/in").All()
-	socket := func() (s *sio.Socket) {
-		for r := range id.Sockets(context.Background()) {
-			s = r.(*sio.Socket)
-		}
-		return s
-	}()
+	socket := <-joined
 	for range 20 {
 		c.acl.gate.Allow(socket, "ev")
 		w.Send(`42/in,5["ev",1]`)
@@ -222,8 +218,8 @@ func aclAtOnce(c *env) {
 }
 
 func aclClosed(c *env) {
-	c.server().Of("/closed").Guard(acl.NewGate())
-	c.server().Of("/broken").Guard(acl.PolicyFunc(func(context.Context, acl.Subject, acl.Action) error { panic("policy") }))
+	c.of("/closed").Guard(acl.NewGate())
+	c.of("/broken").Guard(acl.PolicyFunc(func(context.Context, acl.Subject, acl.Action) error { panic("policy") }))
 	w, _ := c.WebSocket()
 	for _, ns := range []string{"/closed", "/broken", "/nowhere"} {
 		w.Send("40" + ns)
@@ -240,7 +236,7 @@ func aclTalkativeOptions(o *sio.Options) {
 }
 
 func aclTalkative(c *env) {
-	n := c.server().Of("/")
+	n := c.of("/")
 	n.Guard(acl.PolicyFunc(func(_ context.Context, _ acl.Subject, a acl.Action) error {
 		if a.Name == "echo" {
 			return errors.New("no")

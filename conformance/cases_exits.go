@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/siokit/siokit/core/acl"
@@ -67,7 +66,7 @@ var exitsRows = []codeRow{
 		place: "OnAny",
 		rule:  "the event is answered as internal, and the next ones are handled",
 		serve: exitsOnIncomingServe,
-		talk:  steps{{`421["echo","x"]`, "431" + internalAck}, {`422["echo","x"]`, `432["x"]`}},
+		talk:  steps{{`421["echo","exit"]`, "431" + internalAck}, {`422["echo","x"]`, `432["x"]`}},
 	},
 	{
 		place: "Loop",
@@ -155,9 +154,9 @@ func exitsOnDisconnectServe(srv *sio.Server) {
 }
 
 func exitsOnIncomingServe(srv *sio.Server) {
-	var seen atomic.Int32
-	srv.Of("/").OnAny(func(context.Context, *sio.Event) {
-		if seen.Add(1) == 1 {
+	srv.Of("/").OnAny(func(_ context.Context, ev *sio.Event) {
+		var text string
+		if ev.Args.Bind(&text) == nil && text == "exit" {
 			runtime.Goexit()
 		}
 	})
@@ -309,7 +308,7 @@ var exitsCases = []testCase{
 }
 
 func panicsExchange(c *env) {
-	c.server().UseExchange(func(next host.Handler) host.Handler {
+	useExchange(c, func(next host.Handler) host.Handler {
 		return host.HandlerFunc(func(x host.Exchange) { next.ServeExchange(brokenExchange{x, x.Query("p")}) })
 	})
 	for _, at := range []string{"reply", "gone"} {
@@ -319,7 +318,11 @@ func panicsExchange(c *env) {
 			s.Post(`42["echo","x"]`)
 		}
 		c.Want(at, c.Must("GET", s.Query()+"&p="+at, "").Status, 500)
-		c.Want(at+": the next poll", s.Get().Status, 400)
+		next := s.Get().Status
+		if c.group != nil && next == 200 { // it was quicker than the word from one server to the other
+			next = s.Get().Status
+		}
+		c.Want(at+": the next poll", next, 400)
 	}
 	s := c.Polling("")
 	s.Join("")
@@ -329,7 +332,7 @@ func panicsExchange(c *env) {
 	c.Want("pong", w.Next(), "3probe")
 	w.Send("5", `42["echo","x"]`)
 	c.Want("the upgrade does not wait for that POST", w.Next(), `42["echo","x"]`)
-	c.Eventually("the sessions to end", func() bool { return c.Server.Stats().Sessions == 1 })
+	c.Eventually("the sessions to end", func() bool { return c.stats().Sessions == 1 })
 	_ = w.Conn.Close()
 	c.Alive()
 }

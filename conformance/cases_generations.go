@@ -103,7 +103,8 @@ func sio06Websocket(c *env) {
 	c.Want("text", next(), "~m~5~m~hello")
 	c.Want("json", next(), `~m~13~m~~j~{"a":"bé"}`)
 	c.Want("emoji", next(), "~m~2~m~😀")
-	_ = c.server().Of("/").Emit("x", 1)
+	c.settle()
+	_ = c.of("/").Emit("x", 1)
 	c.Want("an event is an object", next(), `~m~26~m~~j~{"name":"x","args":[1]}`)
 	c.Want("a fourth heartbeat", next(), "~m~4~m~~h~1")
 	w.End()
@@ -174,6 +175,7 @@ func generationsOneRoom(c *env) {
 	c.Want("joined", nine.Next(), "6:::1")
 	nineP.Send(`5:1+::{"name":"echo"}`)
 	c.Want("joined", nineP.Next(), "6:::1")
+	c.settle()
 	for _, speak := range []func(){
 		func() { new4.Send("42" + say) },
 		func() { two.Send("42" + say) },
@@ -193,7 +195,7 @@ func generationsOneRoom(c *env) {
 // streamRefusal asks the host for a stream, by a request that never reaches the server. It
 // is "" when the host can stream, else what the host says about that.
 func streamRefusal(c *env) string {
-	c.server().UseExchange(func(next host.Handler) host.Handler {
+	useExchange(c, func(next host.Handler) host.Handler {
 		return host.HandlerFunc(func(x host.Exchange) {
 			err := x.Stream(200, func(s host.Stream) { _, _ = s.Write([]byte("x")) })
 			if errors.Is(err, host.ErrNoStream) {
@@ -228,8 +230,9 @@ func streamsFlush(c *env) {
 	s := x.Stream("")
 	from := time.Now()
 	s.Until("1::")
+	c.settle()
 	for i := range 3 {
-		_ = c.server().Of("/").Emit("x", i)
+		_ = c.of("/").Emit("x", i)
 		s.Until("</script>")
 	}
 	if d := time.Since(from); d > 2*time.Second {
@@ -243,8 +246,9 @@ func streamsOrder(c *env) {
 	s.Until("1::")
 	s.Until("</script>")
 	pad := strings.Repeat("y", 2000)
+	c.settle()
 	for i := range 300 {
-		if err := c.server().Of("/").Emit("x", i, pad); err != nil {
+		if err := c.of("/").Emit("x", i, pad); err != nil {
 			c.T.Fatal(err)
 		}
 	}
@@ -281,13 +285,17 @@ func streamsSlowReader(c *env) {
 	s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
 	s.Until("1::")
 	pad := strings.Repeat("x", 256<<10)
-	for range 256 {
-		_ = c.server().Of("/").Emit("x", pad)
+	for i := 0; i < 256 && len(c.own().ended()) == 0; i++ {
+		if i%8 == 0 {
+			c.settle() // what was emitted has come
+		}
+		_ = c.of("/").Emit("x", pad)
 	}
 	c.reason(sio.SlowClient)
+	c.settle()
 	c.Alive()
 	s.Close()
-	c.Eventually("the session is gone", func() bool { return c.server().Stats().Sessions <= 1 })
+	c.Eventually("the session is gone", func() bool { return c.stats().Sessions <= 1 })
 }
 
 func generationsShutdown(c *env) {
@@ -303,7 +311,7 @@ func generationsShutdown(c *env) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := c.server().Shutdown(context.Background()); err != nil {
+		if err := c.shutdown(context.Background()); err != nil {
 			c.T.Errorf("Shutdown: %v", err)
 		}
 	}()

@@ -92,7 +92,7 @@ func shown(r *sio.Request) string {
 func oneConnection(c *env) {
 	var mu sync.Mutex
 	requests := map[string]*sio.Request{}
-	c.server().Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
+	c.of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
 		mu.Lock()
 		defer mu.Unlock()
 		requests[s.Request().Query().Get("who")] = s.Request()
@@ -189,7 +189,7 @@ func subprotocols(c *env) {
 func anyCookies(c *env) {
 	var mu sync.Mutex
 	var seen []string
-	c.server().Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
+	c.of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, s.Request().Header.Get("Cookie")+fmt.Sprint(len(s.Request().Values)))

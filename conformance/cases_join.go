@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
@@ -44,15 +45,15 @@ func elsewhere(f func()) {
 
 // kickedOut has the clients whose handshake or namespace says so disconnected while
 // they connect.
-func kickedOut(srv *sio.Server, kick func(s *sio.Socket)) {
+func kickedOut(c *env, kick func(s *sio.Socket)) {
 	onConnect := func(_ context.Context, s *sio.Socket) error {
 		if s.Namespace().Path() == "/kick" || s.Request().Header.Get("X-Kick") != "" {
 			kick(s)
 		}
 		return nil
 	}
-	srv.Of("/kick").OnConnect(onConnect)
-	srv.Of("/").OnConnect(onConnect)
+	c.of("/kick").OnConnect(onConnect)
+	c.of("/").OnConnect(onConnect)
 }
 
 func connectKickedCases() (cases []testCase) {
@@ -81,7 +82,7 @@ func connectKickedCases() (cases []testCase) {
 }
 
 func connectKicked(c *env, k kick) {
-	kickedOut(c.server(), k.kick)
+	kickedOut(c, k.kick)
 	w := c.Join("")
 	w.Send("40/kick,")
 	c.Want("websocket", w.Next(), `44/kick,{"message":"Disconnected"}`)
@@ -135,7 +136,7 @@ func connectKickedAlone(c *env, k kick) {
 }
 
 func eio3Kicked(c *env, k kick) {
-	kickedOut(c.server(), k.kick)
+	kickedOut(c, k.kick)
 	s := c.Polling3()
 	c.Want("connect", s.Next(), "40")
 	s.Post("40/kick")
@@ -162,7 +163,7 @@ func eio3Kicked(c *env, k kick) {
 }
 
 func sio1Kicked(c *env, k kick) {
-	kickedOut(c.server(), k.kick)
+	kickedOut(c, k.kick)
 	w := c.ws1(c.Handshake1(""))
 	w.Send("1::/kick")
 	c.Want("a namespace", w.Next(), "7::/kick:2")
@@ -247,13 +248,13 @@ var joinCases = []testCase{
 }
 
 func connectRefusedTimeout(c *env) {
-	kickedOut(c.server(), func(s *sio.Socket) { s.Disconnect() })
+	kickedOut(c, func(s *sio.Socket) { s.Disconnect() })
 	w, _ := c.WebSocket()
 	w.Send("40/kick,")
 	w.Next()
 	w.Next()
 	c.Closed(w, 1008)
-	c.server().Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
+	c.of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
 		if s.Dialect() != "eio4" {
 			return sio.Errorf("no", "no")
 		}
@@ -264,7 +265,7 @@ func connectRefusedTimeout(c *env) {
 }
 
 func eio3DroppedTimeout(c *env) {
-	kickedOut(c.server(), (*sio.Socket).CloseTransport)
+	kickedOut(c, (*sio.Socket).CloseTransport)
 	c.Head.Set("X-Kick", "1")
 	w, _ := c.Upgrade(w3, "")
 	w.NoPong = true
@@ -317,8 +318,10 @@ func connectJoinAndLeave(c *env) {
 }
 
 func connectDynamicBound(c *env) {
-	c.server().OfPattern("/room/{id}")
-	c.server().OfFunc(func(path string, _ *sio.Request) bool { return strings.HasPrefix(path, "/func/") })
+	c.each(func(srv *sio.Server) {
+		srv.OfPattern("/room/{id}")
+		srv.OfFunc(func(path string, _ *sio.Request) bool { return strings.HasPrefix(path, "/func/") })
+	})
 	w := c.Join("")
 	w.Send("40/room/1,", "40/room/2,", "40/func/3,", "40/room/4,", "40/func/5,", "40/room/1,")
 	for _, want := range []string{
@@ -338,20 +341,25 @@ func connectDynamicBound(c *env) {
 }
 
 func sio1EndpointWithoutSlash(c *env) {
-	n := c.server().OfPattern("/room/{id}")
+	rooms := map[*sio.Server]*sio.Namespace{}
+	c.each(func(srv *sio.Server) { rooms[srv] = srv.OfPattern("/room/{id}") })
 	w := c.ws1(c.Handshake1(""))
 	w.Send("1::room/1")
 	c.Want("joined", w.Next(), "1::/room/1")
 	four := c.Join("/room/1")
-	c.Want("sockets", c.server().Of("/room/1").Len(), 2)
-	_ = n.Emit("hi")
+	c.settle()
+	sockets, err := rooms[c.Server].All().Count(context.Background())
+	c.Want("sockets", fmt.Sprint(sockets, err), "2 <nil>")
+	_ = rooms[c.Server].Emit("hi")
 	c.Want("0.9", w.Next(), `5::/room/1:{"name":"hi"}`)
 	c.Want("4.x", four.Next(), `42/room/1,["hi"]`)
 }
 
 func limitsConnecting(c *env) {
 	asks, goes := make(chan struct{}), make(chan struct{})
-	n := c.server().Of("/slow")
+	goOn := sync.OnceFunc(func() { close(goes) })
+	defer goOn()
+	n := c.of("/slow")
 	n.OnConnect(func(ctx context.Context, s *sio.Socket) error {
 		s.Join("news")
 		close(asks)
@@ -361,11 +369,12 @@ func limitsConnecting(c *env) {
 	w, _ := c.WebSocket()
 	w.Send("40/slow,")
 	<-asks
+	c.settle()
 	for i := range 100 {
 		_ = n.To("news").Emit("n", i)
 	}
 	w.End()
-	close(goes)
+	goOn()
 	c.Alive()
 }
 

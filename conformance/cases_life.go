@@ -84,8 +84,9 @@ var lifeCases = []testCase{
 func limitsSlowPoller(c *env) {
 	s := c.Polling()
 	s.Join("")
+	c.settle()
 	for i := range 200 {
-		_ = c.server().Of("/").Emit("x", i)
+		_ = c.of("/").Emit("x", i)
 	}
 	c.reason(sio.SlowClient)
 	c.Want("later", s.Get().Status, 400)
@@ -95,8 +96,9 @@ func limitsStallAndRecover(c *env) {
 	w := c.Join("")
 	const count = 1500
 	pad := strings.Repeat("y", 2048)
+	c.settle()
 	for i := range count {
-		if err := c.server().Of("/").Emit("x", i, pad, []byte{byte(i)}); err != nil {
+		if err := c.of("/").Emit("x", i, pad, []byte{byte(i)}); err != nil {
 			c.T.Fatal(err)
 		}
 	}
@@ -118,13 +120,14 @@ func limitsStallAndRecover(c *env) {
 func limitsConcurrentWriters(c *env) {
 	w := c.Join("")
 	const senders, count = 16, 200
+	c.settle()
 	var wg sync.WaitGroup
 	for g := range senders {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			for i := range count {
-				_ = c.server().Of("/").Emit("x", g, i)
+				_ = c.of("/").Emit("x", g, i)
 			}
 		}()
 	}
@@ -151,8 +154,9 @@ func limitsConcurrentWriters(c *env) {
 
 func limitsOneBigMessage(c *env) {
 	w := c.Join("")
-	_ = c.server().Of("/").Emit("small")
-	_ = c.server().Of("/").Emit("x", strings.Repeat("y", 1<<20))
+	c.settle()
+	_ = c.of("/").Emit("small")
+	_ = c.of("/").Emit("x", strings.Repeat("y", 1<<20))
 	c.Want("before it", w.Next(), `42["small"]`)
 	if got := w.Next(); len(got) < 1<<20 {
 		c.T.Errorf("got %d bytes", len(got))
@@ -171,7 +175,7 @@ func lifecycleShutdown(c *env) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	from := time.Now()
-	go func() { done <- c.server().Shutdown(ctx) }()
+	go func() { done <- c.shutdown(ctx) }()
 	c.Want("held poll", <-held, "200 1")
 	c.Want("websocket", w.End().Code, 1001)
 	if err := <-done; err != nil {
@@ -185,12 +189,12 @@ func lifecycleShutdown(c *env) {
 		c.T.Errorf("websocket: %v", a)
 	}
 	c.Want("reasons", c.own().ended(), []sio.Reason{sio.ServerShutdown, sio.ServerShutdown, sio.ServerShutdown})
-	c.Want("a second call", c.server().Shutdown(ctx), sio.ErrServerClosed)
+	c.Want("a second call", c.shutdown(ctx), sio.ErrServerClosed)
 }
 
 func lifecycleShutdownDeadline(c *env) {
 	release, entered := make(chan struct{}), make(chan struct{})
-	c.server().Of("/").On("stuck", sio.Handle(func(context.Context, *sio.Socket, sio.None) error {
+	c.of("/").On("stuck", sio.Handle(func(context.Context, *sio.Socket, sio.None) error {
 		close(entered)
 		<-release
 		return nil
@@ -204,7 +208,7 @@ func lifecycleShutdownDeadline(c *env) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
-	if err := c.server().Shutdown(ctx); err != context.DeadlineExceeded {
+	if err := c.shutdown(ctx); err != context.DeadlineExceeded {
 		c.T.Errorf("Shutdown: %v", err)
 	}
 	close(release)
@@ -243,7 +247,7 @@ func lifecycleOnce(c *env) {
 		}()
 	}
 	wg.Wait()
-	c.Eventually("all ends", func() bool { return c.server().Stats().Sessions == 0 && len(c.own().ended()) >= n })
+	c.Eventually("all ends", func() bool { return c.stats().Sessions == 0 && len(c.own().ended()) >= n })
 	c.Want("ends", len(c.own().ended()), n)
 }
 
@@ -272,8 +276,9 @@ func slowReader(c *env) {
 		}
 		got <- count
 	}()
+	c.settle()
 	for i := range count {
-		if err := c.server().Of("/").Emit("x", i, pad); err != nil {
+		if err := c.of("/").Emit("x", i, pad); err != nil {
 			c.T.Fatal(err)
 		}
 		if i%50 == 49 {
@@ -290,8 +295,11 @@ func slowReader(c *env) {
 	}
 	c.Want("the other client", <-got, count)
 	c.reason(sio.SlowClient)
+	_ = slow.Conn.Close()
+	if c.run.outside {
+		return // what the clients of a bus keep is in this heap too
+	}
 	if grown := int64(peak.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
 		c.T.Errorf("the heap grew by %d bytes while 16 MiB were sent", grown)
 	}
-	_ = slow.Conn.Close()
 }

@@ -103,7 +103,8 @@ func pollingBadPayloadEnds(c *env) {
 	for _, body := range []string{"abc", "4" + string(make([]byte, 2<<20))} {
 		s := c.Polling()
 		s.Join("")
-		_ = c.server().Of("/").Emit("left", "over")
+		c.settle()
+		_ = c.of("/").Emit("left", "over")
 		if a := s.Post(body); a.Status != 400 && a.Status != 413 {
 			c.T.Errorf("POST: %v", a)
 		}
@@ -217,7 +218,8 @@ func unreadAnswer(c *env) {
 	nine := c.Polling1()
 	unread := []*wire.Unread{s.Unread(s.Query()), nine.Unread("")}
 	c.holds()
-	if err := c.server().Of("/").Emit("big", strings.Repeat("x", size)); err != nil {
+	c.settle()
+	if err := c.of("/").Emit("big", strings.Repeat("x", size)); err != nil {
 		c.T.Fatal(err)
 	}
 	next, a := c.At(mount+"/1/websocket/"+nine.SID).Upgrade("", "")

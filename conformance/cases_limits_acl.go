@@ -23,11 +23,11 @@ var rateLimitCases = []testCase{
 // rateLimitKept has clients of every generation leave and join, and guess at a
 // namespace's door.
 func rateLimitKept(c *env) {
-	n := c.server().Of("/few")
+	n := c.of("/few")
 	n.Guard(acl.RateLimit(3, time.Hour))
 	n.On("ev", sio.Reply(func(context.Context, *sio.Socket, sio.None) (int, error) { return 1, nil }))
 	var asked atomic.Int32
-	door := c.server().Of("/guess")
+	door := c.of("/guess")
 	door.Guard(acl.RateLimit(3, time.Hour, acl.Connect))
 	door.OnConnect(func(context.Context, *sio.Socket) error {
 		asked.Add(1)

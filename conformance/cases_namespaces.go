@@ -118,7 +118,7 @@ func besideSio1(c *env) {
 
 func besideConnecting(c *env) {
 	release := make(chan struct{})
-	c.server().Of("/gate").OnConnect(func(ctx context.Context, _ *sio.Socket) error {
+	c.of("/gate").OnConnect(func(ctx context.Context, _ *sio.Socket) error {
 		select {
 		case <-release:
 		case <-ctx.Done():
@@ -136,7 +136,7 @@ func besideConnecting(c *env) {
 func besideGoodbye(c *env) {
 	release := make(chan struct{})
 	defer close(release)
-	c.server().Of("/hold").On("hold", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
+	c.of("/hold").On("hold", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
 		defer func() { <-release }()
 		return s.Emit("held")
 	}))

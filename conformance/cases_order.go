@@ -27,7 +27,7 @@ type farewell struct {
 
 func newFarewell(c *env) *farewell {
 	f := &farewell{c: c, entered: make(chan struct{}, 1)}
-	n := c.server().Of("/")
+	n := c.of("/")
 	n.On("slow", sio.Handle(func(ctx context.Context, s *sio.Socket, kick string) error {
 		f.entered <- struct{}{}
 		switch kick {
@@ -203,7 +203,7 @@ func goodbyeShutdown(c *env, f *farewell) {
 	f.runs()
 	ctx, cancel := context.WithTimeout(context.Background(), c.run.patience)
 	defer cancel()
-	_ = c.server().Shutdown(ctx)
+	_ = c.shutdown(ctx)
 	f.want(allThree, sio.ServerShutdown)
 }
 

@@ -114,8 +114,8 @@ func panicsConn(c *env) {
 // panicked waits for a panic and for the end of every session.
 func (c *env) panicked(at string) {
 	c.T.Helper()
-	c.Eventually(at+": the report of a panic", func() bool { return c.server().Stats().Failures[sio.FailurePanic] > 0 })
-	c.Eventually(at+": the end of the session", func() bool { return c.server().Stats().Sessions == 0 })
+	c.Eventually(at+": the report of a panic", func() bool { return c.stats().Failures[sio.FailurePanic] > 0 })
+	c.Eventually(at+": the end of the session", func() bool { return c.stats().Sessions == 0 })
 }
 
 // panicsHandedCases are about functions that middleware has put around those of a
@@ -139,7 +139,7 @@ var panicsHandedCases = []testCase{
 }
 
 func panicsUpgrade(c *env) {
-	handingServe(c.server())
+	c.each(handingServe)
 	for _, at := range []string{"before", "reader", "behind"} {
 		w, a := c.Upgrade(w4+"&p="+at, "")
 		if w == nil {
@@ -164,12 +164,12 @@ func panicsUpgrade(c *env) {
 }
 
 func panicsStream(c *env) {
-	handingServe(c.server())
+	c.each(handingServe)
 	for _, at := range []string{"before", "stream", "behind"} {
 		s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("p=" + at)
 		if at == "behind" {
 			s.Until("1::")
-			c.server().Of("/").All().CloseConns()
+			c.of("/").All().CloseConns()
 		}
 		if rest := s.End(); at != "behind" && strings.Contains(rest, "1::") {
 			c.T.Errorf("%s: the stream has begun: %q", at, rest)

@@ -80,7 +80,7 @@ func requestUnchangedMeanwhile(c *env) {
 
 // requests registers an event that shows the request of the handshake.
 func (c *env) requests() {
-	c.server().Of("/").On("request-fields", sio.Reply(func(_ context.Context, s *sio.Socket, _ sio.None) ([]string, error) {
+	c.of("/").On("request-fields", sio.Reply(func(_ context.Context, s *sio.Socket, _ sio.None) ([]string, error) {
 		r := s.Request()
 		cookie, err := r.Cookie("c")
 		if err != nil {

@@ -20,7 +20,7 @@ var reservedCases = []testCase{
 
 // reservedNames has a client choose the names of the events that others are sent.
 func reservedNames(c *env) {
-	n := c.server().Of("/")
+	n := c.of("/")
 	n.On("send others",
 		sio.Handle(func(_ context.Context, s *sio.Socket, name string) error { return s.Broadcast().Emit(name, "x") }))
 	n.On("send back", sio.Handle(func(_ context.Context, s *sio.Socket, name string) error { return s.Emit(name, "x") }))
@@ -30,6 +30,7 @@ func reservedNames(c *env) {
 	}))
 	victim := c.Join("")
 	w := c.Join("")
+	c.settle()
 	for _, name := range []string{
 		"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
 		`disconn\u0065ct`,

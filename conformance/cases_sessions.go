@@ -126,7 +126,7 @@ func httpWriteDuringHeldPollSurvives(c *sessionContext) {
 	held := tb.poll.Hold()
 	c.holds()
 	c.Want("HTTP", b.post("/set", "key", "n", "value", "100"), "200 ok")
-	_ = c.server().Of("/").Emit("x")
+	_ = c.of("/").Emit("x")
 	<-held
 	c.Want("afterwards", b.get("/get", "key=n"), "200 100")
 }

@@ -89,7 +89,7 @@ func logoutNotResurrectedBySocketEnd(c *sessionContext) {
 	old := b.jarCopy()
 	c.Want("logout", b.post("/logout", "quiet", "1"), "200 ok")
 	tb.close()
-	c.Eventually("the socket has ended", func() bool { return c.server().Stats().Sockets == 0 })
+	c.Eventually("the socket has ended", func() bool { return c.stats().Sockets == 0 })
 	b.use(old)
 	c.Want("the old cookie", b.get("/who", ""), "200 anonymous")
 }
@@ -101,7 +101,7 @@ func logoutNotResurrectedByHeldPoll(c *sessionContext) {
 	held := tb.poll.Hold()
 	c.holds()
 	c.Want("logout", b.post("/logout", "quiet", "1"), "200 ok")
-	_ = c.server().Of("/").Emit("x")
+	_ = c.of("/").Emit("x")
 	a := <-held
 	c.Want("poll", a, `200 42["x"]`)
 	c.Want("cookies on the poll", len(a.Header.Values("Set-Cookie")), 0)
@@ -145,7 +145,7 @@ func rotationDisconnectsOldId(c *sessionContext) {
 	}
 	tb = b.tab()
 	c.Want("the new one", tb.ask("get", "user"), `["ann"]`)
-	c.Eventually("the old socket has gone", func() bool { return c.server().Stats().Sockets == 1 })
+	c.Eventually("the old socket has gone", func() bool { return c.stats().Sockets == 1 })
 	if c.session().ID() == old {
 		c.T.Error("the id is the same")
 	}

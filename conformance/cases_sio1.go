@@ -156,11 +156,11 @@ func sio1Strangers(c *env) {
 
 func sio1Expiry(c *env) {
 	c.Handshake1("")
-	c.Want("sessions", c.server().Stats().Sessions, 1)
+	c.Want("sessions", c.stats().Sessions, 1)
 	for range 20 {
 		c.Handshake1("")
 	}
-	c.Eventually("all forgotten", func() bool { return c.server().Stats().Sessions == 0 })
+	c.Eventually("all forgotten", func() bool { return c.stats().Sessions == 0 })
 }
 
 func sio1XhrPolling(c *env) {
@@ -267,10 +267,11 @@ func sio1Htmlfile(c *env) {
 	y := c.At(mount + "/1/htmlfile/" + c.Handshake1(""))
 	gone := y.Stream("")
 	gone.Until("1::")
+	c.settle()
 	before := len(c.own().ended())
 	gone.Close()
 	c.Eventually("a client that leaves is noticed, at the latest by what is sent to it", func() bool {
-		_ = c.server().Of("/").Emit("x", strings.Repeat("x", 4096))
+		_ = c.of("/").Emit("x", strings.Repeat("x", 4096))
 		return len(c.own().ended()) > before
 	})
 }

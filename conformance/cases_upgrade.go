@@ -257,11 +257,12 @@ func upgradeUnderTraffic(c *env) {
 
 // emitNumbered emits the event down with 0, 1 and so on, 20 in a burst.
 func (c *env) emitNumbered(ctx context.Context, count int) {
+	c.settle()
 	for i := range count {
 		if ctx.Err() != nil {
 			return
 		}
-		_ = c.server().Of("/").Emit("down", i)
+		_ = c.of("/").Emit("down", i)
 		if i%20 == 0 {
 			time.Sleep(time.Millisecond)
 		}

@@ -98,6 +98,7 @@ func (c *env) theOne(what string, victims ...*wire.WS) {
 
 func wirePlaceholders(c *env) {
 	victims := []*wire.WS{c.Join(""), c.ws3(), c.ws1(c.Handshake1(""))}
+	c.settle()
 	for _, bomb := range []string{
 		`{"_placeholder":true,"num":7,"x":{}}`, `{"_placeholder":true,"num":[0]}`, `{"_placeholder":false,"_placeholder":true,"num":7}`,
 		`{"_pl\u0061ceholder":true,"num":7,"x":[{}]}`, `[{"a":{"_placeholder":true,"num":0,"num":7}}]`, `{"_placeholder":1,"num":7}`,
@@ -119,12 +120,13 @@ func wirePlaceholders(c *env) {
 }
 
 func wireBeside(c *env) {
-	ns := c.server().Of("/")
+	ns := c.of("/")
 	ns.On("beside", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
 		return ev.Socket.Broadcast().Emit("shouted", ev.Args, []byte{1})
 	}))
 	ns.On("ack-beside", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error { return ev.Ack(ev.Args, []byte{1}) }))
 	victims := []*wire.WS{c.Join(""), c.ws3()}
+	c.settle()
 	w := c.Join("")
 	for _, bomb := range []string{placeholder, `{"_placeholder":true,"num":7,"x":{}}`, `[{"\u005fplaceholder":true,"num":0}]`} {
 		w.Send(`427["beside",` + bomb + `]`)
@@ -143,7 +145,7 @@ func wireBeside(c *env) {
 }
 
 func wireUTF8(c *env) {
-	ns := c.server().Of("/")
+	ns := c.of("/")
 	ns.On("raw", sio.Handle(func(_ context.Context, s *sio.Socket, b []byte) error {
 		return s.Broadcast().Emit("shouted", json.RawMessage(b))
 	}))
@@ -158,6 +160,7 @@ func wireUTF8(c *env) {
 		return sio.Errorf(string(b), "%s", b)
 	}))
 	victims := []*wire.WS{c.Join(""), c.ws3(), c.ws1(c.Handshake1(""))}
+	c.settle()
 	w := c.Join("")
 	send := func(event string, data string) {
 		w.Send(`451-["` + event + `",` + placeholder + `]`)
@@ -190,7 +193,7 @@ func wireOneMeaning(c *env) {
 		Text string
 		More []struct{ Name string }
 	}
-	c.server().Of("/").On("checked", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+	c.of("/").On("checked", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
 		var m message
 		if err := ev.Args.Bind(&m); err != nil {
 			return err
@@ -198,6 +201,7 @@ func wireOneMeaning(c *env) {
 		return ev.Socket.Broadcast().Emit("shouted", ev.Args)
 	}))
 	victims := []*wire.WS{c.Join(""), c.ws3(), c.ws1(c.Handshake1(""))}
+	c.settle()
 	w := c.Join("")
 	for _, arg := range []string{
 		`{"Text":"<script>","TEXT":"harmless"}`, `{"text":"<script>","text":"harmless"}`, `{"text":"<script>","te\u0078t":"harmless"}`,
@@ -211,7 +215,7 @@ func wireOneMeaning(c *env) {
 		_ = w.Next()
 	}
 	// A policy reads the text as it likes, so here any two keys of one object count.
-	guarded := c.server().Of("/guarded")
+	guarded := c.of("/guarded")
 	guarded.Guard(acl.PolicyFunc(func(context.Context, acl.Subject, acl.Action) error { return nil }))
 	handled := make(chan string, 8)
 	guarded.On("typed", sio.Handle(func(_ context.Context, _ *sio.Socket, m message) error { handled <- m.Text; return nil }))
@@ -237,7 +241,7 @@ func wireNested(c *env) {
 		Any  any
 		List []map[string]any
 	}
-	ns := c.server().Of("/")
+	ns := c.of("/")
 	ns.On("map", sio.Reply(func(_ context.Context, _ *sio.Socket, m map[string]any) (string, error) {
 		return fmt.Sprintf("%T %T", m["a"], m["b"].([]any)[0]), nil
 	}))
@@ -304,7 +308,7 @@ func wireWords(c *env) {
 			On bool `json:"on"`
 		} `json:"list"`
 	}
-	c.server().Of("/").On("set", sio.Handle(func(context.Context, *sio.Socket, internalRecord) error { return nil }))
+	c.of("/").On("set", sio.Handle(func(context.Context, *sio.Socket, internalRecord) error { return nil }))
 	w := c.Join("")
 	for args, want := range map[string]string{
 		`{"limit":"x"}`:        `argument 1: \"limit\" is a string instead of an integer`,
@@ -333,7 +337,7 @@ func wireBase64(c *env) {
 }
 
 func wireMessageAcks(c *env) {
-	ns := c.server().Of("/")
+	ns := c.of("/")
 	ns.On("ask-message", sio.HandlerFunc(func(ctx context.Context, ev *sio.Event) error {
 		answer, err := sio.CallMessage[string](ctx, ev.Socket, "how are you?")
 		if err != nil {

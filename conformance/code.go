@@ -35,12 +35,13 @@ func codeCases(group, rule string, rows []codeRow) (cases []testCase) {
 
 func (row codeRow) verify(c *env) {
 	if row.serve != nil {
-		row.serve(c.server())
+		c.each(row.serve)
 	}
 	if row.run != nil {
 		row.run(c)
 	} else {
 		conversation(c, c.Join(""), row.talk)
+		c.settle() // what was said to all has come
 	}
 	c.Alive()
 }

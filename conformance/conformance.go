@@ -32,6 +32,8 @@ type Config struct {
 	// into it. It is set by one case of Sessions, and else 0, which means the library's
 	// default; a factory whose library signs no date skips that case.
 	CookieAge time.Duration
+
+	share *share // with Clustered: where Listen listens
 }
 
 // Host is a running host.
@@ -124,6 +126,8 @@ func (r *run) wrong() error {
 		return errors.New("conformance: Remote needs no factory; give nil")
 	case r.url != "" && r.sessions != nil:
 		return errors.New("conformance: the cases of Sessions and CookieSessions need the server in this process")
+	case r.url != "" && r.bus != nil:
+		return errors.New("conformance: Clustered needs the servers in this process")
 	}
 	cases := r.list()
 	unknown := func(name string) bool {
@@ -165,6 +169,7 @@ func Summary(results []Result) string {
 	} else {
 		b.WriteString("known failing: none")
 	}
+	b.WriteString(clusteredSummary(results))
 	for _, status := range []string{failed, unexpected, knownFailing, skipped} {
 		var reasons []string
 		by := map[string][]string{}

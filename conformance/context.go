@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
@@ -20,15 +21,16 @@ type env struct {
 	Server *sio.Server // nil when the server is not in this process
 	Host   *Host
 
-	run     *run
-	mount   string // where the server is mounted
-	opts    sio.Options
-	config  Config
-	stopped bool
-	app     *app
-	control *control
-	front   *front  // with Forwarded
-	acl     *aclApp // of the cases about access rules
+	run       *run
+	mount     string // where the server is mounted
+	opts      sio.Options
+	config    Config
+	stopped   bool
+	app       *app
+	control   *control
+	group     *group       // with Clustered
+	elsewhere atomic.Int64 // requests that came to a server without their session
+	acl       *aclApp      // of the cases about access rules
 	// sessions is what the cases of Sessions work with.
 	sessions *sessionContext
 }
@@ -64,16 +66,18 @@ func (c *env) Start(addr string) {
 		c.control = newControl(c)
 		return
 	}
-	o := c.opts
-	c.front = c.newFront(&o)
-	c.Server = sio.NewServer(&o)
-	c.front.stands(c, c.Server)
-	c.app = newApp(c.Server)
+	c.stopped = false
 	cfg := c.config
 	cfg.Path, cfg.Addr, cfg.TLS = c.mount, addr, c.run.tls
-	c.Host = c.run.factory(c.T, c.Server, cfg)
+	if c.run.bus == nil {
+		o := c.opts
+		c.Server = sio.NewServer(&o)
+		c.app = newApp(c.Server)
+		c.Host = c.run.factory(c.T, c.Server, cfg)
+	} else {
+		c.startGroup(cfg)
+	}
 	c.client()
-	c.stopped = false
 }
 
 // client makes the client of the host, which skips what the host lacks.
@@ -82,6 +86,10 @@ func (c *env) client() {
 	c.Client.Trace = c.T.note
 	c.Client.Need = c.needs
 	c.Client.Patience, c.HTTP.Timeout = c.run.patience, c.run.patience
+	if c.group != nil {
+		eachRequestAlone(c.HTTP)
+		c.Client.Sent = c.group.sent
+	}
 }
 
 // needs ends the case when the host lacks something.
@@ -93,20 +101,34 @@ func (c *env) needs(what string) {
 
 // Stop shuts the server down and stops the host.
 func (c *env) Stop() {
-	if c.stopped || c.Host == nil {
+	if c.stopped {
 		return
 	}
 	c.stopped = true
-	c.Client.Close()
+	if c.Client != nil {
+		c.Client.Close()
+	}
 	if c.Server != nil {
 		// Whoever polls is given a moment only: that Shutdown waits as long as it
 		// may is the subject of the lifecycle cases.
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
-		_ = c.Server.Shutdown(ctx)
-		c.front.stop(ctx)
+		shutdown(ctx, c.everyServer())
+		if c.group != nil {
+			c.elsewhere.Add(int64(c.group.elsewhere()))
+		}
 	}
-	c.Host.Stop()
+	if c.Host != nil {
+		c.Host.Stop()
+	}
+}
+
+// everyServer are the servers of the case with those that only pass requests on.
+func (c *env) everyServer() []*sio.Server {
+	if c.group != nil {
+		return c.group.all()
+	}
+	return []*sio.Server{c.Server}
 }
 
 // left complains about goroutines that the case has left behind.
@@ -129,8 +151,7 @@ func (c *env) abandon() {
 		if c.Server != nil {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
-			_ = c.Server.Shutdown(ctx)
-			c.front.stop(ctx)
+			shutdown(ctx, c.everyServer())
 		}
 		if c.Host != nil {
 			c.Host.Stop()

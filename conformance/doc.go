@@ -74,6 +74,12 @@
 // sessionbridge, and CookieSessions does that for a library that keeps the values in the cookie.
 // RunBackend verifies a backend of sessionbridge alone, without a host.
 //
+// # Three servers
+//
+// The option Clustered runs the same cases over three servers of a cluster behind one address,
+// where each request goes to the next of them, whichever has its session. It takes the bus to be
+// used, and needs no more of the Factory than to call ServeHTTP or Listen.
+//
 // # Servers that are not written in Go
 //
 // The option Remote runs the cases that need nothing but an address, against a server that

@@ -39,6 +39,11 @@ type Result struct {
 	Output string        `json:"output,omitempty"` // what was wrong: what came and what was wanted
 	Trace  string        `json:"trace,omitempty"`  // what was said on the wire, with times
 	Took   time.Duration `json:"took"`             // in JSON nanoseconds
+	// Servers says with Clustered which servers the case had: "three servers", or what it had
+	// instead and why. Elsewhere is how many requests came to a server that did not have their
+	// session.
+	Servers   string `json:"servers,omitempty"`
+	Elsewhere int    `json:"elsewhere,omitempty"`
 }
 
 // Bad reports whether the result fails a run: the case failed, or it passed and KnownFailing
@@ -67,7 +72,8 @@ func (r *run) one(t *testing.T, c testCase) Result {
 		if t != nil {
 			p.TB = t
 		}
-		p.run(r, c)
+		x := p.run(r, c)
+		res.Servers, res.Elsewhere = x.placement()
 		res.Status, res.Reason, res.Output, res.Trace = p.result()
 		res.Took = time.Since(p.from)
 	}
@@ -130,7 +136,7 @@ type probe struct {
 const traceMost = 120
 
 // run runs the case, but not longer than the run allows.
-func (p *probe) run(r *run, c testCase) {
+func (p *probe) run(r *run, c testCase) *env {
 	x := newContext(r, c, p)
 	p.bounded(r.timeout, func() {
 		defer x.left() // in this order also when the case has given up
@@ -139,6 +145,7 @@ func (p *probe) run(r *run, c testCase) {
 		x.Start("")
 		c.run(x)
 	}, x.abandon)
+	return x
 }
 
 // bounded runs the body of a case, and abandons what it waits for when it takes too long.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/internal/wire"
 )
 
@@ -140,10 +141,10 @@ type run struct {
 	patience time.Duration
 	timeout  time.Duration // of one case
 	tls      bool
-	// forwarded: requests come to another server first
-	forwarded bool
-	short     bool
-	each      func(Result)
+	bus      func() func() cluster.Backend // of Clustered
+	outside  bool                          // which is not the bus in memory
+	short    bool
+	each     func(Result)
 }
 
 func newRun(f Factory, opts []Option) *run {

@@ -51,7 +51,7 @@ func TestReadme(t *testing.T) {
 			blocks = append(blocks, []string{"", strings.ReplaceAll(b, "//\t", "")})
 		}
 	}
-	if len(blocks) != 4+3 {
+	if len(blocks) != 5+3 {
 		t.Errorf("%d blocks of Go code", len(blocks))
 	}
 	for _, b := range blocks {

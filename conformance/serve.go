@@ -21,6 +21,10 @@ import (
 // Host.Stop, closes the listener.
 func Listen(t testing.TB, cfg Config) (ln net.Listener, url string) {
 	t.Helper()
+	if cfg.share != nil {
+		cfg.share.used.Store(true)
+		return cfg.share, cfg.share.b.url
+	}
 	addr := cfg.Addr
 	if addr == "" {
 		addr = "127.0.0.1:0"

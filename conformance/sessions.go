@@ -28,8 +28,8 @@ func asCases(list []sessionCase) (cases []testCase) {
 				if sc.bridge == nil {
 					x.T.Fatal("the factory has not called Config.Bridge")
 				}
-				sc.serve(sc.server().Of("/"))
-				sc.serveUpdates(sc.server().Of("/"))
+				sc.of("/").each(sc.serve)
+				sc.of("/").each(sc.serveUpdates)
 				c.run(sc)
 			}})
 		}

@@ -44,11 +44,11 @@ func serve(t testing.TB, app *fiber.App, cfg conformance.Config) *conformance.Ho
 	return hosttest.Fasthttp(t, cfg, app.Listener, app.Server().GetOpenConnectionsCount, app.ShutdownWithTimeout)
 }
 
-// TestConformanceForwarded: fasthttp answers behind the exchange, also one that another
-// server of a cluster makes.
-func TestConformanceForwarded(t *testing.T) {
+// TestConformanceClustered: three servers are one for their clients, whichever of them each
+// request comes to. fasthttp answers behind the exchange, also one that another server makes.
+func TestConformanceClustered(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: the suite has run without another server in front")
+		t.Skip("-short: the suite has run with one server")
 	}
-	conformance.Run(t, factory, append(hosttest.FasthttpLacks, conformance.Forwarded())...)
+	conformance.Run(t, factory, append(hosttest.FasthttpLacks, conformance.Clustered(nil))...)
 }

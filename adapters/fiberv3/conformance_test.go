@@ -25,6 +25,15 @@ func TestConformanceTLS(t *testing.T) {
 	conformance.Run(t, factory, append(hosttest.FasthttpLacks, conformance.OverTLS())...)
 }
 
+// TestConformanceClustered: three servers are one for their clients, whichever of them each
+// request comes to. fasthttp answers behind the exchange, also one that another server makes.
+func TestConformanceClustered(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the suite has run with one server")
+	}
+	conformance.Run(t, factory, append(hosttest.FasthttpLacks, conformance.Clustered(nil))...)
+}
+
 func factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance.Host {
 	return mounted(t, fiber.New(), srv, cfg)
 }

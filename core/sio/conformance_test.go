@@ -35,10 +35,11 @@ func factory(t testing.TB, srv *sio.Server, cfg conformance.Config) *conformance
 	return conformance.ServeHTTP(t, mux, cfg)
 }
 
-// TestConformanceForwarded: the suite with every request of a session passed on.
-func TestConformanceForwarded(t *testing.T) {
+// TestConformanceClustered: three servers are one for their clients, whichever of them each
+// request comes to.
+func TestConformanceClustered(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: the suite has run without another server in front")
+		t.Skip("-short: the suite has run with one server")
 	}
-	conformance.Run(t, factory, conformance.Forwarded())
+	conformance.Run(t, factory, conformance.Clustered(nil))
 }

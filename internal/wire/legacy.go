@@ -201,7 +201,7 @@ type Stream struct {
 func (c *Client) Stream(query string) *Stream {
 	c.TB.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, "GET", c.Base+c.Path+"?"+query, nil)
+	req, err := http.NewRequestWithContext(c.tells(ctx, c.Path+"?"+query), "GET", c.Base+c.Path+"?"+query, nil)
 	if err != nil {
 		c.TB.Fatal(err)
 	}

@@ -35,6 +35,7 @@ func (l *Line) Begin(method, target string, lines ...string) {
 	l.TB.Helper()
 	_, query, _ := strings.Cut(target, "?")
 	l.need(query)
+	l.sent(l.nc, target)
 	l.note("> %s %s %q", method, clip(target), clip(strings.Join(lines, "; ")))
 	head := append([]string{fmt.Sprintf("%s %s HTTP/1.1", method, target), "Host: " + l.u.Host}, lines...)
 	if _, err := io.WriteString(l.nc, strings.Join(head, "\r\n")+"\r\n\r\n"); err != nil {

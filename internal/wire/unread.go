@@ -23,6 +23,7 @@ func (c *Client) Unread(query string) *Unread {
 	c.need(query)
 	c.note("> GET %s?%s, whose answer is not read", c.Path, query)
 	u, nc, tcp := c.dial()
+	c.sent(nc, c.Path+"?"+query)
 	below := tcp.(*net.TCPConn)
 	_ = below.SetReadBuffer(4096)
 	if _, err := fmt.Fprintf(nc, "GET %s?%s HTTP/1.1\r\nHost: %s\r\n\r\n", c.Path, query, u.Host); err != nil {
@@ -38,6 +39,7 @@ func (c *Client) UnreadMany(query string, n int) *Unread {
 	c.need(query)
 	c.note("> GET %s?%s, %d times; no answer is read", c.Path, query, n)
 	u, nc, tcp := c.dial()
+	c.sent(nc, c.Path+"?"+query)
 	one := fmt.Sprintf("GET %s?%s HTTP/1.1\r\nHost: %s\r\n\r\n", c.Path, query, u.Host)
 	const together = 100
 	for range n / together {

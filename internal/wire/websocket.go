@@ -63,6 +63,7 @@ func (c *Client) Abandon(query string) {
 	c.need(query)
 	c.note("> GET %s?%s, and leaves", c.Path, query)
 	u, nc, _ := c.dial()
+	c.sent(nc, c.Path+"?"+query)
 	if _, err := fmt.Fprintf(nc, "GET %s?%s HTTP/1.1\r\nHost: %s\r\n\r\n", c.Path, query, u.Host); err != nil {
 		c.TB.Fatal(err)
 	}
@@ -80,6 +81,7 @@ func (c *Client) Upgrade(query, early string, head ...string) (*WS, Answer) {
 	}
 	c.note("> upgrade %s?%s %q", c.Path, query, head)
 	u, nc, tcp := c.dial()
+	c.sent(nc, c.Path+"?"+query)
 	var key [16]byte
 	_, _ = rand.Read(key[:])
 	h := http.Header{

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -35,6 +36,9 @@ type Client struct {
 	Need func(what string)
 	// Patience bounds every wait; 0 means the package's.
 	Patience time.Duration
+	// Sent is told of each request its path with its query and the address that its
+	// connection has here; nil: nobody is.
+	Sent func(from net.Addr, target string)
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -64,7 +68,7 @@ func (c *Client) Close() {
 
 // At is the client for another path.
 func (c *Client) At(path string) *Client {
-	return &Client{TB: c.TB, Base: c.Base, Path: path, HTTP: c.HTTP, Head: c.Head, Trace: c.Trace, Need: c.Need, Patience: c.Patience}
+	return &Client{TB: c.TB, Base: c.Base, Path: path, HTTP: c.HTTP, Head: c.Head, Trace: c.Trace, Need: c.Need, Patience: c.Patience, Sent: c.Sent}
 }
 
 func (c *Client) patience() time.Duration {
@@ -78,6 +82,21 @@ func (c *Client) note(format string, args ...any) {
 	if c.Trace != nil {
 		c.Trace(fmt.Sprintf(format, args...))
 	}
+}
+
+// sent tells Sent of a request.
+func (c *Client) sent(nc net.Conn, target string) {
+	if c.Sent != nil {
+		c.Sent(nc.LocalAddr(), target)
+	}
+}
+
+// tells is a context in which net/http tells Sent of a request.
+func (c *Client) tells(ctx context.Context, target string) context.Context {
+	if c.Sent == nil {
+		return ctx
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { c.sent(i.Conn, target) }})
 }
 
 // need tells Need what a request supposes.
@@ -120,7 +139,7 @@ func (a Answer) String() string { return fmt.Sprintf("%d %s", a.Status, a.Body) 
 
 // Do sends a request with a query below the mount point.
 func (c *Client) Do(ctx context.Context, method, query, body string, head ...string) (Answer, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.Base+c.Path+"?"+query, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(c.tells(ctx, c.Path+"?"+query), method, c.Base+c.Path+"?"+query, strings.NewReader(body))
 	if err != nil {
 		return Answer{}, err
 	}
