@@ -18,12 +18,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 )
 
 // Finding is one fault.
 type Finding struct {
-	// Check is the name of the check: "handshake", "post", "held-poll" and so on.
+	// Check is the name of the check: "handshake", "sticky", "post", "held-poll" and so on.
 	Check string
 	// Problem is what the doctor saw.
 	Problem string
@@ -51,7 +52,9 @@ type Options struct {
 	// Patience bounds every other wait; 5 s.
 	Patience time.Duration
 	// Client makes the requests; nil: a client of the doctor's own. Redirects are never
-	// followed.
+	// followed. Its idle connections are closed now and then: a load balancer may treat
+	// another connection otherwise. Without a Jar the doctor keeps the cookies of a session
+	// for this session's requests.
 	Client *http.Client
 	// Progress is called with the name of each check before it runs; nil: not called.
 	Progress func(check string)
@@ -72,6 +75,11 @@ type exam struct {
 	posts   bool   // a POST reached the socket
 	csrf    string // the name of a cookie that a CSRF middleware sets, or ""
 	joined  bool   // the namespace let the doctor in
+
+	scattered bool // the requests of a session come to servers that do not know it
+
+	jarMu sync.Mutex
+	jar   map[string]string // the cookies that the session opened last was given
 
 	last  string // the session that was opened last, until it is left
 	stuck bool   // leaving a session was not answered, and is not tried again
@@ -113,14 +121,15 @@ func Examine(ctx context.Context, endpoint string, o *Options) ([]Finding, error
 	defer e.leave(ctx)
 	polls := true
 	for _, c := range []struct {
-		name  string
-		polls bool // looks at polling
-		run   func(ctx context.Context) outcome
+		name    string
+		polls   bool // looks at polling
+		session bool // at more than a handshake
+		run     func(ctx context.Context) outcome
 	}{
-		{"handshake", true, e.handshake}, {"cache", true, e.cache}, {"cookies", true, e.cookies}, {"cors", true, e.cors}, {"post", true, e.post},
-		{"post-while-polling", true, e.both}, {"body-limit", true, e.large}, {"held-poll", true, e.held}, {"websocket", false, e.websocket},
+		{"handshake", true, false, e.handshake}, {"sticky", true, false, e.sticky}, {"cache", true, false, e.cache}, {"cookies", true, false, e.cookies}, {"cors", true, false, e.cors},
+		{"post", true, true, e.post}, {"post-while-polling", true, true, e.both}, {"body-limit", true, true, e.large}, {"held-poll", true, true, e.held}, {"websocket", false, false, e.websocket},
 	} {
-		if c.polls && !polls {
+		if c.polls && !polls || c.session && e.scattered {
 			continue
 		}
 		if e.Progress != nil {

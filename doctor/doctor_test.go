@@ -194,7 +194,7 @@ var patients = []struct {
 			}
 			next.ServeHTTP(w, r)
 		})
-	}, map[string]string{"post": "sticky"}},
+	}, map[string]string{"sticky": "changes the query"}},
 	{"lock", lock, map[string]string{"post-while-polling": "wait for each other"}},
 	{"concurrency limit", func(next http.Handler) http.Handler {
 		slot := make(chan struct{}, 1)
@@ -373,7 +373,7 @@ func TestFull(t *testing.T) {
 	defer func() { _ = io.Shutdown(context.Background()) }()
 	var seen atomic.Int32
 	findings, notes := examine(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("sid") == "" && seen.Add(1) > 4 { // those before are of handshake, cache and cookies
+		if r.URL.Query().Get("sid") == "" && seen.Add(1) > 4 { // those before are of handshake, sticky and cache
 			http.Error(w, `{"code":3,"message":"Too many handshakes"}`, http.StatusServiceUnavailable)
 			return
 		}

@@ -72,12 +72,14 @@ func (e *exam) do(ctx context.Context, patience time.Duration, method, query, bo
 	for i := 0; i+1 < len(head); i += 2 {
 		req.Header.Set(head[i], head[i+1])
 	}
+	e.cookie(req)
 	from := time.Now()
 	resp, err := e.client.Do(req)
 	if err != nil {
 		return answer{took: time.Since(from)}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
+	e.keep(resp)
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	return answer{resp.StatusCode, resp.Header, string(b), time.Since(from)}, err
 }
@@ -86,6 +88,7 @@ func (e *exam) do(ctx context.Context, patience time.Duration, method, query, bo
 // more: servers limit how many sessions an address has, and how many of them did nothing.
 func (e *exam) begin(ctx context.Context, query string, head ...string) (answer, error) {
 	e.leave(ctx)
+	e.swap(nil) // a stranger comes
 	a, err := e.do(ctx, e.Patience, "GET", eio4+"polling"+query, "", head...)
 	if o, cure := opening(a.body); cure == "" {
 		e.last = o.sid
@@ -95,6 +98,9 @@ func (e *exam) begin(ctx context.Context, query string, head ...string) (answer,
 
 // leave ends the session that was opened last.
 func (e *exam) leave(ctx context.Context) {
+	if e.last != "" && e.scattered {
+		e.quit(ctx, e.last)
+	}
 	if e.last != "" && !e.stuck {
 		a, err := e.do(ctx, e.Patience, "POST", session(e.last), "1")
 		if err == nil && a.isRefusal() { // it has ended by itself, and may be kept until a poll has heard so
