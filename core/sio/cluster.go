@@ -40,7 +40,7 @@ func (s *Server) newNode(b cluster.Backend) {
 // start-up.
 func (s *Server) joinCluster() {
 	if s.forward != nil {
-		s.forward.Serve(s.node.Name(), passedOn{s})
+		s.forward.Serve(s.node.Name(), s.advertised, passedOn{s})
 	}
 	if err := s.node.Start(context.Background()); err != nil {
 		panic(fmt.Sprintf("sio: Options.Cluster: %v", err))

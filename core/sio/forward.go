@@ -97,12 +97,12 @@ func (s *Server) listenForward() (info string) {
 		panic(fmt.Sprintf("sio: Options.Forward: %v", err))
 	}
 	s.forward = f
-	if o.Advertise != "" {
-		return forwardInfo + o.Advertise
+	if s.advertised = o.Advertise; s.advertised == "" {
+		h, _, _ := net.SplitHostPort(o.Listen)
+		_, port, _ := net.SplitHostPort(f.Addr().String())
+		s.advertised = net.JoinHostPort(h, port)
 	}
-	h, _, _ := net.SplitHostPort(o.Listen)
-	_, port, _ := net.SplitHostPort(f.Addr().String())
-	return forwardInfo + net.JoinHostPort(h, port)
+	return forwardInfo + s.advertised
 }
 
 // refusedNode reports a connection to the port of Options.Forward that has proved nothing.

@@ -36,13 +36,14 @@ type Server struct {
 	policy   *flashpolicy.Server
 	inboxes  inbox.Bounds
 
-	node     *node.Node         // nil without a cluster
-	forward  *forward.Forwarder // nil without Options.Forward
-	unsticky atomic.Bool        // the log says that requests come to the wrong node
-	strange  atomic.Int32       // calls of OnError for malformed messages of other nodes that run
-	newRooms newRooms
-	life     context.Context // ends with Shutdown
-	end      context.CancelFunc
+	node       *node.Node         // nil without a cluster
+	forward    *forward.Forwarder // nil without Options.Forward
+	advertised string             // where the others find it
+	unsticky   atomic.Bool        // the log says that requests come to the wrong node
+	strange    atomic.Int32       // calls of OnError for malformed messages of other nodes that run
+	newRooms   newRooms
+	life       context.Context // ends with Shutdown
+	end        context.CancelFunc
 
 	tellNodes  sync.Mutex                       // held while the functions of OnServer run; guards these
 	onServer   []func(node string, joined bool) // of OnServer

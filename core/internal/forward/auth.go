@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io"
 	"time"
@@ -12,8 +13,10 @@ import (
 
 // A connection begins with two proofs, each of them a MAC of what both ends have chosen at
 // random: so nothing that was heard once can be sent again. The end that passes requests on
-// proves first, and what it proves is meant for one node by its name: a connection that
-// reaches another node, because addresses have changed hands, ends here.
+// proves first, and what it proves is meant for one node by its name, at the address that was
+// dialled: a connection that reaches another node, because addresses have changed hands, ends
+// here. So does one to somebody who has told a false address of a node, on the bus, and hands
+// on what both ends say.
 //
 //	passes on -> has the session   hello, nonce
 //	          <-                   nonce
@@ -32,7 +35,7 @@ const authTimeout = 5 * time.Second
 const forbidden = "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 var (
-	errSecret   = errors.New("forward: the other end does not have the same secret, or is another node")
+	errSecret   = errors.New("forward: the other end does not have the same secret, is another node, or is told to have another address")
 	errStranger = errors.New("forward: somebody who is no node of this cluster")
 )
 
@@ -42,18 +45,24 @@ func nonce() []byte {
 	return b
 }
 
+// end is the node at the end of a connection that has the sessions.
+type end struct {
+	node    string
+	address string // that the others are told
+}
+
 // proof shows that one end, whose is passer or taker, knows the secret.
-func proof(secret []byte, whose, node string, first, second []byte) []byte {
+func proof(secret []byte, whose string, to end, first, second []byte) []byte {
 	m := hmac.New(sha256.New, secret)
-	for _, part := range [][]byte{[]byte(whose), []byte(node), first, second} {
-		m.Write([]byte{byte(len(part))}) // names and nonces are short
+	for _, part := range [][]byte{[]byte(whose), []byte(to.node), []byte(to.address), first, second} {
+		m.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
 		m.Write(part)
 	}
 	return m.Sum(nil)
 }
 
 // prove is the part of the end that passes requests on to a node.
-func (c *conn) prove(secret []byte, node string) error {
+func (c *conn) prove(secret []byte, to end) error {
 	_ = c.SetDeadline(time.Now().Add(authTimeout))
 	first, second := nonce(), make([]byte, nonceSize)
 	if _, err := c.Write(append([]byte(hello), first...)); err != nil {
@@ -62,21 +71,21 @@ func (c *conn) prove(secret []byte, node string) error {
 	if _, err := io.ReadFull(c.br, second); err != nil {
 		return err
 	}
-	if _, err := c.Write(proof(secret, "passer", node, first, second)); err != nil {
+	if _, err := c.Write(proof(secret, "passer", to, first, second)); err != nil {
 		return err
 	}
 	theirs := make([]byte, sha256.Size)
 	if _, err := io.ReadFull(c.br, theirs); err != nil {
 		return err
 	}
-	if !hmac.Equal(theirs, proof(secret, "taker", node, first, second)) {
+	if !hmac.Equal(theirs, proof(secret, "taker", to, first, second)) {
 		return errSecret
 	}
 	return c.SetDeadline(time.Time{})
 }
 
 // verify is the part of the end that has the sessions.
-func (c *conn) verify(secret []byte, node string) error {
+func (c *conn) verify(secret []byte, self end) error {
 	_ = c.SetDeadline(time.Now().Add(authTimeout))
 	said := make([]byte, len(hello))
 	if _, err := io.ReadFull(c.br, said); err != nil || !bytes.Equal(said, []byte(hello)) {
@@ -94,11 +103,11 @@ func (c *conn) verify(secret []byte, node string) error {
 	if _, err := io.ReadFull(c.br, theirs); err != nil {
 		return err
 	}
-	if !hmac.Equal(theirs, proof(secret, "passer", node, first, second)) {
+	if !hmac.Equal(theirs, proof(secret, "passer", self, first, second)) {
 		c.forbid()
 		return errSecret
 	}
-	if _, err := c.Write(proof(secret, "taker", node, first, second)); err != nil {
+	if _, err := c.Write(proof(secret, "taker", self, first, second)); err != nil {
 		return err
 	}
 	return c.SetDeadline(time.Time{})

@@ -6,20 +6,22 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/siokit/siokit/core/host"
 )
 
 // Bounds of connections. Those to one node, and those from all nodes; a connection that has
-// proved nothing yet counts apart.
+// proved nothing yet counts apart. Beyond maxUnproved the oldest of them ends: a node proves
+// itself within a moment, and whoever only holds connections must not keep the nodes away.
 const (
 	maxConns       = 65_536
 	maxConnsToNode = 32_768
 	maxIdle        = 64 // to one node, kept for the next exchange
-	maxUnproved    = 128
+	maxDials       = 32 // to one node, that are made at a time; further ones wait
+	maxUnproved    = 1024
 )
 
 // How long a connection without an exchange is kept: by the end that uses it, and, so that it
@@ -28,6 +30,7 @@ const (
 	idleTimeout      = 30 * time.Second
 	takenIdleTimeout = 2 * time.Minute
 	dialTimeout      = 3 * time.Second
+	turnTimeout      = 5 * time.Second // a request waits so long until it may dial
 )
 
 // Options of a Forwarder; all are required but Refused.
@@ -43,20 +46,20 @@ type Options struct {
 type Forwarder struct {
 	opts Options
 	ln   net.Listener
-	name string
+	self end // what others have to mean
 	h    host.Handler
 
-	unproved atomic.Int32
-	running  sync.WaitGroup
-	passing  sync.WaitGroup // the requests that are passed on, but for websockets
-	leaving  chan struct{}  // closed when they have to end
-	closing  context.Context
-	close    context.CancelFunc
+	running sync.WaitGroup
+	passing sync.WaitGroup // the requests that are passed on, but for websockets
+	leaving chan struct{}  // closed when they have to end
+	closing context.Context
+	close   context.CancelFunc
 
-	mu    sync.Mutex
-	shut  bool
-	taken map[*conn]struct{} // from other nodes, but for websockets
-	peers map[string]*peer
+	mu       sync.Mutex
+	shut     bool
+	taken    map[*conn]struct{} // from other nodes, but for websockets
+	unproved []*conn            // of these, the oldest first
+	peers    map[string]*peer
 }
 
 // ErrClosed is returned after Close.
@@ -88,9 +91,10 @@ func (f *Forwarder) Conns() (n int) {
 	return n
 }
 
-// Serve begins to serve what other nodes pass on to the node of this name.
-func (f *Forwarder) Serve(name string, h host.Handler) {
-	f.name, f.h = name, h
+// Serve begins to serve what other nodes pass on to the node of this name, at the address that
+// they were told.
+func (f *Forwarder) Serve(name, address string, h host.Handler) {
+	f.self, f.h = end{name, address}, h
 	f.goes(f.accept)
 }
 
@@ -192,8 +196,14 @@ func (f *Forwarder) accept() {
 			continue
 		}
 		wait = time.Millisecond
-		if !f.goes(func() { f.take(newConn(c)) }) {
+		nc := newConn(c)
+		if !f.admit(nc) {
 			_ = c.Close()
+			continue
+		}
+		if !f.goes(func() { f.take(nc) }) {
+			_ = c.Close()
+			f.release(nc)
 		}
 	}
 }
@@ -202,12 +212,25 @@ func (f *Forwarder) accept() {
 func (f *Forwarder) admit(c *conn) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.shut || len(f.taken) >= maxConns || f.unproved.Load() >= maxUnproved {
+	if f.shut || len(f.taken) >= maxConns {
 		return false
 	}
-	f.unproved.Add(1)
+	if len(f.unproved) >= maxUnproved {
+		_ = f.unproved[0].Close()
+		f.unproved = slices.Delete(f.unproved, 0, 1)
+	}
+	f.unproved = append(f.unproved, c)
 	f.taken[c] = struct{}{}
 	return true
+}
+
+// settle ends the count of a connection as unproved.
+func (f *Forwarder) settle(c *conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := slices.Index(f.unproved, c); i >= 0 {
+		f.unproved = slices.Delete(f.unproved, i, i+1)
+	}
 }
 
 func (f *Forwarder) release(c *conn) {
@@ -218,14 +241,10 @@ func (f *Forwarder) release(c *conn) {
 
 // take serves a connection of another node.
 func (f *Forwarder) take(c *conn) {
-	if !f.admit(c) {
-		_ = c.Close()
-		return
-	}
 	defer f.release(c)
 	alive(c.Conn)
-	err := c.verify(f.opts.Secret, f.name)
-	f.unproved.Add(-1)
+	err := c.verify(f.opts.Secret, f.self)
+	f.settle(c)
 	if err != nil {
 		_ = c.Close()
 		if f.opts.Refused != nil && f.closing.Err() == nil {

@@ -42,7 +42,7 @@ func listen(t *testing.T, h host.Handler, o Options) *Forwarder {
 			t.Error(err)
 		}
 	})
-	f.Serve("other", h)
+	f.Serve("other", f.Addr().String(), h)
 	return f
 }
 
@@ -340,7 +340,7 @@ func TestMalformed(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := newConn(nc)
-		if err := c.prove(taker.opts.Secret, "other"); err != nil {
+		if err := c.prove(taker.opts.Secret, taker.self); err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range frames {

@@ -3,197 +3,12 @@ package forward
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/internal/httpreq"
 )
-
-// peer is a node that requests are passed on to.
-type peer struct {
-	idle []*link // the one that was used last is the last
-	all  map[*link]struct{}
-}
-
-// end ends all connections to a node; Forwarder.mu is held.
-func (p *peer) end() {
-	for l := range p.all {
-		l.end()
-	}
-}
-
-// link is a connection to a node. A goroutine reads it.
-type link struct {
-	*conn
-	f     *Forwarder
-	node  string
-	in    chan frame    // closed when nothing comes any more
-	quit  chan struct{} // closed by end
-	once  sync.Once
-	since time.Time // when it became idle
-
-	client atomic.Pointer[net.Conn] // the websocket that it serves
-}
-
-// end ends the connection, and the client's when it serves a websocket.
-func (l *link) end() {
-	l.once.Do(func() {
-		close(l.quit)
-		_ = l.Close()
-		if c := l.client.Load(); c != nil {
-			l.f.closeClient(*c)
-		}
-	})
-}
-
-// read hands on what comes, up to the question for a websocket: what comes behind that may
-// be the websocket's.
-func (l *link) read() {
-	for {
-		f, err := l.receive()
-		if err != nil {
-			l.end()
-			close(l.in)
-			return
-		}
-		select {
-		case l.in <- f:
-		case <-l.quit:
-			close(l.in)
-			return
-		}
-		if f.kind == askUpgrade {
-			return
-		}
-	}
-}
-
-// Left ends the connections to a node that has left the cluster.
-func (f *Forwarder) Left(node string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if p := f.peers[node]; p != nil {
-		delete(f.peers, node)
-		p.end()
-	}
-}
-
-// forget takes a connection that has ended out of the books.
-func (f *Forwarder) forget(l *link) {
-	l.end()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if p := f.peers[l.node]; p != nil {
-		delete(p.all, l)
-		if len(p.all) == 0 {
-			delete(f.peers, l.node)
-		}
-	}
-}
-
-// idle returns a connection that waits for work, and ends those that have waited long.
-func (f *Forwarder) idle(node string) *link {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	p := f.peers[node]
-	if p == nil {
-		return nil
-	}
-	p.prune()
-	if n := len(p.idle); n > 0 {
-		l := p.idle[n-1]
-		p.idle[n-1] = nil
-		p.idle = p.idle[:n-1]
-		return l
-	}
-	return nil
-}
-
-// prune ends the connections that have waited for work too long, or have ended.
-func (p *peer) prune() {
-	kept := p.idle[:0]
-	for i, l := range p.idle {
-		ended := len(p.idle)-i > maxIdle || time.Since(l.since) > idleTimeout
-		select {
-		case <-l.quit:
-			ended = true
-		default:
-		}
-		if ended {
-			delete(p.all, l)
-			l.end()
-		} else {
-			kept = append(kept, l)
-		}
-	}
-	clear(p.idle[len(kept):])
-	p.idle = kept
-}
-
-// keep keeps a connection for the next exchange.
-func (f *Forwarder) keep(l *link) {
-	l.since = time.Now()
-	f.mu.Lock()
-	p := f.peers[l.node]
-	if p != nil {
-		if _, known := p.all[l]; known {
-			p.idle = append(p.idle, l)
-			p.prune()
-			f.mu.Unlock()
-			return
-		}
-	}
-	f.mu.Unlock()
-	l.end()
-}
-
-// dial returns a connection to a node.
-func (f *Forwarder) dial(node, address string) (*link, error) {
-	d := net.Dialer{Timeout: dialTimeout}
-	nc, err := d.DialContext(f.closing, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	alive(nc)
-	l := &link{conn: newConn(nc), f: f, node: node, in: make(chan frame), quit: make(chan struct{})}
-	if err := f.book(l); err != nil {
-		l.end()
-		return nil, err
-	}
-	if err := l.prove(f.opts.Secret, node); err != nil {
-		f.forget(l)
-		return nil, err
-	}
-	if !f.goes(l.read) {
-		f.forget(l)
-		return nil, ErrClosed
-	}
-	return l, nil
-}
-
-var errMany = errors.New("forward: too many connections to the node")
-
-func (f *Forwarder) book(l *link) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.shut {
-		return ErrClosed
-	}
-	p := f.peers[l.node]
-	if p == nil {
-		p = &peer{all: make(map[*link]struct{})}
-		f.peers[l.node] = p
-	}
-	if len(p.all) >= maxConnsToNode {
-		return errMany
-	}
-	p.all[l] = struct{}{}
-	return nil
-}
 
 // Pass passes a request on to the node that has its session. When it reports false, nothing
 // has been answered and the error says why.
@@ -230,11 +45,10 @@ func (f *Forwarder) Pass(x host.Exchange, node, address string) (answered bool, 
 func (f *Forwarder) begin(x host.Exchange, node, address string) (*link, error) {
 	head := appendHead(nil, x)
 	for {
-		l := f.idle(node)
-		fresh := l == nil
-		if fresh {
+		l, fresh := f.idle(node), false
+		if l == nil {
 			var err error
-			if l, err = f.dial(node, address); err != nil {
+			if l, fresh, err = f.connect(node, address); err != nil {
 				return nil, err
 			}
 		}
