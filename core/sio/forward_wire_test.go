@@ -97,3 +97,34 @@ func TestForwardMany(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestForwardLeaves: when the server that passes a held poll on shuts down, the poll is
+// answered with nothing, and the session goes on elsewhere.
+func TestForwardLeaves(t *testing.T) {
+	sp := spreadOver(t, 2, nil, echoes)
+	s := sp.elsewhere()
+	s.Join("")
+	o := sp.owner(s.Open.SID)
+	other := sp.all[0]
+	if other == o {
+		other = sp.all[1]
+	}
+	until(t, "nothing is passed on", func() bool { return other.forward.Passing() == 0 })
+	held := s.Hold()
+	until(t, "the poll is held", func() bool { return other.forward.Passing() > 0 })
+	if err := other.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if a := <-held; a.String() != "200 6" {
+		t.Error(a)
+	}
+	hs := httptest.NewServer(o)
+	defer hs.Close()
+	s.Client = wire.New(t, hs.URL, "/socket.io/")
+	if a := s.Post(`42["echo","x"]`); a.String() != "200 ok" {
+		t.Error(a)
+	}
+	if a := s.Get(); a.String() != `200 42["echoed","x"]` {
+		t.Error(a)
+	}
+}

@@ -31,6 +31,7 @@ const (
 	takenIdleTimeout = 2 * time.Minute
 	dialTimeout      = 3 * time.Second
 	turnTimeout      = 5 * time.Second // a request waits so long until it may dial
+	finishTimeout    = 2 * time.Second // Close waits so long for what is passed on
 )
 
 // Options of a Forwarder; all are required but Refused.
@@ -50,8 +51,6 @@ type Forwarder struct {
 	h    host.Handler
 
 	running sync.WaitGroup
-	passing sync.WaitGroup // the requests that are passed on, but for websockets
-	leaving chan struct{}  // closed when they have to end
 	closing context.Context
 	close   context.CancelFunc
 
@@ -60,6 +59,9 @@ type Forwarder struct {
 	taken    map[*conn]struct{} // from other nodes, but for websockets
 	unproved []*conn            // of these, the oldest first
 	peers    map[string]*peer
+	passing  int           // requests that are passed on, without websockets
+	leaving  chan struct{} // closed by Close
+	quiet    chan struct{} // closed when nothing is passed on any more; nil before Close
 }
 
 // ErrClosed is returned after Close.
@@ -91,6 +93,13 @@ func (f *Forwarder) Conns() (n int) {
 	return n
 }
 
+// Passing is how many requests are passed on now, without websockets.
+func (f *Forwarder) Passing() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.passing
+}
+
 // Serve begins to serve what other nodes pass on to the node of this name, at the address that
 // they were told.
 func (f *Forwarder) Serve(name, address string, h host.Handler) {
@@ -109,13 +118,59 @@ func (f *Forwarder) goes(fn func()) bool {
 	return true
 }
 
-// Close has the requests that are passed on answered, so that no session of another node ends
-// with this one. Then it ends all connections but the websockets of sessions here, and waits for
-// what runs.
-func (f *Forwarder) Close(ctx context.Context) error {
-	f.leave(ctx)
+// enter counts a request that is passed on. It reports false after Close.
+func (f *Forwarder) enter() bool {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.shut {
+		return false
+	}
+	f.passing++
+	return true
+}
+
+func (f *Forwarder) exit() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.passing--; f.passing == 0 && f.quiet != nil {
+		close(f.quiet)
+		f.quiet = nil
+	}
+}
+
+// finish has the other nodes answer the polls that are passed on to them, and waits a moment
+// for what is: their sessions go on, and an answer less would end them. Then nothing is passed
+// on any more.
+func (f *Forwarder) finish(ctx context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.shut {
+		return
+	}
+	close(f.leaving)
+	timer := time.NewTimer(finishTimeout)
+	defer timer.Stop()
+	for late := false; f.passing > 0 && !late; {
+		quiet := make(chan struct{})
+		f.quiet = quiet
+		f.mu.Unlock()
+		select {
+		case <-quiet:
+		case <-timer.C:
+			late = true
+		case <-ctx.Done():
+			late = true
+		}
+		f.mu.Lock()
+	}
 	f.shut = true
+}
+
+// Close answers what is passed on, ends all connections but the websockets of sessions here,
+// and waits for what runs. It is called by one goroutine.
+func (f *Forwarder) Close(ctx context.Context) error {
+	f.finish(ctx)
+	f.mu.Lock()
 	f.close()
 	_ = f.ln.Close()
 	for c := range f.taken {
@@ -135,46 +190,6 @@ func (f *Forwarder) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// leave has the other nodes answer what is passed on, and waits for that.
-func (f *Forwarder) leave(ctx context.Context) {
-	f.mu.Lock()
-	if !f.leaves() {
-		close(f.leaving)
-	}
-	f.mu.Unlock()
-	answered := make(chan struct{})
-	go func() { f.passing.Wait(); close(answered) }()
-	select {
-	case <-answered:
-	case <-ctx.Done():
-	}
-}
-
-// leaves reports whether nothing more is passed on; f.mu is held.
-func (f *Forwarder) leaves() bool {
-	select {
-	case <-f.leaving:
-		return true
-	default:
-		return false
-	}
-}
-
-// enter notes a request that is passed on. It reports false after Close. A websocket may go on
-// for long, and is not waited for.
-func (f *Forwarder) enter(websocket bool) (exit func(), ok bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case f.leaves():
-		return nil, false
-	case websocket:
-		return func() {}, true
-	}
-	f.passing.Add(1)
-	return f.passing.Done, true
 }
 
 // accept takes connections from other nodes.

@@ -13,12 +13,13 @@ import (
 // Pass passes a request on to the node that has its session. When it reports false, nothing
 // has been answered and the error says why.
 func (f *Forwarder) Pass(x host.Exchange, node, address string) (answered bool, err error) {
-	websocket := httpreq.WantsUpgrade(x)
-	exit, ok := f.enter(websocket)
-	if !ok {
-		return false, ErrClosed
+	websocket := httpreq.WantsUpgrade(x) // which may go on for long, and is not waited for
+	if !websocket {
+		if !f.enter() {
+			return false, ErrClosed
+		}
+		defer f.exit()
 	}
-	defer exit()
 	l, err := f.begin(x, node, address)
 	if err != nil {
 		return false, fmt.Errorf("node %s at %s: %w", node, address, err)
@@ -109,7 +110,7 @@ func (p *passing) run() error {
 				err = p.send(left)
 			}
 			timer.Reset(answerTimeout)
-		case <-leaving:
+		case <-leaving: // the client goes on elsewhere
 			leaving = nil
 			err = p.send(hurry)
 			timer.Reset(answerTimeout)

@@ -86,20 +86,22 @@ func TestSilent(t *testing.T) {
 				"verify": func(c *conn) error { return c.verify(secret, end{}) },
 			} {
 				a, b := net.Pipe()
-				go func() {
+				var others sync.WaitGroup
+				others.Go(func() {
 					for p := []byte(said); len(p) > 0; p = p[1:] { // slowly
 						time.Sleep(time.Second)
 						if _, err := b.Write(p[:1]); err != nil {
 							return
 						}
 					}
-				}()
-				go func() { _, _ = io.Copy(io.Discard, b) }()
+				})
+				others.Go(func() { _, _ = io.Copy(io.Discard, b) })
 				from := time.Now()
 				if run(newConn(a)) == nil || time.Since(from) > authTimeout+time.Second {
 					t.Errorf("%s of %q took %v", what, said, time.Since(from))
 				}
 				_, _ = a.Close(), b.Close()
+				others.Wait()
 			}
 		}
 	})

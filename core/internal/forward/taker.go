@@ -57,10 +57,8 @@ func (t *taker) serve() {
 			if !t.f.goes(func() { t.run(next) }) {
 				return
 			}
-		case f.kind == left && x != nil:
-			x.leave()
-		case f.kind == hurry && x != nil:
-			x.waits.Store(true)
+		case (f.kind == left || f.kind == hurry) && x != nil:
+			x.present.Store(f.kind == hurry)
 			x.leave()
 		case f.kind == answer && x != nil && x.asking.CompareAndSwap(true, false):
 			p := parser{data: f.data}
@@ -111,7 +109,7 @@ type exchange struct {
 	has     map[string]bool
 
 	asking, upgrading, over atomic.Bool
-	waits                   atomic.Bool // the client is there when gone is closed
+	present                 atomic.Bool // the client is there, though gone is closed
 	taken                   bool
 	answers                 chan frame
 	gone                    chan struct{}
@@ -321,8 +319,8 @@ func (x *exchange) Upgrade(opts host.UpgradeOptions, run func(c net.Conn, br *bu
 // Gone implements host.Exchange.
 func (x *exchange) Gone() <-chan struct{} { return x.gone }
 
-// Present implements host.Prober.
-func (x *exchange) Present() bool { return x.waits.Load() }
+// Present implements host.Prober: the host where the request came may be about to stop.
+func (x *exchange) Present() bool { return x.present.Load() }
 
 // Native implements host.Exchange: the framework's context is at the other end.
 func (x *exchange) Native() any { return nil }

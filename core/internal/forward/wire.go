@@ -22,7 +22,7 @@ type kind byte
 const (
 	request kind = 'Q' // an exchange begins
 	left    kind = 'L' // its client has left
-	hurry   kind = 'P' // its client waits, and must not be let wait any longer
+	hurry   kind = 'P' // its client is there, and must not be held any longer
 	answer  kind = 'A' // to what was asked
 )
 
