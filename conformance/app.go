@@ -17,10 +17,11 @@ type app struct {
 	release chan struct{}
 }
 
-// RegisterApplication registers on srv what Application says, for a server of siokit behind
-// Remote: a deployment with its proxies, for example. The routes beside the server, the cookie
-// and the options are yours.
-func RegisterApplication(srv *sio.Server) { newApp(srv) }
+// RegisterApplication registers what Application says, for a server of siokit behind Remote: a
+// deployment with its proxies, for example, or the servers of one cluster behind a load
+// balancer, all of them in one process. The routes beside the server, the cookie and the
+// options are yours.
+func RegisterApplication(servers ...*sio.Server) { newApp(servers...) }
 
 // newApp registers one application on all servers of a case.
 func newApp(servers ...*sio.Server) *app {

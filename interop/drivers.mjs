@@ -6,9 +6,9 @@ const require = createRequire(import.meta.url);
 const fast = { reconnectionDelay: 50, reconnectionDelayMax: 100, forceNew: true };
 
 // Socket.IO 3.x and 4.x.
-function modern(name, url, transports, { query, reconnection = true } = {}) {
+function modern(name, url, transports, { query, reconnection = true, agent } = {}) {
   const { Manager } = require("client-" + name);
-  const manager = new Manager(url, { ...fast, transports, query, reconnection });
+  const manager = new Manager(url, { ...fast, transports, query, reconnection, ...(agent && { agent }) });
   return {
     of: (ns, { auth } = {}) => manager.socket(ns, { auth }),
     authorize: (s, auth) => { s.auth = auth; },
@@ -24,12 +24,12 @@ function modern(name, url, transports, { query, reconnection = true } = {}) {
 }
 
 // Socket.IO 1.x and 2.x.
-function eio3(name, url, transports, { query, reconnection = true } = {}) {
+function eio3(name, url, transports, { query, reconnection = true, agent } = {}) {
   const { Manager } = require("client-" + name);
   // Clients up to 1.4 connect a namespace without a query of its own; what they
   // write behind its name is the same on the wire.
   const named = name.startsWith("1.");
-  const manager = new Manager(url, { ...fast, transports, query, reconnection });
+  const manager = new Manager(url, { ...fast, transports, query, reconnection, ...(agent && { agent }) });
   return {
     of: (ns, { auth } = {}) => {
       const q = auth && ns !== "/" ? new URLSearchParams(auth).toString() : "";
