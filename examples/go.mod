@@ -23,17 +23,27 @@ require (
 	github.com/siokit/siokit/adapters/fiber v0.1.0
 	github.com/siokit/siokit/adapters/fiberv3 v0.1.0
 	github.com/siokit/siokit/adapters/gin v0.1.0
+	github.com/siokit/siokit/cluster/natsembed v0.1.0
 	github.com/siokit/siokit/sessionbridge/fiberv3 v0.1.0
 )
 
 require (
+	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/gofiber/schema v1.8.3 // indirect
 	github.com/gofiber/utils/v2 v2.4.1 // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/gorilla/context v1.1.2 // indirect
+	github.com/minio/highwayhash v1.0.4 // indirect
+	github.com/nats-io/jwt/v2 v2.8.2 // indirect
+	github.com/nats-io/nats-server/v2 v2.15.2 // indirect
+	github.com/nats-io/nats.go v1.55.0 // indirect
+	github.com/nats-io/nkeys v0.4.16 // indirect
+	github.com/nats-io/nuid v1.0.1 // indirect
 	github.com/philhofer/fwd v1.2.0 // indirect
 	github.com/quasoft/memstore v0.0.0-20191010062613-2bce066d2b0b // indirect
+	github.com/siokit/siokit/cluster/nats v0.1.0 // indirect
 	github.com/tinylib/msgp v1.6.4 // indirect
-	golang.org/x/time v0.15.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
 )
 
 require (
@@ -52,7 +62,7 @@ require (
 	github.com/goccy/go-yaml v1.19.2 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
-	github.com/klauspost/compress v1.20.0 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/leodido/go-urn v1.4.0 // indirect
@@ -76,10 +86,10 @@ require (
 	github.com/valyala/fasttemplate v1.2.2 // indirect
 	go.mongodb.org/mongo-driver/v2 v2.5.0 // indirect
 	golang.org/x/arch v0.22.0 // indirect
-	golang.org/x/crypto v0.55.0 // indirect
-	golang.org/x/net v0.58.0 // indirect
-	golang.org/x/sys v0.47.0 // indirect
-	golang.org/x/text v0.41.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/net v0.60.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/protobuf v1.36.11 // indirect
 )
 
@@ -91,6 +101,9 @@ replace (
 	github.com/siokit/siokit/adapters/fiber => ../adapters/fiber
 	github.com/siokit/siokit/adapters/fiberv3 => ../adapters/fiberv3
 	github.com/siokit/siokit/adapters/gin => ../adapters/gin
+	github.com/siokit/siokit/cluster/nats => ../cluster/nats
+	github.com/siokit/siokit/cluster/natsembed => ../cluster/natsembed
+	github.com/siokit/siokit/cluster/redis => ../cluster/redis
 	github.com/siokit/siokit/sessionbridge/fiber => ../sessionbridge/fiber
 	github.com/siokit/siokit/sessionbridge/fiberv3 => ../sessionbridge/fiberv3
 	github.com/siokit/siokit/sessionbridge/gorilla => ../sessionbridge/gorilla

@@ -19,11 +19,14 @@ type Message struct {
 	At   time.Time `json:"at"`
 }
 
-// Joined is what a client gets for joining a room.
+// Joined is what a client gets for joining a room. Who is in the room the event "nicks" says,
+// now and with each change: an ack has no order among events.
 type Joined struct {
 	Room    string    `json:"room"`
-	Nicks   []string  `json:"nicks"`
 	History []Message `json:"history"`
+	// Node is the process, in a cluster; "" without one. Then History is what was said by way of
+	// this process alone.
+	Node string `json:"node,omitempty"`
 }
 
 const (
@@ -34,8 +37,12 @@ const (
 
 // chat is a mixin: its methods are the handlers of a namespace.
 type chat struct {
-	mu    sync.Mutex
-	rooms map[string]*room
+	ns   *sio.Namespace
+	node string // of this process, "" without a cluster
+
+	mu     sync.Mutex // held while a list of members is sent: the last list is the newest
+	rooms  map[string]*room
+	others map[string]map[string][]string // node, room: nicknames in other processes
 }
 
 type room struct {
@@ -48,10 +55,13 @@ type member struct{ room, nick string }
 
 type memberKey struct{}
 
-func newChat() *chat { return &chat{rooms: map[string]*room{}} }
+func newChat() *chat {
+	return &chat{rooms: map[string]*room{}, others: map[string]map[string][]string{}}
+}
 
 // Mix implements sio.Mixin.
 func (c *chat) Mix(n *sio.Namespace) {
+	c.connect(n)
 	n.On("join", sio.Reply(c.join))
 	n.On("say", sio.Reply(c.say))
 	n.On("typing", sio.Handle(c.typing))
@@ -69,23 +79,21 @@ func (c *chat) join(ctx context.Context, s *sio.Socket, in sio.Args2[string, str
 	}
 	c.leave(s)
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slices.Contains(c.nicks(name), nick) {
+		return Joined{}, sio.Errorf("taken", "somebody in %s is called %s already", name, nick)
+	}
 	r := c.rooms[name]
 	if r == nil {
 		r = &room{nicks: map[string]string{}}
 		c.rooms[name] = r
 	}
-	for _, taken := range r.nicks {
-		if taken == nick {
-			c.mu.Unlock()
-			return Joined{}, sio.Errorf("taken", "somebody in %s is called %s already", name, nick)
-		}
-	}
 	r.nicks[s.ID()] = nick
-	out := Joined{Room: name, Nicks: r.list(), History: append([]Message{}, r.history...)}
-	c.mu.Unlock()
 	s.Set(memberKey{}, member{name, nick})
 	s.Join(name)
-	return out, s.To(name).Emit("nicks", out.Nicks)
+	c.tell()
+	c.show(name)
+	return Joined{Room: name, History: append([]Message{}, r.history...), Node: c.node}, nil
 }
 
 func (c *chat) say(_ context.Context, s *sio.Socket, text string) (Message, error) {
@@ -123,14 +131,14 @@ func (c *chat) leave(s *sio.Socket) {
 	s.Set(memberKey{}, nil)
 	s.Leave(m.room)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	r := c.rooms[m.room]
 	delete(r.nicks, s.ID())
-	nicks := r.list()
-	if len(nicks) == 0 {
+	if len(r.nicks) == 0 {
 		delete(c.rooms, m.room)
 	}
-	c.mu.Unlock()
-	_ = s.To(m.room).Emit("nicks", nicks)
+	c.tell()
+	c.show(m.room)
 }
 
 func (r *room) list() []string {
