@@ -16,6 +16,7 @@ require (
 	github.com/labstack/echo-contrib v0.50.1
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/labstack/echo/v5 v5.4.4
+	github.com/redis/rueidis v1.0.79
 	github.com/siokit/siokit v0.1.0
 	github.com/siokit/siokit/adapters/chi v0.1.0
 	github.com/siokit/siokit/adapters/echo v0.1.0
@@ -23,7 +24,9 @@ require (
 	github.com/siokit/siokit/adapters/fiber v0.1.0
 	github.com/siokit/siokit/adapters/fiberv3 v0.1.0
 	github.com/siokit/siokit/adapters/gin v0.1.0
+	github.com/siokit/siokit/cluster/nats v0.1.0
 	github.com/siokit/siokit/cluster/natsembed v0.1.0
+	github.com/siokit/siokit/cluster/redis v0.1.0
 	github.com/siokit/siokit/sessionbridge/fiberv3 v0.1.0
 )
 
@@ -41,7 +44,6 @@ require (
 	github.com/nats-io/nuid v1.0.1 // indirect
 	github.com/philhofer/fwd v1.2.0 // indirect
 	github.com/quasoft/memstore v0.0.0-20191010062613-2bce066d2b0b // indirect
-	github.com/siokit/siokit/cluster/nats v0.1.0 // indirect
 	github.com/tinylib/msgp v1.6.4 // indirect
 	golang.org/x/time v0.16.0 // indirect
 )

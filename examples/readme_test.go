@@ -7,6 +7,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	// Blocks of the pages use these, and nothing else of this module.
+	_ "github.com/redis/rueidis"
+	_ "github.com/siokit/siokit/cluster/nats"
+	_ "github.com/siokit/siokit/cluster/redis"
 )
 
 // prelude is what the fragments of the pages take for granted. A fragment is found by
@@ -25,14 +30,23 @@ var prelude = []struct{ line, before string }{
 	{`Options{Address:`, `_ = 0`},
 	{`io.Mount(mux, "/socket.io")`, `mux, io := http.NewServeMux(), sio.NewServer(nil)`},
 	{`mux.HandleFunc("/stats"`, `mux, io := http.NewServeMux(), sio.NewServer(nil)`},
+	{`redisbus.New(`, `say := func(context.Context, *sio.Socket, string) error { return nil }`}, // the page about clusters
+	{`natsbus.New(`, `say := func(context.Context, *sio.Socket, string) error { return nil }`},
+	{`natsembed.New(`, `say := func(context.Context, *sio.Socket, string) error { return nil }`},
+	{`cluster.NewBus()`, `_ = 0`},
+	{`Forward: &sio.Forward{`, `bus, secret := cluster.NewBus().Backend(), []byte{}`},
+	{`sio.HandleServers(n`, `ctx, io := context.Background(), sio.NewServer(nil); reload, load := func(string) error { return nil }, func() float64 { return 1 }`},
 	{`s.Emit("history", messages)`, `var s *sio.Socket; var messages []string`},
 }
 
 const imports = `
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"log"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -43,7 +57,12 @@ import (
 	"github.com/gorilla/sessions"
 	siochi "github.com/siokit/siokit/adapters/chi"
 	siogin "github.com/siokit/siokit/adapters/gin"
+	"github.com/redis/rueidis"
+	natsbus "github.com/siokit/siokit/cluster/nats"
+	"github.com/siokit/siokit/cluster/natsembed"
+	redisbus "github.com/siokit/siokit/cluster/redis"
 	"github.com/siokit/siokit/core/acl"
+	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/mixin"
 	"github.com/siokit/siokit/core/sio"
@@ -53,7 +72,15 @@ import (
 
 var (
 	_ context.Context
+	_ tls.Config
 	_ json.RawMessage
+	_ log.Logger
+	_ os.File
+	_ rueidis.Client
+	_ natsbus.Options
+	_ natsembed.Options
+	_ redisbus.Options
+	_ cluster.Backend
 	_ http.Header
 	_ time.Time
 	_ scs.SessionManager

@@ -119,6 +119,14 @@
 // [DeclareEvent] and [DeclareCall] declare those that the server sends. Package typescript
 // writes the contract for the official client.
 //
+// # Several processes
+//
+// With [Options.Cluster] several processes are one server: what is emitted to a [Target]
+// reaches the clients of all, and Join, Leave, Disconnect, [Target.Sockets] and [CallAll] are
+// about all. [Options.Forward] lets the requests of a client come to any of them.
+// [Namespace.EmitServers] and [CallServers] are events between servers. docs/cluster.md says
+// what is promised, and what is lost when.
+//
 // # Client generations
 //
 // Clients of Socket.IO 0.7 to 4.x share namespaces and rooms, and handlers need not know

@@ -267,7 +267,7 @@ func (n *Namespace) All() Target { return Target{ns: n} }
 func (n *Namespace) Emit(event string, args ...any) error { return n.All().Emit(event, args...) }
 
 // Len is the number of connected sockets in the namespace; for a pattern, in all
-// namespaces that match.
+// namespaces that match. In a cluster they are those of this process: see Target.Count.
 func (n *Namespace) Len() (count int) {
 	for _, m := range n.members() {
 		count += m.rooms.len()
@@ -278,7 +278,7 @@ func (n *Namespace) Len() (count int) {
 // Rooms returns the rooms that sockets of the namespace have joined, each with the
 // number of its sockets. The server's own rooms (see ServerRoom) and the ids of sockets
 // are not among them. The map is the caller's. Rooms are counted one after the other,
-// so the numbers are not of one moment.
+// so the numbers are not of one moment. In a cluster they are those of this process.
 func (n *Namespace) Rooms() map[string]int {
 	counts := make(map[string]int)
 	for _, m := range n.members() {
@@ -287,7 +287,8 @@ func (n *Namespace) Rooms() map[string]int {
 	return counts
 }
 
-// Socket returns the connected socket with this id, or nil.
+// Socket returns the connected socket with this id, or nil. In a cluster nil may mean that
+// another process has the socket, which To(id) reaches.
 func (n *Namespace) Socket(id string) *Socket {
 	for _, m := range n.members() {
 		if s := m.rooms.byID(id); s != nil {

@@ -187,7 +187,8 @@ type Options struct {
 
 	// Cluster joins the server to others: what it emits reaches their clients too, and what
 	// they emit reaches its own. A Backend belongs to one Server, which closes it at
-	// Shutdown. Nil: the server is alone. See package cluster for those that there are.
+	// Shutdown. Nil: the server is alone. docs/cluster.md says which there are, and what a
+	// cluster promises.
 	Cluster cluster.Backend
 	// Forward lets requests come to any server of the cluster: those of a session that
 	// another one has are passed on to it. Nil: all requests of a session must come to the

@@ -163,10 +163,10 @@ func (t Target) Sockets(ctx context.Context) iter.Seq2[RemoteSocket, error] {
 	}
 }
 
-// Emit sends an event to every socket of the target. The event is encoded once for each
-// client generation among them. Emit does not wait for clients. The error says which
-// argument cannot be encoded, or that the name is reserved; a socket that has ended is
-// no error.
+// Emit sends an event to every socket of the target, in a cluster to those of all nodes.
+// The event is encoded once for each client generation among them. Emit waits neither for
+// clients nor for other nodes. The error says which argument cannot be encoded, or that the
+// name is reserved; a socket that has ended, or a node that cannot be reached, is no error.
 func (t Target) Emit(event string, args ...any) error {
 	return t.emit(packet.Packet{Type: packet.Event}, event, args)
 }
@@ -270,7 +270,9 @@ func (b *broadcast) send(s *Socket, volatile bool) {
 	_ = s.sendMessage(m, volatile)
 }
 
-// Join puts the target's sockets into rooms.
+// Join puts the target's sockets into rooms. When Join returns, those of this process have
+// joined; in a cluster the others join soon after, in order with what this process emits.
+// Leave, LeaveAll, Disconnect, CloseConns and CloseTransport do likewise.
 func (t Target) Join(rooms ...string) {
 	t.every(func(s *Socket) { s.Join(rooms...) })
 	t.tell(cluster.Join, rooms...)

@@ -135,7 +135,7 @@ func (h *Hub) refused(x host.Exchange, r *dialect.Refusal) {
 	h.notice(n, detail)
 }
 
-const unknownSession = "unknown session: it has ended, or another process has it; with several processes each client needs to come to the same one (sticky sessions)"
+const unknownSession = "unknown session: it has ended, or another process has it; with several processes each client needs to come to the same one (sticky sessions, or sio.Options.Forward)"
 
 func (h *Hub) tooLarge() string {
 	return fmt.Sprintf("a message larger than Options.MaxPayload (%d bytes) ended a connection", h.opts.MaxPayload)
