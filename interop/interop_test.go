@@ -303,7 +303,33 @@ func TestChatComesBack(t *testing.T) {
 	need(t)
 	bin := build(t, "chat")
 	addr, stop := start(t, bin, "-adapter", "nethttp", "-addr", "127.0.0.1:0")
-	cmd := node(t, "pageback.mjs", "http://"+addr+"/")
+	comesBack(t, node(t, "pageback.mjs", "http://"+addr+"/"), func() { stop(); free(t, addr) },
+		func() { start(t, bin, "-adapter", "nethttp", "-addr", addr) })
+}
+
+// TestChatCluster: pages of two processes are in one chat, and a page whose process goes away and
+// comes back is in it again, with what it has shown before.
+func TestChatCluster(t *testing.T) {
+	need(t)
+	bin := build(t, "chat")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, bus, _ := net.SplitHostPort(ln.Addr().String())
+	_ = ln.Close()
+	process := func(addr string) (string, func()) {
+		return start(t, bin, "-adapter", "nethttp", "-cluster", "-bus", bus, "-secret", "known to this test alone", "-addr", addr)
+	}
+	here, stop := process("127.0.0.1:0") // is the NATS server: it was alone
+	there, _ := process("127.0.0.1:0")
+	comesBack(t, node(t, "pagecluster.mjs", "http://"+here+"/", "http://"+there+"/"), func() { stop(); free(t, here) },
+		func() { process(here) })
+}
+
+// comesBack runs a script whose page has its server taken away and given back.
+func comesBack(t *testing.T, cmd *exec.Cmd, take, give func()) {
+	t.Helper()
 	tell, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -323,11 +349,10 @@ func TestChatComesBack(t *testing.T) {
 		}
 	}
 	expect("up")
-	stop()
-	free(t, addr)
+	take()
 	_, _ = fmt.Fprintln(tell, "gone")
 	expect("away")
-	start(t, bin, "-adapter", "nethttp", "-addr", addr)
+	give()
 	_, _ = fmt.Fprintln(tell, "back")
 	expect("came back")
 	if err := cmd.Wait(); err != nil {
