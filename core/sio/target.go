@@ -272,7 +272,7 @@ func (b *broadcast) send(s *Socket, volatile bool) {
 
 // Join puts the target's sockets into rooms. When Join returns, those of this process have
 // joined; in a cluster the others join soon after, in order with what this process emits.
-// Leave, LeaveAll, Disconnect, CloseConns and CloseTransport do likewise.
+// Leave, LeaveAll, Disconnect and CloseConns do likewise.
 func (t Target) Join(rooms ...string) {
 	t.every(func(s *Socket) { s.Join(rooms...) })
 	t.tell(cluster.Join, rooms...)
