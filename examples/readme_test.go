@@ -26,6 +26,7 @@ var prelude = []struct{ line, before string }{
 	{`user := sess.Get(`, `ctx := context.Background(); s := new(sio.Socket)`}, // the page about sessions
 	{`manager.LoadAndSave`, `r := chi.NewRouter(); manager := scs.New(); io := sio.NewServer(nil); login := func(http.ResponseWriter, *http.Request) {}`},
 	{`sessions.Default(c)`, `c, user, bridge := new(gin.Context), "", new(sessionbridge.Bridge); sessions := struct{ Default func(*gin.Context) ginsessions.Session }{ginsessions.Default}`},
+	{`net.JoinHostPort(os.Getenv(`, `var opts sio.Options`},
 	{`Origins: []string{`, `_ = 0`},
 	{`Options{Address:`, `_ = 0`},
 	{`io.Mount(mux, "/socket.io")`, `mux, io := http.NewServeMux(), sio.NewServer(nil)`},
@@ -45,6 +46,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"time"
