@@ -38,7 +38,7 @@ type bus struct {
 	closed  bool
 	subs    map[string]*subscription // by the name of the channel
 	missed  bool                     // Watch could not subscribe to what is in subs
-	watched map[string]struct{}      // namespaces
+	watched map[string]bool          // namespaces; true: no node of another kind was there
 
 	handing sync.Mutex // held while the Receiver is called
 	in      cluster.Message

@@ -20,15 +20,17 @@
 // those you do not trust. A Server counts such a message as missed and goes on.
 //
 // What Node has no message for is published in channels of its own, PREFIX-siokit#..., to
-// which Node does not listen. So are answers to nodes of siokit.
+// which Node does not listen. So are requests to, and answers of, nodes of siokit: they say which
+// sockets are asked, so that it is known who has not answered. Of Node's clients only the number
+// is known.
 //
 // # Channels
 //
 // A node subscribes to what it has use for and to nothing else: to a few channels for each
 // namespace that is there, and, on the wires Classic and Sharded, to one channel for each room
 // that has sockets on this node. Node subscribes to a pattern instead, and gets what is for
-// rooms of others. There are never patterns here. Redis counts who listens to a namespace; by
-// that number requests know how many answers to wait for.
+// rooms of others. There are never patterns here. Nodes of siokit know each other by name; how many
+// processes of Node listen to a namespace, and answer its requests, Redis counts.
 //
 // # Connections
 //

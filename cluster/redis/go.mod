@@ -7,6 +7,10 @@ require (
 	github.com/siokit/siokit v0.1.0
 )
 
-require golang.org/x/sys v0.47.0 // indirect
+require (
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/gobwas/ws v1.5.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+)
 
 replace github.com/siokit/siokit => ../..

@@ -121,7 +121,7 @@ func build(b *bus) cluster.Backend {
 	b.done = make(chan struct{})
 	b.turn = make(chan struct{}, 1)
 	b.subs = make(map[string]*subscription)
-	b.watched = make(map[string]struct{})
+	b.watched = make(map[string]bool)
 	if b.opts.Wire == Classic || b.opts.Wire == Sharded && b.opts.Mode == nodewire.DynamicPrivate {
 		return socketBus{b}
 	}

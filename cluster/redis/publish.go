@@ -51,18 +51,20 @@ func (b *bus) Publish(ctx context.Context, ms []*cluster.Message) error {
 	failed := &PublishError{Of: len(ms)}
 	b.out.cmds, b.out.index = b.out.cmds[:0], b.out.index[:0]
 	for i, m := range ms {
-		cmd, err := b.encode(l.send, m)
-		if err != nil {
+		if err := b.encode(l.send, m); err != nil {
 			failed.add(i, err)
 			continue
 		}
-		b.out.cmds, b.out.index = append(b.out.cmds, cmd), append(b.out.index, i)
+		for len(b.out.index) < len(b.out.cmds) {
+			b.out.index = append(b.out.index, i)
+		}
 	}
 	if len(b.out.cmds) > 0 {
 		b.do(ctx, l, failed)
 	}
 	if len(failed.Failed) > 0 {
 		slices.Sort(failed.Failed)
+		failed.Failed = slices.Compact(failed.Failed) // a request is published twice
 		return failed
 	}
 	return nil
@@ -106,30 +108,83 @@ func outdated(r rueidis.RedisResult) bool {
 	return code == "READONLY" || code == "MOVED" || code == "ASK"
 }
 
-// encode makes the command that publishes a message.
-func (b *bus) encode(s rueidis.CoreClient, m *cluster.Message) (rueidis.Completed, error) {
+// encode appends the commands that publish a message, or none.
+func (b *bus) encode(s rueidis.CoreClient, m *cluster.Message) error {
 	if b.opts.Wire == Streams && inStream(m) {
-		return b.encodeEntry(s, m)
+		cmd, err := b.encodeEntry(s, m)
+		if err == nil {
+			b.out.cmds = append(b.out.cmds, cmd)
+		}
+		return err
 	}
-	channel := ""
 	switch {
 	case m.Namespace == "":
-		channel = b.nativeAll()
+		return b.encodeNative(s, m, b.nativeAll())
 	case m.To != "" && isSiokit(m.To):
-		channel = b.nativeNode(m.To)
-	default:
-		cmd, err := b.encodeNode(s, m)
-		if !errors.Is(err, nodewire.ErrNotOnWire) || m.To != "" {
-			return cmd, err
-		}
-		channel = b.nativeNamespace(m.Namespace)
+		return b.encodeNative(s, m, b.nativeNode(m.To))
+	case m.To == "" && asks(m) && isSiokit(m.Node):
+		return b.encodeRequest(s, m)
 	}
+	cmd, err := b.encodeNode(s, m)
+	if errors.Is(err, nodewire.ErrNotOnWire) && m.To == "" {
+		return b.encodeNative(s, m, b.nativeNamespace(m.Namespace))
+	}
+	if err == nil {
+		b.out.cmds = append(b.out.cmds, cmd)
+	}
+	return err
+}
+
+// asks reports whether a message is a request: it is for all nodes, also for those that do not
+// watch the namespace.
+func asks(m *cluster.Message) bool {
+	switch m.Kind {
+	case cluster.Fetch, cluster.Count, cluster.ListRooms, cluster.ServerEvent:
+		return true
+	}
+	return m.Kind == cluster.Emit && m.ID != ""
+}
+
+// encodeRequest makes a request for the nodes of siokit, and one for those of Node when there
+// may be some. Nodes of siokit take the first alone.
+func (b *bus) encodeRequest(s rueidis.CoreClient, m *cluster.Message) error {
+	var cmd rueidis.Completed
+	forNode := m.ID == "" || !b.alone(m.Namespace)
+	if forNode {
+		var err error
+		if cmd, err = b.encodeNode(s, m); err != nil {
+			if !errors.Is(err, nodewire.ErrNotOnWire) {
+				return err
+			}
+			forNode = false
+		}
+	}
+	if err := b.encodeNative(s, m, b.nativeAll()); err != nil {
+		return err
+	}
+	if forNode {
+		b.out.cmds = append(b.out.cmds, cmd)
+	}
+	return nil
+}
+
+// alone reports whether no nodes of other kinds were there when they were counted last, which
+// they are for each request that wants answers.
+func (b *bus) alone(namespace string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.watched[namespace]
+}
+
+// encodeNative makes the command that publishes a message in siokit's own form.
+func (b *bus) encodeNative(s rueidis.CoreClient, m *cluster.Message, channel string) error {
 	start := len(b.out.text)
 	var err error
 	if b.out.text, err = cluster.Append(b.out.text, m); err != nil {
-		return rueidis.Completed{}, err
+		return err
 	}
-	return b.publish(s, channel, rueidis.BinaryString(b.out.text[start:])), nil
+	b.out.cmds = append(b.out.cmds, b.publish(s, channel, rueidis.BinaryString(b.out.text[start:])))
+	return nil
 }
 
 // encodeNode makes the command by which Node would publish it.
@@ -173,18 +228,14 @@ func isSiokit(name string) bool {
 	return len(name) == 5
 }
 
-// Nodes asks Redis how many listen to the channel that requests of the namespace are
-// published in.
-func (b *bus) Nodes(ctx context.Context, namespace string) (int, error) {
+// Others asks Redis how many listen to the channel in which Node publishes requests of the
+// namespace, and how many to the one that only nodes of siokit listen to.
+func (b *bus) Others(ctx context.Context, namespace string) (int, error) {
 	l, err := b.live()
 	if err != nil {
 		return 0, err
 	}
-	c := nodewire.Channel{Namespace: namespace}
-	if b.opts.Wire == Classic {
-		c.Use = nodewire.Requests
-	}
-	name := b.name(c)
+	all, own := b.name(b.requests(namespace)), b.nativeNamespace(namespace)
 	clients := []rueidis.CoreClient{l.send}
 	if l.client.Mode() == rueidis.ClientModeCluster { // each server knows its own subscribers
 		clients = clients[:0]
@@ -192,29 +243,39 @@ func (b *bus) Nodes(ctx context.Context, namespace string) (int, error) {
 			clients = append(clients, n)
 		}
 	}
-	total := 0
+	others := 0
 	for _, s := range clients {
-		n, err := b.listeners(ctx, s, name)
+		n, err := b.listeners(ctx, s, all, own)
 		if err != nil {
 			return 0, fmt.Errorf("redisbus: %w", err)
 		}
-		total += n
+		others += n
 	}
+	others = max(0, others)
 	b.mu.Lock()
-	if _, ok := b.watched[namespace]; !ok {
-		total++ // this node
+	if _, ok := b.watched[namespace]; ok {
+		b.watched[namespace] = others == 0
 	}
 	b.mu.Unlock()
-	return total, nil
+	return others, nil
 }
 
-func (b *bus) listeners(ctx context.Context, s rueidis.CoreClient, name string) (int, error) {
-	var cmd rueidis.Completed
+// listeners is how many more listen to one channel than to another, at one server.
+func (b *bus) listeners(ctx context.Context, s rueidis.CoreClient, all, own string) (int, error) {
+	ask := "NUMSUB"
 	if b.opts.Wire == Sharded {
-		cmd = s.B().PubsubShardnumsub().Channel(name).Build()
-	} else {
-		cmd = s.B().PubsubNumsub().Channel(name).Build()
+		ask = "SHARDNUMSUB"
 	}
-	counts, err := s.Do(ctx, cmd).AsIntMap()
-	return int(counts[name]), err
+	// rueidis has a method for the second, which demands that both channels are in one slot.
+	counts, err := s.Do(ctx, s.B().Arbitrary("PUBSUB", ask).Args(all, own).Build()).AsIntMap()
+	return int(counts[all] - counts[own]), err
+}
+
+// requests is the channel in which Node publishes requests.
+func (b *bus) requests(namespace string) nodewire.Channel {
+	c := nodewire.Channel{Namespace: namespace}
+	if b.opts.Wire == Classic {
+		c.Use = nodewire.Requests
+	}
+	return c
 }

@@ -24,14 +24,19 @@ func (b *bus) message(l *link, channel, text string) {
 	defer b.handing.Unlock()
 	b.text = append(b.text[:0], text...)
 	var err error
+	forNode := false
 	for _, u := range s.uses {
 		if err = b.parse(u); err == nil {
+			forNode = u.node
 			break
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		b.r.Lost(1, fmt.Errorf("redisbus: channel %.200q: %w", channel, err))
-	} else {
+	case forNode && asks(&b.in) && isSiokit(b.in.Node):
+		// It has come in siokit's own form, too.
+	default:
 		b.r.Receive(&b.in)
 	}
 	if cap(b.text) > maxKept {

@@ -1,13 +1,17 @@
 package redisbus
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/cluster/nodewire"
 )
@@ -119,40 +123,167 @@ func TestWatched(t *testing.T) {
 	}
 }
 
-func TestNodes(t *testing.T) {
+// TestOthers: nodes of siokit are not counted, whatever they listen to.
+func TestOthers(t *testing.T) {
 	wires(t, func(t *testing.T, w Wire) {
 		r := startRedis(t)
 		a := join(t, New(r.option(), Options{Wire: w}), "AAAAA")
-		nodes := func(namespace string, want int) {
+		others := func(namespace string, want int) {
 			t.Helper()
-			if n, err := a.Backend.(cluster.Counter).Nodes(t.Context(), namespace); n != want || err != nil {
-				t.Errorf("%d nodes of %s, %v; not %d", n, namespace, err, want)
+			if n, err := a.Backend.(cluster.Counter).Others(t.Context(), namespace); n != want || err != nil {
+				t.Errorf("%d others in %s, %v; not %d", n, namespace, err, want)
 			}
 		}
-		nodes("/", 1)
-		nodes("/other", 1) // this node, though it does not listen
 		b, c := join(t, New(r.option(), Options{Wire: w}), "BBBBB"), join(t, NewWith(r.client(), Options{Wire: w}), "CCCCC")
-		nodes("/", 3)
+		others("/", 0)
 		b.watch("/other", "")
-		c.watch("/other", "")
-		nodes("/other", 3)
+		c.watch("/other", "", "r")
+		others("/other", 0)
+		asNode(t, r, w, "/other")
+		others("/other", 1)
 		a.watch("/other", "")
-		nodes("/other", 3)
+		others("/other", 1)
 		a.unwatch("/other", "")
-		nodes("/other", 3)
-		c.unwatch("/", "")
-		nodes("/", 2)
+		asNode(t, r, w, "/other", "/")
+		others("/other", 2)
+		others("/", 1)
 		if err := b.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		nodes("/", 1)
+		others("/", 1)
 		if err := a.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.Backend.(cluster.Counter).Nodes(t.Context(), "/"); !errors.Is(err, cluster.ErrClosed) {
+		if _, err := a.Backend.(cluster.Counter).Others(t.Context(), "/"); !errors.Is(err, cluster.ErrClosed) {
 			t.Error(err)
 		}
 	})
+}
+
+// asNode listens to requests in namespaces as a process of Node does.
+func asNode(t *testing.T, r *redis, w Wire, namespaces ...string) {
+	t.Helper()
+	c, leave := r.client().Dedicate()
+	t.Cleanup(leave)
+	c.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: func(rueidis.PubSubMessage) {}})
+	for _, namespace := range namespaces {
+		cmd := c.B().Subscribe().Channel("socket.io#" + namespace + "#").Build()
+		switch w {
+		case Classic:
+			cmd = c.B().Subscribe().Channel("socket.io-request#" + namespace + "#").Build()
+		case Sharded:
+			cmd = c.B().Ssubscribe().Channel("socket.io#" + namespace + "#").Build()
+		}
+		if err := c.Do(t.Context(), cmd).Error(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRequestOnce: a request reaches nodes of siokit once, whatever they listen to, and Node
+// when Node is there.
+func TestRequestOnce(t *testing.T) {
+	wires(t, func(t *testing.T, w Wire) {
+		r := startRedis(t)
+		a, b, c := join(t, New(r.option(), Options{Wire: w}), "AAAAA"), join(t, New(r.option(), Options{Wire: w}), "BBBBB"), join(t, New(r.option(), Options{Wire: w}), "CCCCC")
+		c.unwatch("/", "")
+		requests := "socket.io#/#"
+		if w == Classic {
+			requests = "socket.io-request#/#"
+		}
+		published := monitor(t, r)
+		ask := func(channels ...string) {
+			t.Helper()
+			for _, m := range []*cluster.Message{
+				{Kind: cluster.Fetch, Namespace: "/", ID: "1"},
+				{Kind: cluster.ServerEvent, Namespace: "/", ID: "2", Data: []byte(`["sse"]`)},
+				{Kind: cluster.ServerEvent, Namespace: "/", Data: []byte(`["sse"]`)},
+				{Kind: cluster.Emit, Namespace: "/", ID: "3", Timeout: time.Second, Data: []byte(`["ask"]`)},
+			} {
+				a.say(m, &cluster.Message{Kind: cluster.Hello, ID: "h"})
+				for _, p := range []*peer{b, c} {
+					if ms := p.next(t, 2); len(ms) != 2 || ms[0].Kind != m.Kind || ms[0].ID != m.ID || ms[1].Kind != cluster.Hello {
+						t.Errorf("%v of %s reached %s as %d messages", m.Kind, m.ID, p.node, len(ms))
+					}
+				}
+				want := channels
+				if m.Kind == cluster.ServerEvent && m.ID == "" { // nobody was counted for it
+					want = []string{"socket.io-siokit#", requests}
+				}
+				var got []string
+				for range len(want) + 1 { // and the Hello
+					got = append(got, <-published)
+				}
+				if !slices.Equal(got, append(slices.Clone(want), "socket.io-siokit#")) {
+					t.Errorf("%v in the channels %q, not %q", m.Kind, got, want)
+				}
+			}
+		}
+		ask("socket.io-siokit#", requests) // it is not known yet who is there
+		if n, err := a.Backend.(cluster.Counter).Others(t.Context(), "/"); n != 0 || err != nil {
+			t.Fatal(n, err)
+		}
+		ask("socket.io-siokit#")
+		asNode(t, r, w, "/")
+		if n, err := a.Backend.(cluster.Counter).Others(t.Context(), "/"); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		ask("socket.io-siokit#", requests)
+	})
+}
+
+// monitor says in which channels something is published.
+func monitor(t *testing.T, r *redis) <-chan string {
+	t.Helper()
+	c, err := net.Dial("tcp", r.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, channels := bufio.NewReader(c), make(chan string, 1000)
+	fmt.Fprint(c, "MONITOR\r\n")
+	if ok, err := lines.ReadString('\n'); err != nil || ok != "+OK\r\n" {
+		t.Fatalf("%q, %v", ok, err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { c.Close(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				return
+			}
+			// +1795643376.327 [0 127.0.0.1:40000] "PUBLISH" "channel" "text"
+			if f := strings.SplitN(line, `"`, 5); len(f) == 5 && strings.HasSuffix(strings.ToUpper(f[1]), "PUBLISH") && !strings.HasPrefix(f[4], ` "\x00"`) {
+				channels <- f[3]
+			}
+		}
+	}()
+	return channels
+}
+
+// TestPaired: one command names both channels of a namespace.
+func TestPaired(t *testing.T) {
+	b := New(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:1"}}, Options{}).(socketBus).bus
+	var names []string
+	for i := range maxNames {
+		names = append(names, fmt.Sprintf("socket.io#/%d#", i), fmt.Sprintf("socket.io-request#/%d#", i))
+	}
+	for i := range maxNames {
+		names = append(names, fmt.Sprintf("socket.io-siokit#/%d#", maxNames-1-i))
+	}
+	names = append(names, "socket.io-siokit#", "socket.io-siokit#AAAAA#", "socket.io-siokit#/alone#")
+	got := b.paired(names)
+	if slices.Sort(names); !slices.Equal(slices.Sorted(slices.Values(got)), names) {
+		t.Errorf("%d names have become %d", len(names), len(got))
+	}
+	for part := range slices.Chunk(got, maxNames) {
+		for i := range maxNames {
+			if all, own := slices.Contains(part, fmt.Sprintf("socket.io-request#/%d#", i)), slices.Contains(part, fmt.Sprintf("socket.io-siokit#/%d#", i)); all != own {
+				t.Fatalf("the channels of /%d are apart", i)
+			}
+		}
+	}
 }
 
 func TestSharps(t *testing.T) {

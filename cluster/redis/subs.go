@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/redis/rueidis"
 	"github.com/siokit/siokit/core/cluster"
@@ -73,7 +74,7 @@ func (b *bus) change(changes []cluster.Interest) (enter, leave []string) {
 	for i := range changes {
 		c := &changes[i]
 		if c.Room == "" && c.On {
-			b.watched[c.Namespace] = struct{}{}
+			b.watched[c.Namespace] = false
 		} else if c.Room == "" {
 			delete(b.watched, c.Namespace)
 		}
@@ -172,8 +173,37 @@ func (b *bus) resubscribe(ctx context.Context, l *link) error {
 	return l.subscribe(ctx, names, nil)
 }
 
-// maxNames is how many channels one command names.
+// maxNames is how many channels one command names: an even number, see paired.
 const maxNames = 256
+
+// paired sorts channels so that one command names both of those by which Others counts the
+// nodes of a namespace: a node that was in one of them only would look like one of Node's.
+func (b *bus) paired(names []string) []string {
+	if len(names) < 2 {
+		return names
+	}
+	there := make(map[string]bool, len(names))
+	for _, name := range names {
+		there[name] = true
+	}
+	sorted := make([]string, 0, len(names))
+	for _, name := range names {
+		namespace, ok := strings.CutPrefix(name, b.nativeAll())
+		if !ok || !strings.HasPrefix(namespace, "/") {
+			continue
+		}
+		if all := b.name(b.requests(strings.TrimSuffix(namespace, "#"))); there[all] && there[name] {
+			sorted = append(sorted, all, name)
+			there[all], there[name] = false, false
+		}
+	}
+	for _, name := range names {
+		if there[name] {
+			sorted = append(sorted, name)
+		}
+	}
+	return sorted
+}
 
 // subscribe sends all commands at once, and waits for all answers.
 func (l *link) subscribe(ctx context.Context, enter, leave []string) error {
@@ -184,7 +214,7 @@ func (l *link) subscribe(ctx context.Context, enter, leave []string) error {
 	var first error
 	cmds := make(map[rueidis.DedicatedClient][]rueidis.Completed)
 	add := func(names []string, cmd func(c rueidis.DedicatedClient, names []string) rueidis.Completed) {
-		for part := range slices.Chunk(names, size) {
+		for part := range slices.Chunk(l.bus.paired(names), size) {
 			if c := l.on(part[0]); c != nil {
 				cmds[c] = append(cmds[c], cmd(c, part))
 			} else if first == nil {

@@ -150,7 +150,7 @@ func (p *peer) returns(downs int) {
 func (p *peer) reach() {
 	p.t.Helper()
 	for {
-		_, err := p.Backend.(cluster.Counter).Nodes(p.t.Context(), "/")
+		_, err := p.Backend.(cluster.Counter).Others(p.t.Context(), "/")
 		if err == nil {
 			return
 		}

@@ -10,9 +10,10 @@ import "context"
 // Join, Leave, LeaveAll, Disconnect, Close and CloseTransport need reach only the nodes that
 // watch the namespace, and one of them that is for a single room only those that watch the
 // room. A message with a To need reach that node alone. What has no namespace, and every
-// request, reaches all nodes, or all that Counter counts. Nothing is stored:
-// what is published while the bus is away is lost, and the Backend says so, by an error of
-// Publish where it knows, and by Receiver.Lost where it does not.
+// request, reaches all nodes of siokit, whatever they watch, and of other nodes all that
+// Counter counts. Nothing is stored: what is published while the bus is away is lost, and the
+// Backend says so, by an error of Publish where it knows, and by Receiver.Lost where it does
+// not.
 type Backend interface {
 	// Start connects to the bus as the node with this name and hands to r what other
 	// nodes publish. It may return before the bus can be reached: then it goes on trying,
@@ -67,12 +68,14 @@ type Receiver interface {
 	Lost(n int, err error)
 }
 
-// Counter is a Backend that knows how many nodes listen to a namespace, those of other
-// kinds included, such as the processes of Node that have no heartbeats.
+// Counter is a Backend that knows how many nodes of other kinds listen to a namespace, such
+// as processes of Node: they have no heartbeats, so nobody knows them by name.
 type Counter interface {
-	// Nodes is the number of nodes that listen to the namespace, this one included. Several
-	// goroutines may call it at once.
-	Nodes(ctx context.Context, namespace string) (int, error)
+	// Others is the number of nodes of other kinds that listen to the namespace now; an error
+	// means that the bus cannot say. It is asked for each request before the request is
+	// published, which then waits for so many answers besides those of the nodes that are
+	// known. Several goroutines may call it at once.
+	Others(ctx context.Context, namespace string) (int, error)
 }
 
 // SocketWatcher is a Backend that has to know the id of each socket of the node, because

@@ -7,13 +7,13 @@ import (
 	"github.com/siokit/siokit/core/cluster"
 )
 
-// counting is a backend that counts the nodes of a bus, one of another kind included.
+// counting is a backend that counts the nodes of another kind.
 type counting struct {
 	cluster.Backend
-	nodes int
+	others int
 }
 
-func (c counting) Nodes(context.Context, string) (int, error) { return c.nodes, nil }
+func (c counting) Others(context.Context, string) (int, error) { return c.others, nil }
 
 // stranger is a node of another kind: it says who is there, and does not count.
 type stranger struct {
@@ -47,7 +47,7 @@ func TestClusterMixedCount(t *testing.T) {
 			Sockets: []cluster.Socket{{ID: "a"}, {ID: "b"}},
 		}})
 	}()
-	srv := NewServer(&Options{Cluster: counting{bus.Backend(), 2}})
+	srv := NewServer(&Options{Cluster: counting{bus.Backend(), 1}})
 	c := serve(t, srv)
 	c.Join("")
 	if n, err := srv.Of("/").All().Count(ctx); n != 3 || err != nil {

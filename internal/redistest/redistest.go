@@ -2,14 +2,14 @@
 package redistest
 
 import (
-	"bufio"
+	"bytes"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Server is a redis-server of its own, on a port of its own, with a folder of its own. It
@@ -70,30 +70,32 @@ func start(t testing.TB, args []string) *Server {
 // kept nothing.
 func (s *Server) Restart() {
 	s.t.Helper()
-	s.cmd = exec.Command("redis-server", s.args...)
-	out, err := s.cmd.StdoutPipe()
-	if err == nil {
-		err = s.cmd.Start()
-	}
+	// A file, since nobody need read it: a test that looks for goroutines finds none of these.
+	log, err := os.CreateTemp(s.t.TempDir(), "log")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var said strings.Builder
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		said.WriteString(lines.Text() + "\n")
-		if strings.Contains(lines.Text(), "Ready to accept connections") || strings.Contains(lines.Text(), "Sentinel ID is") {
-			go drain(lines)
+	defer func() { _ = log.Close() }()
+	s.cmd = exec.Command("redis-server", s.args...)
+	s.cmd.Stdout = log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		said, err := os.ReadFile(log.Name())
+		switch {
+		case err != nil:
+			s.t.Fatal(err)
+		case bytes.Contains(said, []byte("Ready to accept connections")), bytes.Contains(said, []byte("Sentinel ID is")):
 			return
+		case time.Now().After(late), s.cmd.Process.Signal(syscall.Signal(0)) != nil:
+			s.t.Fatalf("redis-server is not ready:\n%s", said)
 		}
 	}
-	s.t.Fatalf("redis-server has ended:\n%s", said.String())
 }
 
-// drain reads what the server says, so that the server never waits for a reader.
-func drain(lines *bufio.Scanner) {
-	for lines.Scan() {
-	}
-}
+// patience is how long a server may take to start.
+const patience = 30 * time.Second
 
 // Kill ends the server at once.
 func (s *Server) Kill() {

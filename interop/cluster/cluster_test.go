@@ -245,11 +245,11 @@ func startGo(t *testing.T, o redisbus.Options, addr string) *node {
 func both(t *testing.T, n *node) {
 	t.Helper()
 	for {
-		k, err := n.Backend.(cluster.Counter).Nodes(t.Context(), "/")
+		k, err := n.Backend.(cluster.Counter).Others(t.Context(), "/")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if k == 2 {
+		if k == 1 {
 			return
 		}
 	}

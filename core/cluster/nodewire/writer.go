@@ -160,6 +160,10 @@ func (w *writer) value(text []byte, attachments [][]byte) {
 
 // event writes an array of an event's name and its arguments.
 func (w *writer) event(m *cluster.Message) {
+	if !utf8.Valid(m.Data) { // as in siokit's own form
+		w.malformed("an event that is not UTF-8")
+		return
+	}
 	if w.value(m.Data, m.Attachments); w.err != nil {
 		return
 	}

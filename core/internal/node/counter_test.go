@@ -13,35 +13,29 @@ import (
 	"github.com/siokit/siokit/core/cluster"
 )
 
-// counting is a backend that counts nodes.
+// counting is a backend that counts nodes of other kinds.
 type counting struct {
 	held
-	nodes int
-	asked int
-	err   error
-	gate  chan struct{} // an answer waits for it; nil: not
+	others int
+	err    error
 }
 
-func (c *counting) Nodes(context.Context, string) (int, error) {
-	c.mu.Lock()
-	c.asked++
-	nodes, err, gate := c.nodes, c.err, c.gate
-	c.mu.Unlock()
-	if gate != nil {
-		<-gate
-	}
-	return nodes, err
-}
-
-func (c *counting) set(nodes int, err error) {
+func (c *counting) Others(context.Context, string) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.nodes, c.err = nodes, err
+	return c.others, c.err
 }
 
-// counted is a node of a cluster whose bus counts four nodes. start makes a request.
+func (c *counting) set(others int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.others, c.err = others, err
+}
+
+// counted is a node of a cluster with one more of siokit and two of another kind. start makes a
+// request.
 func counted(t *testing.T) (h *counting, p *peer, start func() (say func(node string, number int), done func() ([]string, error))) {
-	h = &counting{nodes: 4}
+	h = &counting{others: 2}
 	p = newPeer(h, "aaaaa").start(t)
 	time.Sleep(settleTime)
 	return h, p, func() (say func(node string, number int), done func() ([]string, error)) {
@@ -58,7 +52,7 @@ func counted(t *testing.T) (h *counting, p *peer, start func() (say func(node st
 	}
 }
 
-// TestCounter: nodes without names are waited for by their number.
+// TestCounter: nodes of siokit are waited for by name, those of other kinds by their number.
 func TestCounter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, p, start := counted(t)
@@ -66,11 +60,25 @@ func TestCounter(t *testing.T) {
 		say("", 1)
 		say("bbbbb", 2)
 		say("bbbbb", 2)
+		say("ccccc", 4) // of siokit, and not known when the request was made
 		if p.Stats().Requests != 1 {
 			t.Error("over too early")
 		}
 		say("some process of Node", 3)
-		if got, err := done(); err != nil || len(got) != 3 {
+		if got, err := done(); err != nil || len(got) != 4 {
+			t.Error(got, err)
+		}
+
+		// Those of other kinds do not stand for the one that is known.
+		say, done = start()
+		say("", 1)
+		say("some process of Node", 3)
+		say("another one", 3)
+		if p.Stats().Requests != 1 {
+			t.Error("over too early")
+		}
+		say("bbbbb", 2)
+		if got, err := done(); err != nil || len(got) != 4 {
 			t.Error(got, err)
 		}
 
@@ -83,102 +91,106 @@ func TestCounter(t *testing.T) {
 			t.Errorf("%d others are missing", m.Others)
 		}
 
+		h.set(-1, nil)
+		say, done = start()
+		say("bbbbb", 1)
+		if got, err := done(); err != nil || len(got) != 1 {
+			t.Error(got, err)
+		}
+
 		h.set(0, errors.New("no number"))
 		_, err = p.ask(t.Context(), count())()
 		missing(t, err, h.err, "bbbbb")
 	})
 }
 
-// TestCounterLeave: the bus counts again when a node leaves, with or without a word.
+// TestCounterLeave: a node that leaves is not waited for, with or without a word; those of other
+// kinds are.
 func TestCounterLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, p, start := counted(t)
 		leave := func() {
-			h.set(3, nil)
 			h.r.Receive(&cluster.Message{Kind: cluster.Bye, Node: "bbbbb", ID: "b"})
 			synctest.Wait()
 		}
 		say, done := start()
 		say("", 1)
-		say("other", 1)
 		leave()
+		if p.Stats().Requests != 1 {
+			t.Error("over too early")
+		}
+		say("vYNYRq", 1)
 		if got, err := done(); err != nil || len(got) != 2 {
 			t.Error(got, err)
 		}
 
-		h.set(4, nil)
 		say, done = start()
 		say("", 1)
-		say("bbbbb", 1) // has answered, and goes: its answer counts no more
+		say("bbbbb", 1) // has answered, and goes
 		leave()
 		if p.Stats().Requests != 1 {
 			t.Error("over too early")
 		}
-		say("other", 1)
+		say("vYNYRq", 1)
 		if got, err := done(); err != nil || len(got) != 3 {
 			t.Error(got, err)
 		}
 
-		h.set(4, nil)
-		say, done = start()
-		leave()
-		h.set(0, errors.New("no number")) // then the number is what it was
-		h.r.Receive(&cluster.Message{Kind: cluster.Heartbeat, Node: "ccccc"})
-		h.r.Receive(&cluster.Message{Kind: cluster.Bye, Node: "ccccc"})
-		synctest.Wait()
-		if p.Stats().Requests != 1 {
-			t.Error("over too early")
-		}
-		say("", 1)
-		say("other", 1)
-		if _, err := done(); err != nil {
-			t.Error(err)
-		}
-
-		h.set(2, nil)
+		h.set(0, nil)
 		h.r.Receive(&cluster.Message{Kind: cluster.Heartbeat, Node: "bbbbb"})
 		m := count()
 		m.Timeout = time.Hour
 		done = p.ask(t.Context(), m)
-		synctest.Wait()
-		h.set(1, nil)
 		_, err := done()
 		missing(t, err, cluster.ErrGone, "bbbbb")
 	})
 }
 
-// TestRecount: nodes that leave together are counted again together, and the last number
-// counts.
-func TestRecount(t *testing.T) {
+// TestCounterAcks: clients of nodes without a name that do not answer are missing, though nobody
+// can say who they are.
+func TestCounterAcks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &counting{nodes: 200}
-		p := newPeer(h, "aaaaa").start(t)
-		time.Sleep(settleTime)
-		var done []func() ([]string, error)
-		for i := range 100 {
-			h.r.Receive(&cluster.Message{Kind: cluster.Heartbeat, Node: fmt.Sprint(10_000 + i)})
-			done = append(done, p.ask(t.Context(), count()))
+		h, p, _ := counted(t)
+		m := &cluster.Message{Kind: cluster.Emit, Namespace: "/", Data: []byte(`["q"]`), Timeout: 2 * beat}
+		done := p.ask(t.Context(), m)
+		synctest.Wait()
+		id := h.lastID()
+		for _, n := range []int{1, 0} {
+			h.r.Receive(&cluster.Message{Kind: cluster.Asked, ID: id, Number: n})
+		}
+		_, err := done()
+		missing(t, err, cluster.ErrRequestTimeout)
+		if m, _ := errors.AsType[*cluster.Missing](err); m == nil || m.Others != 1 {
+			t.Errorf("%+v", m)
+		}
+	})
+}
+
+// TestLeavesUnsaid: nodes of other kinds are not told that a client has left: they have no such
+// message. Those of siokit are.
+func TestLeavesUnsaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, p, _ := counted(t)
+		p.ids, p.silent = []string{"one"}, true
+		for _, node := range []string{"bbbbb", "vYNYRq"} {
+			h.r.Receive(&cluster.Message{Kind: cluster.Emit, Node: node, Namespace: "/", ID: node + "1", Data: []byte(`["q"]`)})
 		}
 		synctest.Wait()
-		gate := make(chan struct{})
-		h.mu.Lock()
-		h.gate, h.asked = gate, 0
-		h.mu.Unlock()
-		for i := range 100 {
-			h.r.Receive(&cluster.Message{Kind: cluster.Bye, Node: fmt.Sprint(10_000 + i)})
-			synctest.Wait()
+		for _, ack := range p.acks {
+			ack("")
 		}
-		h.set(1, nil)
-		close(gate)
-		for _, d := range done {
-			if _, err := d(); err != nil {
-				t.Error(err)
+		synctest.Wait()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		var got []string
+		for _, m := range h.said {
+			if m.To != "" {
+				got = append(got, fmt.Sprint(m.Kind, " to ", m.To))
 			}
 		}
-		if h.mu.Lock(); h.asked != 2 {
-			t.Errorf("the bus was asked %d times", h.asked)
+		if want := []string{"Asked to bbbbb", "Asked to vYNYRq", "Acked to bbbbb"}; !slices.Equal(got, want) {
+			t.Errorf("published %q, not %q", got, want)
 		}
-		h.mu.Unlock()
 	})
 }
 

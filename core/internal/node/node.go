@@ -164,14 +164,14 @@ func (n *Node) Owner(id string) string {
 // Nodes are the names of the other nodes of this kind that are there.
 func (n *Node) Nodes() []string { return n.members.names() }
 
-// Mixed reports whether more nodes listen to a namespace than this one and those that it
-// knows: processes of another kind, as far as the backend can tell.
+// Mixed reports whether nodes of another kind listen to a namespace, as far as the backend
+// can tell.
 func (n *Node) Mixed(ctx context.Context, namespace string) bool {
 	if n.counter == nil {
 		return false
 	}
-	total, err := n.counter.Nodes(ctx, namespace)
-	return err == nil && total-1 > len(n.members.names())
+	others, err := n.counter.Others(ctx, namespace)
+	return err == nil && others > 0
 }
 
 // Info is what a node says of itself.

@@ -114,6 +114,9 @@ func (n *Node) ask(m *cluster.Message, reply cluster.Message) {
 		a.Kind, a.Number, a.Names = cluster.Asked, len(ids), ids
 		n.Publish(&a)
 	}, func(id string, data []byte, attachments [][]byte) {
+		if len(data) == 0 && len(reply.To) != NameLength {
+			return // nodes of other kinds cannot be told that a client has left
+		}
 		a := reply
 		a.Kind, a.Names, a.Data, a.Attachments = cluster.Acked, []string{id}, data, attachments
 		n.Publish(&a)
@@ -154,9 +157,6 @@ func (n *Node) lost(name string, err error) {
 func (n *Node) given(name string, err error) {
 	for _, q := range n.requests.all() {
 		q.gone(name, err)
-	}
-	if n.counter != nil {
-		n.recount()
 	}
 }
 

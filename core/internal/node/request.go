@@ -23,17 +23,15 @@ type request struct {
 	single    bool   // the first ack is the last
 	each      func(m *cluster.Message)
 
-	mu       sync.Mutex
-	waiting  map[string]struct{} // nodes whose answer is awaited by name
-	others   int                 // how many more answers are awaited
-	heard    map[string]bool     // nodes that have answered; false: and have gone
-	nameless int                 // answers of nodes without a name
-	acks     map[string]*acks    // of clients, that are to come still, by their nodes
-	known    []string            // nodes that may be among the others
-	lost     []string            // nodes that have gone, and owe an answer
-	over     bool
-	err      error         // why it is over, nil when all have answered
-	done     chan struct{} // closed when it is over
+	mu      sync.Mutex
+	waiting map[string]struct{} // nodes whose answer is awaited by name
+	others  int                 // how many answers of nodes of other kinds are awaited
+	heard   map[string]struct{} // nodes that have answered
+	acks    map[string]*acks    // of clients, that are to come still, by their nodes
+	lost    []string            // nodes that have gone, and owe an answer
+	over    bool
+	err     error         // why it is over, nil when all have answered
+	done    chan struct{} // closed when it is over
 }
 
 // acks are the clients of one node that have not answered.
@@ -45,7 +43,7 @@ type acks struct {
 func newRequest(m *cluster.Message, each func(m *cluster.Message)) *request {
 	return &request{
 		namespace: m.Namespace, to: m.To, single: m.Single, each: each,
-		waiting: make(map[string]struct{}), heard: make(map[string]bool), done: make(chan struct{}),
+		waiting: make(map[string]struct{}), heard: make(map[string]struct{}), done: make(chan struct{}),
 	}
 }
 
@@ -79,22 +77,22 @@ func (r *request) answered(m *cluster.Message) {
 	r.check()
 }
 
-// node marks a node as heard; r.mu is held. A node without a name is one of the others.
+// node marks a node as heard; r.mu is held. A node without a name, or with a name that no
+// node of siokit has, is one of the others. One of siokit that is not awaited has come after
+// the request was made: its answer stands for nobody's.
 func (r *request) node(name string) bool {
 	if name == "" {
-		r.nameless++
 		r.others--
 		return true
 	}
 	if _, again := r.heard[name]; again || len(r.heard) >= maxHeard {
 		return false
 	}
-	r.heard[name] = true
-	if _, named := r.waiting[name]; named {
-		delete(r.waiting, name)
-	} else {
+	r.heard[name] = struct{}{}
+	if len(name) != NameLength {
 		r.others--
 	}
+	delete(r.waiting, name)
 	return true
 }
 
@@ -152,33 +150,12 @@ func (r *request) gone(name string, err error) {
 		delete(r.waiting, name)
 		owes = true
 	}
-	if r.heard[name] {
-		r.heard[name] = false
-		if a := r.acks[name]; a != nil && a.n > 0 {
-			a.n, a.ids = 0, nil
-			owes = true
-		}
-	} else if slices.Contains(r.known, name) {
+	if a := r.acks[name]; a != nil && a.n > 0 {
+		a.n, a.ids = 0, nil
 		owes = true
 	}
 	if owes && err != nil && !slices.Contains(r.lost, name) {
 		r.lost = append(r.lost, name)
-	}
-	r.check()
-}
-
-// expect sets how many others there are in all, with those that have answered.
-func (r *request) expect(total int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.to != "" {
-		return
-	}
-	r.others = total - r.nameless
-	for _, there := range r.heard {
-		if there {
-			r.others--
-		}
 	}
 	r.check()
 }
@@ -221,17 +198,11 @@ func (r *request) fail(err error) {
 		names[name] = struct{}{}
 	}
 	for name, a := range r.acks {
-		if name != "" && a.n > 0 {
-			names[name] = struct{}{}
-		}
-	}
-	silent := slices.DeleteFunc(slices.Clone(r.known), func(name string) bool {
-		_, heard := r.heard[name]
-		return heard || slices.Contains(r.lost, name)
-	})
-	if len(silent) <= missing.Others { // else it is not known which of them were to answer
-		missing.Others -= len(silent)
-		for _, name := range silent {
+		switch {
+		case a.n == 0:
+		case name == "": // of one other node, or of several
+			missing.Others++
+		default:
 			names[name] = struct{}{}
 		}
 	}

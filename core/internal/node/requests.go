@@ -21,11 +21,9 @@ var errTooManyRequests = errors.New("cluster: too many open requests")
 type requests struct {
 	prefix string // of the ids: no other node has it
 
-	mu       sync.Mutex
-	last     uint64
-	open     map[string]*request
-	counting bool // recount runs
-	again    bool // and is to run once more
+	mu   sync.Mutex
+	last uint64
+	open map[string]*request
 }
 
 func (rs *requests) add(r *request) (id string, err error) {
@@ -129,25 +127,25 @@ func (n *Node) patience(m *cluster.Message) time.Duration {
 // audience sets who is to answer.
 func (n *Node) audience(ctx context.Context, r *request) error {
 	names := n.members.names()
-	switch {
-	case r.to != "":
+	if r.to != "" {
 		if !slices.Contains(names, r.to) {
 			return &cluster.Missing{Nodes: []string{r.to}, Err: cluster.ErrGone}
 		}
 		r.waiting[r.to] = struct{}{}
-	case n.counter != nil:
-		total, err := n.counter.Nodes(ctx, r.namespace)
+		return nil
+	}
+	if n.counter != nil {
+		others, err := n.counter.Others(ctx, r.namespace)
 		if err != nil {
 			if ctx.Err() != nil {
 				err = context.Cause(ctx)
 			}
 			return &cluster.Missing{Nodes: names, Err: err}
 		}
-		r.others, r.known = max(0, total-1), names
-	default:
-		for _, name := range names {
-			r.waiting[name] = struct{}{}
-		}
+		r.others = max(0, others)
+	}
+	for _, name := range names {
+		r.waiting[name] = struct{}{}
 	}
 	return nil
 }
@@ -166,48 +164,4 @@ func (n *Node) pruned(r *request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.check()
-}
-
-// recount asks the backend again how many nodes answer: one of them has left. One goroutine
-// does that for all open requests.
-func (n *Node) recount() {
-	rs := &n.requests
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	if len(rs.open) == 0 || n.staying.Err() != nil {
-		return
-	}
-	if rs.again = rs.counting; rs.again {
-		return
-	}
-	rs.counting = true
-	go func() {
-		for more := true; more; {
-			n.count()
-			rs.mu.Lock()
-			more = rs.again && n.staying.Err() == nil
-			rs.counting, rs.again = more, false
-			rs.mu.Unlock()
-		}
-	}()
-}
-
-// count tells each open request how many nodes its namespace has.
-func (n *Node) count() {
-	ctx, cancel := context.WithTimeout(n.ctx, n.opts.PublishTimeout)
-	defer cancel()
-	totals := make(map[string]int)
-	for _, r := range n.requests.all() {
-		total, asked := totals[r.namespace]
-		if !asked {
-			var err error
-			if total, err = n.counter.Nodes(ctx, r.namespace); err != nil {
-				total = -1
-			}
-			totals[r.namespace] = total
-		}
-		if total >= 0 {
-			r.expect(max(0, total-1))
-		}
-	}
 }

@@ -303,7 +303,7 @@ func TestStrangers(t *testing.T) {
 // TestSingle: the first ack is the last, from whomever it comes.
 func TestSingle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &counting{nodes: 3}
+		h := &counting{others: 2}
 		p := newPeer(h, "aaaaa").start(t)
 		time.Sleep(settleTime)
 		m := emit(`["e"]`, "id")
