@@ -15,6 +15,7 @@ import (
 
 	natsbus "github.com/siokit/siokit/cluster/nats"
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/internal/clustertest"
 )
 
 func TestWhoGetsWhat(t *testing.T) {
@@ -475,10 +476,10 @@ func TestMisuse(t *testing.T) {
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t, server.Options{})
-	proxy := startProxy(t, broker.port)
-	a := join(t, "aaaaa", natsbus.New(proxy.url(), &natsbus.Options{App: "test", Connect: quick()}))
+	proxy := clustertest.NewProxy(t, fmt.Sprint("127.0.0.1:", broker.port))
+	a := join(t, "aaaaa", natsbus.New("nats://"+proxy.Addr, &natsbus.Options{App: "test", Connect: quick()}))
 	a.awaitUp(t, 1)
-	proxy.freeze(true)
+	proxy.Freeze()
 	from := time.Now()
 	a.await(t, "down", func() bool { return a.downs == 1 })
 	if d := time.Since(from); d > 8*time.Second {
@@ -489,7 +490,7 @@ func TestSilentServer(t *testing.T) {
 	if err := a.Publish(ctx, []*cluster.Message{emit("x")}); !errors.Is(err, cluster.ErrDown) {
 		t.Errorf("published: %v", err)
 	}
-	proxy.freeze(false)
+	proxy.Heal()
 	a.awaitUp(t, 2)
 }
 
@@ -498,13 +499,13 @@ func TestSilentServer(t *testing.T) {
 func TestStuckServer(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t, server.Options{})
-	proxy := startProxy(t, broker.port)
-	a := join(t, "aaaaa", natsbus.New(proxy.url(), &natsbus.Options{App: "test", Connect: quick()}))
+	proxy := clustertest.NewProxy(t, fmt.Sprint("127.0.0.1:", broker.port))
+	a := join(t, "aaaaa", natsbus.New("nats://"+proxy.Addr, &natsbus.Options{App: "test", Connect: quick()}))
 	b := broker.node("bbbbb")
 	a.awaitUp(t, 1)
 	b.awaitUp(t, 1)
 	b.watch("room")
-	proxy.freeze(true)
+	proxy.Freeze()
 	big := strings.Repeat("x", 500_000)
 	published := 0
 	for a.up() {
@@ -522,7 +523,7 @@ func TestStuckServer(t *testing.T) {
 	if published > 0 {
 		t.Errorf("%d taken by a server that reads nothing", published)
 	}
-	proxy.freeze(false)
+	proxy.Heal()
 	a.awaitUp(t, 2)
 	a.send(emit("end", "room"))
 	b.awaitMessage(t, "end")

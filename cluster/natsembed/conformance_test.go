@@ -9,11 +9,12 @@ import (
 	"github.com/siokit/siokit/cluster/natsembed"
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/internal/testkit"
 )
 
 // TestCluster: servers with this backend are one server for their clients.
 func TestCluster(t *testing.T) {
-	port := freePort(t)
+	port := testkit.Port(t)
 	conformance.RunCluster(t, func() cluster.Backend { return natsembed.New(&natsembed.Options{Port: port}) })
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/siokit/siokit/cluster/natsembed"
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/internal/bustest"
+	"github.com/siokit/siokit/internal/testkit"
 )
 
 // TestContract is what every backend passes: a NATS server that can be restarted.
@@ -24,7 +25,7 @@ func TestContract(t *testing.T) {
 // TestContractEmbedded is the same where one of the nodes is the server.
 func TestContractEmbedded(t *testing.T) {
 	bustest.Run(t, func(t *testing.T) (newBackend func() cluster.Backend, cut, heal func()) {
-		port := freePort(t)
+		port := testkit.Port(t)
 		return func() cluster.Backend { return natsembed.New(&natsembed.Options{Port: port}) }, nil, nil
 	})
 }

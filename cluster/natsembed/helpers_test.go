@@ -3,7 +3,6 @@ package natsembed_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	natsbus "github.com/siokit/siokit/cluster/nats"
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/internal/clustertest"
 	"github.com/siokit/siokit/internal/testkit"
 )
 
@@ -24,6 +24,9 @@ import (
 func TestMain(m *testing.M) {
 	if port := os.Getenv(childPort); port != "" {
 		child(port)
+		return
+	}
+	if clustertest.Child(childBackend) {
 		return
 	}
 	testkit.Main(m)
@@ -206,7 +209,7 @@ type broker struct {
 
 func startBroker(t *testing.T, o server.Options) *broker {
 	t.Helper()
-	b := &broker{t: t, port: freePort(t), opts: o}
+	b := &broker{t: t, port: testkit.Port(t), opts: o}
 	b.start()
 	t.Cleanup(b.stop)
 	return b
@@ -242,14 +245,4 @@ func (b *broker) node(name string, options ...nats.Option) *member {
 
 func quick() []nats.Option {
 	return []nats.Option{nats.ReconnectWait(10 * time.Millisecond), nats.ReconnectJitter(time.Millisecond, time.Millisecond)}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -19,12 +19,13 @@ import (
 
 	"github.com/siokit/siokit/cluster/natsembed"
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/internal/testkit"
 )
 
 // TestTakeOver: processes leave one after the other, and whoever serves is among them.
 func TestTakeOver(t *testing.T) {
 	before := goroutines()
-	port := freePort(t)
+	port := testkit.Port(t)
 	nodes := embedded(t, port, 4)
 	nodes[3].reach(nodes[:3], "first")
 	for len(nodes) > 1 {
@@ -46,7 +47,7 @@ func TestTakeOver(t *testing.T) {
 // TestElection: processes that begin at the same moment.
 func TestElection(t *testing.T) {
 	for range 5 {
-		port := freePort(t)
+		port := testkit.Port(t)
 		nodes := make([]*member, 6)
 		var started sync.WaitGroup
 		for i := range nodes {
@@ -102,7 +103,7 @@ func TestPortTaken(t *testing.T) {
 
 // TestKilled: the process that serves is killed.
 func TestKilled(t *testing.T) {
-	port := freePort(t)
+	port := testkit.Port(t)
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), childPort+"="+strconv.Itoa(port))
 	out, err := cmd.StdoutPipe()
@@ -193,7 +194,7 @@ func (m *member) reach(others []*member, name string) {
 
 // TestToken: who does not know it stays outside.
 func TestToken(t *testing.T) {
-	port := freePort(t)
+	port := testkit.Port(t)
 	a := join(t, "aaaaa", natsembed.New(&natsembed.Options{Port: port, Token: "secret"}))
 	a.awaitUp(t, 1)
 	b := join(t, "bbbbb", natsembed.New(&natsembed.Options{Port: port, Token: "other"}))
@@ -205,7 +206,7 @@ func TestToken(t *testing.T) {
 
 // TestLarge: a message of several megabytes, as events with attachments are.
 func TestLarge(t *testing.T) {
-	port := freePort(t)
+	port := testkit.Port(t)
 	a := join(t, "aaaaa", natsembed.New(&natsembed.Options{Port: port}))
 	b := join(t, "bbbbb", natsembed.New(&natsembed.Options{Port: port}))
 	a.awaitUp(t, 1)

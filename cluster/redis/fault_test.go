@@ -3,7 +3,6 @@ package redisbus
 import (
 	"context"
 	"errors"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+	"github.com/siokit/siokit/internal/clustertest"
 )
 
 // traffic publishes numbered messages, in batches of different sizes, until it is stopped.
@@ -125,95 +125,12 @@ func TestSlow(t *testing.T) {
 
 // TestModes: which rooms have a channel on the wire Sharded.
 
-// proxy is a connection to Redis that can be cut, and that can be made to swallow everything.
-
-type proxy struct {
-	l  net.Listener
-	to string
-
-	mu     sync.Mutex
-	cut    bool
-	silent bool
-	conns  []net.Conn
-}
-
-func newProxy(t *testing.T, r *redis) *proxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{l: l, to: r.Addr}
-	go p.accept()
-	t.Cleanup(func() { l.Close(); p.set(true, false) })
-	return p
-}
-
-func (p *proxy) option() rueidis.ClientOption {
-	return rueidis.ClientOption{InitAddress: []string{p.l.Addr().String()}, ForceSingleClient: true}
-}
-
-func (p *proxy) set(cut, silent bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cut, p.silent = cut, silent
-	if cut {
-		for _, c := range p.conns {
-			c.Close()
-		}
-		p.conns = nil
-	}
-}
-
-func (p *proxy) accept() {
-	for {
-		c, err := p.l.Accept()
-		if err != nil {
-			return
-		}
-		up, err := net.Dial("tcp", p.to)
-		p.mu.Lock()
-		if err != nil || p.cut {
-			c.Close()
-			if up != nil {
-				up.Close()
-			}
-		} else {
-			p.conns = append(p.conns, c, up)
-			go p.copy(c, up)
-			go p.copy(up, c)
-		}
-		p.mu.Unlock()
-	}
-}
-
-func (p *proxy) copy(from, to net.Conn) {
-	defer from.Close()
-	defer to.Close()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buf)
-		if err != nil {
-			return
-		}
-		p.mu.Lock()
-		silent := p.silent
-		p.mu.Unlock()
-		if silent {
-			continue
-		}
-		if _, err := to.Write(buf[:n]); err != nil {
-			return
-		}
-	}
-}
-
 // TestProbe: a connection that is there and brings nothing is given up.
 
 func TestProbe(t *testing.T) {
 	r := startRedis(t)
-	p := newProxy(t, r)
-	a := join(t, New(p.option(), Options{Probe: 100 * time.Millisecond}), "AAAAA")
+	p := clustertest.NewProxy(t, r.Addr)
+	a := join(t, New(at(p.Addr), Options{Probe: 100 * time.Millisecond}), "AAAAA")
 	raw := r.client()
 	// An idle connection stays: its probes come back.
 	tap := newTap(t, r)
@@ -225,13 +142,13 @@ func TestProbe(t *testing.T) {
 	if a.downs > 0 {
 		t.Fatal("an idle connection was given up")
 	}
-	p.set(false, true)
+	p.Freeze()
 	a.until(t, "down", func() bool { return a.downs == 1 })
 	if !errors.Is(a.errs[0], errSilent) && !errors.Is(a.errs[0], context.DeadlineExceeded) {
 		t.Error(a.errs)
 	}
-	p.set(true, false)
-	p.set(false, false)
+	p.Cut()
+	p.Heal()
 	a.returns(1)
 	do(t, raw, "PUBLISH", "socket.io-request#/#", `{"uid":"vYNYRq","requestId":"k","type":1}`)
 	a.next(t, 1)

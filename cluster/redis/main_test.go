@@ -3,17 +3,34 @@ package redisbus
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/rueidis"
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/internal/clustertest"
 	"github.com/siokit/siokit/internal/redistest"
 	"github.com/siokit/siokit/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+// A process of a node is started with the name of its wire and the address of Redis.
+func TestMain(m *testing.M) {
+	if clustertest.Child(func(arg string) cluster.Backend {
+		wire, addr, _ := strings.Cut(arg, " ")
+		o := Options{Probe: quick, MaxLen: stalledLen}
+		for _, w := range []Wire{Classic, Sharded, Streams} {
+			if w.String() == wire {
+				o.Wire = w
+			}
+		}
+		return busAt(addr, o).Backend()
+	}) {
+		return
+	}
+	testkit.Main(m)
+}
 
 // redis is a server of Redis, with clients for it.
 type redis struct {

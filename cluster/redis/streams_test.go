@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/internal/clustertest"
 )
 
 func TestRefused(t *testing.T) {
@@ -52,9 +53,9 @@ func TestReadOnly(t *testing.T) {
 
 func TestStreamGap(t *testing.T) {
 	r := startRedis(t)
-	p := newProxy(t, r)
+	p := clustertest.NewProxy(t, r.Addr)
 	a := join(t, New(r.option(), Options{Wire: Streams}), "AAAAA")
-	b := join(t, New(p.option(), Options{Wire: Streams}), "BBBBB")
+	b := join(t, New(at(p.Addr), Options{Wire: Streams}), "BBBBB")
 	raw := r.client()
 	n := 0
 	add := func(count int) {
@@ -77,13 +78,13 @@ func TestStreamGap(t *testing.T) {
 	}
 	away := func(f func()) {
 		t.Helper()
-		p.set(true, false)
+		p.Cut()
 		b.mu.Lock()
 		downs := b.downs
 		b.mu.Unlock()
 		b.until(t, "down", func() bool { return b.downs > b.ups-1 })
 		f()
-		p.set(false, false)
+		p.Heal()
 		b.returns(downs)
 	}
 	add(10)

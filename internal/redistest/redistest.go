@@ -3,13 +3,15 @@ package redistest
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/siokit/siokit/internal/testkit"
 )
 
 // Server is a redis-server of its own, on a port of its own, with a folder of its own. It
@@ -54,12 +56,7 @@ func need(t testing.TB) {
 
 func start(t testing.TB, args []string) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
+	port := strconv.Itoa(testkit.Port(t))
 	s := &Server{Addr: "127.0.0.1:" + port, t: t, args: append(args, "--port", port, "--bind", "127.0.0.1")}
 	s.Restart()
 	t.Cleanup(s.Kill)
@@ -88,7 +85,7 @@ func (s *Server) Restart() {
 			s.t.Fatal(err)
 		case bytes.Contains(said, []byte("Ready to accept connections")), bytes.Contains(said, []byte("Sentinel ID is")):
 			return
-		case time.Now().After(late), s.cmd.Process.Signal(syscall.Signal(0)) != nil:
+		case time.Now().After(late), bytes.Contains(said, []byte("aborting")):
 			s.t.Fatalf("redis-server is not ready:\n%s", said)
 		}
 	}
