@@ -65,6 +65,7 @@ var rules = []struct {
 	{"adapters/internal/hosttest", []string{"conformance", "core/sio", "core/host", "internal/*"}},
 	// What the tests of all backends of a cluster share.
 	{"internal/bustest", []string{"core/cluster"}},
+	{"internal/redistest", []string{"internal/testkit"}},
 	{"internal/clustertest", []string{"core/cluster", "core/sio", "core/mixin", "internal/wire"}},
 	{"internal/*", nil},
 	{"conformance/selftest", nil},

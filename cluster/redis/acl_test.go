@@ -95,7 +95,7 @@ func exactly(t *testing.T, r *redis, root rueidis.ClientOption, user string, w W
 	b.next(t, 1)
 	a.say(&cluster.Message{Kind: cluster.Fetch, Namespace: "/", ID: "1"})
 	b.next(t, 1)
-	if n, err := a.Backend.(cluster.Counter).Nodes(t.Context(), "/"); n != 2 || err != nil {
+	if n, err := a.Backend.(cluster.Counter).Others(t.Context(), "/"); n != 0 || err != nil {
 		t.Error(n, err)
 	}
 	b.unwatch("/chat", "room", "")

@@ -44,7 +44,7 @@
 // connects again, at first after 100 ms, later after up to 5 s. It subscribes to everything
 // again before it says that Redis is there. What was published meanwhile is lost, but for the
 // entries of streams: reading goes on behind the last entry that was read, and entries
-// that Redis has dropped by then are counted as missed.
+// that Redis has dropped by then, the node's own among them, are counted as missed.
 //
 // A connection can be healthy and bring nothing, as after a failover. So when nothing has come
 // for [Options.Probe] a message is published to the node itself, and when that does not come

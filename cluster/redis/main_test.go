@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) {
 	if clustertest.Child(func(arg string) cluster.Backend {
 		wire, addr, _ := strings.Cut(arg, " ")
-		o := Options{Probe: quick, MaxLen: stalledLen}
+		o := Options{MaxLen: stalledLen}
 		for _, w := range []Wire{Classic, Sharded, Streams} {
 			if w.String() == wire {
 				o.Wire = w

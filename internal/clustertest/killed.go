@@ -113,7 +113,8 @@ func Killed(t *testing.T, bus Bus, arg string) {
 // lets it go on. arg is for its backend. counts: the node knows how many messages it has missed.
 //
 // Between the others nothing is lost, and they report nothing. The node reports what it has missed
-// as one incident, and is one of the cluster again.
+// as one incident, and is one of the cluster again. What it has emitted before and emits later
+// arrives; an answer that it gives when it goes on, and has no connection, may be lost.
 func Stalled(t *testing.T, bus Bus, arg string, counts bool) {
 	a, b, c := Serve(t, 0, bus.Backend()), Serve(t, 1, bus.Backend()), Process(t, 2, arg)
 	together(t, a, b, c)
@@ -151,9 +152,9 @@ func Stalled(t *testing.T, bus Bus, arg string, counts bool) {
 		}
 	}
 	missing := len(c.missing(a)) + len(c.missing(b))
-	t.Logf("stopped for %v: of %d numbers %d are missing, and %d were counted; %d of its own were lost", time.Since(stopped).Round(10*time.Millisecond),
-		a.total()+b.total(), missing, i.Missed, i.Lost)
-	if missing == 0 || i.Lost != 0 || counts && i.Missed != missing || !counts && i.Missed > missing {
+	t.Logf("stopped for %v: of %d numbers %d are missing, and %d were counted", time.Since(stopped).Round(10*time.Millisecond),
+		a.total()+b.total(), missing, i.Missed)
+	if missing == 0 || counts && i.Missed != missing || !counts && i.Missed > missing {
 		t.Errorf("%d are missing, the incident has %+v", missing, i)
 	}
 	for _, from := range []*Node{a, b} {

@@ -90,7 +90,7 @@ func Serve(t *testing.T, number int, b cluster.Backend) *Node {
 	t.Helper()
 	n := newNode(t, number)
 	n.answer = true
-	n.Server, n.People = newServer(b, func(f sio.Failure) { n.failed(f.Name, f.Reason) })
+	n.Server, n.People = newServer(b, func(f sio.Failure) { n.failed(f.Name, f.Reason, fmt.Sprint(f.Err)) })
 	n.Name = n.Node()
 	sio.ReplyServers(n.Of("/"), "ping", func(context.Context, sio.None) (string, error) { return "pong", nil })
 	n.OnServer(func(node string, joined bool) {
@@ -155,9 +155,9 @@ func (n *Node) await(what string, f func() bool) {
 }
 
 // failed is told what OnError is told.
-func (n *Node) failed(name, reason string) {
+func (n *Node) failed(name, reason, why string) {
 	n.note(func() {
-		n.failures = append(n.failures, name+": "+reason)
+		n.failures = append(n.failures, name+": "+reason+": "+why)
 		if strings.HasPrefix(reason, "the other nodes cannot be reached since ") {
 			n.begun++
 			return

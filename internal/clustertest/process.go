@@ -35,6 +35,7 @@ type said struct {
 	What string // url, node, failure or pinged
 	Name string
 	Text string
+	Why  string
 }
 
 // child is a node that does what its standard input says, and ends with it.
@@ -46,7 +47,7 @@ func child(b cluster.Backend) {
 		defer mu.Unlock()
 		_ = out.Encode(s)
 	}
-	srv, _ := newServer(b, func(f sio.Failure) { say(said{"failure", f.Name, f.Reason}) })
+	srv, _ := newServer(b, func(f sio.Failure) { say(said{"failure", f.Name, f.Reason, fmt.Sprint(f.Err)}) })
 	sio.ReplyServers(srv.Of("/"), "ping", func(ctx context.Context, _ sio.None) (string, error) {
 		say(said{What: "pinged"})
 		<-ctx.Done()
@@ -126,7 +127,7 @@ func Process(t *testing.T, number int, arg string) *Node {
 			case "node":
 				n.note(func() { n.Name = s.Text })
 			case "failure":
-				n.failed(s.Name, s.Text)
+				n.failed(s.Name, s.Text, s.Why)
 			case "pinged":
 				n.note(func() { n.pinged = true })
 			}
