@@ -22,6 +22,7 @@ type bus struct {
 	client  rueidis.Client       // the application's, or nil
 	opts    Options
 	invalid error
+	answers bool // the node serves nobody, and hears answers alone
 
 	node   string
 	r      cluster.Receiver
@@ -51,8 +52,13 @@ type bus struct {
 var (
 	_ cluster.Backend       = (*bus)(nil)
 	_ cluster.Counter       = (*bus)(nil)
+	_ cluster.AnswerWatcher = (*bus)(nil)
 	_ cluster.SocketWatcher = socketBus{}
 )
+
+// WatchAnswers makes this the bus of a node that serves nobody: it does not read streams, and
+// listens to the answers in the namespaces that it watches, and to nothing else there.
+func (b *bus) WatchAnswers() { b.answers = true }
 
 // Start begins to connect, and does not wait for that.
 func (b *bus) Start(ctx context.Context, node string, r cluster.Receiver) error {
@@ -68,7 +74,7 @@ func (b *bus) Start(ctx context.Context, node string, r cluster.Receiver) error 
 		return errors.New("redisbus: the backend was used before")
 	}
 	b.started, b.node, b.r = true, node, r
-	if b.opts.Wire == Streams {
+	if b.opts.Wire == Streams && !b.answers {
 		b.streams = streamsOf(&b.opts)
 	}
 	b.subscribeOwn()

@@ -32,6 +32,10 @@
 // rooms of others. There are never patterns here. Nodes of siokit know each other by name; how many
 // processes of Node listen to a namespace, and answer its requests, Redis counts.
 //
+// An emitter, see [sio.NewEmitter], subscribes to two channels of its own, and, in a namespace in
+// which it asks, to those of answers while it waits for them. Redis does not count it. It does not
+// read streams.
+//
 // # Connections
 //
 // There is one connection to receive and one to send, and on the wire Streams a third that

@@ -105,7 +105,7 @@ func (l *link) open() error {
 		l.follow(l.sendOn, rueidis.PubSubHooks{OnMessage: func(rueidis.PubSubMessage) {}})
 		l.send = l.sendOn
 	}
-	if b.opts.Wire == Streams {
+	if b.opts.Wire == Streams && !b.answers {
 		l.reads, _ = l.client.Dedicate()
 	}
 	for _, c := range l.recv {

@@ -53,7 +53,7 @@ var errTrimmed = errors.New("redisbus: the stream has dropped entries that were 
 
 // openStreams finds where to go on, and starts to read.
 func (b *bus) openStreams(ctx, opening context.Context, l *link) error {
-	if b.opts.Wire != Streams {
+	if b.opts.Wire != Streams || b.answers {
 		return nil
 	}
 	for _, s := range b.streams {

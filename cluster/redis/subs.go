@@ -54,16 +54,19 @@ func (b *bus) channels(i *cluster.Interest, f func(name string, u use)) {
 		}
 		return
 	}
-	node(c)
-	if b.opts.Wire == Classic {
-		c.Use = nodewire.Requests
+	if !b.answers {
 		node(c)
-		c.Use = nodewire.Responses
+		f(b.nativeNamespace(i.Namespace), use{})
+	}
+	if b.opts.Wire == Classic {
+		if c.Use = nodewire.Requests; !b.answers {
+			node(c)
+		}
+		c.Use = nodewire.Responses // all hear them, unless the one who answers has Node's option for it
 		node(c)
 	}
 	c.Use, c.Node = nodewire.Responses, b.node
 	node(c)
-	f(b.nativeNamespace(i.Namespace), use{})
 }
 
 // change notes what has changed, and returns the channels to subscribe to and to leave.

@@ -78,6 +78,18 @@ type Counter interface {
 	Others(ctx context.Context, namespace string) (int, error)
 }
 
+// AnswerWatcher is a Backend for which it makes a difference that a node serves nobody, as an
+// emitter does: because answers come in channels of each namespace, or because it reads what is for
+// sockets without being asked to. Any other Backend is not told, and Watch is not called.
+type AnswerWatcher interface {
+	// WatchAnswers is called once, before Start, for a node that serves nobody. Watch names no
+	// rooms then, and those namespaces in which the node makes requests: the Backend subscribes
+	// to what may be an answer to them and not to what is for those who serve the namespace, so that
+	// no Counter counts this node. Messages to this node, Hello,
+	// Heartbeat and Bye come as to any other.
+	WatchAnswers()
+}
+
 // SocketWatcher is a Backend that has to know the id of each socket of the node, because
 // nodes of another kind, which do not know that the id names its node, use a channel for
 // it. For other backends Watch has no Interest with Socket.

@@ -55,7 +55,8 @@ const (
 	Acked
 
 	// Hello is what a node says when it comes, and again after a time without the bus;
-	// every other node answers with Heartbeat soon, well within 300 ms.
+	// every other node answers with Heartbeat soon, well within 300 ms. One that serves nobody
+	// asks so who is there.
 	Hello
 	// Heartbeat says that the node is there.
 	Heartbeat

@@ -41,6 +41,7 @@ func Run(t *testing.T, open Open, except ...string) {
 		{"large", large},
 		{"memory", memory},
 		{"one name", oneName},
+		{"emitter", emitter},
 		{"ended context", endedContext},
 		{"close", closing},
 		{"close unused", closeUnused},
@@ -95,7 +96,14 @@ func (b *bus) node(name string, rooms ...string) *node {
 // started starts a node, which is closed at the end of the test.
 func (b *bus) started(name string) *node {
 	b.Helper()
+	return b.startedAs(name, func(cluster.Backend) {})
+}
+
+// startedAs is started, with a Backend that is prepared first.
+func (b *bus) startedAs(name string, prepare func(cluster.Backend)) *node {
+	b.Helper()
 	n := &node{t: b.T, name: name, Backend: b.backend(), news: make(chan struct{}, 1)}
+	prepare(n.Backend)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	b.Cleanup(func() { n.close() })

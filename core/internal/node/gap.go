@@ -34,12 +34,16 @@ type gaps struct {
 	last         time.Time // of the last loss, or of the moment when the bus was there again
 	well         bool      // something was published since
 	lost, missed int64     // in all gaps
+	why          error     // why the first message was lost
 }
 
 // lose notes messages that were lost.
 func (gs *gaps) lose(lost, missed int, err error, now time.Time) {
 	gs.mu.Lock()
 	begins := gs.begin(err, now)
+	if lost > 0 && gs.lost == 0 {
+		gs.why = err
+	}
 	gs.gap.Lost += lost
 	gs.gap.Missed += missed
 	gs.lost += int64(lost)
@@ -119,6 +123,13 @@ func (gs *gaps) over(until time.Time) Gap {
 	gs.gap = nil
 	gs.open.Store(false)
 	return g
+}
+
+// losses are how many messages were lost, in all gaps, and why the first of them was.
+func (gs *gaps) losses() (lost int64, why error) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	return gs.lost, gs.why
 }
 
 // counts are how many messages were lost and missed, in all gaps.

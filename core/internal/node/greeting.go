@@ -66,6 +66,13 @@ func (g *greeting) close() {
 	}
 }
 
+// settled reports whether requests may be made.
+func (g *greeting) settled() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.open
+}
+
 // wait is closed when requests may be made.
 func (g *greeting) wait() <-chan struct{} {
 	g.mu.Lock()

@@ -34,6 +34,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	n.phase = starting
 	n.life.Unlock()
+	n.emitter.prepare()
 	starts, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)() // Shutdown

@@ -48,10 +48,11 @@ type Host interface {
 	Left(node string)
 }
 
-// Options of a Node. All fields are required but Name and Info.
+// Options of a Node. All fields are required but Name, Info and Emitter.
 type Options struct {
 	Name           string        // a random one; NameLength characters of a-z, A-Z, 0-9, - and _
 	Info           string        // what other nodes are told of this one
+	Emitter        bool          // it serves nobody: see emitter
 	Heartbeat      time.Duration // how often the node says that it is there
 	RequestTimeout time.Duration // how long a request waits for other nodes
 	PublishTimeout time.Duration // how long the bus may take for a batch
@@ -70,6 +71,7 @@ type Node struct {
 	backend  cluster.Backend
 	counter  cluster.Counter // the backend, if it is one
 	sockets  bool            // the backend wants to know the ids of sockets
+	emitter  *emitter        // nil for a node that serves somebody
 	host     Host
 	opts     Options
 
@@ -111,6 +113,9 @@ func New(b cluster.Backend, h Host, o Options) *Node {
 	}
 	n.counter, _ = b.(cluster.Counter)
 	_, n.sockets = b.(cluster.SocketWatcher)
+	if o.Emitter {
+		n.emitter = newEmitter(n, b)
+	}
 	n.out = queue{maxMessages: o.MaxMessages, maxBytes: o.MaxBytes, wake: n.signal}
 	n.interests = interests{linger: o.Linger, wake: n.signal}
 	n.requests.prefix = n.instance
@@ -164,10 +169,14 @@ func (n *Node) Owner(id string) string {
 // Nodes are the names of the other nodes of this kind that are there.
 func (n *Node) Nodes() []string { return n.members.names() }
 
+// Settled reports whether the other nodes have had the time to say that they are there, since
+// this one came to the bus.
+func (n *Node) Settled() bool { return n.greeting.settled() }
+
 // Mixed reports whether nodes of another kind listen to a namespace, as far as the backend
-// can tell.
+// can tell. It waits as Ready does.
 func (n *Node) Mixed(ctx context.Context, namespace string) bool {
-	if n.counter == nil {
+	if n.counter == nil || n.Ready(ctx) != nil {
 		return false
 	}
 	others, err := n.counter.Others(ctx, namespace)
@@ -197,6 +206,10 @@ func (n *Node) Stats() Stats {
 	return s
 }
 
+// Lost is how many messages of this node were lost since it was made, and why the first of them
+// was.
+func (n *Node) Lost() (count int64, why error) { return n.gaps.losses() }
+
 // Publish has a copy of m published behind what was given before, and never waits. It
 // reports false when m is lost: then that is counted, unless the node has left. m.Sockets,
 // and what they hold, are the node's from now on.
@@ -209,7 +222,7 @@ func (n *Node) PublishExcept(m *cluster.Message, except string) bool {
 
 func (n *Node) publish(m *cluster.Message, except string) error {
 	err := cluster.ErrDown
-	if !n.gaps.down.Load() {
+	if n.emitter.holds() || !n.gaps.down.Load() { // in this order: it holds until down is known
 		err = n.out.put(m, except)
 	} else if n.closed.Load() {
 		return cluster.ErrClosed
@@ -219,6 +232,9 @@ func (n *Node) publish(m *cluster.Message, except string) error {
 	}
 	return err
 }
+
+// Flush waits until what was given to Publish before has been published, or is lost.
+func (n *Node) Flush(ctx context.Context) error { return wait(ctx, n.out.flushed()) }
 
 // Enter is for a room, or a namespace (""), that has its first socket here, Exit for one that
 // has lost its last. socket: the room is the id of a socket that names this node. Neither

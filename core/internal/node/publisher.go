@@ -64,7 +64,7 @@ func (p *publisher) run() {
 			continue
 		}
 		if n.out.over() {
-			if !n.gaps.down.Load() {
+			if !n.gaps.down.Load() && n.emitter == nil {
 				p.say(cluster.Bye)
 			}
 			return
@@ -105,7 +105,7 @@ func (p *publisher) speak(now time.Time) {
 			p.hello, p.settle = now.Add(n.opts.Heartbeat), time.Time{}
 		}
 	}
-	if n.asked.Swap(false) && p.answer.IsZero() {
+	if n.asked.Swap(false) && n.emitter == nil && p.answer.IsZero() {
 		p.answer = now.Add(answerTime)
 	}
 	if due(p.answer, now) {
@@ -131,7 +131,11 @@ func (p *publisher) heartbeat(now time.Time) {
 	if n.gaps.down.Load() {
 		return
 	}
-	p.say(cluster.Heartbeat)
+	if n.emitter == nil {
+		p.say(cluster.Heartbeat)
+	} else if n.gaps.open.Load() {
+		p.say(cluster.Hello) // nothing else may be published that says whether the bus takes it
+	}
 	if late { // this process has stood still, or the bus; nothing is known of others
 		n.members.spare(now)
 		return
@@ -145,6 +149,7 @@ func (p *publisher) heartbeat(now time.Time) {
 // lost messages: the application has not said it.
 func (p *publisher) say(k cluster.Kind) bool {
 	m := cluster.Message{Kind: k, Node: p.n.name, ID: p.n.instance, Info: p.n.opts.Info}
+	p.n.emitter.sign(&m)
 	p.ms = append(p.ms[:0], &m)
 	err := p.publish()
 	if err != nil {
@@ -158,6 +163,9 @@ func (p *publisher) say(k cluster.Kind) bool {
 // the bus was told.
 func (p *publisher) batch() bool {
 	n := p.n
+	if n.emitter.holds() {
+		return false
+	}
 	p.list = n.out.take(p.list[:0], maxBatch)
 	var changes []cluster.Interest
 	if changes, p.leave = n.interests.take(time.Now()); len(changes) > 0 {
@@ -173,6 +181,7 @@ func (p *publisher) batch() bool {
 	p.ms = p.ms[:0]
 	for _, e := range p.list {
 		e.m.Node = n.name
+		n.emitter.sign(&e.m)
 		p.ms = append(p.ms, &e.m)
 	}
 	err := cluster.ErrDown
@@ -193,6 +202,7 @@ func (p *publisher) batch() bool {
 		n.gaps.lose(lost, 0, err, time.Now())
 	}
 	n.sent.Add(int64(count - lost))
+	n.out.settle(count)
 	return true
 }
 

@@ -21,6 +21,16 @@ type queue struct {
 	bytes   int
 	ended   bool
 	dropped bool
+	// How many were ever put, and of how many it is known whether they are lost; who waits for
+	// the latter, in order.
+	in, settled uint64
+	flushes     []flush
+}
+
+// flush waits until so many are settled.
+type flush struct {
+	settled uint64
+	done    chan struct{}
 }
 
 // entry is a message with what it holds: copies, in memory that is used again.
@@ -113,6 +123,7 @@ func (q *queue) put(m *cluster.Message, except string) error {
 	q.list = append(q.list, e)
 	first := len(q.list)-q.head == 1
 	q.count++
+	q.in++
 	q.bytes += e.size
 	q.mu.Unlock()
 	if first {
@@ -152,6 +163,30 @@ func (q *queue) done(list []*entry) bool {
 	return true
 }
 
+// settle is for n that are done, when those of them that are lost have been counted.
+func (q *queue) settle(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.settled += uint64(n)
+	for len(q.flushes) > 0 && q.flushes[0].settled <= q.settled {
+		close(q.flushes[0].done)
+		q.flushes = q.flushes[1:]
+	}
+}
+
+// flushed is closed when what waits now has been published, or is lost.
+func (q *queue) flushed() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	done := make(chan struct{})
+	if q.dropped || q.in == q.settled {
+		close(done)
+	} else {
+		q.flushes = append(q.flushes, flush{q.in, done})
+	}
+	return done
+}
+
 // end refuses what comes from now on.
 func (q *queue) end() {
 	q.mu.Lock()
@@ -177,6 +212,10 @@ func (q *queue) drop() int {
 	n := q.count
 	q.ended, q.dropped = true, true
 	q.list, q.head, q.count, q.bytes = nil, 0, 0, 0
+	for _, f := range q.flushes {
+		close(f.done)
+	}
+	q.flushes = nil
 	return n
 }
 

@@ -27,8 +27,20 @@ func TestQueue(t *testing.T) {
 			}
 			took++
 		}
+		flushed, waiting := q.flushed(), put > took
 		if !q.done(list) {
 			t.Fatal("dropped")
+		}
+		q.settle(len(list))
+		select {
+		case <-flushed:
+			if waiting {
+				t.Fatalf("flushed, and %d wait", put-took)
+			}
+		default:
+			if !waiting {
+				t.Fatal("not flushed")
+			}
 		}
 		if q.count != put-took || q.bytes < q.count*messageCost || len(q.list)-q.head != q.count {
 			t.Fatalf("%d messages, %d bytes; %d wait", q.count, q.bytes, put-took)
@@ -37,7 +49,9 @@ func TestQueue(t *testing.T) {
 	if cap(q.list) > 8192 {
 		t.Errorf("the queue has grown to %d", cap(q.list))
 	}
+	flushed := q.flushed()
 	if n := q.drop(); n != put-took || q.drop() != 0 || q.put(emit("x"), "") == nil {
 		t.Errorf("%d messages dropped of %d", n, put-took)
 	}
+	<-flushed
 }

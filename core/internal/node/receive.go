@@ -19,6 +19,7 @@ func (r receiver) Up() {
 	n.members.spare(time.Now())
 	n.greeting.begin()
 	n.gaps.set(false, nil, time.Now())
+	n.emitter.release()
 	n.signal()
 }
 
@@ -33,6 +34,8 @@ func (r receiver) Down(err error) {
 	}
 	n.gaps.set(true, err, time.Now())
 	n.greeting.abort()
+	n.emitter.release()
+	n.signal()
 	for _, q := range n.requests.all() {
 		q.fail(cluster.ErrDown)
 	}
@@ -55,6 +58,9 @@ func (r receiver) Receive(m *cluster.Message) {
 	}
 	n.members.seen(m.Node, time.Now())
 	if m.To != "" && m.To != n.name {
+		return
+	}
+	if n.emitter != nil && !heard(m.Kind) {
 		return
 	}
 	switch m.Kind {
@@ -132,8 +138,11 @@ func (n *Node) serverEvent(m *cluster.Message) {
 	})
 }
 
-// arrived takes up a node.
+// arrived takes up a node. Who serves nobody says Hello to learn who is there, and is none.
 func (n *Node) arrived(m *cluster.Message) {
+	if emits(m) {
+		return
+	}
 	switch n.members.add(m.Node, m.ID, m.Info, time.Now()) {
 	case arrived:
 		n.signalNews()

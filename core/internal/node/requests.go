@@ -100,6 +100,8 @@ func (n *Node) Request(ctx context.Context, m *cluster.Message, each func(m *clu
 		return &cluster.Missing{Nodes: n.members.names(), Err: err}
 	}
 	defer n.requests.remove(id)
+	n.emitter.asks(m.Namespace)
+	defer n.emitter.asked(m.Namespace)
 	q := *m
 	q.ID = id
 	if err := n.publish(&q, ""); err != nil {
