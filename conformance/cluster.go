@@ -90,7 +90,7 @@ func RunCluster(t *testing.T, newBackend func() cluster.Backend, opts ...Option)
 
 // allClusterCases returns the cases of RunCluster.
 func allClusterCases() []clusterCase {
-	return slices.Concat(clusterEmitCases, clusterTargetCases, clusterAskCases, clusterServerCases, clusterNameCases, clusterNodeCases)
+	return slices.Concat(clusterEmitCases, clusterTargetCases, clusterAskCases, clusterServerCases, clusterEmitterCases, clusterNameCases, clusterNodeCases)
 }
 
 func (r *run) clusterCases() []clusterCase {

@@ -108,6 +108,16 @@ func TestClusterSees(t *testing.T) {
 		})},
 		{"events for servers are lost", "servers/emit", lose(func(m *cluster.Message) bool { return m.Kind == cluster.ServerEvent })},
 		{"answers of servers are lost", "servers/call", lose(func(m *cluster.Message) bool { return m.Kind == cluster.Answer })},
+		{"what an emitter says is lost", "emitter/emit", lose(func(m *cluster.Message) bool { return event(m) && m.Node == "emitter" })},
+		{"the last that an emitter says is lost", "emitter/close", lose(func(m *cluster.Message) bool { return event(m) && strings.Contains(string(m.Data), "199]") })},
+		{"what an emitter does to rooms is lost", "emitter/rooms", lose(func(m *cluster.Message) bool { return m.Kind == cluster.Leave && m.Node == "emitter" })},
+		{"an emitter does not learn who is there", "emitter/ask", lose(func(m *cluster.Message) bool { return m.Kind == cluster.Hello && m.Node == "emitter" })},
+		{"an emitter's events for servers are lost", "emitter/servers", lose(func(m *cluster.Message) bool { return m.Kind == cluster.ServerEvent && m.Node == "emitter" })},
+		{"an emitter is taken for a node", "emitter/no-node", change(func(m *cluster.Message) {
+			if m.Kind == cluster.Hello && m.Node == "emitter" {
+				m.Node = "some1"
+			}
+		})},
 		{"nobody says that it leaves", "nodes/shutdown", lose(func(m *cluster.Message) bool { return m.Kind == cluster.Bye })},
 	} {
 		t.Run(row.name, func(t *testing.T) {

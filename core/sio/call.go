@@ -229,6 +229,9 @@ func (w *manyWaiter) check() {
 
 // call is CallAll before decoding.
 func (t Target) call(ctx context.Context, event string, args []any) ([]reply, error) {
+	if !t.ns.srv.serves() {
+		return nil, nil
+	}
 	w := &manyWaiter{pending: make(map[*Socket]struct{}), asking: true, done: make(chan struct{})}
 	asked := make(map[*Socket]uint64) // and by which id
 	err := t.split(func(t Target) error {

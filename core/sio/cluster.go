@@ -28,12 +28,16 @@ const (
 
 // newNode makes the server one of many, which joins the others with joinCluster.
 func (s *Server) newNode(b cluster.Backend) {
-	s.node = node.New(b, clusterHost{s}, node.Options{
-		Info:      s.listenForward(),
+	s.node = node.New(b, clusterHost{s}, s.nodeOptions(s.listenForward()))
+}
+
+func (s *Server) nodeOptions(info string) node.Options {
+	return node.Options{
+		Info:      info,
 		Heartbeat: clusterHeartbeat, RequestTimeout: clusterRequestTimeout, PublishTimeout: clusterPublishTimeout,
 		Linger: clusterLinger, MaxMessages: maxClusterMessages, MaxBytes: maxClusterBytes,
 		Logger: s.opts.Logger, Report: s.clusterGap,
-	})
+	}
 }
 
 // joinCluster joins the other nodes. A backend that can never work is a mistake to be seen at
@@ -113,12 +117,14 @@ func (t Target) message(k cluster.Kind) cluster.Message {
 		m.Except = append(t.except[:len(t.except):len(t.except)], t.skip.id)
 	}
 	if len(m.Rooms) == 1 {
-		m.To = t.ns.srv.node.Owner(m.Rooms[0])
-		if m.To == "" && (t.ns.many != nil || t.ns.srv.newRooms.has(m.Namespace, m.Rooms[0])) {
+		room, n := m.Rooms[0], t.ns.srv.node
+		m.To = n.Owner(room)
+		if m.To == "" && (t.ns.many != nil || t.ns.srv.newRooms.has(m.Namespace, room) || len(room) == node.IDLength && !n.Settled()) {
 			// The rooms that nodes listen to are those of the namespaces that match, and
-			// not of the pattern; and nodes do not listen yet to rooms that are new to
-			// them. What is for two rooms reaches all nodes.
-			m.Rooms = []string{m.Rooms[0], m.Rooms[0]}
+			// not of the pattern; nodes do not listen yet to rooms that are new to
+			// them; and an id may name a node that has not said yet that it is there. What
+			// is for two rooms reaches all nodes.
+			m.Rooms = []string{room, room}
 		}
 	}
 	return m
@@ -136,15 +142,15 @@ func (t Target) tell(k cluster.Kind, names ...string) {
 	}
 }
 
-// publish has the other nodes emit an encoded event.
-func (t Target) publish(n *node.Node, e *encoder) {
+// publish has the other nodes emit an encoded event. It reports false when that is lost.
+func (t Target) publish(n *node.Node, e *encoder) bool {
 	sender := ""
 	if t.skip != nil {
 		sender, t.skip = t.skip.id, nil
 	}
 	m := t.message(cluster.Emit)
 	m.Data, m.Attachments = e.buf, e.parts
-	n.PublishExcept(&m, sender)
+	return n.PublishExcept(&m, sender)
 }
 
 // publishEvent encodes an event for the other nodes alone.

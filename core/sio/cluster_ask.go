@@ -113,6 +113,7 @@ type remoteAnswers struct {
 	err  error
 
 	mu      sync.Mutex
+	heard   bool                // a node has said whom it has asked
 	asked   []string            // ids of sockets, as far as their nodes say them
 	say     map[string]struct{} // the nodes that say them
 	gone    map[string]struct{} // ids of those that have left
@@ -129,7 +130,7 @@ type remoteAnswer struct {
 // are no other nodes to ask.
 func (t Target) askOthers(ctx context.Context, event string, args []any) (*remoteAnswers, error) {
 	n := t.node()
-	if n == nil {
+	if n == nil && t.ns.srv.serves() {
 		return nil, nil
 	}
 	if reservedEvent(event) {
@@ -137,7 +138,7 @@ func (t Target) askOthers(ctx context.Context, event string, args []any) (*remot
 	}
 	e := newEncoder(t.ns.srv.opts.JSON)
 	defer e.free()
-	if err := t.ns.srv.encode(e, event, true, args); err != nil {
+	if err := t.ns.srv.encode(e, event, true, args); err != nil || n == nil {
 		return nil, err
 	}
 	m := t.message(cluster.Emit)
@@ -158,6 +159,7 @@ func (w *remoteAnswers) take(m *cluster.Message) {
 	defer w.mu.Unlock()
 	switch {
 	case m.Kind == cluster.Asked:
+		w.heard = true
 		w.asked = append(w.asked, m.Names...)
 		if m.Node != "" && len(m.Names) >= m.Number {
 			w.say[m.Node] = struct{}{}
@@ -204,7 +206,8 @@ func appendRemote[Out any](srv *Server, answers []Answer[Out], w *remoteAnswers,
 }
 
 // missing is the error about nodes that have not answered. One that has said whom it has
-// asked is not among them when its clients have not answered in time: they have an Answer.
+// asked is not among them when its clients have not answered in time: they have an Answer. When
+// no node has, it may not be known who there is.
 func (w *remoteAnswers) missing() error {
 	var m *cluster.Missing
 	if !errors.As(w.err, &m) || errors.Is(w.err, cluster.ErrGone) || errors.Is(w.err, cluster.ErrDown) || errors.Is(w.err, cluster.ErrClosed) {
@@ -214,7 +217,7 @@ func (w *remoteAnswers) missing() error {
 		_, said := w.say[name]
 		return said
 	})
-	if len(nodes)+m.Others == 0 {
+	if len(nodes)+m.Others == 0 && w.heard {
 		return nil
 	}
 	return &cluster.Missing{Nodes: nodes, Others: m.Others, Err: m.Err}
@@ -250,6 +253,8 @@ func (t Target) Count(ctx context.Context) (int, error) {
 	if n == nil {
 		return total, nil
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, clusterRequestTimeout, cluster.ErrRequestTimeout)
+	defer cancel()
 	m := t.message(cluster.Count)
 	if n.Mixed(ctx, m.Namespace) { // processes of Node do not count; they say who is there
 		m.Kind, m.OnlyIDs = cluster.Fetch, true

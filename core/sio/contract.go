@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Emitter is what a ServerEvent can be emitted to: a *Socket, a *Namespace, or a
-// Target.
-type Emitter interface {
+// Receivers are what a ServerEvent can be emitted to: a *Socket, a *Namespace, a Target, or a
+// RemoteSocket.
+type Receivers interface {
 	Emit(event string, args ...any) error
 }
 
@@ -21,7 +21,7 @@ type ServerEvent[In any] struct{ event string }
 // DeclareEvent declares an event that the server emits in a namespace. The compiler
 // then checks its arguments, and it is part of Server.Contract. In follows the rules of
 // Handle: None, Args2 to Args4, or one argument. A second declaration of the same event
-// panics.
+// panics. In a namespace of an Emitter it declares nothing, for the servers have the contract.
 func DeclareEvent[In any](n *Namespace, event string) ServerEvent[In] {
 	n.declare(EventContract{Name: event, Args: argTypes(reflect.TypeFor[In]())})
 	return ServerEvent[In]{event}
@@ -29,7 +29,7 @@ func DeclareEvent[In any](n *Namespace, event string) ServerEvent[In] {
 
 // Emit sends the event to a socket, a namespace or a target. The error is that of their
 // Emit.
-func (sg ServerEvent[In]) Emit(to Emitter, in In) error { return to.Emit(sg.event, in) }
+func (sg ServerEvent[In]) Emit(to Receivers, in In) error { return to.Emit(sg.event, in) }
 
 // ServerCall is an event that the server sends and clients acknowledge, with the types
 // of its arguments and of the ack; DeclareCall makes one.
@@ -53,6 +53,9 @@ func (q ServerCall[In, Out]) CallAll(ctx context.Context, t Target, in In) ([]An
 }
 
 func (n *Namespace) declare(e EventContract) {
+	if !n.srv.serves() {
+		return // the contract is a server's
+	}
 	what := fmt.Sprintf("the declaration of event %q", e.Name)
 	n.change(what, false, func(h *hooks) {
 		if slices.ContainsFunc(h.declared, func(o EventContract) bool { return o.Name == e.Name }) {

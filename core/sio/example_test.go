@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
 )
@@ -112,6 +113,24 @@ func ExampleCallAll() {
 	// Output:
 	// 420["for or against?"]
 	// 431["0 for, 1 did not answer"]
+}
+
+func ExampleNewEmitter() {
+	bus := cluster.NewBus() // between processes: redisbus.New, natsbus.New
+	io := sio.NewServer(&sio.Options{Cluster: bus.Backend()})
+
+	// job is what another process does, which serves nobody.
+	job := func(ctx context.Context) error {
+		em := sio.NewEmitter(bus.Backend(), nil)
+		n, err := em.Of("/").All().Count(ctx)
+		if err == nil {
+			err = em.Of("/").Emit("news", "clients", n)
+		}
+		return errors.Join(err, em.Close(ctx)) // the bus has taken everything now
+	}
+	io.Of("/").On("start", sio.Handle(func(ctx context.Context, _ *sio.Socket, _ sio.None) error { return job(ctx) }))
+	talk(io, 1, `42["start"]`)
+	// Output: 42["news","clients",1]
 }
 
 func ExampleNamespace_OnConnect() {

@@ -53,8 +53,13 @@ func (n *Namespace) Path() string { return n.path }
 // "" when there is no such wildcard.
 func (n *Namespace) Param(name string) string { return n.params[name] }
 
-// Server returns the server that the namespace belongs to.
-func (n *Namespace) Server() *Server { return n.srv }
+// Server returns the server that the namespace belongs to, nil for that of an Emitter.
+func (n *Namespace) Server() *Server {
+	if !n.srv.serves() {
+		return nil
+	}
+	return n.srv
+}
 
 // reservedEvent reports whether an event never comes from a client, and never goes to
 // one: official clients take it for their own, or end the connection.
@@ -68,6 +73,9 @@ func reservedEvent(name string) bool {
 
 // change registers something. what is for the panics.
 func (n *Namespace) change(what string, missing bool, f func(h *hooks)) {
+	if !n.srv.serves() {
+		panic(fmt.Sprintf("sio: %s of namespace %s of an Emitter, which serves nobody; register on a Server", what, n.path))
+	}
 	if missing {
 		panic(fmt.Sprintf("sio: nil for %s of namespace %s", what, n.path))
 	}

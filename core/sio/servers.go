@@ -69,7 +69,7 @@ func (n *Namespace) onServers(event string, h serverHandler) {
 // EmitServers sends an event to the other servers of the cluster, and to none of their
 // clients; those that have registered it with HandleServers in this namespace handle it.
 // This server does not. Without a cluster it does nothing. The error says which argument
-// cannot be encoded.
+// cannot be encoded, or is cluster.ErrClosed after Emitter.Close.
 func (n *Namespace) EmitServers(event string, args ...any) error {
 	if n.srv.node == nil {
 		return nil
@@ -79,8 +79,8 @@ func (n *Namespace) EmitServers(event string, args ...any) error {
 	if err := n.srv.encode(e, event, true, args); err != nil {
 		return err
 	}
-	n.srv.node.Publish(&cluster.Message{Kind: cluster.ServerEvent, Namespace: n.busName(), Data: e.buf, Attachments: e.parts})
-	return nil
+	m := cluster.Message{Kind: cluster.ServerEvent, Namespace: n.busName(), Data: e.buf, Attachments: e.parts}
+	return n.srv.emitted(n.srv.node.Publish(&m))
 }
 
 // CallServers sends an event to the other servers of the cluster and waits until all of

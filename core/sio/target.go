@@ -51,8 +51,11 @@ func (t Target) Volatile() Target {
 }
 
 // Local restricts the target to the sockets of this process. Without a cluster it changes
-// nothing.
+// nothing. It panics for an Emitter, whose process has no sockets.
 func (t Target) Local() Target {
+	if t.ns != nil && !t.ns.srv.serves() {
+		panic("sio: Target.Local of an Emitter, which has no sockets of its own")
+	}
 	t.local = true
 	return t
 }
@@ -167,6 +170,7 @@ func (t Target) Sockets(ctx context.Context) iter.Seq2[RemoteSocket, error] {
 // The event is encoded once for each client generation among them. Emit waits neither for
 // clients nor for other nodes. The error says which argument cannot be encoded, or that the
 // name is reserved; a socket that has ended, or a node that cannot be reached, is no error.
+// After Emitter.Close the error is cluster.ErrClosed.
 func (t Target) Emit(event string, args ...any) error {
 	return t.emit(packet.Packet{Type: packet.Event}, event, args)
 }
@@ -183,6 +187,9 @@ func (t Target) SendJSON(data any) error {
 }
 
 func (t Target) emit(p packet.Packet, event string, args []any) error {
+	if !t.ns.srv.serves() {
+		return t.emitAway(event, args)
+	}
 	if n := t.node(); n != nil && t.ns.several() && !(p.Type == packet.Event && reservedEvent(event)) {
 		// Other nodes have other namespaces that match: they look for themselves.
 		if err := t.publishEvent(n, event, args); err != nil {
