@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // How the check for sticky sessions asks. A session is asked for a few times, each time on a
@@ -21,6 +22,10 @@ const (
 	moreRequests   = 24 // in a session that no request has found
 	quitRequests   = 8  // to end a session that some servers do not know
 )
+
+// soon is how long a session lives at least that joins no namespace. One that has been known
+// and ends later than this has lived its time, on a slow network.
+const soon = 500 * time.Millisecond
 
 // found is what the requests of one session have met.
 type found struct {
@@ -94,6 +99,7 @@ func (e *exam) bySomeCookie(ctx context.Context) {
 // seek opens a session and looks for it. It reports false when something other than a server
 // that does or does not know the session has answered.
 func (e *exam) seek(ctx context.Context, requests, more int, cookies bool) (f found, ok bool) {
+	from := time.Now()
 	a, err := e.begin(ctx, "&t="+rand.Text())
 	if a.isFull() {
 		e.refusedSession(a)
@@ -111,6 +117,7 @@ func (e *exam) seek(ctx context.Context, requests, more int, cookies bool) (f fo
 	} else {
 		defer func() { e.quit(ctx, o.sid) }()
 	}
+	late := false // it was late when the session was unknown first
 	for f.requests < requests || f.unknown == f.requests && f.requests < more {
 		if !cookies {
 			e.swap(nil) // an answer may have set one
@@ -123,11 +130,16 @@ func (e *exam) seek(ctx context.Context, requests, more int, cookies bool) (f fo
 		case a.isOK():
 			f.again = f.again || f.unknown > 0
 		case a.isUnknown():
-			f.unknown++
+			if f.unknown++; f.unknown == 1 {
+				late = time.Since(from) > soon
+			}
 		default:
 			return f, false
 		}
 		f.requests++
+	}
+	if late && !f.again && f.unknown < f.requests { // it has ended
+		f.requests, f.unknown = f.requests-f.unknown, 0
 	}
 	return f, true
 }
