@@ -56,6 +56,10 @@ try {
   await say(bob, "welcome back");
   await hears(ann, "welcome back");
   console.log("came back");
+} catch (e) {
+  console.error(e);
+  process.exitCode = 1;
 } finally {
   await browser.close();
+  process.stdin.destroy(); // otherwise it keeps the process
 }

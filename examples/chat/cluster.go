@@ -17,6 +17,9 @@ type clusterFlags struct {
 	secret string
 }
 
+// minSecret is what sio.Forward asks for.
+const minSecret = 16
+
 // options are those of a server that shares rooms with other processes of this machine. One of
 // the processes is the NATS server of all. With Forward the requests of a client may come to
 // any process, as behind a load balancer that is not sticky.

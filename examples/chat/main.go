@@ -58,6 +58,9 @@ func run(adapter, addr string, cluster clusterFlags) error {
 	if err != nil {
 		return err
 	}
+	if cluster.on && len(cluster.secret) < minSecret {
+		return fmt.Errorf("-secret has less than %d bytes", minSecret)
+	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
