@@ -51,15 +51,24 @@ func streamFor(o *Options, namespace string) string {
 
 var errTrimmed = errors.New("redisbus: the stream has dropped entries that were not read")
 
-// openStreams finds where to go on, and starts to read.
+// openStreams finds the end of the streams when they were never read, and starts to read.
 func (b *bus) openStreams(ctx, opening context.Context, l *link) error {
 	if b.opts.Wire != Streams || b.answers {
 		return nil
 	}
 	for _, s := range b.streams {
-		if err := b.look(opening, l, s); err != nil {
+		if s.last != "" {
+			continue
+		}
+		m, err := l.reads.Do(opening, l.reads.B().XinfoStream().Key(s.name).Build()).ToMessage()
+		if _, said := rueidis.IsRedisErr(err); err != nil && !said {
 			return fmt.Errorf("redisbus: %w", err)
 		}
+		st, err := stateOf(m, err)
+		if err != nil {
+			return fmt.Errorf("redisbus: %w", err)
+		}
+		s.last, s.read = st.last, st.added
 	}
 	reading, cancel := context.WithCancel(ctx)
 	l.cancel = cancel
@@ -73,13 +82,17 @@ type state struct {
 	last, first   string
 }
 
-func stateOf(ctx context.Context, l *link, name string) (st state, err error) {
+// stateOf reads an answer to XINFO STREAM, or the error that Redis has given instead.
+func stateOf(answer rueidis.RedisMessage, err error) (st state, _ error) {
 	st = state{last: "0-0", added: -1}
-	info, err := l.reads.Do(ctx, l.reads.B().XinfoStream().Key(name).Build()).AsMap()
 	if re, ok := rueidis.IsRedisErr(err); ok && strings.Contains(re.Error(), "no such key") {
 		st.added = 0
 		return st, nil
 	}
+	if err != nil {
+		return st, err
+	}
+	info, err := answer.AsMap()
 	if err != nil {
 		return st, err
 	}
@@ -107,43 +120,35 @@ func stateOf(ctx context.Context, l *link, name string) (st state, err error) {
 	return st, nil
 }
 
-// look counts the entries of a stream that were dropped before they were read. It knows them when
-// everything was read, or when the last entry that was read is not there any more; else the next
-// look counts them. The first look begins at the end of the stream.
-func (b *bus) look(ctx context.Context, l *link, s *stream) error {
-	st, err := stateOf(ctx, l, s.name)
-	if err != nil {
-		return err
-	}
-	if s.last == "" {
-		s.last, s.read = st.last, st.added
-		return nil
-	}
-	all := !before(s.last, st.last)
+// dropped counts the entries of a stream that were dropped before they were read. got is how many
+// entries Redis has given behind the last that was read, at the moment of the state; full: there
+// may be more of them. The number is known when it is known how many are there to be read: those
+// that were given, or all, when the last entry that was read is not there any more. Else a later
+// call counts.
+func (b *bus) dropped(s *stream, st state, got int, full bool) {
 	gone := st.first != "" && before(s.last, st.first)
+	unread := int64(got)
 	switch {
-	case !all && !gone:
-		return nil
 	case st.added < 0: // before Redis 7
 		if gone {
 			b.lost(1, fmt.Errorf("%w: one or more, of %q", errTrimmed, s.name))
 		}
-		return nil
-	case st.added < s.read: // the stream was deleted and has begun anew
+		return
+	case gone:
+		unread = st.length
+	case full:
+		return
+	}
+	if st.added < s.read { // the stream was deleted and has begun anew
 		s.read = 0
-		if all {
+		if !before(s.last, st.last) {
 			s.read = st.added
 		}
 	}
-	n := st.added - s.read
-	if !all {
-		n -= st.length
-	}
-	if n > 0 {
+	if n := st.added - s.read - unread; n > 0 {
 		s.read += n
 		b.lost(int(n), fmt.Errorf("%w: %q", errTrimmed, s.name))
 	}
-	return nil
 }
 
 func (b *bus) lost(n int, err error) {
@@ -172,38 +177,73 @@ const (
 	readBlockMS = 2000
 )
 
-// xread waits for entries. Redis says when there are none for a while; a connection that says
-// nothing is given up.
-func (b *bus) xread(ctx context.Context, l *link, names, ids []string) (map[string][]rueidis.XRangeEntry, error) {
-	ctx, cancel := context.WithTimeout(ctx, readBlockMS*time.Millisecond+b.opts.Probe)
-	defer cancel()
-	return l.reads.Do(ctx, l.reads.B().Xread().Count(readCount).Block(readBlockMS).Streams().Key(names...).Id(ids...).Build()).AsXRead()
-}
-
-// readStreams hands over entries until the link ends.
+// readStreams hands over entries until the link ends. Where many wait, some may be dropped before
+// they are read: while that may be so it reads, and looks at the streams, at one moment, until it
+// has read all that was there at that moment. So it does when there was nothing for a while.
 func (b *bus) readStreams(ctx context.Context, l *link) error {
 	names, ids := make([]string, len(b.streams)), make([]string, len(b.streams))
-	for {
+	// Of a stream that drops entries at least MaxLen are left: it gives as many as are asked for.
+	count := int64(min(readCount, b.opts.MaxLen))
+	for behind := true; ; {
 		for i, s := range b.streams {
 			names[i], ids[i] = s.name, s.last
 		}
-		got, err := b.xread(ctx, l, names, ids)
-		if err != nil && !rueidis.IsRedisNil(err) {
+		got, states, err := b.read(ctx, l, behind, count, names, ids)
+		if err != nil {
 			return err
 		}
-		for _, s := range b.streams {
+		full := false
+		for i, s := range b.streams {
 			entries := got[s.name]
-			for i := range entries {
-				b.entry(s, &entries[i])
+			more := int64(len(entries)) == count
+			if full = full || more; states != nil {
+				b.dropped(s, states[i], len(entries), more)
 			}
-			// Where more waits, entries may be dropped before they are read.
-			if len(entries) == readCount || len(got) == 0 {
-				if err := b.look(ctx, l, s); err != nil {
-					return err
-				}
+			for k := range entries {
+				b.entry(s, &entries[k])
 			}
 		}
+		behind = full || len(got) == 0 && states == nil
 	}
+}
+
+// read reads entries. With look it does not wait for any, and says how the streams are at the
+// same moment; else it does, for a while. A connection that says nothing is given up.
+func (b *bus) read(ctx context.Context, l *link, look bool, count int64, names, ids []string) (got map[string][]rueidis.XRangeEntry, states []state, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readBlockMS*time.Millisecond+b.opts.Probe)
+	defer cancel()
+	c := l.reads
+	if !look {
+		got, err = c.Do(ctx, c.B().Xread().Count(count).Block(readBlockMS).Streams().Key(names...).Id(ids...).Build()).AsXRead()
+		if rueidis.IsRedisNil(err) {
+			err = nil
+		}
+		return got, nil, err
+	}
+	cmds := []rueidis.Completed{c.B().Multi().Build()}
+	for _, name := range names {
+		cmds = append(cmds, c.B().XinfoStream().Key(name).Build())
+	}
+	cmds = append(cmds, c.B().Xread().Count(count).Streams().Key(names...).Id(ids...).Build(), c.B().Exec().Build())
+	all := c.DoMulti(ctx, cmds...)
+	answers, err := all[len(all)-1].ToArray()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(answers) != len(names)+1 {
+		return nil, nil, fmt.Errorf("EXEC: %d answers, not %d", len(answers), len(names)+1)
+	}
+	states = make([]state, len(names))
+	for i := range names {
+		if states[i], err = stateOf(answers[i], answers[i].Error()); err != nil {
+			return nil, nil, err
+		}
+	}
+	got, err = answers[len(names)].AsXRead()
+	if rueidis.IsRedisNil(err) {
+		err = nil
+	}
+	return got, states, err
 }
 
 // inStream reports whether a message is an entry of the stream: what is for sockets and wants no

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/internal/clustertest"
@@ -154,5 +155,57 @@ func TestStreams(t *testing.T) {
 	b.until(t, "1000 messages, or their loss", func() bool { return len(b.ms)+b.lost == 1000 })
 	if n, err := do(t, raw, "XLEN", streamFor(&o, "/")).AsInt64(); n > 300 || err != nil {
 		t.Errorf("%d entries are kept, %v", n, err)
+	}
+}
+
+// TestStreamBehind: a node that was busy while others have added more than the stream keeps knows
+// what was dropped as soon as it has caught up, also when the stream is never silent.
+func TestStreamBehind(t *testing.T) {
+	r := startRedis(t)
+	o := Options{Wire: Streams, MaxLen: 200}
+	a, b := join(t, New(r.option(), o), "AAAAA"), join(t, New(r.option(), o), "BBBBB")
+	busy, release, first := make(chan struct{}), make(chan struct{}), true
+	b.slow = func() {
+		if first {
+			first = false
+			close(busy)
+			<-release
+		}
+	}
+	sent := 0 // b.mu guards it
+	add := func(n int) {
+		var ms []*cluster.Message
+		for range n {
+			m := emit(`["n"]`)
+			ms = append(ms, &m)
+		}
+		a.say(ms...)
+		b.note(func() { sent += n })
+	}
+	add(1)
+	<-busy
+	for range 50 {
+		add(100)
+	}
+	close(release)
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(50 * time.Millisecond):
+				add(1)
+			}
+		}
+	}()
+	b.until(t, "all are there or counted", func() bool { return len(b.ms)+b.lost == sent })
+	close(over)
+	<-done
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if t.Logf("%d of %d have come, %d were counted as dropped", len(b.ms), sent, b.lost); b.lost == 0 || b.downs > 0 {
+		t.Errorf("%d lost, %d times down", b.lost, b.downs)
 	}
 }

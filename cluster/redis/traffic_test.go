@@ -232,7 +232,7 @@ func connections(t *testing.T, c rueidis.Client, name string) map[string]string 
 		role := "send"
 		if strings.Contains(line, " flags=P ") {
 			role = "receive"
-		} else if strings.Contains(line, " cmd=xread ") || strings.Contains(line, " cmd=xinfo|stream ") {
+		} else if strings.Contains(line, " cmd=xread ") || strings.Contains(line, " cmd=xinfo|stream ") || strings.Contains(line, " cmd=exec ") {
 			role = "read"
 		}
 		if ids[role] != "" {

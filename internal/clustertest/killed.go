@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/core/mixin"
 	"github.com/siokit/siokit/core/sio"
 )
 
@@ -23,13 +24,14 @@ const noticed = 12 * time.Second
 // leave a Presence, and requests that follow ask nobody but those that are there. Between the
 // others nothing is lost, and they report nothing.
 func Killed(t *testing.T, bus Bus, arg string) {
-	a, b, c := Serve(t, 0, bus.Backend()), Serve(t, 1, bus.Backend()), Process(t, 2, arg)
+	a, b := serve(t, 0, bus.Backend(), new(mixin.Presence)), serve(t, 1, bus.Backend(), new(mixin.Presence))
+	c := Process(t, 2, arg)
 	together(t, a, b, c)
 	people := func(n *Node, want int) {
 		t.Helper()
-		for until := time.Now().Add(patience); len(n.People.Members(n.Of("/people"))) != want; time.Sleep(5 * time.Millisecond) {
+		for until := time.Now().Add(patience); len(n.people.Members(n.Of("/people"))) != want; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(until) {
-				t.Fatalf("node %d has the members %+v, not %d of them", n.number, n.People.Members(n.Of("/people")), want)
+				t.Fatalf("node %d has the members %+v, not %d of them", n.number, n.people.Members(n.Of("/people")), want)
 			}
 		}
 	}

@@ -35,11 +35,12 @@ type Bus struct {
 	Keeps bool
 }
 
-// Node is a Server with one client, which is in the room "r" of the namespace "/", and a member
-// of "/people". It is in this process, or in one of its own.
+// Node is a Server with one client, which is in the room "r" of the namespace "/". It is in this
+// process, or in one of its own. Where members are counted the client is in "/people", too: a
+// Presence has messages of its own, which would be counted among the lost ones.
 type Node struct {
 	*sio.Server // nil in a process of its own
-	People      *mixin.Presence
+	people      *mixin.Presence
 	Name        string
 
 	t      *testing.T
@@ -73,24 +74,28 @@ func newNode(t *testing.T, number int) *Node {
 }
 
 // newServer makes the Server of a node, in whichever process.
-func newServer(b cluster.Backend, failed func(f sio.Failure)) (*sio.Server, *mixin.Presence) {
+func newServer(b cluster.Backend, failed func(f sio.Failure)) *sio.Server {
 	srv := sio.NewServer(&sio.Options{
 		Cluster: b, OnError: failed, Logger: slog.New(slog.DiscardHandler),
 		// A node that has stood still has much to say to its client, and has not heard the client.
 		MaxQueueMessages: 1 << 20, MaxQueueBytes: 1 << 30, PingInterval: patience, PingTimeout: patience, AckTimeout: patience,
 	})
 	srv.Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error { s.Join("r"); return nil })
-	people := new(mixin.Presence)
-	srv.Of("/people").Mix(people)
-	return srv, people
+	return srv
 }
 
 // Serve starts a node in this process.
-func Serve(t *testing.T, number int, b cluster.Backend) *Node {
+func Serve(t *testing.T, number int, b cluster.Backend) *Node { return serve(t, number, b, nil) }
+
+func serve(t *testing.T, number int, b cluster.Backend, people *mixin.Presence) *Node {
 	t.Helper()
 	n := newNode(t, number)
+	n.people = people
 	n.answer = true
-	n.Server, n.People = newServer(b, func(f sio.Failure) { n.failed(f.Name, f.Reason, fmt.Sprint(f.Err)) })
+	n.Server = newServer(b, func(f sio.Failure) { n.failed(f.Name, f.Reason, fmt.Sprint(f.Err)) })
+	if people != nil {
+		n.Of("/people").Mix(people)
+	}
 	n.Name = n.Node()
 	sio.ReplyServers(n.Of("/"), "ping", func(context.Context, sio.None) (string, error) { return "pong", nil })
 	n.OnServer(func(node string, joined bool) {
@@ -120,7 +125,9 @@ func (n *Node) connect(url string) {
 	n.client = wire.New(n.t, url, "/socket.io/")
 	n.client.Patience = 2 * patience
 	go n.read(n.client.Join(""))
-	n.client.Join("/people,")
+	if n.Server == nil || n.people != nil {
+		n.client.Join("/people,")
+	}
 }
 
 // note has happened.

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/core/mixin"
 	"github.com/siokit/siokit/core/sio"
 )
 
@@ -47,7 +48,8 @@ func child(b cluster.Backend) {
 		defer mu.Unlock()
 		_ = out.Encode(s)
 	}
-	srv, _ := newServer(b, func(f sio.Failure) { say(said{"failure", f.Name, f.Reason, fmt.Sprint(f.Err)}) })
+	srv := newServer(b, func(f sio.Failure) { say(said{"failure", f.Name, f.Reason, fmt.Sprint(f.Err)}) })
+	srv.Of("/people").Mix(new(mixin.Presence))
 	sio.ReplyServers(srv.Of("/"), "ping", func(ctx context.Context, _ sio.None) (string, error) {
 		say(said{What: "pinged"})
 		<-ctx.Done()

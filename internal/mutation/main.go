@@ -50,7 +50,7 @@ var suites = map[string][]string{
 	"fiberses": {"sessionbridge/fiber", "-run", "^TestBackend$", "."},
 	"fiberv3s": {"sessionbridge/fiberv3", "-run", "^TestBackend$", "."},
 	"redis":    {"cluster/redis", "-run", "^TestRunCluster$/^classic$", "."},
-	"faults":   {"cluster/redis", "-run", "^TestServers(Killed|Stalled|Poison)$", "."},
+	"faults":   {"cluster/redis", "-run", "^TestServers(Killed|Stalled|Poison)$|^TestStreamBehind$", "."},
 	"sessions": {"examples", "-run", "^(TestSessions|TestCookieSessions)$/^(nethttp|gin)$", "./internal/hosts"},
 }
 
