@@ -19,10 +19,11 @@ import (
 // Clustered runs each case over three servers of a cluster, with the same options and the same
 // handlers, instead of one. Each has a host of its own, which the factory makes, and
 // sio.Options.Forward. The clients see one address: connections go to the hosts in turn, as from
-// a load balancer without stickiness, and each request of a client has a connection of its own.
-// So two of three requests of a session come to a server that does not have the session, and the
-// clients of a case meet across servers. The first of three such requests comes to the next
-// server each time, so that no number of requests for each client brings all clients to one.
+// a load balancer without stickiness, and each request has a connection of its own, but in cases
+// that are about several on one. So most requests of a session come to a server that does not
+// have the session, and the clients of a case meet across servers. Each round of three begins
+// with the next host: in plain turn, clients that make three requests each would all have their
+// sessions on one server.
 //
 // bus is called for each case and returns what makes the backends of its three servers; nil
 // stands for the bus in memory. The three are on one bus, on which nobody else is.

@@ -140,7 +140,7 @@ func serve(t testing.TB, cfg conformance.Config, listen func(net.Listener) error
 		_ = ln.Close()
 		<-done
 		// fasthttp looks every 100 ms whether a connection is still there.
-		for until := time.Now().Add(20 * time.Millisecond); open() >= 0 && time.Now().Before(until); time.Sleep(100 * time.Microsecond) {
+		for until := time.Now().Add(80 * time.Millisecond); open() >= 0 && time.Now().Before(until); time.Sleep(100 * time.Microsecond) {
 		}
 		_ = stop(5 * time.Second)
 	}}

@@ -34,7 +34,7 @@ func Fasthttp(t testing.TB, cfg conformance.Config, serve func(net.Listener) err
 		// makes the count one too small.
 		_ = ln.Close()
 		<-done
-		for deadline := time.Now().Add(20 * time.Millisecond); open() >= 0 && time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
+		for deadline := time.Now().Add(80 * time.Millisecond); open() >= 0 && time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
 		}
 		if err := stop(wire.Patience); err != nil && !errors.Is(err, net.ErrClosed) {
 			t.Errorf("the host did not stop in time: %v", err)
