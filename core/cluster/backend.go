@@ -29,7 +29,9 @@ type Backend interface {
 	// has a channel for each room subscribes and unsubscribes; it keeps the set, and
 	// subscribes to all of it again after a time without the bus. An error is reported and
 	// nothing else: the Backend tries on. It is called by one goroutine, the one that
-	// calls Publish: what it says of a room holds for what is published afterwards.
+	// calls Publish: what it says of a room holds for what is published afterwards, by this
+	// node and, once Watch has returned, by others. So it waits until the bus has taken it,
+	// unless the bus is away.
 	Watch(ctx context.Context, changes []Interest) error
 	// Close leaves the bus, and returns when nothing more is handed to the Receiver, or ctx
 	// has ended; then the goroutines that are left end soon. A Publish or Watch that goes on

@@ -242,7 +242,7 @@ func (t Target) call(ctx context.Context, event string, args []any) ([]reply, er
 			w.pending[s] = struct{}{}
 		}
 		w.mu.Unlock()
-		return t.send(packet.Packet{Type: packet.Event, ID: id, HasID: true}, event, args, func(f func(*Socket)) {
+		return t.send(packet.Packet{Type: packet.Event, ID: id, HasID: true}, event, args, func(b *broadcast) {
 			for _, s := range list {
 				if err := s.expect(id, w, true); err != nil {
 					w.answered(s, nil, err)
@@ -250,7 +250,7 @@ func (t Target) call(ctx context.Context, event string, args []any) ([]reply, er
 				}
 				asked[s] = id
 				s.client.waiting(1)
-				f(s)
+				b.send(s, t.volatile)
 			}
 		})
 	})

@@ -150,6 +150,9 @@ func (t Target) publish(n *node.Node, e *encoder) bool {
 	}
 	m := t.message(cluster.Emit)
 	m.Data, m.Attachments = e.buf, e.parts
+	if t.placed() {
+		t.mark(&m)
+	}
 	return n.PublishExcept(&m, sender)
 }
 
@@ -218,7 +221,7 @@ func (h clusterHost) checkEvent(m *cluster.Message) error {
 	if !ok {
 		return fmt.Errorf("sio: an event of another node has no name")
 	}
-	if reservedEvent(string(name)) {
+	if ReservedEvent(string(name)) {
 		return errReserved(string(name))
 	}
 	if len(m.Attachments) > 0 && !jsontext.EachPlaced(m.Data, len(m.Attachments)) {
@@ -247,10 +250,10 @@ func (h clusterHost) malformed(m *cluster.Message, err error) {
 // emit sends the event of a message to sockets here.
 func (h clusterHost) emit(t Target, m *cluster.Message) {
 	attachments := cloned(m.Attachments)
-	_ = t.split(func(t Target) error {
+	_ = t.unmark().split(func(t Target) error {
 		p := packet.Packet{Type: packet.Event, Namespace: t.ns.path, Data: m.Data, Attachments: attachments}
 		b := broadcast{srv: h.srv, packet: p, out: h.srv.hub.NewFanout()}
-		t.each(func(s *Socket) { b.send(s, t.volatile) })
+		b.sendTo(t)
 		b.out.Done()
 		return nil
 	})

@@ -133,7 +133,7 @@ func (t Target) askOthers(ctx context.Context, event string, args []any) (*remot
 	if n == nil && t.ns.srv.serves() {
 		return nil, nil
 	}
-	if reservedEvent(event) {
+	if ReservedEvent(event) {
 		return nil, errReserved(event)
 	}
 	e := newEncoder(t.ns.srv.opts.JSON)

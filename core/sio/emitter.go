@@ -127,7 +127,7 @@ func (s *Server) serves() bool { return s.hub != nil }
 
 // emitAway emits from an Emitter.
 func (t Target) emitAway(event string, args []any) error {
-	if reservedEvent(event) {
+	if ReservedEvent(event) {
 		return errReserved(event)
 	}
 	e := newEncoder(t.ns.srv.opts.JSON)

@@ -89,6 +89,7 @@ package sio
 //	Server.mu                  namespaces that exist
 //	common.mu                  registration for all namespaces
 //	rooms.mu and its shards    the sockets of a namespace and of a room
+//	joinedFrom.mu              what is held back from a member of a room
 //	Socket.mu                  state changes, early messages, calls
 //	client.mu                  the sockets of a connection, what has become of it
 //	Inbox.mu, Conn.mu          leaves of this package

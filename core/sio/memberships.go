@@ -15,7 +15,7 @@ func (s *Socket) Join(names ...string) {
 			return
 		}
 		if s.membership(name) == nil {
-			s.addMembership(s.ns.rooms.join(s, name))
+			s.addMembership(s.ns.rooms.join(s, name, nil))
 		}
 	}
 }
@@ -52,7 +52,7 @@ func (s *Socket) membership(name string) *membership {
 
 // addMembership adds a membership; s.roomsMu is held.
 func (s *Socket) addMembership(m *membership) {
-	m.inSocket = len(s.memberships)
+	m.inSocket = int32(len(s.memberships))
 	s.memberships = append(s.memberships, m)
 	if !ServerRoom(m.room.name) {
 		s.listed++

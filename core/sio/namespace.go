@@ -61,9 +61,10 @@ func (n *Namespace) Server() *Server {
 	return n.srv
 }
 
-// reservedEvent reports whether an event never comes from a client, and never goes to
-// one: official clients take it for their own, or end the connection.
-func reservedEvent(name string) bool {
+// ReservedEvent reports whether an event never comes from a client, and never goes to
+// one: official clients take it for their own, or end the connection. On panics for such a
+// name, and Emit returns an error.
+func ReservedEvent(name string) bool {
 	switch name {
 	case "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener":
 		return true
@@ -108,7 +109,7 @@ func put(what string, n *Namespace, to *registration, h Handler, mw []Middleware
 // The event "message" is also what clients before 1.0 send without an event name; see
 // OnMessage and OnJSON.
 func (n *Namespace) On(event string, h Handler, mw ...Middleware) {
-	if reservedEvent(event) {
+	if ReservedEvent(event) {
 		panic(fmt.Sprintf("sio: event name %q of namespace %s is reserved; see OnConnect and OnDisconnect", event, n.path))
 	}
 	what := fmt.Sprintf("event %q", event)

@@ -28,8 +28,9 @@ type room struct {
 type membership struct {
 	s        *Socket
 	room     *room
-	inRoom   int // the index in room.members; guarded by the room's shard
-	inSocket int // the index in Socket.memberships; guarded by Socket.roomsMu
+	inRoom   int32       // the index in room.members; guarded by the room's shard
+	inSocket int32       // the index in Socket.memberships; guarded by Socket.roomsMu
+	from     *joinedFrom // nil unless it was made by JoinFrom
 }
 
 func (r *rooms) shard(name string) *roomShard {
@@ -86,7 +87,7 @@ func (r *rooms) remove(s *Socket) {
 }
 
 // join makes s a member of a room. s.roomsMu is held.
-func (r *rooms) join(s *Socket, name string) *membership {
+func (r *rooms) join(s *Socket, name string, from *joinedFrom) *membership {
 	sh := r.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -99,7 +100,7 @@ func (r *rooms) join(s *Socket, name string) *membership {
 		sh.m[name] = rm
 		s.ns.enterBus(name, false)
 	}
-	m := &membership{s: s, room: rm, inRoom: len(rm.members)}
+	m := &membership{s: s, room: rm, inRoom: int32(len(rm.members)), from: from}
 	rm.members = append(rm.members, m)
 	return m
 }
@@ -130,15 +131,37 @@ func (r *rooms) each(name string, f func(*Socket)) {
 	if owner != nil {
 		f(owner)
 	}
-	sh := r.shard(name)
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	if rm := sh.m[name]; rm != nil {
-		for _, m := range rm.members {
+	r.members(name, func(list []*membership) {
+		for _, m := range list {
 			if m.s != owner {
 				f(m.s)
 			}
 		}
+	})
+}
+
+// eachMember is each with the membership; that of the socket with the id is nil.
+func (r *rooms) eachMember(name string, f func(*Socket, *membership)) {
+	owner := r.byID(name)
+	if owner != nil {
+		f(owner, nil)
+	}
+	r.members(name, func(list []*membership) {
+		for _, m := range list {
+			if m.s != owner {
+				f(m.s, m)
+			}
+		}
+	})
+}
+
+// members calls f with the members of a room, which do not change meanwhile.
+func (r *rooms) members(name string, f func(list []*membership)) {
+	sh := r.shard(name)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	if rm := sh.m[name]; rm != nil {
+		f(rm.members)
 	}
 }
 

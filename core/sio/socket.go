@@ -182,7 +182,7 @@ func (s *Socket) Emit(event string, args ...any) error {
 }
 
 func (s *Socket) emit(p packet.Packet, event string, args []any) error {
-	if p.Type == packet.Event && reservedEvent(event) {
+	if p.Type == packet.Event && ReservedEvent(event) {
 		return errReserved(event)
 	}
 	if fns := s.ns.handlers().outgoing; len(fns) > 0 && p.Type != packet.Ack {

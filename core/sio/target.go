@@ -23,6 +23,7 @@ type Target struct {
 	some     bool    // only the rooms; false: all sockets of the namespace
 	volatile bool
 	local    bool // the sockets of this process
+	position uint64
 }
 
 // To adds rooms: the target is the sockets in any of the rooms, each socket once. To
@@ -70,11 +71,7 @@ func (t Target) each(f func(*Socket)) {
 			}
 		}
 	}
-	if len(t.except) > 0 {
-		out := make(map[*Socket]struct{})
-		for _, name := range t.except {
-			t.ns.rooms.each(name, func(s *Socket) { out[s] = struct{}{} })
-		}
+	if out := t.excepted(); out != nil {
 		next := f
 		f = func(s *Socket) {
 			if _, skip := out[s]; !skip {
@@ -100,6 +97,18 @@ func (t Target) each(f func(*Socket)) {
 			})
 		}
 	}
+}
+
+// excepted are the sockets that Except leaves out.
+func (t Target) excepted() map[*Socket]struct{} {
+	if len(t.except) == 0 {
+		return nil
+	}
+	out := make(map[*Socket]struct{})
+	for _, name := range t.except {
+		t.ns.rooms.each(name, func(s *Socket) { out[s] = struct{}{} })
+	}
+	return out
 }
 
 // sockets lists the target, for what must not run under the rooms' locks.
@@ -190,20 +199,21 @@ func (t Target) emit(p packet.Packet, event string, args []any) error {
 	if !t.ns.srv.serves() {
 		return t.emitAway(event, args)
 	}
-	if n := t.node(); n != nil && t.ns.several() && !(p.Type == packet.Event && reservedEvent(event)) {
+	if n := t.node(); n != nil && t.ns.several() && !(p.Type == packet.Event && ReservedEvent(event)) {
 		// Other nodes have other namespaces that match: they look for themselves.
 		if err := t.publishEvent(n, event, args); err != nil {
 			return err
 		}
 		t.local = true
 	}
-	return t.split(func(t Target) error { return t.send(p, event, args, t.each) })
+	return t.split(func(t Target) error {
+		return t.send(p, event, args, func(b *broadcast) { b.sendTo(t) })
+	})
 }
 
-// send encodes a packet for the target's namespace and sends it to the sockets
-// that each goes through.
-func (t Target) send(p packet.Packet, event string, args []any, each func(func(*Socket))) error {
-	if p.Type == packet.Event && reservedEvent(event) {
+// send encodes a packet for the target's namespace and has it sent by to.
+func (t Target) send(p packet.Packet, event string, args []any, to func(b *broadcast)) error {
+	if p.Type == packet.Event && ReservedEvent(event) {
 		return errReserved(event)
 	}
 	if fns := t.ns.handlers().outgoing; len(fns) > 0 {
@@ -216,7 +226,7 @@ func (t Target) send(p packet.Packet, event string, args []any, each func(func(*
 	}
 	p.Namespace, p.Data, p.Attachments = t.ns.path, e.buf, e.parts
 	b := broadcast{srv: t.ns.srv, packet: p, out: t.ns.srv.hub.NewFanout()}
-	each(func(s *Socket) { b.send(s, t.volatile) })
+	to(&b)
 	b.out.Done()
 	if n := t.node(); n != nil && !p.HasID {
 		t.publish(n, e)
@@ -249,7 +259,9 @@ type broadcast struct {
 	out virtsocket.Fanout
 }
 
-func (b *broadcast) send(s *Socket, volatile bool) {
+// message is the packet for the client generation of a socket; nil when that has nothing of
+// the kind.
+func (b *broadcast) message(s *Socket) *packet.Message {
 	d := s.client.vs.Dialect()
 	name := d.Name()
 	var m *packet.Message
@@ -267,6 +279,11 @@ func (b *broadcast) send(s *Socket, volatile bool) {
 			b.n++
 		}
 	}
+	return m
+}
+
+func (b *broadcast) send(s *Socket, volatile bool) {
+	m := b.message(s)
 	if m == nil {
 		return
 	}

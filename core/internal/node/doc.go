@@ -33,6 +33,7 @@
 //   - One goroutine for each namespace whose events for servers wait runs their handlers.
 //   - Whoever makes a request waits in Request; each of its answers is handed over by the
 //     backend's goroutine, with the request's lock held.
+//   - Whoever calls Listening waits there for the publisher.
 //
 // Publish, Enter and Exit may be called by anybody, with any lock held that is not one of
 // this package: they take one lock for a moment, and call nobody.

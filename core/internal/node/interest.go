@@ -18,6 +18,11 @@ type interests struct {
 	rooms   map[interestKey]interest
 	changes []cluster.Interest
 	leaving []leaving // in the order of their times, each room once
+
+	// How many rooms were entered, how many of them take has returned, and of how many of
+	// those the backend was told.
+	entered, taken, told uint64
+	moved                chan struct{} // closed when told has grown; nil when nobody waits
 }
 
 type interestKey struct{ namespace, room string }
@@ -47,6 +52,7 @@ func (in *interests) enter(namespace, room string, socket bool) {
 	in.rooms[key] = i
 	if !known {
 		in.changes = append(in.changes, cluster.Interest{Namespace: namespace, Room: room, Socket: socket, On: true})
+		in.entered++
 	}
 	first := len(in.changes) == 1
 	in.mu.Unlock()
@@ -107,5 +113,38 @@ func (in *interests) take(now time.Time) (changes []cluster.Interest, next time.
 		in.leaving = nil
 	}
 	changes, in.changes = in.changes, nil
+	in.taken = in.entered
 	return changes, next
+}
+
+// done says that the backend was told what take has returned.
+func (in *interests) done() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.told = in.taken
+	if in.moved != nil {
+		close(in.moved)
+		in.moved = nil
+	}
+}
+
+// count is how many rooms were entered so far.
+func (in *interests) count() uint64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.entered
+}
+
+// wait returns nil when the backend was told of the first n rooms that were entered, else what
+// is closed when it was told of more.
+func (in *interests) wait(n uint64) <-chan struct{} {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.told >= n {
+		return nil
+	}
+	if in.moved == nil {
+		in.moved = make(chan struct{})
+	}
+	return in.moved
 }

@@ -92,6 +92,8 @@ type Node struct {
 	leave     context.CancelFunc
 	closed    atomic.Bool   // what still comes from the bus is ignored
 	asked     atomic.Bool   // a Hello has come, a Heartbeat is due
+	met       chan struct{} // closed when the backend has said for the first time whether the bus is there
+	meet      sync.Once     // closes met
 	wake      chan struct{} // holds one signal for the publisher
 	news      chan struct{} // holds one for the reporter
 	published chan struct{} // closed when the publisher has ended
@@ -105,7 +107,7 @@ type Node struct {
 func New(b cluster.Backend, h Host, o Options) *Node {
 	n := &Node{
 		name: o.Name, instance: random(16), backend: b, host: h, opts: o, notices: ratelog.New(time.Minute, 8),
-		wake: make(chan struct{}, 1), news: make(chan struct{}, 1),
+		met: make(chan struct{}), wake: make(chan struct{}, 1), news: make(chan struct{}, 1),
 		published: make(chan struct{}), reported: make(chan struct{}), gone: make(chan struct{}),
 	}
 	if n.name == "" {
@@ -251,4 +253,24 @@ func (n *Node) Exit(namespace, room string, socket bool) {
 	if !socket || n.sockets {
 		n.interests.exit(namespace, room, socket, time.Now())
 	}
+}
+
+// Listening waits until the bus was told of all that was entered before, so that what other
+// nodes publish from then on is received. It returns at once while the bus is away, which is
+// a gap. The error is that of ctx, or says that the node leaves.
+func (n *Node) Listening(ctx context.Context) error {
+	count := n.interests.count()
+	for waiting := (<-chan struct{})(n.met); waiting != nil; waiting = n.interests.wait(count) {
+		select {
+		case <-waiting:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-n.published:
+			return cluster.ErrClosed
+		}
+		if n.gaps.down.Load() {
+			return nil
+		}
+	}
+	return nil
 }

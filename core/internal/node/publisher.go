@@ -174,6 +174,7 @@ func (p *publisher) batch() bool {
 		if err != nil {
 			n.gaps.lose(0, 0, err, time.Now())
 		}
+		n.interests.done()
 	}
 	if len(p.list) == 0 {
 		return false

@@ -19,6 +19,7 @@ func (r receiver) Up() {
 	n.members.spare(time.Now())
 	n.greeting.begin()
 	n.gaps.set(false, nil, time.Now())
+	n.meet.Do(func() { close(n.met) })
 	n.emitter.release()
 	n.signal()
 }
@@ -33,6 +34,7 @@ func (r receiver) Down(err error) {
 		err = cluster.ErrDown
 	}
 	n.gaps.set(true, err, time.Now())
+	n.meet.Do(func() { close(n.met) })
 	n.greeting.abort()
 	n.emitter.release()
 	n.signal()
