@@ -67,6 +67,8 @@ var rules = []struct {
 	{"internal/bustest", []string{"core/cluster"}},
 	{"internal/redistest", []string{"internal/testkit"}},
 	{"internal/clustertest", []string{"core/cluster", "core/sio", "core/mixin", "internal/wire"}},
+	// What the tests of all stores of histories share.
+	{"internal/historytest", []string{"core/mixin", "core/sio", "core/cluster", "internal/*"}},
 	{"internal/*", nil},
 	{"conformance/selftest", nil},
 	// The suite is run outside of this project, so it knows what is public and its own wire code.
