@@ -54,6 +54,13 @@
 // for [Options.Probe] a message is published to the node itself, and when that does not come
 // either the connections are closed.
 //
+// # History
+//
+// [NewHistory] is a store for the field Store of mixin.History, in a Redis: that of the bus, or
+// another one. It is for any bus, and for one process too, whose history then outlives a restart.
+//
+//	history := &mixin.History{Store: redisbus.NewHistory(client, redisbus.HistoryOptions{})}
+//
 // # What was tested
 //
 // Redis 7.0, alone, behind Sentinel with a failover, and as a Redis Cluster of three servers; TLS,
