@@ -48,7 +48,7 @@ func ask[Out any](ctx context.Context, s *Socket, kind packet.Type, event string
 
 // Answer is the answer of one socket to CallAll.
 type Answer[Out any] struct {
-	ID    string // Socket.ID; "" for a socket of a server for Node
+	ID    string // Socket.ID; "" for a socket of a process of Node, which does not say it
 	Value Out
 	// Err is nil when there is a Value. ErrAckTimeout: the client did not answer in
 	// time. ErrDisconnected: it left before. An *Error: its answer does not fit Out.
@@ -58,10 +58,10 @@ type Answer[Out any] struct {
 // CallAll emits an event to every socket of the target and waits until each has
 // answered or left, or until the context's deadline, or for Options.AckTimeout when the
 // context has none. There is one Answer for each socket that was asked, in no
-// particular order; Answer.Err says which did not answer, and why. The error says that an
-// argument cannot be encoded, or is, in a cluster, a *cluster.Missing with the nodes that
-// have not answered: the Answers are those of the others. The event is encoded once, as by
-// Target.Emit.
+// particular order; Answer.Err says which did not answer, and why. The error is not nil
+// when an argument cannot be encoded, and, in a cluster, a *cluster.Missing when a node has
+// not said whom it has asked; the answers of the others are there all the same. The event is
+// encoded once, as by Target.Emit.
 //
 // All answers are kept until the last one has come or the time is over: at most
 // Options.MaxPayload bytes for each client, and its attachments.

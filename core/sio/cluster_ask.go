@@ -115,8 +115,9 @@ type remoteAnswers struct {
 	mu      sync.Mutex
 	heard   bool                // a node has said whom it has asked
 	asked   []string            // ids of sockets, as far as their nodes say them
-	say     map[string]struct{} // the nodes that say them
+	said    map[string]struct{} // the nodes that have said whom, or how many, they have asked
 	gone    map[string]struct{} // ids of those that have left
+	unnamed int                 // sockets that have not answered, of nodes that do not say their ids
 	answers []remoteAnswer
 }
 
@@ -146,7 +147,7 @@ func (t Target) askOthers(ctx context.Context, event string, args []any) (*remot
 	if at, ok := ctx.Deadline(); ok {
 		m.Timeout = max(time.Until(at), time.Millisecond)
 	}
-	w := &remoteAnswers{done: make(chan struct{}), say: make(map[string]struct{}), gone: make(map[string]struct{})}
+	w := &remoteAnswers{done: make(chan struct{}), said: make(map[string]struct{}), gone: make(map[string]struct{})}
 	go func() {
 		defer close(w.done)
 		w.err = n.Request(ctx, &m, w.take)
@@ -161,9 +162,8 @@ func (w *remoteAnswers) take(m *cluster.Message) {
 	case m.Kind == cluster.Asked:
 		w.heard = true
 		w.asked = append(w.asked, m.Names...)
-		if m.Node != "" && len(m.Names) >= m.Number {
-			w.say[m.Node] = struct{}{}
-		}
+		w.unnamed += max(0, m.Number-len(m.Names))
+		w.said[m.Node] = struct{}{}
 	case m.Kind == cluster.Acked && len(m.Data) == 0:
 		for _, id := range m.Names {
 			w.gone[id] = struct{}{}
@@ -173,13 +173,15 @@ func (w *remoteAnswers) take(m *cluster.Message) {
 		a := remoteAnswer{data: c.Data, attachments: c.Attachments}
 		if len(c.Names) > 0 {
 			a.id = c.Names[0]
+		} else {
+			w.unnamed--
 		}
 		w.answers = append(w.answers, a)
 	}
 }
 
 // appendRemote appends the answers of clients of other nodes. Those that did not answer
-// are named when their node has said who they are.
+// are named when their node has said who they are, and counted when it has not.
 func appendRemote[Out any](srv *Server, answers []Answer[Out], w *remoteAnswers, decode func(Args) (Out, error)) ([]Answer[Out], error) {
 	if w == nil {
 		return answers, nil
@@ -202,19 +204,22 @@ func appendRemote[Out any](srv *Server, answers []Answer[Out], w *remoteAnswers,
 		}
 		answers = append(answers, a)
 	}
+	for range w.unnamed {
+		answers = append(answers, Answer[Out]{Err: ErrAckTimeout})
+	}
 	return answers, w.missing()
 }
 
 // missing is the error about nodes that have not answered. One that has said whom it has
-// asked is not among them when its clients have not answered in time: they have an Answer. When
-// no node has, it may not be known who there is.
+// asked, or how many, is not among them when its clients have not answered in time: they
+// have an Answer. When no node has, it may not be known who there is.
 func (w *remoteAnswers) missing() error {
 	var m *cluster.Missing
 	if !errors.As(w.err, &m) || errors.Is(w.err, cluster.ErrGone) || errors.Is(w.err, cluster.ErrDown) || errors.Is(w.err, cluster.ErrClosed) {
 		return w.err
 	}
 	nodes := slices.DeleteFunc(slices.Clone(m.Nodes), func(name string) bool {
-		_, said := w.say[name]
+		_, said := w.said[name]
 		return said
 	})
 	if len(nodes)+m.Others == 0 && w.heard {
@@ -276,7 +281,9 @@ func (t Target) others(ctx context.Context, n *node.Node, yield func(RemoteSocke
 		done <- n.Request(ctx, &m, func(m *cluster.Message) {
 			mu.Lock()
 			for _, s := range m.Clone().Sockets {
-				list = append(list, remoteSocket{t.ns, s.ID, s.Rooms})
+				// For Node the id is a room like others; here it is none.
+				rooms := slices.DeleteFunc(s.Rooms, func(room string) bool { return room == s.ID })
+				list = append(list, remoteSocket{t.ns, s.ID, rooms})
 			}
 			mu.Unlock()
 			select {

@@ -9,7 +9,7 @@ import (
 )
 
 // maxHeard is how many nodes may answer one request, and maxAsked how many clients of one
-// node, so that nobody's answers use up the memory.
+// node, and clients without an id of all nodes, so that nobody's answers use up the memory.
 const (
 	maxHeard = 4096
 	maxAsked = 1 << 20
@@ -28,6 +28,7 @@ type request struct {
 	others  int                 // how many answers of nodes of other kinds are awaited
 	heard   map[string]struct{} // nodes that have answered
 	acks    map[string]*acks    // of clients, that are to come still, by their nodes
+	unnamed int                 // clients among them whose ids are not known, also those that have answered
 	lost    []string            // nodes that have gone, and owe an answer
 	over    bool
 	err     error         // why it is over, nil when all have answered
@@ -62,13 +63,14 @@ func (r *request) answered(m *cluster.Message) {
 	} else if !r.node(m.Node) {
 		return
 	}
-	if m.Number < 0 {
-		c := *m
-		c.Number = 0
-		m = &c
-	}
+	number := max(0, m.Number)
 	if m.Kind == cluster.Asked {
-		r.expectAcks(m)
+		number = r.expectAcks(m)
+	}
+	if number != m.Number {
+		c := *m
+		c.Number = number
+		m = &c
 	}
 	r.each(m)
 	if m.Kind == cluster.Acked && r.single {
@@ -96,9 +98,9 @@ func (r *request) node(name string) bool {
 	return true
 }
 
-// expectAcks notes the clients that a node has asked; r.mu is held. Nodes without a name
-// are counted together.
-func (r *request) expectAcks(m *cluster.Message) {
+// expectAcks notes the clients that a node has asked, and returns how many of them may answer;
+// r.mu is held. Nodes without a name are counted together.
+func (r *request) expectAcks(m *cluster.Message) int {
 	if r.acks == nil {
 		r.acks = make(map[string]*acks)
 	}
@@ -113,9 +115,12 @@ func (r *request) expectAcks(m *cluster.Message) {
 			a.ids[id] = struct{}{}
 		}
 		a.n = len(a.ids)
-		return
+		return a.n
 	}
-	a.n = min(maxAsked, a.n+min(maxAsked, m.Number))
+	n := min(maxAsked-r.unnamed, max(0, m.Number))
+	r.unnamed += n
+	a.n += n
+	return n
 }
 
 // ack notes the ack of a client; r.mu is held. It reports false for one that was not asked,
@@ -198,11 +203,7 @@ func (r *request) fail(err error) {
 		names[name] = struct{}{}
 	}
 	for name, a := range r.acks {
-		switch {
-		case a.n == 0:
-		case name == "": // of one other node, or of several
-			missing.Others++
-		default:
+		if name != "" && a.n > 0 { // one without a name has said how many clients it has asked
 			names[name] = struct{}{}
 		}
 	}
