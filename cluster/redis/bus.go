@@ -30,7 +30,7 @@ type bus struct {
 	done   chan struct{} // closed when run has ended
 	link   atomic.Pointer[link]
 
-	// The one who holds turn may subscribe: run for a new link, or Watch.
+	// The one who holds turn may subscribe: run for a new link, Watch or Publish.
 	turn      chan struct{}
 	listening *link // that Watch subscribes with; turn guards it
 
@@ -40,12 +40,14 @@ type bus struct {
 	subs    map[string]*subscription // by the name of the channel
 	missed  bool                     // Watch could not subscribe to what is in subs
 	watched map[string]bool          // namespaces; true: no node of another kind was there
+	asked   map[string]time.Time     // namespaces in which this node has asked, and until when answers may come
 
 	handing sync.Mutex // held while the Receiver is called
 	in      cluster.Message
 	text    []byte // what in points into
 
-	out     batch // of Publish
+	out     batch     // of Publish
+	sweep   time.Time // when Publish looks at asked again
 	streams []*stream
 }
 
@@ -135,6 +137,9 @@ func (b *bus) run(ctx context.Context) {
 			b.r.Up()
 			down = false
 			err = l.wait(ctx)
+		}
+		if l != nil && ctx.Err() != nil {
+			l.leave()
 		}
 		b.link.Store(nil)
 		if !down && ctx.Err() == nil {

@@ -29,8 +29,13 @@
 // A node subscribes to what it has use for and to nothing else: to a few channels for each
 // namespace that is there, and, on the wires Classic and Sharded, to one channel for each room
 // that has sockets on this node. Node subscribes to a pattern instead, and gets what is for
-// rooms of others. There are never patterns here. Nodes of siokit know each other by name; how many
-// processes of Node listen to a namespace, and answer its requests, Redis counts.
+// rooms of others. There are never patterns here. A node listens to the channel of a room from a
+// moment after the first socket has joined. What a Server emits behind a Target.Join reaches all
+// the same; what a process of Node emits right behind its socketsJoin, and an emitter behind its,
+// may not reach sockets here that are the first of this node in the room. With Node's sharded
+// adapter it does not reach those of other processes of Node either. Nodes of siokit know each
+// other by name; how many processes of Node listen to a namespace, and answer its requests, Redis
+// counts.
 //
 // An emitter, see [sio.NewEmitter], subscribes to two channels of its own, and, in a namespace in
 // which it asks, to those of answers while it waits for them. Redis does not count it. It does not

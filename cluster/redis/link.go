@@ -247,6 +247,25 @@ func (l *link) probe() {
 // probeText is the message of a probe. No other message is a single zero.
 const probeText = "\x00"
 
+// leaveTimeout is how long Redis may take to say that this node listens no more.
+const leaveTimeout = time.Second
+
+// leave unsubscribes from the channels whose listeners are counted. Redis notices later that a
+// connection was closed, and who has counted this node meanwhile would wait for its answer.
+func (l *link) leave() {
+	l.dead.Store(true)
+	b := l.bus
+	var names []string
+	b.mu.Lock()
+	for namespace := range b.watched {
+		names = append(names, b.name(b.requests(namespace)), b.nativeNamespace(namespace))
+	}
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	_ = l.subscribe(ctx, nil, names) // else the end of the connection does it
+}
+
 // close closes the connections, and returns when nothing more comes from them.
 func (l *link) close() {
 	l.dead.Store(true)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 	"github.com/siokit/siokit/core/cluster"
@@ -50,8 +51,13 @@ func (b *bus) Publish(ctx context.Context, ms []*cluster.Message) error {
 	}
 	failed := &PublishError{Of: len(ms)}
 	b.out.cmds, b.out.index = b.out.cmds[:0], b.out.index[:0]
+	deaf := b.listen(ctx, ms, time.Now())
 	for i, m := range ms {
-		if err := b.encode(l.send, m); err != nil {
+		err := b.encode(l.send, m)
+		if err == nil && deaf != nil && answered(m) {
+			err = deaf // nothing would be heard of who answers
+		}
+		if err != nil {
 			failed.add(i, err)
 			continue
 		}

@@ -57,21 +57,46 @@ func (b *bus) channels(i *cluster.Interest, f func(name string, u use)) {
 	if !b.answers {
 		node(c)
 		f(b.nativeNamespace(i.Namespace), use{})
-	}
-	if b.opts.Wire == Classic {
-		if c.Use = nodewire.Requests; !b.answers {
+		if b.opts.Wire == Classic {
+			c.Use = nodewire.Requests
 			node(c)
 		}
-		c.Use = nodewire.Responses // all hear them, unless the one who answers has Node's option for it
-		node(c)
 	}
-	c.Use, c.Node = nodewire.Responses, b.node
-	node(c)
+	b.answersIn(i.Namespace, f)
+}
+
+// touched says of channels that something has changed about whether they were listened to before.
+type touched map[string]bool
+
+// set notes that a channel is listened to for a use, or not any more; b.mu is held.
+func (b *bus) set(t touched, name string, u use, on bool) {
+	s := b.subs[name]
+	if _, again := t[name]; !again {
+		t[name] = s != nil
+	}
+	if on {
+		b.enter(s, name, u)
+	} else if s != nil {
+		b.leave(s, u)
+	}
+}
+
+// changed returns the channels to subscribe to and to leave; b.mu is held.
+func (b *bus) changed(t touched) (enter, leave []string) {
+	for name, before := range t {
+		switch after := b.subs[name] != nil; {
+		case after && !before:
+			enter = append(enter, name)
+		case before && !after:
+			leave = append(leave, name)
+		}
+	}
+	return enter, leave
 }
 
 // change notes what has changed, and returns the channels to subscribe to and to leave.
 func (b *bus) change(changes []cluster.Interest) (enter, leave []string) {
-	touched := make(map[string]bool) // whether the channel was listened to before
+	touched := make(touched)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range changes {
@@ -81,27 +106,15 @@ func (b *bus) change(changes []cluster.Interest) (enter, leave []string) {
 		} else if c.Room == "" {
 			delete(b.watched, c.Namespace)
 		}
+		_, asked := b.asked[c.Namespace]
 		b.channels(c, func(name string, u use) {
-			s := b.subs[name]
-			if _, again := touched[name]; !again {
-				touched[name] = s != nil
+			if !c.On && asked && u.node && u.channel.Use == nodewire.Responses {
+				return // answers may come still
 			}
-			if c.On {
-				b.enter(s, name, u)
-			} else if s != nil {
-				b.leave(s, u)
-			}
+			b.set(touched, name, u, c.On)
 		})
 	}
-	for name, before := range touched {
-		switch after := b.subs[name] != nil; {
-		case after && !before:
-			enter = append(enter, name)
-		case before && !after:
-			leave = append(leave, name)
-		}
-	}
-	return enter, leave
+	return b.changed(touched)
 }
 
 func (b *bus) enter(s *subscription, name string, u use) {
@@ -135,6 +148,12 @@ func (b *bus) wants(name string) bool { return b.subscribed(name) != nil }
 // subscribe to later.
 func (b *bus) Watch(ctx context.Context, changes []cluster.Interest) error {
 	enter, leave := b.change(changes)
+	return b.apply(ctx, enter, leave)
+}
+
+// apply subscribes to channels that are among b.subs, and leaves others, and waits until Redis has
+// said so.
+func (b *bus) apply(ctx context.Context, enter, leave []string) error {
 	select {
 	case b.turn <- struct{}{}:
 		defer func() { <-b.turn }()
