@@ -70,8 +70,9 @@
 //
 // Redis 7.0, alone, behind Sentinel with a failover, and as a Redis Cluster of three servers; TLS,
 // passwords, RESP2. Processes of Node with all three adapters and the emitter, and with
-// socket.io-redis 6.1 and socket.io-emitter 3.2. Other versions, Valkey, and the dialects of
-// hosted services were not tried.
+// socket.io-redis 6.1 and socket.io-emitter 3.2: the tests in the folder interop/cluster of the
+// project print a table of what they share with Servers, in every direction. Other versions, Valkey,
+// and the dialects of hosted services were not tried.
 //
 // On a Redis Cluster the wire Sharded has one connection for each server that has slots, and the
 // order of channels in different slots is not kept, as with Node's adapter; one of these
