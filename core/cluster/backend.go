@@ -87,8 +87,8 @@ type AnswerWatcher interface {
 	// WatchAnswers is called once, before Start, for a node that serves nobody. Watch names no
 	// rooms then, and those namespaces in which the node makes requests: the Backend subscribes
 	// to what may be an answer to them and not to what is for those who serve the namespace, so that
-	// no Counter counts this node. Messages to this node, Hello,
-	// Heartbeat and Bye come as to any other.
+	// no Counter counts this node. Messages to this node, Hello, Heartbeat and Bye come as to any
+	// other; requests of others, which are for all nodes, may come too, and are ignored.
 	WatchAnswers()
 }
 
