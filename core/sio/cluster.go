@@ -252,9 +252,9 @@ func (h clusterHost) emit(t Target, m *cluster.Message) {
 	attachments := cloned(m.Attachments)
 	_ = t.unmark().split(func(t Target) error {
 		p := packet.Packet{Type: packet.Event, Namespace: t.ns.path, Data: m.Data, Attachments: attachments}
-		b := broadcast{srv: h.srv, packet: p, out: h.srv.hub.NewFanout()}
+		b := h.srv.newBroadcast(p)
 		b.sendTo(t)
-		b.out.Done()
+		b.done()
 		return nil
 	})
 }

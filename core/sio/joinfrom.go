@@ -10,6 +10,7 @@ import (
 
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 var errHeldTooMany = errors.New("sio: more is emitted to the room than may wait for a socket that enters it, see Options.MaxQueueMessages and MaxQueueBytes")
@@ -133,7 +134,8 @@ func (j *joinedFrom) pass(b *broadcast, s *Socket, position uint64, volatile boo
 
 // begin sends what was held back and read has not sent.
 func (j *joinedFrom) begin(s *Socket, position uint64) error {
-	out := s.ns.srv.hub.NewFanout()
+	var out virtsocket.Fanout
+	out.Begin(s.ns.srv.hub)
 	defer out.Done()
 	j.mu.Lock() // until all are queued: what comes now is queued behind them
 	defer j.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"sync"
 
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/internal/packet"
@@ -225,9 +226,9 @@ func (t Target) send(p packet.Packet, event string, args []any, to func(b *broad
 		return err
 	}
 	p.Namespace, p.Data, p.Attachments = t.ns.path, e.buf, e.parts
-	b := broadcast{srv: t.ns.srv, packet: p, out: t.ns.srv.hub.NewFanout()}
-	to(&b)
-	b.out.Done()
+	b := t.ns.srv.newBroadcast(p)
+	to(b)
+	b.done()
 	if n := t.node(); n != nil && !p.HasID {
 		t.publish(n, e)
 	}
@@ -257,6 +258,25 @@ type broadcast struct {
 	}
 	n   int
 	out virtsocket.Fanout
+}
+
+// broadcasts are used again: they are large, and live on the heap.
+var broadcasts = sync.Pool{New: func() any { return new(broadcast) }}
+
+func (s *Server) newBroadcast(p packet.Packet) *broadcast {
+	b := broadcasts.Get().(*broadcast)
+	b.srv, b.packet = s, p
+	b.out.Begin(s.hub)
+	return b
+}
+
+// done has the rest written, and gives b back.
+func (b *broadcast) done() {
+	b.out.Done()
+	b.out.Begin(nil)
+	clear(b.encoded[:b.n])
+	b.srv, b.packet, b.n = nil, packet.Packet{}, 0
+	broadcasts.Put(b)
 }
 
 // message is the packet for the client generation of a socket; nil when that has nothing of

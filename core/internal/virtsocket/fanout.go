@@ -2,15 +2,16 @@ package virtsocket
 
 import "github.com/siokit/siokit/core/internal/packet"
 
-// Fanout queues one message for many sockets and has them written.
+// Fanout queues one message for many sockets and has them written. After Done it holds none of
+// them, and may be used again.
 type Fanout struct {
 	hub   *Hub
 	batch [flushChunk]*outbox
 	n     int
 }
 
-// NewFanout starts the fan-out of messages to sockets of this hub.
-func (h *Hub) NewFanout() Fanout { return Fanout{hub: h} }
+// Begin starts the fan-out of messages to sockets of a hub, nil for none.
+func (f *Fanout) Begin(h *Hub) { f.hub = h }
 
 // Send queues m, which must be shared, for s. With mayDrop it is a volatile message.
 func (f *Fanout) Send(s *Socket, m *packet.Message, mayDrop bool) {
@@ -30,5 +31,6 @@ func (f *Fanout) Send(s *Socket, m *packet.Message, mayDrop bool) {
 // Done hands the rest to the flushers.
 func (f *Fanout) Done() {
 	f.hub.flush.add(f.batch[:f.n])
+	clear(f.batch[:f.n])
 	f.n = 0
 }

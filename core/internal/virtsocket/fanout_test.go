@@ -37,12 +37,16 @@ func TestVolatile(t *testing.T) {
 func TestFanout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, c, r := open(t, Options{})
-		f := h.NewFanout()
+		var f Fanout
+		f.Begin(h)
 		m := packet.TextMessage("4b")
 		for range 5 {
 			f.Send(r.s, m, false)
 		}
 		f.Done()
+		if f.batch != [flushChunk]*outbox{} {
+			t.Error("a fan-out that is done holds sockets")
+		}
 		synctest.Wait()
 		if got := strings.Join(c.all()[1:], " "); got != "4b 4b 4b 4b 4b" {
 			t.Errorf("%s", got)
