@@ -129,7 +129,10 @@ type backend struct {
 	conn       *conn
 	subscribed map[string]*nats.Subscription // by subject; nil when it has failed
 
-	buf []byte // of Publish, which one goroutine calls
+	// These are of Publish, which one goroutine calls: a message, its subject, and the subject
+	// before.
+	buf, name []byte
+	last      string
 }
 
 // Start is a method of cluster.Backend. It takes as long as one attempt to connect.
@@ -171,7 +174,7 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 	connections := nc.Stats().Reconnects
 	var refused refused
 	for i, m := range ms {
-		subject := b.subjects.of(m)
+		subject := b.subject(m)
 		if b.buf, err = cluster.Append(b.buf[:0], m); err == nil {
 			err = nc.Publish(subject, b.buf)
 		} else {

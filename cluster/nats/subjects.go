@@ -23,33 +23,53 @@ type subjects struct{ app string }
 func (s subjects) nodes() string { return s.app + ".nodes" }
 
 func (s subjects) node(name string) string {
+	var buf [192]byte
+	return string(s.appendNode(buf[:0], name))
+}
+
+func (s subjects) appendNode(b []byte, name string) []byte {
 	if !plain(name) {
 		name = hash(name)
 	}
-	return s.app + ".node." + name
+	return append(append(append(b, s.app...), ".node."...), name...)
 }
 
 func (s subjects) room(namespace, room string) string {
+	var buf [192]byte
+	return string(s.appendRoom(buf[:0], namespace, room))
+}
+
+func (s subjects) appendRoom(b []byte, namespace, room string) []byte {
+	b = appendToken(append(append(b, s.app...), '.'), namespace)
 	if room == "" {
-		return s.app + "." + token(namespace) + ".all"
+		return append(b, ".all"...)
 	}
-	return s.app + "." + token(namespace) + ".r." + token(room)
+	return appendToken(append(b, ".r."...), room)
 }
 
 // watched is the subject of a room or namespace with sockets.
 func (s subjects) watched(i cluster.Interest) string { return s.room(i.Namespace, i.Room) }
 
-// of is the subject of a message.
-func (s subjects) of(m *cluster.Message) string {
+// appendOf appends the subject of a message.
+func (s subjects) appendOf(b []byte, m *cluster.Message) []byte {
 	switch {
 	case m.To != "":
-		return s.node(m.To)
+		return s.appendNode(b, m.To)
 	case m.Namespace == "", m.Kind > cluster.CloseTransport, m.Kind == cluster.Emit && m.ID != "":
-		return s.nodes()
+		return append(b, s.nodes()...)
 	case len(m.Rooms) == 1:
-		return s.room(m.Namespace, m.Rooms[0])
+		return s.appendRoom(b, m.Namespace, m.Rooms[0])
 	}
-	return s.room(m.Namespace, "")
+	return s.appendRoom(b, m.Namespace, "")
+}
+
+// subject is the subject of a message. Messages to one room often follow each other, and share
+// the text.
+func (b *backend) subject(m *cluster.Message) string {
+	if b.name = b.subjects.appendOf(b.name[:0], m); string(b.name) != b.last {
+		b.last = string(b.name)
+	}
+	return b.last
 }
 
 // plain says whether a name can be part of a subject as it is.
@@ -62,13 +82,14 @@ func plain(name string) bool {
 	return name != "" && len(name) <= maxPlain
 }
 
-// token makes any text a part of a subject, which must not hold dots, spaces, stars and the
-// like.
-func token(text string) string {
+// appendToken makes any text a part of a subject, which must not hold dots, spaces, stars and
+// the like.
+func appendToken(b []byte, text string) []byte {
 	if text == "" || len(text) > maxToken {
-		return hash(text)
+		return append(b, hash(text)...)
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(text))
+	var raw [maxToken]byte
+	return base64.RawURLEncoding.AppendEncode(b, raw[:copy(raw[:], text)])
 }
 
 func hash(text string) string {

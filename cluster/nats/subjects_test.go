@@ -29,7 +29,7 @@ func TestSubjects(t *testing.T) {
 		{cluster.Message{Kind: cluster.Emit, Namespace: "/", Rooms: []string{long}}, "sio.chat.Lw.r." + hashed},
 		{cluster.Message{Kind: cluster.Emit, Namespace: "/", Rooms: []string{long[:64]}}, "sio.chat.Lw.r." + strings.Repeat("eHh4", 21) + "eA"},
 	} {
-		if got := s.of(&c.m); got != c.want {
+		if got := string(s.appendOf(nil, &c.m)); got != c.want {
 			t.Errorf("%v to %q for %q of %q: %s, want %s", c.m.Kind, c.m.To, c.m.Rooms, c.m.Namespace, got, c.want)
 		}
 	}

@@ -48,6 +48,7 @@ type bus struct {
 
 	out     batch     // of Publish
 	sweep   time.Time // when Publish looks at asked again
+	maxLen  string    // Options.MaxLen
 	streams []*stream
 }
 

@@ -3,6 +3,7 @@ package redisbus
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -119,6 +120,7 @@ func build(b *bus) cluster.Backend {
 		b.invalid = errors.New("redisbus: no address of Redis")
 	}
 	b.done = make(chan struct{})
+	b.maxLen = strconv.Itoa(b.opts.MaxLen)
 	b.turn = make(chan struct{}, 1)
 	b.subs = make(map[string]*subscription)
 	b.watched = make(map[string]bool)

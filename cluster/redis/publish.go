@@ -125,15 +125,15 @@ func (b *bus) encode(s rueidis.CoreClient, m *cluster.Message) error {
 	}
 	switch {
 	case m.Namespace == "":
-		return b.encodeNative(s, m, b.nativeAll())
+		return b.encodeNative(s, m, "")
 	case m.To != "" && isSiokit(m.To):
-		return b.encodeNative(s, m, b.nativeNode(m.To))
+		return b.encodeNative(s, m, m.To)
 	case m.To == "" && asks(m) && isSiokit(m.Node):
 		return b.encodeRequest(s, m)
 	}
 	cmd, err := b.encodeNode(s, m)
 	if errors.Is(err, nodewire.ErrNotOnWire) && m.To == "" {
-		return b.encodeNative(s, m, b.nativeNamespace(m.Namespace))
+		return b.encodeNative(s, m, m.Namespace)
 	}
 	if err == nil {
 		b.out.cmds = append(b.out.cmds, cmd)
@@ -165,7 +165,7 @@ func (b *bus) encodeRequest(s rueidis.CoreClient, m *cluster.Message) error {
 			forNode = false
 		}
 	}
-	if err := b.encodeNative(s, m, b.nativeAll()); err != nil {
+	if err := b.encodeNative(s, m, ""); err != nil {
 		return err
 	}
 	if forNode {
@@ -182,39 +182,47 @@ func (b *bus) alone(namespace string) bool {
 	return b.watched[namespace]
 }
 
-// encodeNative makes the command that publishes a message in siokit's own form.
-func (b *bus) encodeNative(s rueidis.CoreClient, m *cluster.Message, channel string) error {
-	start := len(b.out.text)
-	var err error
-	if b.out.text, err = cluster.Append(b.out.text, m); err != nil {
-		return err
+// encodeNative makes the command that publishes a message in siokit's own form: to a node, to
+// those of a namespace, or, for "", to all.
+func (b *bus) encodeNative(s rueidis.CoreClient, m *cluster.Message, to string) error {
+	text, err := cluster.Append(b.out.text, m)
+	cmd, err := b.command(s, text, err, func(name []byte) []byte { return b.appendNative(name, to) })
+	if err == nil {
+		b.out.cmds = append(b.out.cmds, cmd)
 	}
-	b.out.cmds = append(b.out.cmds, b.publish(s, channel, rueidis.BinaryString(b.out.text[start:])))
-	return nil
+	return err
 }
 
 // encodeNode makes the command by which Node would publish it.
 func (b *bus) encodeNode(s rueidis.CoreClient, m *cluster.Message) (cmd rueidis.Completed, err error) {
-	start := len(b.out.text)
 	var c nodewire.Channel
+	var text []byte
 	switch {
 	case b.opts.Wire == Classic:
 		c = nodewire.ClassicChannel(m)
 		if c.Use == nodewire.Responses && b.opts.CommonResponses {
 			c.Node = ""
 		}
-		b.out.text, err = nodewire.AppendClassic(b.out.text, m)
+		text, err = nodewire.AppendClassic(b.out.text, m)
 	case b.opts.Wire == Streams:
 		c = nodewire.AdapterChannel(m, nodewire.Static)
-		b.out.text, err = nodewire.AppendStreams(b.out.text, m)
+		text, err = nodewire.AppendStreams(b.out.text, m)
 	default:
 		c = nodewire.AdapterChannel(m, b.opts.Mode)
-		b.out.text, err = nodewire.AppendSharded(b.out.text, m)
+		text, err = nodewire.AppendSharded(b.out.text, m)
 	}
+	return b.command(s, text, err, func(name []byte) []byte { return b.appendName(name, c) })
+}
+
+// command makes the command that publishes what was appended to the batch's text, in the channel
+// whose name is appended behind it.
+func (b *bus) command(s rueidis.CoreClient, text []byte, err error, appendName func([]byte) []byte) (rueidis.Completed, error) {
 	if err != nil {
-		return cmd, err
+		return rueidis.Completed{}, err
 	}
-	return b.publish(s, b.name(c), rueidis.BinaryString(b.out.text[start:])), nil
+	start, end := len(b.out.text), len(text)
+	b.out.text = appendName(text)
+	return b.publish(s, rueidis.BinaryString(b.out.text[end:]), rueidis.BinaryString(b.out.text[start:end])), nil
 }
 
 func (b *bus) publish(s rueidis.CoreClient, channel, text string) rueidis.Completed {

@@ -261,18 +261,20 @@ const nativeEntry = "siokit"
 func (b *bus) encodeEntry(s rueidis.CoreClient, m *cluster.Message) (rueidis.Completed, error) {
 	e, err := nodewire.Entry{}, nodewire.ErrNotOnWire
 	if m.To == "" && nodewire.Streamed(m) {
-		e, err = nodewire.AppendEntry(nil, m)
+		e, err = nodewire.AppendEntry(b.out.text, m)
 	}
 	if errors.Is(err, nodewire.ErrNotOnWire) {
 		var text []byte
 		text, err = cluster.Append(nil, m)
-		e = nodewire.Entry{Node: m.Node, Namespace: nativeEntry, Type: "0", Data: base64.StdEncoding.AppendEncode(nil, text)}
+		e = nodewire.Entry{Node: m.Node, Namespace: nativeEntry, Type: "0", Data: base64.StdEncoding.AppendEncode(b.out.text, text)[len(b.out.text):]}
 	}
 	if err != nil {
 		return rueidis.Completed{}, err
 	}
+	// Either e.Data lies behind the text already, or this makes place for the next one.
+	b.out.text = append(b.out.text, e.Data...)
 	return s.B().Xadd().Key(streamFor(&b.opts, m.Namespace)).
-		Maxlen().Almost().Threshold(strconv.Itoa(b.opts.MaxLen)).Id("*").FieldValue().
+		Maxlen().Almost().Threshold(b.maxLen).Id("*").FieldValue().
 		FieldValue("uid", e.Node).FieldValue("nsp", e.Namespace).FieldValue("type", e.Type).
 		FieldValue("data", rueidis.BinaryString(e.Data)).Build(), nil
 }

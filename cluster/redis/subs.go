@@ -24,17 +24,36 @@ type use struct {
 	channel nodewire.Channel
 }
 
-func (b *bus) nativeAll() string                       { return b.opts.Prefix + "-siokit#" }
-func (b *bus) nativeNode(node string) string           { return b.opts.Prefix + "-siokit#" + node + "#" }
-func (b *bus) nativeNamespace(namespace string) string { return b.nativeNode(namespace) }
+func (b *bus) nativeAll() string                       { return b.native("") }
+func (b *bus) nativeNode(node string) string           { return b.native(node) }
+func (b *bus) nativeNamespace(namespace string) string { return b.native(namespace) }
+
+func (b *bus) native(what string) string {
+	var buf [128]byte
+	return string(b.appendNative(buf[:0], what))
+}
+
+// appendNative appends the name of a channel of siokit's own: that of a node, of a namespace,
+// or, for "", of all.
+func (b *bus) appendNative(name []byte, what string) []byte {
+	name = append(append(name, b.opts.Prefix...), "-siokit#"...)
+	if what == "" {
+		return name
+	}
+	return append(append(name, what...), '#')
+}
 
 // name is the name of a channel of Node.
 func (b *bus) name(c nodewire.Channel) string {
 	var buf [128]byte
+	return string(b.appendName(buf[:0], c))
+}
+
+func (b *bus) appendName(name []byte, c nodewire.Channel) []byte {
 	if b.opts.Wire == Classic {
-		return string(c.AppendClassic(buf[:0], b.opts.Prefix))
+		return c.AppendClassic(name, b.opts.Prefix)
 	}
-	return string(c.AppendAdapter(buf[:0], b.opts.Prefix))
+	return c.AppendAdapter(name, b.opts.Prefix)
 }
 
 // subscribeOwn subscribes to what every node listens to; b.mu is held.

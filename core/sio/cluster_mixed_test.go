@@ -46,7 +46,6 @@ func mixed(t *testing.T) (*Server, stranger) {
 	return NewServer(&Options{Cluster: counting{bus.Backend(), 1}}), other
 }
 
-
 // TestClusterMixedCount: in a cluster with nodes that cannot count, sockets are counted by
 // those who are there.
 func TestClusterMixedCount(t *testing.T) {

@@ -191,3 +191,27 @@ func BenchmarkAppendClassic(b *testing.B) { benchmark(b, true, wires[0]) }
 func BenchmarkParseClassic(b *testing.B)  { benchmark(b, false, wires[0]) }
 func BenchmarkAppendSharded(b *testing.B) { benchmark(b, true, wires[1]) }
 func BenchmarkParseSharded(b *testing.B)  { benchmark(b, false, wires[1]) }
+
+func BenchmarkAppendEntry(b *testing.B) {
+	dst := make([]byte, 0, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := AppendEntry(dst, &event); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkParseEntry(b *testing.B) {
+	e, err := AppendEntry(nil, &event)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var m message
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := ParseEntry(&e, &m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
