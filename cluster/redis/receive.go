@@ -17,7 +17,7 @@ func (b *bus) message(l *link, channel, text string) {
 	if s == nil {
 		return // left a moment ago
 	}
-	if text == probeText && channel == b.nativeNode(b.node) || b.echo(text) {
+	if text == probeText && channel == b.nativeNode(b.node) || b.echo(s, text) {
 		return
 	}
 	b.handing.Lock()
@@ -61,11 +61,37 @@ func (b *bus) parse(u use) error {
 	return nil
 }
 
-// echo reports whether a message is a broadcast of this node itself, which Redis gives back
-// to it. That of other messages is for the Receiver to tell.
-func (b *bus) echo(text string) bool {
-	if b.opts.Wire != Classic || len(text) < 2 || text[0] != 0x93 { // an array of three
+// echo reports whether a message is one of this node itself, which Redis gives back to it: a
+// broadcast on the wire Classic, whose name is in front, and on the wire Sharded any message, with
+// name and namespace at the end. That of others is for the Receiver to tell. It spares reading
+// them.
+func (b *bus) echo(s *subscription, text string) bool {
+	if len(b.node) >= 32 || len(text) < 2 || len(s.uses) != 1 || !s.uses[0].node {
 		return false
 	}
-	return len(b.node) < 32 && text[1] == 0xa0|byte(len(b.node)) && strings.HasPrefix(text[2:], b.node)
+	namespace := s.uses[0].channel.Namespace
+	switch {
+	case b.opts.Wire == Classic:
+		// An array of three, and a text.
+		return text[0] == 0x93 && text[1] == 0xa0|byte(len(b.node)) && strings.HasPrefix(text[2:], b.node)
+	case b.opts.Wire != Sharded || len(namespace) >= 32:
+		return false
+	case text[0] == '{':
+		rest, ok := strings.CutSuffix(text, `"}`)
+		return ok && ends(rest, `,"uid":"`, b.node, `","nsp":"`, namespace)
+	}
+	head := [...]byte{0xa0 | byte(len(b.node)), 0xa0 | byte(len(namespace))}
+	return ends(text, "\xa3uid", string(head[:1]), b.node, "\xa3nsp", string(head[1:]), namespace)
+}
+
+// ends reports whether a text ends with some others, one behind the other.
+func ends(text string, parts ...string) bool {
+	for i := len(parts) - 1; i >= 0; i-- {
+		rest, ok := strings.CutSuffix(text, parts[i])
+		if !ok {
+			return false
+		}
+		text = rest
+	}
+	return true
 }
