@@ -45,5 +45,6 @@ interop: ## official clients, a browser, clusters with Node; needs Node, chromiu
 consumers: ## install every module as a user does, outside of the workspace
 	go run ./release check
 
-figures: ## repeat the figures of docs/performance.md; some minutes, Linux only
+figures: ## repeat the figures of docs/performance.md; half an hour, Linux only
 	bench/run
+	bench/cluster/run

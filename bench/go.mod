@@ -2,9 +2,34 @@ module github.com/siokit/siokit/bench
 
 go 1.26.0
 
-require github.com/lxzan/gws v1.8.9
+require (
+	github.com/lxzan/gws v1.8.9
+	github.com/nats-io/nats-server/v2 v2.15.2
+	github.com/nats-io/nats.go v1.55.0
+	github.com/redis/rueidis v1.0.79
+	github.com/siokit/siokit v0.1.0
+	github.com/siokit/siokit/cluster/nats v0.1.0
+	github.com/siokit/siokit/cluster/redis v0.1.0
+)
 
 require (
+	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/dolthub/maphash v0.1.0 // indirect
-	github.com/klauspost/compress v1.17.9 // indirect
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/gobwas/ws v1.5.0 // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/minio/highwayhash v1.0.4 // indirect
+	github.com/nats-io/jwt/v2 v2.8.2 // indirect
+	github.com/nats-io/nkeys v0.4.16 // indirect
+	github.com/nats-io/nuid v1.0.1 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)
+
+replace (
+	github.com/siokit/siokit => ..
+	github.com/siokit/siokit/cluster/nats => ../cluster/nats
+	github.com/siokit/siokit/cluster/redis => ../cluster/redis
 )
