@@ -109,7 +109,7 @@ func (l *load) compare(s *settings, wire string) error {
 		for i := range sides {
 			used, err := l.run(&sides[i].pair, redis)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", sides[i].name, err)
 			}
 			for k, v := range used {
 				if round >= 0 {

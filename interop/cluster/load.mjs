@@ -19,7 +19,7 @@ const open = async () => {
 const pub = await open();
 const adapter = wire === "classic" ? createAdapter(pub, await open(), { key: wire + "-node" })
   : wire === "sharded" ? createShardedAdapter(pub, await open(), { channelPrefix: wire + "-node" })
-  : createStreamsAdapter(pub, { streamName: wire + "-node" });
+  : createStreamsAdapter(pub, { streamName: wire + "-node", maxLen: 1_000_000 });
 
 const http = createServer();
 const io = new Server(http, { adapter });

@@ -36,10 +36,13 @@ func main() {
 	}
 }
 
+// maxLen is how many entries a stream keeps: on a busy machine a reader may be far behind.
+const maxLen = 1_000_000
+
 // backend makes the bus of a peer.
 func backend(wire, address string) (cluster.Backend, error) {
 	redis := func(w redisbus.Wire) (cluster.Backend, error) {
-		return redisbus.New(rueidis.ClientOption{InitAddress: []string{address}, ForceSingleClient: true}, redisbus.Options{Wire: w, Prefix: wire}), nil
+		return redisbus.New(rueidis.ClientOption{InitAddress: []string{address}, ForceSingleClient: true}, redisbus.Options{Wire: w, Prefix: wire, MaxLen: maxLen}), nil
 	}
 	switch wire {
 	case "none":
