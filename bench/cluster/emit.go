@@ -135,7 +135,8 @@ func emitTable(s *settings, wires []string, pairs map[string]pair, target string
 	}
 	caller, process, allocs, single, idle, alone := series{}, series{}, series{}, series{}, series{}, series{}
 	for round := -1; round < s.rounds; round++ { // the first is not counted
-		for _, w := range wires {
+		for k := range wires {
+			w := wires[(k+round+1)%len(wires)] // none of them is always the first
 			p := pairs[w]
 			a, err := p.mallocs()
 			if err != nil {
