@@ -19,17 +19,17 @@ import (
 	"github.com/siokit/siokit/internal/wire"
 )
 
-// server is a Server with one client, in a cluster with Node.
-type server struct {
+// served is a Server with one client, in a cluster with Node.
+type served struct {
 	*sio.Server
 	client *wire.WS
 	id     string // of the client's socket
 	events chan int
 }
 
-func startServer(t *testing.T, o redisbus.Options, addr string) *server {
+func startServer(t *testing.T, o redisbus.Options, addr string) *served {
 	t.Helper()
-	s := &server{events: make(chan int, 100)}
+	s := &served{events: make(chan int, 100)}
 	s.Server = sio.NewServer(&sio.Options{
 		Cluster: redisbus.New(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}, o),
 		OnError: func(f sio.Failure) { t.Errorf("OnError: %+v", f) },
@@ -74,7 +74,7 @@ func TestMixed(t *testing.T) {
 			}
 			// All clients answer Node, also those of siokit.
 			p.do("ask", `"args":["ask",1]`)
-			for _, s := range []*server{a, b} {
+			for _, s := range []*served{a, b} {
 				answer(t, s, `["ask",1]`, `["go acks"]`)
 			}
 			p.event("x", "ask", 1.0)
@@ -131,7 +131,7 @@ func TestMixed(t *testing.T) {
 }
 
 // silent: a process of Node that has stopped is missing, and nobody else.
-func silent(t *testing.T, p *process, a, b *server) {
+func silent(t *testing.T, p *process, a, b *served) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func silent(t *testing.T, p *process, a, b *server) {
 }
 
 // answer has a client answer the question that comes next.
-func answer(t *testing.T, s *server, want, data string) {
+func answer(t *testing.T, s *served, want, data string) {
 	t.Helper()
 	got := s.client.Next()
 	id, ok := strings.CutSuffix(strings.TrimPrefix(got, "42"), want)
