@@ -31,6 +31,7 @@ var prelude = []struct{ line, before string }{
 	{`Options{Address:`, `_ = 0`},
 	{`io.Mount(mux, "/socket.io")`, `mux, io := http.NewServeMux(), sio.NewServer(nil)`},
 	{`mux.HandleFunc("/stats"`, `mux, io := http.NewServeMux(), sio.NewServer(nil)`},
+	{`sio.NewEmitter(`, `ctx := context.Background()`},
 	{`redisbus.New(`, `say := func(context.Context, *sio.Socket, string) error { return nil }`}, // the page about clusters
 	{`natsbus.New(`, `say := func(context.Context, *sio.Socket, string) error { return nil }`},
 	{`natsembed.New(`, `say := func(context.Context, *sio.Socket, string) error { return nil }`},
