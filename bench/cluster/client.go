@@ -37,9 +37,8 @@ func (c *crowd) join(addr string, n int) error {
 		}
 		_ = conn.SetDeadline(time.Time{})
 		go func() {
-			if err := c.count(conn, r); err != nil {
-				c.failed.CompareAndSwap(nil, &err)
-			}
+			err := c.count(conn, r)
+			c.failed.CompareAndSwap(nil, &err)
 		}()
 	}
 	return nil
@@ -125,7 +124,7 @@ func frame(r *bufio.Reader) (string, error) {
 	return head, err
 }
 
-// count counts the events of one client, and answers pings.
+// count counts the events of one client, and answers pings, until the connection ends.
 func (c *crowd) count(conn net.Conn, r *bufio.Reader) error {
 	for {
 		head, err := frame(r)

@@ -34,7 +34,6 @@ var loads = []load{
 type side struct {
 	name string
 	pair pair
-	cost series
 }
 
 // againstNode compares two processes of siokit with two of Node: one emits, the other has the
