@@ -346,8 +346,8 @@ func (t Target) CloseConns() {
 	t.tell(cluster.Close)
 }
 
-// CloseTransport closes the transports of the target's sockets, as
-// Socket.CloseTransport does.
+// CloseTransport closes the transports of the target's sockets, as Socket.CloseTransport
+// does. It does not wait for what was emitted before, which may not reach their clients.
 func (t Target) CloseTransport() {
 	t.every((*Socket).CloseTransport)
 	t.tell(cluster.CloseTransport)
