@@ -49,6 +49,10 @@ const minForwardSecret = 16
 // forwardSlack is how much longer than the longest poll an answer may take.
 const forwardSlack = 30 * time.Second
 
+// newNodeTime is for how long after a node was made, or has come to the bus, a request for a
+// session of an unknown node waits for the others to say that they are there.
+const newNodeTime = time.Second
+
 // forwardInfo is what the nodes tell each other in front of the address.
 const forwardInfo = "forward="
 
@@ -139,11 +143,14 @@ func (s *Server) elsewhere(x host.Exchange) bool {
 		return false
 	}
 	name := id[:node.NameLength]
-	info, there := s.node.Info(name)
-	if !there || name == s.node.Name() {
+	if name == s.node.Name() {
 		return false
 	}
 	if _, again := host.As[forward.Passed](x); again {
+		return false
+	}
+	info, there := s.infoOf(name, x)
+	if !there {
 		return false
 	}
 	address, takes := strings.CutPrefix(info, forwardInfo)
@@ -159,6 +166,17 @@ func (s *Server) elsewhere(x host.Exchange) bool {
 		s.report(Failure{Name: FailureForward, Err: err, Remote: x.RemoteAddr(), Reason: "a request could not be passed on to node " + name})
 	}
 	return answered
+}
+
+// infoOf is what a node has said of itself. A node that is new does not know the others yet.
+// It waits for them first, or clients would be told that sessions have ended which have not,
+// whenever a server is started beside others.
+func (s *Server) infoOf(name string, x host.Exchange) (info string, there bool) {
+	if info, there = s.node.Info(name); there || s.node.Settled() {
+		return info, there
+	}
+	s.node.Await(newNodeTime, x.Gone())
+	return s.node.Info(name)
 }
 
 // sticky says once that requests come to the wrong node.

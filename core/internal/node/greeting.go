@@ -1,21 +1,25 @@
 package node
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // greeting is what a node says when it comes to the bus, and the time in which the others
 // answer: a request that is made before would not know whom to ask.
 type greeting struct {
-	mu   sync.Mutex
-	due  bool          // a Hello is to be said
-	open bool          // over is not closed
-	over chan struct{} // closed when requests may be made
+	mu    sync.Mutex
+	due   bool          // a Hello is to be said
+	open  bool          // over is not closed
+	over  chan struct{} // closed when requests may be made
+	since time.Time     // when the node was made, or has come to the bus
 }
 
 // begin is for a node that has come to the bus.
 func (g *greeting) begin() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.due = true
+	g.due, g.since = true, time.Now()
 	if !g.open {
 		g.open, g.over = true, make(chan struct{})
 	}
@@ -78,4 +82,11 @@ func (g *greeting) wait() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.over
+}
+
+// opened is wait, and says since when there is something to wait for.
+func (g *greeting) opened() (over <-chan struct{}, since time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.over, g.since
 }

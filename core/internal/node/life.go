@@ -71,6 +71,20 @@ func (n *Node) Ready(ctx context.Context) error {
 	}
 }
 
+// Await waits as Ready does, for somebody who may leave, and no longer than bound after the
+// node was made or has come to the bus: a bus that says nothing is not waited for.
+func (n *Node) Await(bound time.Duration, gone <-chan struct{}) {
+	over, since := n.greeting.opened()
+	timer := time.NewTimer(time.Until(since.Add(bound)))
+	defer timer.Stop()
+	select {
+	case <-over:
+	case <-gone:
+	case <-timer.C:
+	case <-n.staying.Done():
+	}
+}
+
 // Shutdown leaves the cluster: open requests end, what waits is published, the other nodes are
 // told, and handlers of events for servers are waited for. When ctx ends first, its error is
 // returned; what the backend, and a handler, still does then ends when they let it. A second

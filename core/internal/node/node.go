@@ -124,7 +124,7 @@ func New(b cluster.Backend, h Host, o Options) *Node {
 	n.events.run = n.serverEvent
 	n.gaps.wake = n.signalNews
 	n.gaps.down.Store(true) // until the backend says otherwise
-	n.greeting = greeting{open: true, over: make(chan struct{})}
+	n.greeting = greeting{open: true, over: make(chan struct{}), since: time.Now()}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.staying, n.leave = context.WithCancel(context.Background())
 	return n
