@@ -51,18 +51,23 @@ type actor interface {
 	note(args ...any) error // to the servers
 }
 
-// server is an actor that has clients, and hears answers.
-type server interface {
+// asker is an actor that hears answers.
+type asker interface {
 	actor
-	url() string
-	// noted waits until the server has noted args, or the time is over, and says how often.
-	noted(wait time.Duration, args ...any) (int, error)
 	call(t target, wait time.Duration, args ...any) (answers, error)
 	emitAndCall(t target, wait time.Duration, args, ask []any) (answers, error)
 	askServers(args ...any) (answers, error)
 	sockets(t target) ([]seen, error)
 	sockets1(id string, args ...any) error // emits to the one that sockets yields with the id
 	counted(t target) (int, error)
+}
+
+// server is an asker that has clients.
+type server interface {
+	asker
+	url() string
+	// noted waits until the server has noted args, or the time is over, and says how often.
+	noted(wait time.Duration, args ...any) (int, error)
 }
 
 // answers are what has been answered, and by how many not.
@@ -335,15 +340,41 @@ func (a *nodeActor) counted(t target) (int, error) {
 	return len(list), err
 }
 
-// emitter is an actor that is no server.
+// emitter is an actor that is no server, and hears no answers.
 type emitter struct{ actor }
 
-// goActor is a Server of siokit on net/http.
+// goActor is a Server of siokit, or an Emitter.
 type goActor struct {
-	called, at string
-	srv        *sio.Server
-	http       *http.Server
-	stopped    sync.Once
+	called, of string
+	namespace  func(path string) *sio.Namespace
+}
+
+// isGo reports whether an actor is one of siokit.
+func isGo(a actor) bool { return a.kind() != "node" && a.kind() != "emitter" }
+
+// startGoEmitter starts an Emitter, which ends with the test.
+func startGoEmitter(t *testing.T, name, addr string, o redisbus.Options) *goActor {
+	t.Helper()
+	e := sio.NewEmitter(redisbus.New(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}, o), &sio.EmitterOptions{
+		OnError: func(f sio.Failure) { t.Errorf("%s: %s %s %v", name, f.Name, f.Reason, f.Err) },
+	})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := e.Close(ctx); err != nil {
+			t.Errorf("Close of %s: %v", name, err)
+		}
+	})
+	return &goActor{called: name, of: "goemitter", namespace: e.Of}
+}
+
+// goServer is a Server of siokit on net/http.
+type goServer struct {
+	goActor
+	at      string
+	srv     *sio.Server
+	http    *http.Server
+	stopped sync.Once
 
 	mu    sync.Mutex
 	notes []any
@@ -352,14 +383,21 @@ type goActor struct {
 
 const dynamic = "/dyn/{id}"
 
-func startGoActor(t *testing.T, name, addr string, o redisbus.Options) *goActor {
+func startGoServer(t *testing.T, name, addr string, o redisbus.Options) *goServer {
 	t.Helper()
-	a := &goActor{called: name, come: make(chan struct{})}
+	a := &goServer{goActor: goActor{called: name, of: "siokit"}, come: make(chan struct{})}
 	a.srv = sio.NewServer(&sio.Options{
 		Cluster: redisbus.New(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}, o),
 		OnError: func(f sio.Failure) { t.Errorf("%s: %s %s %v", name, f.Name, f.Reason, f.Err) },
 	})
-	for _, n := range []*sio.Namespace{a.srv.Of("/"), a.srv.Of("/bye"), a.srv.OfPattern(dynamic)} {
+	a.namespace = func(path string) *sio.Namespace {
+		if path == dynamic {
+			return a.srv.OfPattern(path)
+		}
+		return a.srv.Of(path)
+	}
+	for _, path := range []string{"/", "/bye", dynamic} {
+		n := a.namespace(path)
 		n.On("join", sio.Reply(func(_ context.Context, s *sio.Socket, rooms []string) (string, error) {
 			s.Join(rooms...)
 			return s.ID(), nil
@@ -390,7 +428,7 @@ func startGoActor(t *testing.T, name, addr string, o redisbus.Options) *goActor 
 }
 
 // stop shuts the server down; again it does nothing.
-func (a *goActor) stop(t *testing.T) {
+func (a *goServer) stop(t *testing.T) {
 	t.Helper()
 	a.stopped.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -402,7 +440,7 @@ func (a *goActor) stop(t *testing.T) {
 	})
 }
 
-func (a *goActor) take(_ context.Context, args sio.Args) error {
+func (a *goServer) take(_ context.Context, args sio.Args) error {
 	list := make([]any, args.Len())
 	dst := make([]any, len(list))
 	for i := range list {
@@ -420,18 +458,17 @@ func (a *goActor) take(_ context.Context, args sio.Args) error {
 }
 
 func (a *goActor) name() string { return a.called }
-func (a *goActor) kind() string { return "siokit" }
-func (a *goActor) url() string  { return a.at }
+func (a *goActor) kind() string { return a.of }
 
 func (a *goActor) target(t target) (sio.Target, error) {
 	ns := t.NS
 	if ns == "" {
 		ns = "/"
 	}
-	n := a.srv.Of(ns)
 	if t.Pattern {
-		n = a.srv.OfPattern(dynamic)
+		ns = dynamic
 	}
+	n := a.namespace(ns)
 	to := n.All()
 	if t.From != "" {
 		s := n.Socket(t.From)
@@ -494,9 +531,11 @@ func (a *goActor) disconnect(t target, closes bool) error {
 	return err
 }
 
-func (a *goActor) note(args ...any) error { return a.srv.Of("/").EmitServers("note", args...) }
+func (a *goActor) note(args ...any) error { return a.namespace("/").EmitServers("note", args...) }
 
-func (a *goActor) noted(wait time.Duration, args ...any) (int, error) {
+func (a *goServer) url() string { return a.at }
+
+func (a *goServer) noted(wait time.Duration, args ...any) (int, error) {
 	late := time.After(wait)
 	for {
 		n := 0
@@ -566,7 +605,7 @@ func (a *goActor) emitAndCall(t target, wait time.Duration, args, ask []any) (an
 }
 
 func (a *goActor) askServers(args ...any) (r answers, err error) {
-	list, err := sio.CallServers[any](context.Background(), a.srv.Of("/"), args[0].(string), args[1:]...)
+	list, err := sio.CallServers[any](context.Background(), a.namespace("/"), args[0].(string), args[1:]...)
 	for _, x := range list {
 		refused, ok := errors.AsType[*sio.Error](x.Err)
 		switch {
@@ -598,7 +637,7 @@ func (a *goActor) sockets(t target) (list []seen, err error) {
 }
 
 func (a *goActor) sockets1(id string, args ...any) error {
-	for s, err := range a.srv.Of("/").All().Sockets(context.Background()) {
+	for s, err := range a.namespace("/").All().Sockets(context.Background()) {
 		if err != nil {
 			return err
 		}

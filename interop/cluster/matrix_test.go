@@ -48,8 +48,8 @@ var wires = []struct {
 }
 
 // TestMatrix: two Servers of siokit and two processes of Node are one cluster. Each operation
-// is done by one of each kind, and what it does is seen at all four. The table has a column for
-// each wire and direction.
+// is done by one of each kind, and by emitters of siokit and Node, and what it does is seen at all
+// four. The table has a column for each wire and direction.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	tab := newTable()
@@ -77,7 +77,7 @@ func TestMatrixCanFail(t *testing.T) {
 	t.Parallel()
 	tab := newTable()
 	w := newWorld(t, tab, "classic", redisbus.Options{Prefix: "elsewhere"}, "socket.io")
-	w.apart = func(by, to string) bool { return (by == "siokit") != (to == "siokit") }
+	w.apart = func(by, to string) bool { return (by == "siokit" || by == "goemitter") != (to == "siokit") }
 	for _, op := range operations {
 		if op.apart {
 			w.run(op)
@@ -134,7 +134,7 @@ func newWorld(t *testing.T, tab *table, wire string, o redisbus.Options, nodePre
 	r := redistest.Start(t)
 	w := &world{t: t, tab: tab, wire: wire, peer: startPeer(t, "matrixclients.mjs")}
 	for _, name := range []string{"siokit1", "siokit2"} {
-		w.servers = append(w.servers, startGoActor(t, name, r.Addr, o))
+		w.servers = append(w.servers, startGoServer(t, name, r.Addr, o))
 	}
 	for _, name := range []string{"node1", "node2"} {
 		a := &nodeActor{peer: startPeer(t, "matrixserver.mjs", wire, r.Addr, nodePrefix, name), called: name, of: "node"}
@@ -148,6 +148,7 @@ func newWorld(t *testing.T, tab *table, wire string, o redisbus.Options, nodePre
 		e := &nodeActor{peer: startPeer(t, "matrixserver.mjs", "emitter", r.Addr, nodePrefix, "emitter"), called: "emitter", of: "emitter"}
 		w.actors = append(w.actors, emitter{e})
 	}
+	w.actors = append(w.actors, startGoEmitter(t, "goemitter", r.Addr, o))
 	for _, s := range w.servers {
 		for _, version := range slices.Sorted(maps.Keys(generations)) {
 			if version == "0.9" && s.kind() != "siokit" {
@@ -257,8 +258,27 @@ type operation struct {
 	name        string
 	apart       bool // TestMatrixCanFail uses it
 	generations bool // there is a row for each
-	emitters    bool // emitters can do it
+	by          who
 	run         func(x *cells, a actor)
+}
+
+// who says which actors can do an operation.
+type who int
+
+const (
+	byServers who = iota
+	byAskers      // servers and the Go emitter
+	byAll         // Node's emitter too
+)
+
+func (p who) can(a actor) bool {
+	if _, is := a.(server); is {
+		return true
+	}
+	if _, is := a.(asker); is {
+		return p >= byAskers
+	}
+	return p == byAll
 }
 
 // cells are those of one operation that one actor has done.
@@ -274,7 +294,7 @@ type cells struct {
 func (w *world) run(op operation) {
 	w.t.Helper()
 	for _, a := range w.actors {
-		if _, is := a.(server); !is && !op.emitters {
+		if !op.by.can(a) {
 			continue
 		}
 		x := w.cells(op.name, a)
@@ -448,11 +468,11 @@ func (tab *table) String() string {
 		return i - j
 	})
 	slices.Sort(tab.cols)
-	short := strings.NewReplacer("siokit", "S", "node", "N", "emitter", "E")
+	short := strings.NewReplacer("siokit", "S", "node", "N", "goemitter", "G", "emitter", "E")
 	var head1, head2, body strings.Builder
 	wire := ""
 	used := map[string]bool{}
-	fmt.Fprintf(&head1, "%-52s", "S siokit, N Node, E emitter")
+	fmt.Fprintf(&head1, "%-52s", "S siokit, N Node, G siokit's emitter, E Node's")
 	fmt.Fprintf(&head2, "%-52s", "")
 	for _, col := range tab.cols {
 		name, way, _ := strings.Cut(col, " ")
