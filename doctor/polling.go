@@ -322,16 +322,23 @@ func (e *exam) large(ctx context.Context) outcome {
 	return goOn
 }
 
+// moment is how long a host that is not known to limit requests may refuse a handshake.
+const moment = 300 * time.Millisecond
+
 // reopen opens another session: the one before may have been ended by what was
 // found. As clients do, it goes around caches.
 func (e *exam) reopen(ctx context.Context) (opened, bool) {
 	var a answer
 	var err error
-	// Where requests are limited, the host counts the poll before until its handler
-	// has returned: a refusal may be over in a moment.
-	for patience := time.Now().Add(e.Patience); ; {
+	// Where requests are limited, the host counts the request before until its handler has
+	// returned, which may be behind the answer: a refusal may be over in a moment.
+	patience := moment
+	if e.limited {
+		patience = e.Patience
+	}
+	for until := time.Now().Add(patience); ; {
 		a, err = e.begin(ctx, "&t="+rand.Text())
-		if !e.limited || err != nil || a.status != http.StatusTooManyRequests && a.status != http.StatusServiceUnavailable || time.Now().After(patience) {
+		if err != nil || a.status != http.StatusTooManyRequests && a.status != http.StatusServiceUnavailable || time.Now().After(until) {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
