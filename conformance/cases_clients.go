@@ -191,8 +191,7 @@ func clientsGoodbyeCrossesPoll(c *env) {
 		for _, row := range []struct{ query, close, noop string }{
 			{c.Polling().Query(), "1", "200 6"}, {c.Polling3("b64=1").Query(), "1:1", "200 1:6"},
 		} {
-			said := make(chan wire.Answer, 1)
-			go func() { said <- c.Must("POST", row.query, row.close) }()
+			said := async(func() wire.Answer { return c.Must("POST", row.query, row.close) })
 			c.Want("poll", c.Must("GET", row.query, ""), row.noop)
 			c.Want("goodbye", <-said, "200 ok")
 			c.Want("later", c.Must("GET", row.query, "").Status, 400)
@@ -251,9 +250,9 @@ func noProbe(c *env) {
 	for _, held := range []bool{false, true} {
 		s := c.Polling()
 		s.Join("")
-		wait := make(chan wire.Answer, 1)
+		var wait <-chan wire.Answer
 		if held {
-			go func() { wait <- s.Get() }()
+			wait = async(s.Get)
 			c.holds()
 		} else {
 			s.Post(`42["echo","queued"]`)

@@ -144,8 +144,7 @@ func eio3Polling(c *env) {
 func eio3Overlap(c *env) {
 	s := c.Polling3()
 	c.Want("connect", s.Next(), "40")
-	held := make(chan wire.Answer, 1)
-	go func() { held <- s.Get() }()
+	held := async(s.Get)
 	c.holds()
 	c.Want("second", s.Get().Status, 400)
 	c.Want("first", <-held, "200 1:1")
@@ -243,8 +242,7 @@ func eio3Malformed(c *env) {
 func eio3Upgrade(c *env) {
 	s := c.Polling3()
 	c.Want("connect", s.Next(), "40")
-	held := make(chan wire.Answer, 1)
-	go func() { held <- s.Get() }()
+	held := async(s.Get)
 	w, a := c.Upgrade(w3+"&sid="+s.Open.SID, "")
 	if w == nil {
 		c.T.Fatalf("probe: %v", a)

@@ -300,8 +300,7 @@ func limitsInbox(c *env) {
 	c.Want("ping within the bound", w.Next()[:10], "control 8a")
 	w.Send(`42["n",4]`)
 	_ = w.Raw(ping)
-	stopped := make(chan string, 1)
-	go func() { stopped <- w.Next() }()
+	stopped := async(w.Next)
 	select {
 	case got := <-stopped:
 		c.T.Errorf("beyond the bound: %s", got)

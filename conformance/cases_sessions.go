@@ -136,8 +136,7 @@ func httpWriteDuringUpdateSurvives(c *sessionContext) {
 	tb := b.tab()
 	page := c.browser() // the same browser, with connections of its own: the tab is busy
 	page.use(b.jarCopy())
-	done := make(chan string, 1)
-	go func() { done <- tb.ask("set-slowly", "slow", "1") }()
+	done := async(func() string { return tb.ask("set-slowly", "slow", "1") })
 	select {
 	case <-c.inside:
 	case <-time.After(c.run.patience):

@@ -299,3 +299,14 @@ func (l logTo) Write(b []byte) (int, error) {
 	l.p.note("log " + strings.TrimSpace(string(b)))
 	return len(b), nil
 }
+
+// async runs f beside the case and returns what f returns. When f gives the case up, by Fatal,
+// the channel is closed: else the case would wait for ever for what does not come.
+func async[T any](f func() T) <-chan T {
+	ch := make(chan T, 1)
+	go func() {
+		defer close(ch)
+		ch <- f()
+	}()
+	return ch
+}
