@@ -252,7 +252,7 @@ func noProbe(c *env) {
 		s.Join("")
 		var wait <-chan wire.Answer
 		if held {
-			wait = async(s.Get)
+			wait = s.Hold()
 			c.holds()
 		} else {
 			s.Post(`42["echo","queued"]`)

@@ -144,7 +144,7 @@ func eio3Polling(c *env) {
 func eio3Overlap(c *env) {
 	s := c.Polling3()
 	c.Want("connect", s.Next(), "40")
-	held := async(s.Get)
+	held := s.Hold()
 	c.holds()
 	c.Want("second", s.Get().Status, 400)
 	c.Want("first", <-held, "200 1:1")
@@ -242,7 +242,7 @@ func eio3Malformed(c *env) {
 func eio3Upgrade(c *env) {
 	s := c.Polling3()
 	c.Want("connect", s.Next(), "40")
-	held := async(s.Get)
+	held := s.Hold()
 	w, a := c.Upgrade(w3+"&sid="+s.Open.SID, "")
 	if w == nil {
 		c.T.Fatalf("probe: %v", a)

@@ -302,7 +302,7 @@ func generationsShutdown(c *env) {
 	two := c.ws3()
 	nine := c.ws1(c.Handshake1(""))
 	poll := c.Polling1()
-	held := async(func() wire.Answer { return poll.Must("GET", "", "") })
+	held := poll.Hold()
 	stream := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
 	stream.Until("1::")
 	c.Handshake1("") // never used

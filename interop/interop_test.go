@@ -13,10 +13,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/siokit/siokit/internal/testkit"
 )
 
 var adapters = []string{"nethttp", "gin", "echo", "echov5", "chi", "fiber", "fiberv3"}
@@ -312,12 +315,7 @@ func TestChatComesBack(t *testing.T) {
 func TestChatCluster(t *testing.T) {
 	need(t)
 	bin := build(t, "chat")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, bus, _ := net.SplitHostPort(ln.Addr().String())
-	_ = ln.Close()
+	bus := strconv.Itoa(testkit.Port(t))
 	process := func(addr string) (string, func()) {
 		return start(t, bin, "-adapter", "nethttp", "-cluster", "-bus", bus, "-secret", "known to this test alone", "-addr", addr)
 	}

@@ -21,18 +21,13 @@ import (
 	"github.com/redis/rueidis"
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/internal/redistest"
+	"github.com/siokit/siokit/internal/testkit"
 )
 
 // freePort is a port that nobody has now.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return strconv.Itoa(testkit.Port(t))
 }
 
 // startCluster starts a Redis Cluster of three servers, and returns when it serves.

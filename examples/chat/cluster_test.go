@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -143,13 +144,8 @@ func TestCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it waits until a process is missed")
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	bus := free.Addr().String()
-	_, port, _ := net.SplitHostPort(bus)
-	_ = free.Close()
+	port := strconv.Itoa(testkit.Port(t))
+	bus := net.JoinHostPort("127.0.0.1", port)
 	together := []string{"-cluster", "-bus", port, "-secret", "known to this test alone"}
 
 	first, victim := process(t, together...) // is the NATS server: it was alone

@@ -104,6 +104,9 @@ func (s *Session3) Query() string { return s.query + "&sid=" + s.Open.SID }
 // Get polls once.
 func (s *Session3) Get() Answer { s.TB.Helper(); return s.Must("GET", s.Query(), "") }
 
+// Hold polls in the background.
+func (s *Session3) Hold() <-chan Answer { return s.hold(s.Query()) }
+
 // Post sends packets.
 func (s *Session3) Post(packets ...string) Answer {
 	s.TB.Helper()

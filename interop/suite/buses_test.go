@@ -2,7 +2,6 @@ package suite
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"sync/atomic"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/siokit/siokit/cluster/natsembed"
 	redisbus "github.com/siokit/siokit/cluster/redis"
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/internal/testkit"
 )
 
 // buses are the columns of the table. With the bus in memory each adapter's own test runs the
@@ -49,12 +49,10 @@ func onNATS() func() cluster.Backend {
 
 // embedded is a port on which one of the servers of a case is the NATS server of all three.
 func embedded() func() cluster.Backend {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
+	port, ok := testkit.FreePort()
+	if !ok {
+		panic("no port is free")
 	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	_ = ln.Close()
 	name := fresh()
 	return func() cluster.Backend { return natsembed.New(&natsembed.Options{App: name, Port: port}) }
 }
