@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 )
 
@@ -215,6 +218,12 @@ func lifecycleShutdownDeadline(c *env) {
 }
 
 func lifecycleRestart(c *env) {
+	port, ok := testkit.FreePort() // the system may give the one of before to a connection meanwhile
+	if !ok {
+		c.T.Fatal("no port is free")
+	}
+	c.Stop()
+	c.Start(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	w := c.Join("")
 	url := c.Host.URL
 	_, addr, _ := strings.Cut(url, "://")
