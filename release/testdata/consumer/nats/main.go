@@ -52,7 +52,11 @@ func main() {
 	<-nodes["embed"].came
 
 	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", sio.NewServer(nil))
+	srv := sio.NewServer(nil)
+	srv.Of("/").On("greet", sio.Reply(func(_ context.Context, _ *sio.Socket, name string) (string, error) {
+		return "hello " + name, nil
+	}))
+	mux.Handle("/socket.io/", srv)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
