@@ -130,18 +130,7 @@ func (r *run) oneCluster(t *testing.T, c clusterCase, nodes *clusterNodes) Resul
 		res.Status, res.Reason, res.Output, res.Trace = p.result()
 		res.Took = time.Since(p.from)
 	}
-	if reason, ok := r.known[c.name]; ok {
-		switch res.Status {
-		case failed:
-			res.Status, res.Reason = knownFailing, reason
-		case passed:
-			res.Status, res.Reason = unexpected, reason
-		}
-	}
-	if r.each != nil {
-		r.each(res)
-	}
-	return res
+	return r.judged(res)
 }
 
 // clusterNodes are the servers of one cluster.

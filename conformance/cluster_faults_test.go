@@ -1,43 +1,18 @@
 package conformance
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/internal/bustest"
 )
 
-// faulty is a backend with one fault.
-type faulty struct {
-	cluster.Backend
-	publish func(ms []*cluster.Message) []*cluster.Message // nil: as it should be
-	watch   func(list []cluster.Interest) []cluster.Interest
-}
-
-func (f *faulty) Publish(ctx context.Context, ms []*cluster.Message) error {
-	if f.publish != nil {
-		var own []*cluster.Message
-		for _, m := range ms {
-			own = append(own, m.Clone())
-		}
-		ms = f.publish(own)
-	}
-	return f.Backend.Publish(ctx, ms)
-}
-
-func (f *faulty) Watch(ctx context.Context, list []cluster.Interest) error {
-	if f.watch != nil {
-		list = f.watch(slices.Clone(list))
-	}
-	return f.Backend.Watch(ctx, list)
-}
-
 // change changes each message that is published.
-func change(f func(m *cluster.Message)) faulty {
-	return faulty{publish: func(ms []*cluster.Message) []*cluster.Message {
+func change(f func(m *cluster.Message)) bustest.Faulty {
+	return bustest.Faulty{Change: func(ms []*cluster.Message) []*cluster.Message {
 		for _, m := range ms {
 			f(m)
 		}
@@ -46,8 +21,8 @@ func change(f func(m *cluster.Message)) faulty {
 }
 
 // lose loses the messages that f chooses.
-func lose(f func(m *cluster.Message) bool) faulty {
-	return faulty{publish: func(ms []*cluster.Message) []*cluster.Message { return slices.DeleteFunc(ms, f) }}
+func lose(f func(m *cluster.Message) bool) bustest.Faulty {
+	return bustest.Faulty{Change: func(ms []*cluster.Message) []*cluster.Message { return slices.DeleteFunc(ms, f) }}
 }
 
 func event(m *cluster.Message) bool { return m.Kind == cluster.Emit && m.ID == "" }
@@ -59,9 +34,9 @@ func TestClusterSees(t *testing.T) {
 	}
 	for _, row := range []struct {
 		name, seen string
-		fault      faulty
+		fault      bustest.Faulty
 	}{
-		{"events come twice", "emit/all", faulty{publish: func(ms []*cluster.Message) (list []*cluster.Message) {
+		{"events come twice", "emit/all", bustest.Faulty{Change: func(ms []*cluster.Message) (list []*cluster.Message) {
 			for _, m := range ms {
 				if list = append(list, m); event(m) {
 					list = append(list, m)
@@ -69,13 +44,13 @@ func TestClusterSees(t *testing.T) {
 			}
 			return list
 		}}},
-		{"a batch comes in the wrong order", "order/one-emitter", faulty{publish: func(ms []*cluster.Message) []*cluster.Message {
+		{"a batch comes in the wrong order", "order/one-emitter", bustest.Faulty{Change: func(ms []*cluster.Message) []*cluster.Message {
 			slices.Reverse(ms)
 			return ms
 		}}},
 		{"events are lost", "emit/all", lose(event)},
 		{"events for one node are lost", "emit/id", lose(func(m *cluster.Message) bool { return event(m) && m.To != "" })},
-		{"rooms are not watched", "emit/room", faulty{watch: func(list []cluster.Interest) []cluster.Interest {
+		{"rooms are not watched", "emit/room", bustest.Faulty{Watched: func(list []cluster.Interest) []cluster.Interest {
 			return slices.DeleteFunc(list, func(i cluster.Interest) bool { return i.Room != "" })
 		}}},
 		{"rooms are forgotten", "emit/room", change(func(m *cluster.Message) { m.Rooms = nil })},

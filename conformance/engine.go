@@ -77,7 +77,12 @@ func (r *run) one(t *testing.T, c testCase) Result {
 		res.Status, res.Reason, res.Output, res.Trace = p.result()
 		res.Took = time.Since(p.from)
 	}
-	if reason, ok := r.known[c.name]; ok {
+	return r.judged(res)
+}
+
+// judged is a result with what KnownFailing says of the case. It is handed to Each.
+func (r *run) judged(res Result) Result {
+	if reason, ok := r.known[res.Name]; ok {
 		switch res.Status {
 		case failed:
 			res.Status, res.Reason = knownFailing, reason

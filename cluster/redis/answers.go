@@ -27,15 +27,9 @@ func (b *bus) answersIn(namespace string, f func(name string, u use)) {
 	f(b.name(c), use{node: true, channel: c})
 }
 
-// answered reports whether Node may answer a message.
+// answered reports whether Node may answer a message. It does not count.
 func answered(m *cluster.Message) bool {
-	switch m.Kind {
-	case cluster.Fetch, cluster.ListRooms:
-		return m.To == ""
-	case cluster.Emit, cluster.ServerEvent:
-		return m.To == "" && m.ID != ""
-	}
-	return false
+	return asks(m) && m.Kind != cluster.Count && m.To == "" && m.ID != ""
 }
 
 // listen subscribes to the answers to those of the messages that ask, and unsubscribes from

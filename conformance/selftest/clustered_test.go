@@ -1,7 +1,6 @@
 package selftest
 
 import (
-	"context"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -10,35 +9,11 @@ import (
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/bustest"
 )
 
-// faultyBus is a backend with one fault.
-type faultyBus struct {
-	cluster.Backend
-	publish func(ms []*cluster.Message) []*cluster.Message
-	watch   func(list []cluster.Interest) []cluster.Interest
-}
-
-func (f *faultyBus) Publish(ctx context.Context, ms []*cluster.Message) error {
-	if f.publish != nil {
-		var own []*cluster.Message
-		for _, m := range ms {
-			own = append(own, m.Clone())
-		}
-		ms = f.publish(own)
-	}
-	return f.Backend.Publish(ctx, ms)
-}
-
-func (f *faultyBus) Watch(ctx context.Context, list []cluster.Interest) error {
-	if f.watch != nil {
-		list = f.watch(slices.Clone(list))
-	}
-	return f.Backend.Watch(ctx, list)
-}
-
 // over are three servers on a bus with a fault.
-func (f faultyBus) over() conformance.Option {
+func over(f bustest.Faulty) conformance.Option {
 	return conformance.Clustered(func() func() cluster.Backend {
 		bus := cluster.NewBus()
 		return func() cluster.Backend {
@@ -53,12 +28,12 @@ func (f faultyBus) over() conformance.Option {
 var clusteredBreakers = []struct {
 	name    string
 	catches []string
-	bus     faultyBus
+	bus     bustest.Faulty
 }{
 	{
 		"no request is passed on", // nobody hears where the others take them
 		[]string{"polling/held", "polling/post", "upgrade/steps", "eio3/polling", "sio1/xhr-polling", "sio1/overlap", "jsonp/engine", "generations/one-room", "panics/exchange"},
-		faultyBus{publish: func(ms []*cluster.Message) []*cluster.Message {
+		bustest.Faulty{Change: func(ms []*cluster.Message) []*cluster.Message {
 			for _, m := range ms {
 				m.Info = ""
 			}
@@ -68,21 +43,21 @@ var clusteredBreakers = []struct {
 	{
 		"broadcasts are lost",
 		[]string{"rooms/say", "rooms/union", "rooms/binary-broadcast", "generations/one-room", "streams/order", "upgrade/under-traffic", "limits/slow-poller", "wire/reserved-names"},
-		faultyBus{publish: func(ms []*cluster.Message) []*cluster.Message {
+		bustest.Faulty{Change: func(ms []*cluster.Message) []*cluster.Message {
 			return slices.DeleteFunc(ms, func(m *cluster.Message) bool { return m.Kind == cluster.Emit && m.ID == "" })
 		}},
 	},
 	{
 		"rooms are not listened to",
 		[]string{"rooms/say", "generations/one-room", "limits/connecting"},
-		faultyBus{watch: func(list []cluster.Interest) []cluster.Interest {
+		bustest.Faulty{Watched: func(list []cluster.Interest) []cluster.Interest {
 			return slices.DeleteFunc(list, func(i cluster.Interest) bool { return i.Room != "" })
 		}},
 	},
 	{
 		"broadcasts come twice",
 		[]string{"rooms/say", "rooms/union", "upgrade/under-traffic", "limits/concurrent-writers"},
-		faultyBus{publish: func(ms []*cluster.Message) (list []*cluster.Message) {
+		bustest.Faulty{Change: func(ms []*cluster.Message) (list []*cluster.Message) {
 			for _, m := range ms {
 				if list = append(list, m); m.Kind == cluster.Emit && m.ID == "" {
 					list = append(list, m)
@@ -113,7 +88,7 @@ func TestClustered(t *testing.T) {
 	}
 	for _, b := range clusteredBreakers {
 		t.Run(b.name, func(t *testing.T) {
-			check(t, b.catches, "failed", b.bus.over(), conformance.Patience(2*patience))
+			check(t, b.catches, "failed", over(b.bus), conformance.Patience(2*patience))
 			check(t, b.catches, "passed", conformance.Clustered(nil))
 			check(t, b.catches, "passed")
 		})

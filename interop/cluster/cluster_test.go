@@ -29,25 +29,32 @@ type process struct {
 	out chan map[string]any
 }
 
+// script starts a script of Node. The caller ends it.
+func script(t *testing.T, args ...string) (cmd *exec.Cmd, in io.WriteCloser, out io.Reader) {
+	t.Helper()
+	cmd = exec.Command("node", args...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err = cmd.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, in, out
+}
+
 func startNode(t *testing.T, wire, addr string) *process {
 	t.Helper()
 	if os.Getenv("SIOKIT_INTEROP") != "1" {
 		t.Skip("needs Node and npm ci; .ci/run installs them and sets SIOKIT_INTEROP=1")
 	}
-	p := &process{t: t, cmd: exec.Command("node", "node.mjs", wire, addr), out: make(chan map[string]any, 1000)}
-	p.cmd.Stderr = os.Stderr
-	in, err := p.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.in = in
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p := &process{t: t, out: make(chan map[string]any, 1000)}
+	var out io.Reader
+	p.cmd, p.in, out = script(t, "node.mjs", wire, addr)
 	go func() {
 		defer close(p.out)
 		for lines := bufio.NewScanner(out); lines.Scan(); {

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"reflect"
 	"slices"
@@ -167,23 +166,12 @@ type reply struct {
 }
 
 // startPeer starts a script of Node, which ends with the test.
-func startPeer(t *testing.T, script string, args ...string) *peer {
+func startPeer(t *testing.T, name string, args ...string) *peer {
 	t.Helper()
-	p := &peer{cmd: exec.Command("node", append([]string{script}, args...)...), open: map[int]chan reply{0: make(chan reply, 1)}}
+	p := &peer{open: map[int]chan reply{0: make(chan reply, 1)}}
 	ready := p.open[0]
-	p.cmd.Stderr = os.Stderr
-	in, err := p.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.in = in
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	var out io.Reader
+	p.cmd, p.in, out = script(t, append([]string{name}, args...)...)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -197,10 +185,10 @@ func startPeer(t *testing.T, script string, args ...string) *peer {
 	select {
 	case r := <-ready:
 		if r.Error != "" {
-			t.Fatalf("%s: %s", script, r.Error)
+			t.Fatalf("%s: %s", name, r.Error)
 		}
 	case <-time.After(patience):
-		t.Fatalf("%s has not started", script)
+		t.Fatalf("%s has not started", name)
 	}
 	return p
 }
