@@ -16,7 +16,7 @@ import (
 func TestPublishAllocates(t *testing.T) {
 	for _, w := range []Wire{Classic, Sharded} {
 		r := redistest.Start(t)
-		up := &counting{ups: make(chan struct{}, 1)}
+		up := &counting{ups: make(chan struct{}, 1), more: make(chan struct{}, 1)}
 		n := New(rueidis.ClientOption{InitAddress: []string{r.Addr}, ForceSingleClient: true}, Options{Wire: w})
 		if err := n.Start(t.Context(), "AAAAA", up); err != nil {
 			t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/redis/rueidis"
 	"github.com/siokit/siokit/core/cluster"
@@ -13,8 +12,9 @@ import (
 
 // counting is a Receiver that counts.
 type counting struct {
-	ups chan struct{}
-	n   atomic.Int64
+	ups  chan struct{}
+	n    atomic.Int64
+	more chan struct{} // holds one when n has grown
 }
 
 func (c *counting) Up()             { c.ups <- struct{}{} }
@@ -23,13 +23,17 @@ func (c *counting) Lost(int, error) {}
 func (c *counting) Receive(m *cluster.Message) {
 	if m.Node == "AAAAA" {
 		c.n.Add(1)
+		select {
+		case c.more <- struct{}{}:
+		default:
+		}
 	}
 }
 
 // wait returns when n messages have come.
 func (c *counting) wait(n int64) {
 	for c.n.Load() < n {
-		time.Sleep(20 * time.Microsecond)
+		<-c.more
 	}
 }
 
@@ -44,7 +48,7 @@ func BenchmarkPublish(b *testing.B) {
 				var last *counting
 				for _, name := range []string{"AAAAA", "BBBBB"} {
 					n := New(rueidis.ClientOption{InitAddress: []string{r.Addr}, ForceSingleClient: true}, Options{Wire: w})
-					last = &counting{ups: make(chan struct{}, 1)}
+					last = &counting{ups: make(chan struct{}, 1), more: make(chan struct{}, 1)}
 					if err := n.Start(b.Context(), name, last); err != nil {
 						b.Fatal(err)
 					}

@@ -50,8 +50,10 @@ func only(m Message) Message {
 	return w
 }
 
-// same compares messages by their text: an empty list is none.
-func same(a, b Message) bool { return show(a) == show(b) }
+// same compares messages: an empty list is none.
+func same(a, b Message) bool {
+	return reflect.DeepEqual(simple(reflect.ValueOf(a)), simple(reflect.ValueOf(b)))
+}
 
 func show(m Message) string { return fmt.Sprintf("%q", fmt.Sprintf("%#v", simple(reflect.ValueOf(m)))) }
 
