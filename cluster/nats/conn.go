@@ -157,7 +157,10 @@ func (b *backend) again() {
 	if b.life.Err() != nil {
 		return
 	}
-	for subject := range b.subscribed {
+	for subject, sub := range b.subscribed {
+		if sub != nil {
+			b.queue.forget(sub)
+		}
 		b.subscribed[subject] = nil
 	}
 	if err := b.connect(); err != nil { // the same options were right before

@@ -16,7 +16,7 @@ import (
 //
 // One goroutine, run, makes a link to Redis, waits for its end, and makes the next. rueidis
 // has a goroutine that reads the receiving connection and calls message; on the wire Streams
-// another reads the stream. Publish, Watch and Nodes run in the goroutine of their caller.
+// another reads the stream. Publish, Watch and Others run in the goroutine of their caller.
 type bus struct {
 	option  rueidis.ClientOption // for a client of its own
 	client  rueidis.Client       // the application's, or nil
@@ -127,6 +127,13 @@ const (
 	maxPause = 5 * time.Second
 )
 
+// hand calls the Receiver while no other goroutine does.
+func (b *bus) hand(f func()) {
+	b.handing.Lock()
+	defer b.handing.Unlock()
+	f()
+}
+
 func (b *bus) run(ctx context.Context) {
 	defer close(b.done)
 	var down bool // the Receiver knows
@@ -135,7 +142,7 @@ func (b *bus) run(ctx context.Context) {
 		began := time.Now()
 		l, err := b.open(ctx)
 		if err == nil {
-			b.r.Up()
+			b.hand(b.r.Up)
 			down = false
 			err = l.wait(ctx)
 		}
@@ -144,7 +151,7 @@ func (b *bus) run(ctx context.Context) {
 		}
 		b.link.Store(nil)
 		if !down && ctx.Err() == nil {
-			b.r.Down(err)
+			b.hand(func() { b.r.Down(err) })
 			down = true
 		}
 		if l != nil {

@@ -53,14 +53,14 @@ type Interest struct {
 	On bool
 }
 
-// Receiver is what a Backend hands messages to.
+// Receiver is what a Backend hands messages to, with one call of its methods at a time.
 type Receiver interface {
 	// Receive takes a message of another node, or one of the node's own, which is ignored.
 	// It returns soon; m and what it holds are the Backend's again then. It changes nothing
 	// of it but keeps strings. A Backend calls it from one goroutine, in the order in which
 	// the messages have come.
 	Receive(m *Message)
-	// Up and Down say whether the bus can be reached, one at a time. Between Down and Up messages of other
+	// Up and Down say whether the bus can be reached. Between Down and Up messages of other
 	// nodes may have been lost. Before it calls Up a Backend has subscribed again to all that
 	// it watches. One that reaches the bus in Start calls Up once.
 	Up()

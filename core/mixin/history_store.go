@@ -68,7 +68,7 @@ func (h *History) emitStored(n *sio.Namespace, room, event string, args []any) e
 		}
 		to = to.Position(p)
 	}
-	return to.Emit(event, args...)
+	return to.Emit(event, kept.Slice(1)) // encoded once
 }
 
 // joinStored is Join with a Store.

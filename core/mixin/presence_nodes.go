@@ -93,8 +93,7 @@ func (x *mixing) listen() {
 			x.lose(node)
 			return
 		}
-		x.sendAll()
-		x.ask(node)
+		x.ask(node) // as the other node does
 	})
 }
 

@@ -61,17 +61,23 @@ type Answer[Out any] struct {
 // particular order; Answer.Err says which did not answer, and why. The error is not nil
 // when an argument cannot be encoded, and, in a cluster, a *cluster.Missing when a node has
 // not said whom it has asked; the answers of the others are there all the same. The event is
-// encoded once, as by Target.Emit.
+// encoded as by Target.Emit, and in a cluster once more for the other nodes.
 //
 // All answers are kept until the last one has come or the time is over: at most
 // Options.MaxPayload bytes for each client, and its attachments.
 func CallAll[Out any](ctx context.Context, t Target, event string, args ...any) ([]Answer[Out], error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	remote, err := t.askOthers(ctx, event, args) // at the same time
 	if err != nil {
 		return nil, err
 	}
 	replies, err := t.call(ctx, event, args)
 	if err != nil {
+		if remote != nil { // nothing of the call runs when it has returned
+			cancel()
+			<-remote.done
+		}
 		return nil, err
 	}
 	decode := decoderOf[Out]()

@@ -20,6 +20,7 @@ const (
 	clusterRequestTimeout = 5 * time.Second
 	clusterPublishTimeout = 5 * time.Second
 	clusterLinger         = 5 * time.Second
+	clusterLeaveTime      = time.Second // after the end of Shutdown's context
 	maxClusterMessages    = 65_536
 	maxClusterBytes       = 64 << 20
 	// maxClusterReports is how many calls of OnError for malformed messages run at once.

@@ -3,7 +3,6 @@ package sio
 import (
 	"context"
 	"errors"
-	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -26,14 +25,19 @@ func (h clusterHost) Ask(m *cluster.Message, asked func(ids []string), acked fun
 		asked(nil)
 		return
 	}
-	w := &relayed{pending: make(map[*Socket]uint64), acked: acked}
+	type part struct {
+		to   Target
+		list []*Socket
+		id   uint64
+	}
+	var parts []part
 	var ids []string
 	_ = t.split(func(t Target) error {
-		id := t.ns.nextID.Add(1) - 1
-		for _, s := range t.sockets() {
-			w.pending[s] = id
+		p := part{to: t, list: t.sockets(), id: t.ns.nextID.Add(1) - 1}
+		for _, s := range p.list {
 			ids = append(ids, s.id)
 		}
+		parts = append(parts, p)
 		return nil
 	})
 	asked(ids)
@@ -41,38 +45,57 @@ func (h clusterHost) Ask(m *cluster.Message, asked func(ids []string), acked fun
 		return
 	}
 	patience := m.Timeout
-	if patience <= 0 || patience > maxRelayed {
+	if patience <= 0 {
 		patience = h.srv.opts.AckTimeout
 	}
-	w.mu.Lock()
-	w.timer = time.AfterFunc(patience, w.expired)
-	list := make(map[*Socket]uint64, len(w.pending))
-	for s, id := range w.pending {
-		list[s] = id
-	}
-	w.mu.Unlock()
+	w := &relayed{pending: make(map[*Socket]uint64, len(ids)), acked: acked}
 	attachments := cloned(m.Attachments)
-	for s, id := range list {
-		if err := s.expect(id, w, true); err != nil {
-			w.answered(s, nil, err)
-			continue
+	for _, p := range parts {
+		b := h.srv.newBroadcast(packet.Packet{Type: packet.Event, Namespace: p.to.ns.path, ID: p.id, HasID: true, Data: m.Data, Attachments: attachments})
+		for _, s := range p.list {
+			if w.ask(s, p.id) {
+				b.send(s, p.to.volatile)
+			}
 		}
-		s.client.waiting(1)
-		p := packet.Packet{Type: packet.Event, Namespace: s.ns.path, ID: id, HasID: true, Data: m.Data, Attachments: attachments}
-		_ = s.sendPacket(&p)
+		b.done()
 	}
+	w.wait(min(patience, maxRelayed))
 }
 
 // maxRelayed is how long clients may take at most to answer another node.
 const maxRelayed = 10 * time.Minute
 
-// relayed waits for the answers of clients to another node's question.
+// relayed waits for the answers of clients to another node's question. Each entry of pending
+// counts as one question of its client that is open (client.waiting): whoever takes an entry
+// out counts it off, and answers for the client.
 type relayed struct {
 	acked func(id string, data []byte, attachments [][]byte)
 
 	mu      sync.Mutex
 	pending map[*Socket]uint64
 	timer   *time.Timer
+}
+
+// ask has the answer of a client awaited. It reports false when the client has gone.
+func (w *relayed) ask(s *Socket, id uint64) bool {
+	w.mu.Lock()
+	w.pending[s] = id
+	w.mu.Unlock()
+	s.client.waiting(1) // before an answer can come
+	if err := s.expect(id, w, true); err != nil {
+		w.answered(s, nil, err)
+		return false
+	}
+	return true
+}
+
+// wait ends the waiting in time. All clients have been asked.
+func (w *relayed) wait(patience time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.pending) > 0 {
+		w.timer = time.AfterFunc(patience, w.expired)
+	}
 }
 
 func (w *relayed) answered(s *Socket, p *packet.Packet, err error) {
@@ -86,11 +109,11 @@ func (w *relayed) answered(s *Socket, p *packet.Packet, err error) {
 	if !ok {
 		return
 	}
+	s.client.waiting(-1)
 	if err != nil { // the client has gone: nobody need wait for it
 		w.acked(s.id, nil, nil)
 		return
 	}
-	s.client.waiting(-1)
 	p.Restore()
 	w.acked(s.id, jsontext.AppendArray(nil, p.Args), p.Attachments)
 }
@@ -109,11 +132,10 @@ func (w *relayed) expired() {
 
 // remoteAnswers are what clients of other nodes have answered.
 type remoteAnswers struct {
-	done chan struct{}
+	done chan struct{} // closed when the rest is complete
 	err  error
 
-	mu      sync.Mutex
-	heard   bool                // a node has said whom it has asked
+	// take writes these, one call at a time.
 	asked   []string            // ids of sockets, as far as their nodes say them
 	said    map[string]struct{} // the nodes that have said whom, or how many, they have asked
 	gone    map[string]struct{} // ids of those that have left
@@ -156,11 +178,8 @@ func (t Target) askOthers(ctx context.Context, event string, args []any) (*remot
 }
 
 func (w *remoteAnswers) take(m *cluster.Message) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	switch {
 	case m.Kind == cluster.Asked:
-		w.heard = true
 		w.asked = append(w.asked, m.Names...)
 		w.unnamed += max(0, m.Number-len(m.Names))
 		w.said[m.Node] = struct{}{}
@@ -222,7 +241,7 @@ func (w *remoteAnswers) missing() error {
 		_, said := w.said[name]
 		return said
 	})
-	if len(nodes)+m.Others == 0 && w.heard {
+	if len(nodes)+m.Others == 0 && len(w.said) > 0 {
 		return nil
 	}
 	return &cluster.Missing{Nodes: nodes, Others: m.Others, Err: m.Err}
@@ -326,10 +345,7 @@ type remoteSocket struct {
 	rooms []string
 }
 
-var (
-	_ RemoteSocket                                = remoteSocket{}
-	_ func(Target) iter.Seq2[RemoteSocket, error] = nil
-)
+var _ RemoteSocket = remoteSocket{}
 
 func (s remoteSocket) target() Target                       { return s.ns.To(s.id) }
 func (s remoteSocket) ID() string                           { return s.id }

@@ -2,6 +2,7 @@ package sio
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -193,5 +194,22 @@ func TestClusterNoRecovery(t *testing.T) {
 	_ = n.Emit("new")
 	if got := w.Next(); got != `42["new"]` {
 		t.Error(got)
+	}
+}
+
+// TestClusterLeavesLate: a server whose Shutdown is late says goodbye all the same: the others
+// do not take it for one that has fallen silent.
+func TestClusterLeavesLate(t *testing.T) {
+	ns := clustered(t, 2, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	ns.at[0].Join("")
+	if err := ns.all[0].Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	from := time.Now()
+	until(t, "the goodbye at the other node", func() bool { return len(ns.all[1].node.Nodes()) == 0 })
+	if took := time.Since(from); took > clusterHeartbeat {
+		t.Errorf("after %v", took)
 	}
 }

@@ -182,6 +182,10 @@ func TestClusterCallAll(t *testing.T) {
 	for _, c := range ns.at {
 		w = append(w, c.Join(""), c.Join(""), c.Join(""))
 	}
+	var clients []*client
+	for _, srv := range ns.all {
+		srv.Of("/").All().every(func(s *Socket) { clients = append(clients, s.client) })
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
 	done := make(chan string, 1)
@@ -214,6 +218,10 @@ func TestClusterCallAll(t *testing.T) {
 	}
 	if got, want := <-done, "[gone gone silent silent yes yes] <nil>"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+	// No inbox takes a question for open any more.
+	for _, c := range clients {
+		until(t, "an inbox without an open question", func() bool { return c.inbox.State().Calls == 0 })
 	}
 }
 

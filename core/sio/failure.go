@@ -55,10 +55,13 @@ const (
 	FailureRefused   = "request_refused"      // refused by OnHandshake or Conn.OnExchange with an *Error
 	FailureRequest   = "bad_request"          // any other request that is malformed or out of place
 
-	FailureCluster           = "cluster"             // other nodes cannot be reached, or one has sent what is malformed
-	FailureForward           = "forward"             // a request could not be passed on to the node that has its session, or a stranger came where nodes do so; see Options.Forward
+	// What a client asks for too often. The log has a line once a minute.
 	FailureTooManyJoins      = "too_many_joins"      // more attempts to join than Options.JoinBurst and JoinRate allow
 	FailureTooManyNamespaces = "too_many_namespaces" // more than Options.MaxNamespaces or MaxDynamicNamespaces
+
+	// Failures of a cluster.
+	FailureCluster = "cluster" // other nodes cannot be reached, or one has sent what is malformed
+	FailureForward = "forward" // a request could not be passed on to the node that has its session, or a stranger came where nodes do so; see Options.Forward
 )
 
 // Notices about clients are logged at warn, each kind with the same detail once a

@@ -77,6 +77,11 @@ package sio
 // out. So workers are at most as many as the namespaces that the client has joined or is
 // joining, and one that has the turn.
 //
+// A server of a cluster has the goroutines of package node, and those of its backend. What
+// other nodes say is done in the backend's goroutine, which calls clusterHost: it may take
+// the locks below, and waits for nothing. Calls of OnError for what other nodes say, and
+// the requests of CallAll, have goroutines of their own.
+//
 // Acks are handled by the reader itself and never wait. Closed, Expired and Overdue are
 // called by the timer wheel, the watch, or with locks held: they block for nothing.
 //
@@ -93,7 +98,12 @@ package sio
 //	Socket.mu                  state changes, early messages, calls
 //	client.mu                  the sockets of a connection, what has become of it
 //	Inbox.mu, Conn.mu          leaves of this package
+//	relayed.mu, newRooms.mu, Emitter.mu
+//	                           leaves too: nothing is called with them held
+//	the locks of package node  Enter, Exit and Publish may be called with any lock held
 //	virtsocket's own           below all of them: Send and Close may be called with
 //	                           Socket.mu held, PauseHeartbeat with Inbox.mu
 //
-// No handler or hook runs with a lock held, but for the construction of middleware.
+// Server.tellNodes is held while the functions of OnServer run, in order with what they are
+// told; it is taken with no other lock held. Otherwise no handler or hook runs with a lock
+// held, but for the construction of middleware.

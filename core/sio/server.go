@@ -301,7 +301,8 @@ func (s *Server) Stats() Stats {
 // Shutdown refuses new handshakes, answers held polls, closes all transports so that
 // clients connect again elsewhere, and waits until every handler, OnDisconnect and
 // Socket.Go has returned. When ctx ends first, connections that are still open are
-// closed at once, and ctx's error is returned. A second call returns ErrServerClosed.
+// closed at once, and ctx's error is returned; in a cluster Shutdown then takes up to two
+// seconds more, in which the other nodes are told. A second call returns ErrServerClosed.
 // The acks of handlers that are still running reach nobody.
 //
 // A host's own graceful stop waits for held polls but not for websockets: call Shutdown
@@ -320,14 +321,25 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.drain(ctx)
 	s.end()
 	if s.forward != nil { // behind the last answers
-		if left := s.forward.Close(ctx); err == nil {
-			err = left
-		}
+		err = leave(ctx, err, s.forward.Close)
 	}
 	if s.node != nil { // last: what leaves is told to the other nodes
-		if left := s.node.Shutdown(ctx); err == nil {
-			err = left
-		}
+		err = leave(ctx, err, s.node.Shutdown)
+	}
+	return err
+}
+
+// leave calls the last function of one part of the server. When ctx has ended meanwhile, the
+// part has clusterLeaveTime for its goodbye: other nodes would wait for this one otherwise.
+// err is what has gone wrong before, and comes first.
+func leave(ctx context.Context, err error, f func(context.Context) error) error {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), clusterLeaveTime)
+		defer cancel()
+	}
+	if left := f(ctx); err == nil {
+		err = left
 	}
 	return err
 }

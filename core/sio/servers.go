@@ -183,8 +183,8 @@ func (h clusterHost) Left(name string) {
 // OnServer adds a function that is told of the other servers of the cluster: of those that
 // are there, before OnServer returns, and of each that joins or leaves later, by the name of
 // its node. A server whose process has ended, or that cannot be reached, has left within
-// seconds. Processes of Node are not told of. fn is called once at a time, and must not call
-// OnServer.
+// seconds. Processes of Node are not told of. fn is called once at a time, and must neither
+// call OnServer nor wait for Shutdown.
 func (s *Server) OnServer(fn func(node string, joined bool)) {
 	if fn == nil {
 		panic("sio: nil function for OnServer")

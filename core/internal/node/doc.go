@@ -17,9 +17,9 @@
 // silent, or whose name another process has taken, is missed by every request that waits
 // for it.
 //
-// An emitter, see Options, is not there for others: it says Hello without a name, hears who
-// answers, and says nothing more about itself. What it publishes before the bus was first
-// reached, or could not be, waits in the queue.
+// An emitter, see Options, is not there for others: it says Hello by the name of all emitters,
+// hears who answers, and says nothing more about itself. What it publishes before the bus was
+// first reached, or could not be, waits in the queue.
 //
 // # Goroutines
 //
@@ -41,6 +41,7 @@
 // # Locks
 //
 // A request's mu is held while an answer is handed to the one who asked, who may call
-// Publish, Enter and Exit; that of emitter is held while Enter and Exit are called. Otherwise no
-// lock of this package is held while another is taken. No lock is held while the Host, the backend or the application is called.
+// Publish, Enter and Exit; that of emitter is held while Enter and Exit are called. Otherwise
+// no lock of this package is held while another is taken. No lock is held while the Host, the
+// backend or the application is called.
 package node
