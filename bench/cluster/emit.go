@@ -143,7 +143,7 @@ func emitTable(s *settings, wires []string, pairs map[string]pair, target string
 				return err
 			}
 			from := clock.Process(p.near.pid())
-			used, err := p.burst(p.near, orders.Order{Do: "emit", Room: target, Ticks: 1, Per: many}, times)
+			used, err := p.burst(p.near, orders.Order{Do: "emit", Room: target, Ticks: 1, Per: many, Time: true}, times)
 			if err != nil {
 				return err
 			}
@@ -190,7 +190,7 @@ func (p pair) oneByOne(target string) (caller, process, idle float64, err error)
 	}
 	idle = (clock.Process(p.near.pid()) - at).Seconds() * 1e6 / ticks
 	at = clock.Process(p.near.pid())
-	used, err := p.burst(p.near, orders.Order{Do: "emit", Room: target, Ticks: ticks, Per: 1, Every: every}, 1)
+	used, err := p.burst(p.near, orders.Order{Do: "emit", Room: target, Ticks: ticks, Per: 1, Every: every, Time: true}, 1)
 	if err != nil {
 		return 0, 0, 0, err
 	}

@@ -134,17 +134,28 @@ func carryOut(o orders.Order, root *sio.Namespace) (r orders.Report, err error) 
 		if o.Do == "idle" {
 			continue
 		}
+		if r.Caller, err = emit(o, target, r.Caller); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// emit emits what is to be emitted at once, and adds the time of the caller.
+func emit(o orders.Order, target sio.Target, caller int64) (total int64, _ error) {
+	total = caller
+	if o.Time {
 		// The CPU time of this goroutine is that of its thread, which it has for itself
 		// while it emits.
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		from := clock.Thread()
-		for range o.Per {
-			if err := target.Emit("hello", orders.Text); err != nil {
-				return r, err
-			}
-		}
-		r.Caller += int64(clock.Thread() - from)
-		runtime.UnlockOSThread()
+		defer func() { total += int64(clock.Thread() - from) }()
 	}
-	return r, nil
+	for range o.Per {
+		if err := target.Emit("hello", orders.Text); err != nil {
+			return total, err
+		}
+	}
+	return total, nil
 }

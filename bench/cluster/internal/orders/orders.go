@@ -10,12 +10,13 @@ type Order struct {
 	Ticks int    `json:"ticks"` // so often
 	Per   int    `json:"per"`   // so many emits at once
 	Every int    `json:"every"` // microseconds between two ticks; 0 for none
+	Time  bool   `json:"time"`  // the emitting thread is timed, which costs the process thread switches
 }
 
 // Report is the answer. The first line of a peer is a Report with its address.
 type Report struct {
 	Addr    string `json:"addr,omitempty"`
-	Caller  int64  `json:"caller,omitempty"`  // nanoseconds of CPU that the emitting thread used in Emit
+	Caller  int64  `json:"caller,omitempty"`  // nanoseconds of CPU that the emitting thread used in Emit, with Order.Time
 	Mallocs uint64 `json:"mallocs,omitempty"` // of the process since it began
 	Error   string `json:"error,omitempty"`
 }
