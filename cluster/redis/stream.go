@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -195,7 +196,7 @@ func (b *bus) readStreams(ctx context.Context, l *link) error {
 		full := false
 		for i, s := range b.streams {
 			entries := got[s.name]
-			more := int64(len(entries)) == count
+			more := int64(len(entries)) >= count
 			if full = full || more; states != nil {
 				b.dropped(s, states[i], len(entries), more)
 			}
@@ -215,10 +216,10 @@ func (b *bus) read(ctx context.Context, l *link, look bool, count int64, names, 
 	c := l.reads
 	if !look {
 		got, err = c.Do(ctx, c.B().Xread().Count(count).Block(readBlockMS).Streams().Key(names...).Id(ids...).Build()).AsXRead()
-		if rueidis.IsRedisNil(err) {
-			err = nil
+		if err == nil {
+			err = readBehind(ctx, c, count, names, ids, got)
 		}
-		return got, nil, err
+		return got, nil, ignoreNil(err)
 	}
 	cmds := []rueidis.Completed{c.B().Multi().Build()}
 	for _, name := range names {
@@ -240,10 +241,36 @@ func (b *bus) read(ctx context.Context, l *link, look bool, count int64, names, 
 		}
 	}
 	got, err = answers[len(names)].AsXRead()
-	if rueidis.IsRedisNil(err) {
-		err = nil
+	return got, states, ignoreNil(err)
+}
+
+// readBehind adds the entries that have come since. Redis answers a read that waits at the first
+// entry: of several that were published together it would be handed over alone, and be a write to
+// each client of its own.
+func readBehind(ctx context.Context, c rueidis.CoreClient, count int64, names, ids []string, got map[string][]rueidis.XRangeEntry) error {
+	next := slices.Clone(ids)
+	for i, name := range names {
+		list := got[name]
+		if int64(len(list)) == count {
+			return nil // the next read finds out how many there are
+		}
+		if len(list) > 0 {
+			next[i] = list[len(list)-1].ID
+		}
 	}
-	return got, states, err
+	more, err := c.Do(ctx, c.B().Xread().Count(count).Streams().Key(names...).Id(next...).Build()).AsXRead()
+	for name, list := range more {
+		got[name] = append(got[name], list...)
+	}
+	return ignoreNil(err)
+}
+
+// ignoreNil is for a read that has found nothing, which is no error.
+func ignoreNil(err error) error {
+	if rueidis.IsRedisNil(err) {
+		return nil
+	}
+	return err
 }
 
 // inStream reports whether a message is an entry of the stream: what is for sockets and wants no
