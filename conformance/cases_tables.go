@@ -172,6 +172,7 @@ var websocketBadFrameRows = []websocketBadFrameRow{
 	{"W06 close of 1 byte", wire.Frame(0x88, []byte{3}), 1002},
 	{"W06 code 1005", wire.Frame(0x88, []byte{0x03, 0xed}), 1002},
 	{"W06 code 999", wire.Frame(0x88, []byte{0x03, 0xe7}), 1002},
+	{"W06 code 5000", wire.Frame(0x88, []byte{0x13, 0x88}), 1002},
 	{"W06 reason not UTF-8", wire.Frame(0x88, []byte{0x03, 0xe8, 0xff}), 1007},
 	{"W07 text ff", wire.Frame(0x81, []byte{0xff}), 1007},
 	{"W07 overlong", wire.Frame(0x81, []byte{'4', 0xc0, 0xaf}), 1007},

@@ -354,7 +354,8 @@ func (rd *reader) control(op ws.OpCode, payload []byte) error {
 			if !utf8.ValidString(reason) {
 				return fail(transport.InvalidData, "close reason is not UTF-8")
 			}
-			if err := ws.CheckCloseFrameData(code, reason); err != nil {
+			// From 5000 on RFC 6455 gives no code a meaning.
+			if err := ws.CheckCloseFrameData(code, reason); err != nil || code >= 5000 {
 				return fail(transport.ProtocolError, "invalid close code")
 			}
 		} else {
