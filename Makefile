@@ -1,7 +1,7 @@
 # The steps of .ci/run one by one, with a few that take longer.
 MODULES := $(shell go list -m -f '{{.Dir}}')
 
-.PHONY: all help fmt vet lint test test-race modules fuzz bench interop consumers figures
+.PHONY: all help fmt vet lint test test-race attacks modules fuzz bench interop consumers figures
 all: fmt vet lint test ## format, vet, lint and test
 
 help: ## list the targets
@@ -21,6 +21,9 @@ test: ## the tests of every module
 
 test-race: ## the same with the race detector
 	go test -race work
+
+attacks: ## every row of docs/attacks.md on every host, one at a time
+	SIOKIT_ATTACKS=all go test -count=1 -timeout 30m -v -run '^TestAttacks$$' ./internal/attack $(addprefix ./adapters/,chi echo echov5 fiber fiberv3 gin)
 
 # The workspace hides incomplete go.mod files; this does not use it.
 modules: ## every go.mod is tidy and enough on its own

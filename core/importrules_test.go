@@ -69,6 +69,8 @@ var rules = []struct {
 	{"internal/clustertest", []string{"core/cluster", "core/sio", "core/mixin", "internal/wire"}},
 	// What the tests of all stores of histories share.
 	{"internal/historytest", []string{"core/mixin", "core/sio", "core/cluster", "internal/*"}},
+	// Hosts under attack; no adapter imports it outside of tests.
+	{"internal/attack", []string{"conformance", "core/sio", "core/acl", "core/host", "internal/*"}},
 	{"internal/*", nil},
 	{"conformance/selftest", nil},
 	// The suite is run outside of this project, so it knows what is public and its own wire code.

@@ -15,6 +15,7 @@ import (
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/attack"
 	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 )
@@ -22,6 +23,11 @@ import (
 // FasthttpLacks is what no application on fasthttp can do.
 var FasthttpLacks = []conformance.Option{
 	conformance.Lacks("partial-body", "fasthttp reads a whole body before the handler: half a one is never seen, and two cannot be under way"),
+}
+
+// FasthttpAttacks is the same for the table of attacks.
+var FasthttpAttacks = []attack.Option{
+	attack.Lacks("partial-body", "fasthttp reads a whole body before the handler: what is slow or broken in a body is bounded by the host's ReadTimeout"),
 }
 
 // noted is a connection that notes the write deadlines that it is given, and what
