@@ -70,6 +70,13 @@ var lifeCases = []testCase{
 		run: lifecycleShutdownDeadline,
 	},
 	{
+		name:  "lifecycle/shutdown-ack",
+		rule:  "a handler that runs when Shutdown begins answers before its transport closes",
+		spec:  "docs/protocol.md 7.2",
+		local: true,
+		run:   lifecycleShutdownAck,
+	},
+	{
 		name:  "lifecycle/restart",
 		rule:  "after a restart on the same address clients connect again",
 		spec:  "docs/protocol.md 7.2",
@@ -215,6 +222,44 @@ func lifecycleShutdownDeadline(c *env) {
 		c.T.Errorf("Shutdown: %v", err)
 	}
 	close(release)
+}
+
+func lifecycleShutdownAck(c *env) {
+	release, entered := make(chan struct{}), make(chan struct{}, 2)
+	answers := sync.OnceFunc(func() { close(release) })
+	defer answers()
+	c.of("/").On("slow", sio.Reply(func(_ context.Context, _ *sio.Socket, n int) (string, error) {
+		entered <- struct{}{}
+		<-release
+		return fmt.Sprintf("answer %d", n), nil
+	}))
+	w := c.Join("")
+	s := c.Polling()
+	s.Join("")
+	w.Send(`421["slow",1]`)
+	c.Want("post", s.Post(`422["slow",2]`).Status, 200)
+	held := s.Hold()
+	for range 2 {
+		select {
+		case <-entered:
+		case <-time.After(c.run.patience):
+			c.T.Fatal("a handler does not run")
+		}
+	}
+	c.holds()
+	done := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), c.run.patience)
+	defer cancel()
+	go func() { done <- c.shutdown(ctx) }()
+	c.Eventually("handshakes are refused", func() bool { return c.Must("GET", q4, "").Status == 503 })
+	answers()
+	c.Want("the answer over a websocket", w.Next(), `431["answer 1"]`)
+	c.Want("the answer to a poll", <-held, `200 432["answer 2"]`)
+	c.Want("the end of the websocket", w.End().Code, 1001)
+	if err := <-done; err != nil {
+		c.T.Errorf("Shutdown: %v", err)
+	}
+	c.Want("reasons", c.own().ended(), []sio.Reason{sio.ServerShutdown, sio.ServerShutdown})
 }
 
 func lifecycleRestart(c *env) {

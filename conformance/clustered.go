@@ -47,12 +47,13 @@ const (
 // onOneServer are the cases that have one server with all sessions, and the reasons. A name
 // stands for all cases below it too.
 var onOneServer = map[string]string{
-	"limits/pending":        "the limit is one process's own",
-	"limits/pending-peer":   "the limit is one process's own",
-	"limits/pending-end":    "the limit is one process's own",
-	"limits/connections":    "the limit is one process's own",
-	"connect/dynamic-bound": "the limit is one process's own",
-	"generations/shutdown":  "which of three servers goes first makes a difference, and lifecycle/shutdown has three",
+	"limits/pending":         "the limit is one process's own",
+	"limits/pending-peer":    "the limit is one process's own",
+	"limits/pending-end":     "the limit is one process's own",
+	"limits/connections":     "the limit is one process's own",
+	"connect/dynamic-bound":  "the limit is one process's own",
+	"generations/shutdown":   "which of three servers goes first makes a difference, and lifecycle/shutdown has three",
+	"lifecycle/shutdown-ack": "which of three servers goes first makes a difference, and lifecycle/shutdown has three",
 }
 
 // placed says why a case has one server with all sessions, or "".

@@ -29,6 +29,8 @@ var prelude = []struct{ line, before string }{
 	{`net.JoinHostPort(os.Getenv(`, `var opts sio.Options`},
 	{`Origins: []string{`, `_ = 0`},
 	{`Options{Address:`, `_ = 0`},
+	{`mux.Handle("/ready", io.ReadyHandler())`, `_ = 0`},
+	{`app.Get("/ready"`, `app, io := fiber.New(), sio.NewServer(nil)`},
 	{`io.Mount(mux, "/socket.io")`, `mux, io := http.NewServeMux(), sio.NewServer(nil)`},
 	{`mux.HandleFunc("/stats"`, `mux, io := http.NewServeMux(), sio.NewServer(nil)`},
 	{`sio.NewEmitter(`, `ctx := context.Background()`},
@@ -50,6 +52,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -58,6 +62,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	gorilla "github.com/gorilla/sessions"
 	"github.com/gorilla/sessions"
+	"github.com/gofiber/fiber/v2"
 	siochi "github.com/siokit/siokit/adapters/chi"
 	siogin "github.com/siokit/siokit/adapters/gin"
 	"github.com/redis/rueidis"
@@ -79,6 +84,9 @@ var (
 	_ json.RawMessage
 	_ log.Logger
 	_ os.File
+	_ os.Signal = syscall.SIGTERM
+	_ = signal.Stop
+	_ fiber.Map
 	_ rueidis.Client
 	_ natsbus.Options
 	_ natsembed.Options

@@ -24,6 +24,20 @@ func init() {
 			}
 		})}},
 		breaker{"waits for clients that do not read", []string{"limits/unread-answer"}, fault{wrap: func(c net.Conn) net.Conn { return patient{c} }}},
+		breaker{"loses the answers that it sends last", []string{"lifecycle/shutdown-ack"}, fault{frames: func() *filter {
+			var last []frame // an answer leaves with what comes behind it, if that is not the end
+			return &filter{out: func(f frame) []frame {
+				if f.b0 == 0x88 {
+					return []frame{f}
+				}
+				all := append(last, f)
+				last = nil
+				if f.has("43") {
+					all, last = all[:len(all)-1], []frame{text(string(f.data))}
+				}
+				return all
+			}}
+		}}},
 		breaker{"keeps heartbeats back", []string{"heartbeat/full-inbox"}, fault{frames: out(func(f frame) []frame {
 			if f.is("2") || f.is("6") || f.is("2::") {
 				return nil

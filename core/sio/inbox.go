@@ -25,6 +25,7 @@ type task struct {
 	p      *packet.Packet
 	end    *Socket // run its OnDisconnect
 	reason Reason
+	leave  bool // the server shuts down, and everything before it is done
 	last   bool // the connection has ended, and everything before it is done
 }
 
@@ -81,6 +82,8 @@ func (c *client) Do(t task) {
 			c.late.cancel()
 		}
 		c.srv.running.Done()
+	case t.leave:
+		c.left()
 	case t.end != nil:
 		c.end(t.end, t.reason)
 	case t.p != nil:

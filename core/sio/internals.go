@@ -37,13 +37,14 @@ package sio
 //
 //	CONNECT, events, DISCONNECT, OnDisconnect, CONNECT, ...
 //
-// and nothing else is promised between two namespaces. Three tasks are done alone
+// and nothing else is promised between two namespaces. Four tasks are done alone
 // (inbox.Alone), behind everything before them and in front of everything behind them:
 //
 //   - the default namespace's CONNECT that the server makes by itself in the older
 //     protocols, for a client of 1.x or 2.x has no other namespace before that one;
 //   - the DISCONNECT from the default namespace where that ends all of them
 //     (dialect.Rules.RootEndsConn);
+//   - the task that ends the connection in Shutdown, see below;
 //   - the last task, which ends the sockets that were connecting, and has Shutdown
 //     no longer wait for the client.
 //
@@ -54,6 +55,17 @@ package sio
 //
 // What waits is text (Packet.Clone, Packet.Restore). It is bounded over all namespaces,
 // with the bytes of events whose handlers were overtaken; see package inbox.
+//
+// # Shutdown
+//
+// Server.Shutdown (drain.go) gives each connection a turn to leave. In its turn
+// client.takeLeave closes the inbox, when no payload of a POST is half in it: what is put
+// afterwards is dropped, so only acks are still taken. Behind all that is in the inbox it
+// puts a task of its own, done alone (client.left), which waits for what Concurrent has
+// started and for a Loop to wait in Recv, and has the session end when the queue is written
+// (virtsocket.Socket.Finish). The session ends as always from there on. When a connection
+// ends before, these tasks are still done, and end nothing. When the time for answers is
+// over, turns.end closes the session.
 //
 // # Goroutines
 //

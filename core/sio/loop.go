@@ -29,6 +29,8 @@ type received struct {
 	mu    sync.Mutex    // guards what follows; nothing is locked or waited for under it
 	bytes int           // of events, and of those that have a place in it
 	freed chan struct{} // closed when bytes has become smaller; nil when nobody waits
+	rests int           // calls of Recv that wait
+	idle  chan struct{} // closed when one waits and there is no event; nil when nobody asks
 }
 
 // Loop serves each socket of the namespace by a function that blocks, in a goroutine of
@@ -127,6 +129,11 @@ func (q *received) reserve(ctx context.Context, s *Socket, size, most int) bool 
 func (q *received) free(size int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.giveBack(size)
+}
+
+// giveBack is free with q.mu held.
+func (q *received) giveBack(size int) {
 	q.bytes -= size
 	if q.freed != nil {
 		close(q.freed)
@@ -139,6 +146,50 @@ func (q *received) taken(ev *Event) *Event {
 	q.free(ev.size())
 	ev.restore()
 	return ev
+}
+
+// rest says that a call of Recv waits.
+func (q *received) rest() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.rests++
+	if q.idle != nil && q.bytes == 0 {
+		close(q.idle)
+		q.idle = nil
+	}
+}
+
+// wake says that it waits no longer. With an event, which came to it, that is one step:
+// between two nobody must find the loop idle.
+func (q *received) wake(ev *Event) *Event {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.rests--
+	if ev != nil {
+		q.giveBack(ev.size())
+		ev.restore()
+	}
+	return ev
+}
+
+// settle returns when the function of the Loop waits for an event and there is none, or has
+// returned, or the socket has ended.
+func (q *received) settle(s *Socket) {
+	q.mu.Lock()
+	if q.rests > 0 && q.bytes == 0 {
+		q.mu.Unlock()
+		return
+	}
+	if q.idle == nil {
+		q.idle = make(chan struct{})
+	}
+	idle := q.idle
+	q.mu.Unlock()
+	select {
+	case <-idle:
+	case <-q.gone:
+	case <-s.Context().Done():
+	}
 }
 
 // Recv waits for the next event of the socket that has no handler, and returns it. The
@@ -154,15 +205,18 @@ func (s *Socket) Recv(ctx context.Context) (*Event, error) {
 	if ev := q.next(); ev != nil { // first what has come
 		return ev, nil
 	}
+	q.rest()
 	select {
 	case ev := <-q.events:
-		return q.taken(ev), nil
+		return q.wake(ev), nil
 	case <-s.Context().Done():
 	case <-ctx.Done():
 		if s.state.Load() != stateDisconnected {
+			q.wake(nil)
 			return nil, ctx.Err()
 		}
 	}
+	q.wake(nil)
 	// The socket has ended, and with it a context that was derived from its own.
 	// What the client had sent before is still to come, unless ctx is out of time.
 	if s.heard && ctx.Err() != context.DeadlineExceeded {

@@ -195,6 +195,8 @@ type Options struct {
 	// server that has it (sticky sessions), unless clients use websockets alone. It needs
 	// Cluster, on all servers.
 	Forward *Forward
+	// Drain says how Shutdown takes leave of the clients: by default of all at once.
+	Drain Drain
 
 	// Client generations.
 
@@ -332,6 +334,9 @@ func (o *Options) withDefaults() Options {
 	defaultTo("MaxInboxBytes", &c.MaxInboxBytes, int(4*c.MaxPayload))
 	defaultTo("MaxQuery", &c.MaxQuery, 16<<10)
 	defaultTo("MaxHeaders", &c.MaxHeaders, 32<<10)
+	defaultTo("Drain.Notice", &c.Drain.Notice, 0)
+	defaultTo("Drain.Rate", &c.Drain.Rate, 0)
+	defaultTo("Drain.AnswerTimeout", &c.Drain.AnswerTimeout, 10*time.Second)
 	bound(&c.MaxConnections, 100_000)
 	bound(&c.MaxConnectionsPerAddress, 0)
 	bound(&c.MaxPending, 10_000)

@@ -298,69 +298,6 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// Shutdown refuses new handshakes, answers held polls, closes all transports so that
-// clients connect again elsewhere, and waits until every handler, OnDisconnect and
-// Socket.Go has returned. When ctx ends first, connections that are still open are
-// closed at once, and ctx's error is returned; in a cluster Shutdown then takes up to two
-// seconds more, in which the other nodes are told. A second call returns ErrServerClosed.
-// The acks of handlers that are still running reach nobody.
-//
-// A host's own graceful stop waits for held polls but not for websockets: call Shutdown
-// first, or from http.Server.RegisterOnShutdown.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	again := s.closed
-	s.closed = true
-	s.mu.Unlock()
-	if again {
-		return ErrServerClosed
-	}
-	if s.policy != nil {
-		_ = s.policy.Close()
-	}
-	err := s.drain(ctx)
-	s.end()
-	if s.forward != nil { // behind the last answers
-		err = leave(ctx, err, s.forward.Close)
-	}
-	if s.node != nil { // last: what leaves is told to the other nodes
-		err = leave(ctx, err, s.node.Shutdown)
-	}
-	return err
-}
-
-// leave calls the last function of one part of the server. When ctx has ended meanwhile, the
-// part has clusterLeaveTime for its goodbye: other nodes would wait for this one otherwise.
-// err is what has gone wrong before, and comes first.
-func leave(ctx context.Context, err error, f func(context.Context) error) error {
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), clusterLeaveTime)
-		defer cancel()
-	}
-	if left := f(ctx); err == nil {
-		err = left
-	}
-	return err
-}
-
-// drain ends the clients and waits for what runs for them.
-func (s *Server) drain(ctx context.Context) error {
-	ended := s.hub.Shutdown()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		s.hub.Abort()
-		return ctx.Err()
-	}
-	select {
-	case <-s.running.Idle():
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // newID is an id for a socket: 20 random characters, in a cluster with the name of the node
 // in front.
 func (s *Server) newID() string {

@@ -225,19 +225,9 @@ func (h *Hub) Each(f func(*Socket)) {
 // clients connect again elsewhere. It returns a channel that is closed when all
 // transports have ended.
 func (h *Hub) Shutdown() <-chan struct{} {
-	h.closed.Store(true)
-	h.Each(func(s *Socket) {
-		s.mu.Lock()
-		if s.state != stateOpen && s.due != 0 { // it lingers for a poll that may never come
-			s.set(shutdownLinger)
-		}
-		s.mu.Unlock()
-		s.Close(ServerShutdown)
-	})
-	if h.live.Load() == 0 {
-		h.once.Do(func() { close(h.empty) })
-	}
-	return h.empty
+	ended := h.Refuse()
+	h.Each(func(s *Socket) { s.Close(ServerShutdown) })
+	return ended
 }
 
 // Abort ends every transport that is still there, at once.

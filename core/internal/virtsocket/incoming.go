@@ -83,6 +83,12 @@ func (p payload) DecodePayload(data []byte, contentType string, yield func(packe
 func (s *Socket) beginPayload() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.gate != nil {
+		gate := s.gate
+		s.mu.Unlock()
+		<-gate
+		s.mu.Lock()
+	}
 	if s.state != stateOpen {
 		return false
 	}
@@ -115,12 +121,18 @@ func (s *Socket) AwaitPayloads() {
 		s.mu.Unlock()
 		return
 	}
+	handled := s.payloadsEnd()
+	s.mu.Unlock()
+	<-handled
+}
+
+// payloadsEnd is closed when the payloads that are being handled have ended; there is
+// one, and s.mu is held.
+func (s *Socket) payloadsEnd() <-chan struct{} {
 	if s.handled == nil {
 		s.handled = make(chan struct{})
 	}
-	handled := s.handled
-	s.mu.Unlock()
-	<-handled
+	return s.handled
 }
 
 // Unit implements transport.Link. The unit is one of a payload that has begun while the

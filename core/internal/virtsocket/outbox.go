@@ -70,6 +70,7 @@ type outbox struct {
 	listed   bool // in the list of a flusher
 	single   bool // the next take returns one message
 	closed   bool // nothing is added any more
+	finishes bool // sent says when the last message is written
 }
 
 // flushable is what an outbox needs of a transport.Conn.
@@ -176,7 +177,8 @@ func (o *outbox) takeSingle(on bool) {
 }
 
 // sent releases messages that take has returned. The slice becomes the outbox's again.
-func (o *outbox) sent(ms []*packet.Message) {
+// It reports whether these were the last ones of an outbox that finishes.
+func (o *outbox) sent(ms []*packet.Message) (last bool) {
 	n := release(ms)
 	o.mu.Lock()
 	o.count -= len(ms)
@@ -187,7 +189,9 @@ func (o *outbox) sent(ms []*packet.Message) {
 	if o.count == 0 && cap(o.queue) > 8 {
 		o.queue = nil // an idle session keeps no room for its busiest moment
 	}
+	last = o.finishes && o.count == 0
 	o.mu.Unlock()
+	return last
 }
 
 // release gives messages back, and returns how many bytes they counted.
@@ -255,6 +259,15 @@ func (o *outbox) keepsBack() bool {
 func (o *outbox) empty() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.count == 0
+}
+
+// finish ends the adding of messages, and has sent report when all are written. It
+// reports whether they are now.
+func (o *outbox) finish() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed, o.finishes = true, true
 	return o.count == 0
 }
 

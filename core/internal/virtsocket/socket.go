@@ -17,6 +17,8 @@ import (
 const (
 	lingerTime     = 30 * time.Second
 	shutdownLinger = 500 * time.Millisecond
+	// answersLinger is how long it does when the server shuts down and those messages wait.
+	answersLinger = 2 * time.Second
 )
 
 type state uint8
@@ -52,6 +54,7 @@ type Socket struct {
 	due       time.Duration // of hb
 	bodies    int           // payloads that are being handled
 	handled   chan struct{} // closed when bodies becomes 0, if somebody waits
+	gate      chan struct{} // closed when payloads may begin again; nil: they may, see BetweenPayloads
 
 	busy  atomic.Int32 // index in the watch + 1; 0: not watched
 	since int64        // the watch's tick at which it was entered
@@ -165,7 +168,11 @@ func (s *Socket) enqueue(m *packet.Message, how delivery) (flushable, error) {
 func (s *Socket) Next() []*packet.Message { return s.out.take() }
 
 // Sent implements transport.Link.
-func (s *Socket) Sent(ms []*packet.Message) { s.out.sent(ms) }
+func (s *Socket) Sent(ms []*packet.Message) {
+	if s.out.sent(ms) { // see Finish
+		s.Close(ServerShutdown)
+	}
+}
 
 // Unsent implements transport.Link.
 func (s *Socket) Unsent(ms []*packet.Message) {
@@ -278,8 +285,13 @@ func (s *Socket) lingers(r Reason) bool {
 
 // lingerTime is how long the session then waits for that poll.
 func (s *Socket) lingerTime(r Reason) time.Duration {
-	if r == ServerShutdown || s.slot.state.Load()&settled == 0 {
-		return shutdownLinger // nobody, or nobody's last messages, to wait for
+	switch {
+	case s.slot.state.Load()&settled == 0:
+		return shutdownLinger // nobody's last messages to wait for
+	case r == ServerShutdown && !s.out.empty():
+		return answersLinger // acks may be among them
+	case r == ServerShutdown || s.hub.closed.Load():
+		return shutdownLinger // nobody to wait for
 	}
 	return lingerTime
 }
