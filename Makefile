@@ -1,7 +1,7 @@
 # The steps of .ci/run one by one, with a few that take longer.
 MODULES := $(shell go list -m -f '{{.Dir}}')
 
-.PHONY: all help fmt vet lint test test-race attacks modules fuzz bench interop consumers figures
+.PHONY: all help fmt vet lint test test-race attacks modules fuzz bench interop soak consumers figures
 all: fmt vet lint test ## format, vet, lint and test
 
 help: ## list the targets
@@ -44,6 +44,16 @@ bench: ## the benchmarks of the codecs and the emit path
 
 interop: ## official clients, a browser, clusters with Node; needs Node, chromium and Redis
 	cd interop && npm ci && npm ci --prefix cluster && SIOKIT_INTEROP=1 go test -count=1 -v ./...
+
+# A server and a cluster of three, at the same time.
+SOAK ?= 30m
+SEED ?= 0
+SOAKFLAGS ?=
+soak: ## clients on a bad network, every message counted; SOAK=2m for less than half an hour, SEED, SOAKFLAGS
+	@dir=$$(mktemp -d) && trap 'rm -rf '$$dir EXIT && go build -o $$dir/soak ./interop/soak && \
+		{ $$dir/soak -duration $(SOAK) -seed $(SEED) -nodes 3 $(SOAKFLAGS) >$$dir/cluster 2>&1 & cluster=$$!; rc=0; \
+		$$dir/soak -duration $(SOAK) -seed $(SEED) $(SOAKFLAGS) || rc=1; \
+		wait $$cluster || rc=1; cat $$dir/cluster; exit $$rc; }
 
 consumers: ## install every module as a user does, outside of the workspace
 	go run ./release check

@@ -15,7 +15,7 @@ import (
 
 	natsbus "github.com/siokit/siokit/cluster/nats"
 	"github.com/siokit/siokit/core/cluster"
-	"github.com/siokit/siokit/internal/clustertest"
+	"github.com/siokit/siokit/internal/netfault"
 )
 
 func TestWhoGetsWhat(t *testing.T) {
@@ -476,7 +476,7 @@ func TestMisuse(t *testing.T) {
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t, server.Options{})
-	proxy := clustertest.NewProxy(t, fmt.Sprint("127.0.0.1:", broker.port))
+	proxy := netfault.New(t, fmt.Sprint("127.0.0.1:", broker.port))
 	a := join(t, "aaaaa", natsbus.New("nats://"+proxy.Addr, &natsbus.Options{App: "test", Connect: quick()}))
 	a.awaitUp(t, 1)
 	proxy.Freeze()
@@ -499,7 +499,7 @@ func TestSilentServer(t *testing.T) {
 func TestStuckServer(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t, server.Options{})
-	proxy := clustertest.NewProxy(t, fmt.Sprint("127.0.0.1:", broker.port))
+	proxy := netfault.New(t, fmt.Sprint("127.0.0.1:", broker.port))
 	a := join(t, "aaaaa", natsbus.New("nats://"+proxy.Addr, &natsbus.Options{App: "test", Connect: quick()}))
 	b := broker.node("bbbbb")
 	a.awaitUp(t, 1)

@@ -14,6 +14,7 @@ import (
 	"github.com/siokit/siokit/cluster/natsembed"
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/internal/clustertest"
+	"github.com/siokit/siokit/internal/netfault"
 	"github.com/siokit/siokit/internal/testkit"
 )
 
@@ -39,7 +40,7 @@ func TestServersCut(t *testing.T) {
 		t.Run(map[bool]string{false: "refused", true: "silent"}[silent], func(t *testing.T) {
 			t.Parallel()
 			b := startBroker(t, server.Options{})
-			p := clustertest.NewProxy(t, fmt.Sprint("127.0.0.1:", b.port))
+			p := netfault.New(t, fmt.Sprint("127.0.0.1:", b.port))
 			cut := p.Cut
 			if silent {
 				cut = p.Freeze

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
-	"github.com/siokit/siokit/internal/clustertest"
+	"github.com/siokit/siokit/internal/netfault"
 )
 
 // traffic publishes numbered messages, in batches of different sizes, until it is stopped.
@@ -129,7 +129,7 @@ func TestSlow(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	r := startRedis(t)
-	p := clustertest.NewProxy(t, r.Addr)
+	p := netfault.New(t, r.Addr)
 	a := join(t, New(at(p.Addr), Options{Probe: 100 * time.Millisecond}), "AAAAA")
 	raw := r.client()
 	// An idle connection stays: its probes come back.

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/rueidis"
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/internal/clustertest"
+	"github.com/siokit/siokit/internal/netfault"
 )
 
 // The tests of this file have clients at Servers: what they get, and what is reported to the
@@ -69,17 +70,17 @@ func TestServersStopped(t *testing.T) {
 
 // TestServersCut: the connections of one node are cut.
 func TestServersCut(t *testing.T) {
-	servers(t, func(t *testing.T, w Wire) { cut(t, w, (*clustertest.Proxy).Cut, false) })
+	servers(t, func(t *testing.T, w Wire) { cut(t, w, (*netfault.Proxy).Cut, false) })
 }
 
 // TestServersSilent: the connections of one node fall silent.
 func TestServersSilent(t *testing.T) {
-	servers(t, func(t *testing.T, w Wire) { cut(t, w, (*clustertest.Proxy).Freeze, true) })
+	servers(t, func(t *testing.T, w Wire) { cut(t, w, (*netfault.Proxy).Freeze, true) })
 }
 
-func cut(t *testing.T, w Wire, f func(p *clustertest.Proxy), waits bool) {
+func cut(t *testing.T, w Wire, f func(p *netfault.Proxy), waits bool) {
 	r := startRedis(t)
-	p := clustertest.NewProxy(t, r.Addr)
+	p := netfault.New(t, r.Addr)
 	clustertest.Cut(t, r.bus(Options{Wire: w}), busAt(p.Addr, Options{Wire: w, Probe: quick}), func() { f(p) }, p.Heal, waits)
 }
 

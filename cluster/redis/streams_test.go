@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/cluster"
-	"github.com/siokit/siokit/internal/clustertest"
+	"github.com/siokit/siokit/internal/netfault"
 )
 
 func TestRefused(t *testing.T) {
@@ -54,7 +54,7 @@ func TestReadOnly(t *testing.T) {
 
 func TestStreamGap(t *testing.T) {
 	r := startRedis(t)
-	p := clustertest.NewProxy(t, r.Addr)
+	p := netfault.New(t, r.Addr)
 	a := join(t, New(r.option(), Options{Wire: Streams}), "AAAAA")
 	b := join(t, New(at(p.Addr), Options{Wire: Streams}), "BBBBB")
 	raw := r.client()

@@ -113,6 +113,20 @@ func (s *Session3) Post(packets ...string) Answer {
 	return s.Must("POST", s.Query(), Frame3(packets...))
 }
 
+// Take returns what came with the handshake and was not asked for yet, or the packets of one poll.
+func (s *Session3) Take() (packets []string) {
+	s.TB.Helper()
+	if len(s.have) == 0 {
+		a := s.Get()
+		if a.Status != 200 {
+			s.TB.Fatalf("poll: %v", a)
+		}
+		s.have = Split3(a.Body)
+	}
+	packets, s.have = s.have, nil
+	return packets
+}
+
 // Next is the next packet other than pongs and noops.
 func (s *Session3) Next() string {
 	s.TB.Helper()
