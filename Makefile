@@ -1,7 +1,7 @@
 # The steps of .ci/run one by one, with a few that take longer.
 MODULES := $(shell go list -m -f '{{.Dir}}')
 
-.PHONY: all help fmt vet lint test test-race attacks modules fuzz bench interop soak consumers figures
+.PHONY: all help fmt vet lint test test-race attacks modules fuzz bench interop soak faults consumers figures
 all: fmt vet lint test ## format, vet, lint and test
 
 help: ## list the targets
@@ -54,6 +54,10 @@ soak: ## clients on a bad network, every message counted; SOAK=2m for less than 
 		{ $$dir/soak -duration $(SOAK) -seed $(SEED) -nodes 3 $(SOAKFLAGS) >$$dir/cluster 2>&1 & cluster=$$!; rc=0; \
 		$$dir/soak -duration $(SOAK) -seed $(SEED) $(SOAKFLAGS) || rc=1; \
 		wait $$cluster || rc=1; cat $$dir/cluster; exit $$rc; }
+
+# Where Redis, nginx and haproxy are missing, the tests that need them are skipped, and it says so.
+faults: ## the table of faults in its long form, with the tests of other packages that it names
+	SIOKIT_FAULTS=long go test -count=1 -v -timeout 60m -run '^TestFaults$$' ./internal/faults
 
 consumers: ## install every module as a user does, outside of the workspace
 	go run ./release check
