@@ -69,6 +69,12 @@ var exitsRows = []codeRow{
 		talk:  steps{{`421["echo","exit"]`, "431" + internalAck}, {`422["echo","x"]`, `432["x"]`}},
 	},
 	{
+		place: "OnAck",
+		rule:  "the answer leaves",
+		serve: exitsOnAckServe,
+		talk:  steps{{`421["echo","x"]`, `431["x"]`}, {`422["boom"]`, "432" + internalAck}},
+	},
+	{
 		place: "Loop",
 		rule:  "the socket is told and disconnected",
 		serve: exitsLoopServe,
@@ -159,6 +165,15 @@ func exitsOnIncomingServe(srv *sio.Server) {
 		if ev.Args.Bind(&text) == nil && text == "exit" {
 			runtime.Goexit()
 		}
+	})
+}
+
+func exitsOnAckServe(srv *sio.Server) {
+	srv.Of("/").Use(func(next sio.Handler) sio.Handler {
+		return sio.HandlerFunc(func(ctx context.Context, ev *sio.Event) error {
+			ev.OnAck(func(sio.Args) { runtime.Goexit() })
+			return next.ServeEvent(ctx, ev)
+		})
 	})
 }
 

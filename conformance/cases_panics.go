@@ -102,6 +102,12 @@ var panicsRows = []codeRow{
 		talk:  steps{{`42["echo","x"]`, `42["echo","x"]`}, {`42["shout","y"]`, `42["shouted","y"]`}},
 	},
 	{
+		place: "OnAck",
+		rule:  "the answer leaves",
+		serve: panicsOnAckServe,
+		talk:  steps{{`421["echo","x"]`, `431["x"]`}, {`422["boom"]`, "432" + internalAck}},
+	},
+	{
 		place: "Loop",
 		rule:  "the socket is told and disconnected",
 		serve: panicsLoopServe,
@@ -219,6 +225,15 @@ func panicsOnIncomingServe(srv *sio.Server) {
 
 func panicsOnOutgoingServe(srv *sio.Server) {
 	srv.Of("/").OnAnyOutgoing(func(sio.Outgoing) { panic("OnAnyOutgoing") })
+}
+
+func panicsOnAckServe(srv *sio.Server) {
+	srv.Of("/").Use(func(next sio.Handler) sio.Handler {
+		return sio.HandlerFunc(func(ctx context.Context, ev *sio.Event) error {
+			ev.OnAck(func(sio.Args) { panic("OnAck") })
+			return next.ServeEvent(ctx, ev)
+		})
+	})
 }
 
 func panicsLoopServe(srv *sio.Server) {

@@ -25,6 +25,7 @@ const (
 	inOnDisconnect  place = "OnDisconnect"
 	inOnAny         place = "OnAny"
 	inOnAnyOutgoing place = "OnAnyOutgoing"
+	inOnAck         place = "OnAck"
 	inLoop          place = "Loop"
 	inGo            place = "Socket.Go"
 	inOfFunc        place = "OfFunc"

@@ -305,7 +305,7 @@ func (c *client) admitted(ctx context.Context, guards []acl.Policy, s *Socket, e
 	id, asks, returned := p.ID, p.HasID, false
 	defer func() {
 		if !returned && asks { // a policy has ended the goroutine
-			s.ackError(id, internalError)
+			s.ackError(id, internalError, nil)
 		}
 	}()
 	a := action(e, kind, p)
@@ -322,7 +322,7 @@ func (c *client) incoming(ctx context.Context, fns []func(context.Context, *Even
 	returned := false
 	defer func() {
 		if !returned && ev.hasID && ev.answer() { // one of them has ended the goroutine
-			ev.Socket.ackError(ev.id, internalError)
+			ev.ackError(internalError)
 		}
 	}()
 	for _, fn := range fns {
@@ -363,7 +363,7 @@ func (c *client) answer(err error, ev *Event) {
 		return
 	}
 	if ev.answer() {
-		ev.Socket.ackError(ev.id, e)
+		ev.ackError(e)
 	}
 }
 

@@ -20,7 +20,8 @@ type Event struct {
 	hasID bool
 	mu    sync.Mutex
 	acked bool
-	slots *held // that the event has already
+	slots *held             // that the event has already
+	told  func(answer Args) // see OnAck
 
 	packed int // so many arguments are one text in Args, while the event waits; see keep
 }
@@ -61,15 +62,58 @@ func (ev *Event) Ack(args ...any) error {
 	returned := false
 	defer func() {
 		if !returned { // encoding has ended the goroutine
-			ev.Socket.ackError(ev.id, internalError)
+			ev.ackError(internalError)
 		}
 	}()
-	err := ev.Socket.ack(ev.id, args)
+	err := ev.Socket.reply(ev.id, args, ev.toTell())
 	returned = true
 	if err != nil && err != ErrDisconnected {
-		ev.Socket.ackError(ev.id, internalError)
+		ev.ackError(internalError)
 	}
 	return err
+}
+
+// OnAck has fn called with the answer to the event, for middleware that keeps answers. The
+// answer is what Ack is called with, what the handler returns, or the error in the form of
+// Options.ErrorAck. It is a copy that stays valid, and stands for the same arguments when
+// it is passed to Ack of another event. fn is called once, before the answer leaves, also when
+// the socket has ended meanwhile, and must not wait. It is not called for an event that
+// asks for no ack or has been answered. Functions of several calls of OnAck are called in order.
+// OnAck is for the time before the wrapped handler is called. It panics when fn is nil.
+func (ev *Event) OnAck(fn func(answer Args)) {
+	if fn == nil {
+		panic("sio: nil function for OnAck")
+	}
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	if first := ev.told; first != nil {
+		second := fn
+		fn = func(answer Args) { first(answer); second(answer) }
+	}
+	ev.told = fn
+}
+
+func (ev *Event) toTell() func(answer Args) {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	return ev.told
+}
+
+// reply is ack for an event whose answer somebody wants to hear.
+func (s *Socket) reply(id uint64, args []any, told func(answer Args)) error {
+	if told != nil {
+		answer, err := s.ns.encoded("ack", args)
+		if err != nil {
+			return err
+		}
+		s.tell(told, answer)
+		args = []any{answer}
+	}
+	return s.ack(id, args)
+}
+
+func (s *Socket) tell(told func(answer Args), answer Args) {
+	_ = s.ns.srv.apart(inOnAck, s.client, s, func() error { told(answer); return nil })
 }
 
 // answer reports true for the one who is to answer the event.
@@ -81,20 +125,26 @@ func (ev *Event) answer() bool {
 	return first
 }
 
+// ackError answers the event with an error.
+func (ev *Event) ackError(e *Error) { ev.Socket.ackError(ev.id, e, ev.toTell()) }
+
 // ackError acknowledges event id with an error. What Options.ErrorAck makes of it may
 // not be encodable, or ErrorAck may panic: then the client is told "internal", at
-// last in a form that asks no application code.
-func (s *Socket) ackError(id uint64, e *Error) {
+// last in a form that asks no application code. told is as for reply.
+func (s *Socket) ackError(id uint64, e *Error, told func(answer Args)) {
 	done := false
 	defer func() {
 		if !done { // nothing was encodable, or encoding has ended the goroutine
+			if told != nil {
+				s.tell(told, Args{raw: []json.RawMessage{json.RawMessage(internalAck[1 : len(internalAck)-1])}, json: s.ns.srv.opts.JSON})
+			}
 			_ = s.sendPacket(&packet.Packet{Type: packet.Ack, ID: id, HasID: true, Data: json.RawMessage(internalAck)})
 		}
 	}()
 	for _, e := range []*Error{e, internalError} {
 		v, err := s.ns.srv.errorAck(e)
 		if err == nil {
-			err = s.ack(id, []any{v})
+			err = s.reply(id, []any{v}, told)
 		}
 		if done = err == nil || err == ErrDisconnected; done {
 			return
@@ -227,6 +277,7 @@ func (ev *Event) detached(a Args, packed int) *Event {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
 	own.acked, ev.acked = ev.acked, true
+	own.told = ev.told
 	return own
 }
 
@@ -238,7 +289,7 @@ func (ev *Event) fill(s *Socket, p *packet.Packet, j JSON) {
 	old := ev.Args.raw[:0]
 	ev.Args = Args{raw: p.Args, attachments: p.Attachments, json: j}
 	p.Args = old
-	ev.Socket, ev.id, ev.hasID, ev.acked = s, p.ID, p.HasID, false
+	ev.Socket, ev.id, ev.hasID, ev.acked, ev.told = s, p.ID, p.HasID, false, nil
 }
 
 func (ev *Event) release() {

@@ -65,7 +65,7 @@ func (c *client) refused(s *Socket, p *packet.Packet, in Failure) {
 		return
 	}
 	if p.HasID {
-		s.ackError(p.ID, e)
+		s.ackError(p.ID, e, nil)
 		return
 	}
 	_ = s.EmitError(e)

@@ -27,7 +27,7 @@ var limitDirs = []struct {
 	only []string
 }{
 	{"sessionbridge", []string{"Options"}},
-	{"core/mixin", []string{"Rooms", "Presence", "History", "Broadcast"}},
+	{"core/mixin", []string{"Rooms", "Presence", "History", "Broadcast", "Once"}},
 	{"core/acl", []string{}},
 	{"core/sio", []string{}}, // Options are looked at by reflection
 	{"core/eio", []string{"Options"}},

@@ -251,10 +251,13 @@ func (n *Namespace) Mix(ms ...Mixin) {
 // stand for args, for clients of every generation, binary included. Use Encode for
 // events that are kept and emitted later, or several times. The error is that of Emit
 // for an argument that cannot be encoded.
-func (n *Namespace) Encode(args ...any) (Args, error) {
+func (n *Namespace) Encode(args ...any) (Args, error) { return n.encoded("", args) }
+
+// encoded is Encode. what is for the error.
+func (n *Namespace) encoded(what string, args []any) (Args, error) {
 	e := newEncoder(n.srv.opts.JSON)
 	defer e.free()
-	if err := n.srv.encode(e, "", false, args); err != nil {
+	if err := n.srv.encode(e, what, false, args); err != nil {
 		return Args{}, err
 	}
 	// In memory of its own: that of the encoder is used again.
