@@ -22,6 +22,8 @@ var prelude = []struct{ line, before string }{
 	{`chat.OnConnect(func(`, `type Message struct{}; type Sent struct{ At time.Time }; io := sio.NewServer(nil)`},
 	{`gate := acl.NewGate(`, `type Credentials struct{}; type User struct{}; chat := sio.NewServer(nil).Of("/chat"); check := func(Credentials) (User, error) { return User{}, nil }`},
 	{`mixin.Presence`, `io := sio.NewServer(nil)`},
+	{`return s.ExpireAt(ends)`, `n := sio.NewServer(nil).Of("/"); check := func(string) (string, time.Time, error) { return "", time.Time{}, nil }; errToken, userKey := &sio.Error{}, sio.NewKey[string]("user")`}, // the page about tokens
+	{`"POST /renew"`, `n, mux := sio.NewServer(nil).Of("/"), http.NewServeMux(); check := func(string) (string, time.Time, error) { return "", time.Time{}, nil }`},
 	{`mixin.Once{`, `io := sio.NewServer(nil); user := func(*sio.Socket) string { return "" }`}, // the page about clients that try again
 	{`gorillabridge.New(`, `ctx, id, store := context.Background(), "", sessions.NewCookieStore()`},
 	{`user := sess.Get(`, `ctx := context.Background(); s := new(sio.Socket)`}, // the page about sessions

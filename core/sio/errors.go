@@ -22,6 +22,7 @@ const (
 	CodeInternal    = "internal"     // the handler failed; the cause is in the log
 	CodeRefused     = "refused"      // no such event, or not for this socket
 	CodeBadArgument = "bad_argument" // the arguments do not fit the handler
+	CodeExpired     = "expired"      // the time of Socket.ExpireAt has come
 )
 
 // Error is the one error whose text reaches a client. Handlers, middleware and

@@ -167,7 +167,9 @@ func (s *Socket) stillHeard() bool { return s.state.Load() == stateDisconnected 
 
 // heard reports whether what was received before the end is handled: always but when
 // the application has ended the connection. It is as in virtsocket.
-func heard(r Reason) bool { return r != ServerNamespace && r != ServerTransportClose }
+func heard(r Reason) bool {
+	return r != ServerNamespace && r != ServerTransportClose && r != Expired
+}
 
 // Closed implements virtsocket.Handler. It may be called with any lock held, so
 // the work is done elsewhere.

@@ -25,6 +25,9 @@ package sio
 //     is a task (task.end), but a CONNECT that comes before, and the last task of all,
 //     do not wait for it: they call client.end themselves.
 //
+// A socket with a time of ExpireAt has a timer in the wheel (expiry.go). Socket.mu decides
+// between a renewal and the end: expiry.told says that it is too late.
+//
 // What the application does to a connection while a socket is connecting is in
 // shutout.go: barred says that nothing is handled any more, leaving that no namespace is
 // joined any more.

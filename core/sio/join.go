@@ -275,8 +275,12 @@ var kicked = &Error{Message: "Disconnected"}
 // namespace that they keep, and that they join again with the next connection: only the
 // DISCONNECT has them give the namespace up. Where the connection ends with the
 // namespace, the connection ends.
-func (c *client) kick(path string) {
-	c.refuse(path, kicked)
+func (c *client) kick(path string, r Reason) {
+	e := kicked
+	if r == Expired {
+		e = notAnyMore
+	}
+	c.refuse(path, e)
 	c.dismiss(path)
 }
 

@@ -6,7 +6,7 @@ import "github.com/siokit/siokit/core/internal/virtsocket"
 type Reason uint8
 
 // The reasons that OnDisconnect gets. The official clients connect again by themselves
-// after all but ServerNamespace and ClientNamespace.
+// after all but ServerNamespace, ClientNamespace and Expired.
 const (
 	TransportClose       Reason = iota + 1 // the client or the network ended the connection
 	TransportError                         // the connection broke, or broke the transport's rules
@@ -19,6 +19,7 @@ const (
 	ServerTransportClose                   // CloseTransport of Socket, Conn or Target
 	ClientNamespace                        // the client left the namespace
 	ServerNamespace                        // Disconnect of Socket or Target, Conn.Close
+	Expired                                // the time of Socket.ExpireAt has come
 )
 
 // String returns the text that Node's server has for the reason, such as "transport

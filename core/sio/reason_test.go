@@ -14,6 +14,7 @@ func TestSameBelow(t *testing.T) {
 		ParseError: virtsocket.ParseError, MalformedPacket: virtsocket.MalformedPacket, ProtocolViolation: virtsocket.ProtocolViolation,
 		SlowClient: virtsocket.SlowClient, ServerShutdown: virtsocket.ServerShutdown, ServerTransportClose: virtsocket.ServerTransportClose,
 		ClientNamespace: virtsocket.ClientNamespace, ServerNamespace: virtsocket.ServerNamespace,
+		Expired: virtsocket.Expired,
 	} {
 		if r.below() != want {
 			t.Errorf("%v is %d, and %d below", r, r, want)

@@ -105,7 +105,7 @@ func (c *client) stopped(path string) bool {
 	c.mu.Unlock()
 	switch {
 	case barred == barredAll || leaving:
-		c.kick(path)
+		c.kick(path, ServerNamespace)
 	case barred != 0 && banned:
 		c.refuse(path, kicked)
 	}

@@ -40,6 +40,7 @@ type Socket struct {
 	cancel context.CancelFunc
 	early  *early // sent before the client was told that it is connected; nil: nothing was
 	calls  map[uint64]waiter
+	expiry *expiry // nil without ExpireAt
 
 	values values
 
@@ -353,6 +354,9 @@ func (s *Socket) finish(r Reason, tell, heard bool) (due bool) {
 	if s.cancel != nil {
 		s.cancel()
 	}
+	if s.expiry != nil {
+		s.ns.srv.hub.Wheel().Stop(&s.expiry.timer)
+	}
 	s.mu.Unlock()
 	for _, w := range calls {
 		w.answered(s, nil, ErrDisconnected)
@@ -360,7 +364,7 @@ func (s *Socket) finish(r Reason, tell, heard bool) (due bool) {
 	if was == stateConnecting {
 		// It never was connected: whoever connects it sees the state.
 		if tell {
-			s.client.kick(s.ns.path)
+			s.client.kick(s.ns.path, r)
 		}
 		return false
 	}

@@ -22,6 +22,7 @@ const (
 	// The client stays away after these.
 	ClientNamespace // the client left the namespace
 	ServerNamespace // the server disconnected the namespace
+	Expired         // the application's time for the namespace is over
 )
 
 var reasons = [...]struct {
@@ -40,6 +41,7 @@ var reasons = [...]struct {
 	ServerTransportClose: {"transport close", transport.Normal, true},
 	ClientNamespace:      {"client namespace disconnect", transport.Normal, false},
 	ServerNamespace:      {"server namespace disconnect", transport.Normal, false},
+	Expired:              {"expired", transport.Normal, false},
 }
 
 // String is the reason's usual text.
@@ -55,7 +57,9 @@ func (r Reason) Reconnects() bool { return int(r) < len(reasons) && reasons[r].r
 
 // heard reports whether what was received before the end is handled: always but when
 // the application has ended the session.
-func (r Reason) heard() bool { return r != ServerNamespace && r != ServerTransportClose }
+func (r Reason) heard() bool {
+	return r != ServerNamespace && r != ServerTransportClose && r != Expired
+}
 
 // code is the status of the close frame that tells the client.
 func (r Reason) code() transport.Code {
