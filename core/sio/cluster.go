@@ -54,6 +54,7 @@ func (s *Server) joinCluster() {
 
 // clusterGap reports a time without the other nodes.
 func (s *Server) clusterGap(g node.Gap) {
+	s.recoveryGap(!g.Until.IsZero())
 	if g.Until.IsZero() {
 		s.opts.Logger.Error("siokit: the other nodes of the cluster cannot be reached, or not all that is emitted reaches them", "since", g.Since, "error", g.Err)
 		s.report(Failure{Name: FailureCluster, Err: g.Err, Reason: "the other nodes cannot be reached since " + g.Since.Format(time.RFC3339)})
@@ -254,7 +255,7 @@ func (h clusterHost) emit(t Target, m *cluster.Message) {
 	_ = t.unmark().split(func(t Target) error {
 		p := packet.Packet{Type: packet.Event, Namespace: t.ns.path, Data: m.Data, Attachments: attachments}
 		b := h.srv.newBroadcast(p)
-		b.sendTo(t)
+		t.hand(b, func(b *broadcast) { b.sendTo(t) })
 		b.done()
 		return nil
 	})

@@ -24,6 +24,7 @@ type Conn struct {
 	rooms  []string
 	in     map[string]struct{} // what rooms holds, each once
 	checks []func(x host.Exchange) error
+	bound  string // see BindRecovery
 }
 
 var _ ValueStore = (*Conn)(nil)

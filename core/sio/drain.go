@@ -63,6 +63,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err := s.drain(ctx)
 	s.end()
+	if s.recovery != nil {
+		s.recovery.close()
+	}
 	if s.forward != nil { // behind the last answers
 		err = leave(ctx, err, s.forward.Close)
 	}

@@ -146,12 +146,17 @@ func (n *Namespace) exit() {
 		return
 	}
 	n.srv.mu.Lock()
-	defer n.srv.mu.Unlock()
-	if n.refs--; n.refs == 0 {
+	n.refs--
+	last := n.refs == 0
+	if last {
 		delete(n.srv.namespaces, n.path)
 		delete(n.parent.many.children, n.path)
 		n.srv.dynamics--
 		n.exitBus("", false)
+	}
+	n.srv.mu.Unlock()
+	if l := n.recovery.Load(); last && l != nil {
+		l.close()
 	}
 }
 

@@ -1,7 +1,7 @@
 package sio
 
-// DefaultOptions are the options of NewServer(nil), for the test of docs/limits.md.
-func DefaultOptions() Options { return (*Options)(nil).withDefaults() }
+// DefaultOptions are the options of NewServer(nil), with recovery, for the test of docs/limits.md.
+func DefaultOptions() Options { return (&Options{Recovery: &Recovery{}}).withDefaults() }
 
 // Serve is serve, for the tests from outside.
 var Serve = serve

@@ -106,6 +106,7 @@ package sio
 //
 //	Namespace.mu               registration; middleware is constructed under it
 //	Socket.roomsMu             the rooms of a socket
+//	recoveryLog.mu             what a namespace has emitted; held while it is queued
 //	Server.mu                  namespaces that exist
 //	common.mu                  registration for all namespaces
 //	rooms.mu and its shards    the sockets of a namespace and of a room
@@ -113,7 +114,7 @@ package sio
 //	Socket.mu                  state changes, early messages, calls
 //	client.mu                  the sockets of a connection, what has become of it
 //	Inbox.mu, Conn.mu          leaves of this package
-//	relayed.mu, newRooms.mu, Emitter.mu
+//	recovery.mu, relayed.mu, newRooms.mu, Emitter.mu
 //	                           leaves too: nothing is called with them held
 //	the locks of package node  Enter, Exit and Publish may be called with any lock held
 //	virtsocket's own           below all of them: Send and Close may be called with

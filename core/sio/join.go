@@ -1,7 +1,6 @@
 package sio
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/siokit/siokit/core/acl"
@@ -48,13 +47,18 @@ func (c *client) connect(p *packet.Packet) {
 	if p.Data != nil {
 		s.sent = &sent{append([]byte(nil), p.Data...), p.Query}
 	}
+	c.recover(s, p)
 	t := ns.handlers()
 	if !c.add(s) {
+		if s.recovery != nil && c.hasEnded() { // the client may come back
+			s.disconnect(TransportClose, false)
+		}
 		c.stopped(ns.path) // while the namespace was entered
 		c.abandon(s)
 		return
 	}
-	if c.refusedBy(t, s) || !c.welcome(s) && !s.heard {
+	asked := !s.recovered || !c.srv.opts.Recovery.SkipConnect
+	if asked && c.refusedBy(t, s) || !c.welcome(s) && !s.heard {
 		c.abandon(s)
 		return
 	}
@@ -165,6 +169,17 @@ func (c *client) refusedBy(t *table, s *Socket) bool {
 // with the connection, and when the connect timeout came first.
 func (c *client) welcome(s *Socket) bool {
 	c.joinRooms(s)
+	var missed []keptEvent
+	rec := s.recovery
+	if rec != nil {
+		rec.log.mu.Lock() // until all that was missed is queued
+		defer rec.log.mu.Unlock()
+		var ok bool
+		if missed, ok = rec.enter(s); !ok {
+			c.vs.Drop() // what it lacks was pushed out while OnConnect ran: it comes back as a new one
+			return false
+		}
+	}
 	// Before the answer: a client that has it must not miss the next broadcast.
 	// Until the answer is out, what is sent to the socket waits behind it.
 	s.ns.rooms.add(s)
@@ -183,7 +198,10 @@ func (c *client) welcome(s *Socket) bool {
 	}
 	c.srv.hub.Wheel().Stop(&c.timeout)
 	c.vs.Settle()
-	c.send(&packet.Packet{Type: packet.Connect, Namespace: s.ns.path, Data: json.RawMessage(`{"sid":"` + s.id + `"}`)})
+	c.send(&packet.Packet{Type: packet.Connect, Namespace: s.ns.path, Data: s.welcomed()})
+	if rec != nil {
+		rec.begin(s, missed)
+	}
 	if s.early != nil {
 		for _, e := range s.early.messages {
 			if e.volatile {

@@ -1,6 +1,7 @@
 package sio
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -60,7 +61,7 @@ func (s *Socket) JoinFrom(ctx context.Context, room string, read func(ctx contex
 	case s.membership(room) != m: // it has left meanwhile
 		return nil
 	}
-	err = m.from.begin(s, position)
+	err = m.from.begin(s, room, position)
 	entered = err == nil
 	return err
 }
@@ -76,7 +77,7 @@ func (s *Socket) enterFrom(room string) (*membership, error) {
 	if s.membership(room) != nil {
 		return nil, nil
 	}
-	m := s.ns.rooms.join(s, room, &joinedFrom{held: new(heldEvents)})
+	m := s.joinRoom(room, &joinedFrom{held: new(heldEvents)})
 	s.addMembership(m)
 	return m, nil
 }
@@ -86,7 +87,7 @@ func (s *Socket) leaveRoom(m *membership) {
 	s.roomsMu.Lock()
 	defer s.roomsMu.Unlock()
 	if s.membership(m.room.name) == m {
-		s.ns.rooms.leave(m)
+		s.leaveMembership(m)
 		s.removeMembership(m)
 	}
 }
@@ -111,6 +112,7 @@ type heldEvent struct {
 	position uint64
 	m        *packet.Message
 	volatile bool
+	p        packet.Packet // for a socket that can be recovered: its offset is that of the end
 }
 
 // pass says whether an event is sent now; else it is held back, or not sent at all.
@@ -126,17 +128,27 @@ func (j *joinedFrom) pass(b *broadcast, s *Socket, position uint64, volatile boo
 	case len(j.held.list) >= o.MaxQueueMessages || j.held.bytes >= o.MaxQueueBytes:
 		j.held.list, j.held.over = nil, true
 	default:
-		j.held.list = append(j.held.list, heldEvent{position, m, volatile})
+		e := heldEvent{position: position, m: m, volatile: volatile}
+		if s.recovery != nil {
+			e.p = b.packet
+			e.p.Data = bytes.Clone(e.p.Data)
+		}
+		j.held.list = append(j.held.list, e)
 		j.held.bytes += m.Size()
 	}
 	return false
 }
 
 // begin sends what was held back and read has not sent.
-func (j *joinedFrom) begin(s *Socket, position uint64) error {
+func (j *joinedFrom) begin(s *Socket, room string, position uint64) error {
 	var out virtsocket.Fanout
 	out.Begin(s.ns.srv.hub)
 	defer out.Done()
+	rec := s.recovery
+	if rec != nil {
+		rec.log.mu.Lock()
+		defer rec.log.mu.Unlock()
+	}
 	j.mu.Lock() // until all are queued: what comes now is queued behind them
 	defer j.mu.Unlock()
 	held := j.held
@@ -144,9 +156,14 @@ func (j *joinedFrom) begin(s *Socket, position uint64) error {
 		return errHeldTooMany
 	}
 	j.position, j.held = position, nil
+	if rec != nil {
+		rec.joins(room, position)
+	}
 	for _, e := range held.list {
 		switch {
-		case e.position <= position:
+		case e.position <= position || rec != nil && e.volatile:
+		case rec != nil:
+			_ = rec.log.sendOne(s, e.p)
 		case s.state.Load() == stateConnected:
 			out.Send(s.client.vs, e.m, e.volatile)
 		default:

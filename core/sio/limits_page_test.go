@@ -132,7 +132,10 @@ func optionDefaults(want map[string]string, name string, v reflect.Value) {
 	for i := range v.NumField() {
 		f, n := v.Field(i), name+"."+v.Type().Field(i).Name
 		if f.Kind() == reflect.Pointer && f.Type().Elem().Kind() == reflect.Struct && f.Type().Elem().PkgPath() == v.Type().PkgPath() {
-			f = reflect.New(f.Type().Elem()).Elem()
+			if f.IsNil() {
+				f = reflect.New(f.Type().Elem())
+			}
+			f = f.Elem()
 		}
 		switch {
 		case f.CanInt():

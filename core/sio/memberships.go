@@ -15,7 +15,7 @@ func (s *Socket) Join(names ...string) {
 			return
 		}
 		if s.membership(name) == nil {
-			s.addMembership(s.ns.rooms.join(s, name, nil))
+			s.addMembership(s.joinRoom(name, nil))
 		}
 	}
 }
@@ -27,7 +27,7 @@ func (s *Socket) Leave(names ...string) {
 	defer s.roomsMu.Unlock()
 	for _, name := range names {
 		if m := s.membership(name); m != nil {
-			s.ns.rooms.leave(m)
+			s.leaveMembership(m)
 			s.removeMembership(m)
 		}
 	}
@@ -110,13 +110,22 @@ func (s *Socket) RoomCount() int {
 // leaveAll ends every membership, for good: the socket joins nothing afterwards. It is
 // called once.
 func (s *Socket) leaveAll() {
+	rec := s.recovery
+	if rec != nil {
+		rec.depart(s)
+	}
 	s.ns.rooms.remove(s)
 	s.roomsMu.Lock()
 	defer s.roomsMu.Unlock()
 	s.left = true
+	if rec != nil {
+		rec.holdRooms()
+	}
 	for _, m := range s.memberships {
 		s.ns.rooms.leave(m)
 	}
 	s.memberships, s.byRoom, s.listed = nil, nil, 0
-	s.ns.exit()
+	if rec == nil || !rec.log.r.leave(s, rec) {
+		s.ns.exit()
+	}
 }

@@ -37,6 +37,8 @@ type Namespace struct {
 	rooms  rooms
 	values values
 	nextID atomic.Uint64 // of the questions to clients
+
+	recovery atomic.Pointer[recoveryLog] // once a socket can be recovered
 }
 
 func newNamespace(srv *Server, path string) *Namespace {

@@ -166,6 +166,10 @@ type Options struct {
 	// packet beyond one of them ends the connection.
 	Limits Limits
 
+	// Recovery lets clients that have lost their connection go on where they were. Nil: a
+	// client that connects again is a new one.
+	Recovery *Recovery
+
 	// Errors and encoding.
 
 	// ErrorAck returns what a client gets as the ack of an event that failed or was
@@ -350,6 +354,7 @@ func (o *Options) withDefaults() Options {
 	}
 	c.checkNames()
 	c.checkForward()
+	c.recoveryDefaults()
 	if c.ErrorAck == nil {
 		c.ErrorAck = func(e *Error) any { return errorAck{e} }
 	}

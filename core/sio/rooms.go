@@ -22,6 +22,7 @@ type roomShard struct {
 type room struct {
 	name    string
 	members []*membership
+	held    int // by sessions whose clients are away
 }
 
 // membership is one socket in one room.
@@ -91,6 +92,14 @@ func (r *rooms) join(s *Socket, name string, from *joinedFrom) *membership {
 	sh := r.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	rm := sh.get(name, s.ns)
+	m := &membership{s: s, room: rm, inRoom: int32(len(rm.members)), from: from}
+	rm.members = append(rm.members, m)
+	return m
+}
+
+// get returns a room, made if needed; sh.mu is held.
+func (sh *roomShard) get(name string, n *Namespace) *room {
 	rm := sh.m[name]
 	if rm == nil {
 		rm = &room{name: name}
@@ -98,11 +107,34 @@ func (r *rooms) join(s *Socket, name string, from *joinedFrom) *membership {
 			sh.m = make(map[string]*room)
 		}
 		sh.m[name] = rm
-		s.ns.enterBus(name, false)
+		n.enterBus(name, false)
 	}
-	m := &membership{s: s, room: rm, inRoom: int32(len(rm.members)), from: from}
-	rm.members = append(rm.members, m)
-	return m
+	return rm
+}
+
+// tidy removes a room that nobody needs; sh.mu is held.
+func (sh *roomShard) tidy(rm *room, n *Namespace) {
+	if len(rm.members) == 0 && rm.held == 0 {
+		delete(sh.m, rm.name)
+		n.exitBus(rm.name, false)
+	}
+}
+
+// hold keeps a room for a session whose client is away, until unhold.
+func (r *rooms) hold(name string, n *Namespace) {
+	sh := r.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.get(name, n).held++
+}
+
+func (r *rooms) unhold(name string, n *Namespace) {
+	sh := r.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	rm := sh.get(name, n)
+	rm.held--
+	sh.tidy(rm, n)
 }
 
 // leave ends a membership. An empty room is removed.
@@ -117,10 +149,7 @@ func (r *rooms) leave(m *membership) {
 	moved.inRoom = m.inRoom
 	members[last] = nil
 	m.room.members = members[:last]
-	if last == 0 {
-		delete(sh.m, m.room.name)
-		m.s.ns.exitBus(m.room.name, false)
-	}
+	sh.tidy(m.room, m.s.ns)
 }
 
 // each calls f for the sockets of one room, and for the socket with that id: a room
@@ -171,7 +200,7 @@ func (r *rooms) count(to map[string]int) {
 		sh := &r.list[i]
 		sh.mu.RLock()
 		for name, rm := range sh.m {
-			if !ServerRoom(name) {
+			if !ServerRoom(name) && len(rm.members) > 0 {
 				to[name] += len(rm.members)
 			}
 		}

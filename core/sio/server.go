@@ -36,6 +36,9 @@ type Server struct {
 	policy   *flashpolicy.Server
 	inboxes  inbox.Bounds
 
+	recovery   *recovery // nil without Options.Recovery
+	recoveries recoveryCounts
+
 	node       *node.Node         // nil without a cluster
 	forward    *forward.Forwarder // nil without Options.Forward
 	advertised string             // where the others find it
@@ -76,6 +79,9 @@ func NewServer(opts *Options) *Server {
 		s.newNode(o.Cluster)
 	}
 	s.hub = virtsocket.NewHub(s.inner())
+	if o.Recovery != nil {
+		s.recovery = newRecovery(s)
+	}
 	if o.Legacy.FlashPolicyPort != 0 {
 		s.servePolicy(o.Legacy.FlashPolicyAddr, o.Legacy.FlashPolicyPort)
 	}
@@ -283,13 +289,18 @@ type Stats struct {
 	// DroppedVolatile is how many volatile events were dropped since the start. An event
 	// that three sockets did not get counts three times.
 	DroppedVolatile int64
+	// Recovered is how many sockets were recovered since the start (see Options.Recovery), and
+	// NotRecovered how many were not, whose clients have asked for a session of theirs.
+	Recovered    int64
+	NotRecovered int64
 	// Failures is how many failures there were since the start, by Failure.Name.
 	Failures map[string]int64
 }
 
 // Stats returns the numbers of the server now.
 func (s *Server) Stats() Stats {
-	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending(), DroppedVolatile: s.hub.Dropped(), Failures: s.failures.all()}
+	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending(), DroppedVolatile: s.hub.Dropped(), Failures: s.failures.all(),
+		Recovered: s.recoveries.recovered.Load(), NotRecovered: s.recoveries.refused.Load()}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, n := range s.namespaces {

@@ -28,12 +28,14 @@ type Socket struct {
 	state  atomic.Int32
 	// heard: the connection has ended, and what was received before is still
 	// handled. Written before state becomes stateDisconnected, read after.
-	heard   bool
-	refused atomic.Bool                    // ended while it was connecting
-	why     Reason                         // of the end of a socket that was connected; written like heard
-	over    bool                           // OnDisconnect has run; for the one who handles its tasks
-	left    bool                           // the socket joins no room any more; guarded by roomsMu
-	overlap atomic.Pointer[sync.WaitGroup] // what Concurrent has started, once it has
+	heard     bool
+	recovered bool                           // it goes on where an earlier one has ended
+	recovery  *recoverable                   // nil when it cannot be recovered
+	refused   atomic.Bool                    // ended while it was connecting
+	why       Reason                         // of the end of a socket that was connected; written like heard
+	over      bool                           // OnDisconnect has run; for the one who handles its tasks
+	left      bool                           // the socket joins no room any more; guarded by roomsMu
+	overlap   atomic.Pointer[sync.WaitGroup] // what Concurrent has started, once it has
 
 	mu     sync.Mutex // guards what follows
 	ctx    context.Context
@@ -194,6 +196,9 @@ func (s *Socket) emit(p packet.Packet, event string, args []any) error {
 	if err := s.ns.srv.encode(e, event, p.Type != packet.Ack, args); err != nil {
 		return err
 	}
+	if s.recovery != nil && p.Type != packet.Ack && !p.HasID {
+		return s.recovery.emit(s, p, e)
+	}
 	out := outgoing.Get().(*packet.Packet)
 	*out = p
 	out.Data, out.Attachments = e.buf, e.parts
@@ -341,6 +346,9 @@ func (s *Socket) finish(r Reason, tell, heard bool) (due bool) {
 	s.heard = heard && (was == stateConnected || s.client.greeted(s.ns.path))
 	if was == stateConnected {
 		s.why = r
+	}
+	if s.recovery != nil {
+		s.recovery.why = r
 	}
 	s.state.Store(stateDisconnected)
 	calls := s.calls

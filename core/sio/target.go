@@ -227,12 +227,21 @@ func (t Target) send(p packet.Packet, event string, args []any, to func(b *broad
 	}
 	p.Namespace, p.Data, p.Attachments = t.ns.path, e.buf, e.parts
 	b := t.ns.srv.newBroadcast(p)
-	to(b)
+	t.hand(b, to)
 	b.done()
 	if n := t.node(); n != nil && !p.HasID {
 		t.publish(n, e)
 	}
 	return nil
+}
+
+// hand has a broadcast sent by to, with an offset where clients can be recovered.
+func (t Target) hand(b *broadcast, to func(b *broadcast)) {
+	if l := t.ns.recovery.Load(); l != nil {
+		l.send(t, b, to)
+		return
+	}
+	to(b)
 }
 
 // show hands an event to the functions of OnAnyOutgoing. Its Args are a copy, or
@@ -252,12 +261,13 @@ func (s *Server) show(fns []func(out Outgoing), out Outgoing) {
 type broadcast struct {
 	srv     *Server
 	packet  packet.Packet
-	encoded [4]struct {
-		dialect string
+	encoded [5]struct {
+		dialect string // "offset": that of clients which can be recovered
 		m       *packet.Message
 	}
-	n   int
-	out virtsocket.Fanout
+	n      int
+	out    virtsocket.Fanout
+	offset string // for clients that can be recovered; the lock of the namespace's log is held then
 }
 
 // broadcasts are used again: they are large, and live on the heap.
@@ -275,7 +285,7 @@ func (b *broadcast) done() {
 	b.out.Done()
 	b.out.Begin(nil)
 	clear(b.encoded[:b.n])
-	b.srv, b.packet, b.n = nil, packet.Packet{}, 0
+	b.srv, b.packet, b.n, b.offset = nil, packet.Packet{}, 0, ""
 	broadcasts.Put(b)
 }
 
@@ -283,7 +293,10 @@ func (b *broadcast) done() {
 // the kind.
 func (b *broadcast) message(s *Socket) *packet.Message {
 	d := s.client.vs.Dialect()
-	name := d.Name()
+	name, offset := d.Name(), s.recovery != nil && b.offset != ""
+	if offset {
+		name = "offset"
+	}
 	var m *packet.Message
 	known := false
 	for i := range b.encoded[:b.n] {
@@ -292,7 +305,13 @@ func (b *broadcast) message(s *Socket) *packet.Message {
 		}
 	}
 	if !known {
-		m = d.Encode(&b.packet, false)
+		if offset {
+			p := b.packet
+			p.Data = withOffset(p.Data, b.offset)
+			m = d.Encode(&p, false)
+		} else {
+			m = d.Encode(&b.packet, false)
+		}
 		b.srv.encodes.Add(1)
 		if b.n < len(b.encoded) {
 			b.encoded[b.n].dialect, b.encoded[b.n].m = name, m
@@ -303,6 +322,9 @@ func (b *broadcast) message(s *Socket) *packet.Message {
 }
 
 func (b *broadcast) send(s *Socket, volatile bool) {
+	if s.recovery != nil && b.offset != "" && !s.recovery.deliver(volatile) {
+		return
+	}
 	m := b.message(s)
 	if m == nil {
 		return

@@ -57,10 +57,34 @@ var (
 // Key is a typed place for one value with each socket, connection or namespace. A key
 // is made once and held in a package variable. Two keys never share a place, whatever
 // their names.
-type Key[T any] struct{ name string }
+type Key[T any] struct {
+	name     string
+	restored bool
+}
 
 // NewKey returns a new key. The name is for debugging only.
-func NewKey[T any](name string) *Key[T] { return &Key[T]{name} }
+func NewKey[T any](name string) *Key[T] { return &Key[T]{name: name} }
+
+// RestoredKey is NewKey for values that belong to the client rather than to one connection: the
+// socket of a client that is recovered has those of the earlier socket. See Options.Recovery.
+func RestoredKey[T any](name string) *Key[T] { return &Key[T]{name: name, restored: true} }
+
+func (k *Key[T]) isRestored() bool { return k.restored }
+
+// restorable are the values that a recovered socket gets, nil for none.
+func (v *values) restorable() (kept map[any]any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for key, value := range v.m {
+		if k, ok := key.(interface{ isRestored() bool }); ok && k.isRestored() {
+			if kept == nil {
+				kept = make(map[any]any)
+			}
+			kept[key] = value
+		}
+	}
+	return kept
+}
 
 // Set keeps v with h, in place of an earlier value.
 func (k *Key[T]) Set(h ValueStore, v T) { h.Set(k, v) }

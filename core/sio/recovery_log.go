@@ -1,0 +1,197 @@
+package sio
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/virtsocket"
+	"github.com/siokit/siokit/core/internal/wheel"
+)
+
+// recoveryLog has the last events of a namespace, each with its position. Events are queued for
+// their receivers with mu held, so the order of the log is the order in which each client gets
+// them: a client that has had one has had all before it that were for it.
+type recoveryLog struct {
+	r     *recovery
+	ns    *Namespace
+	epoch string // in front of each offset: those of another log are none
+	timer wheel.Timer
+
+	mu       sync.Mutex
+	position uint64 // of the last event
+	lost     uint64 // up to it events have been dropped, or never came
+	events   []keptEvent
+	bytes    int
+	over     bool // nobody comes back to the namespace
+}
+
+// keptEvent is an event of the log. Its target is that of the packet, as it was emitted.
+type keptEvent struct {
+	position uint64
+	at       time.Duration // of the wheel
+	socket   string        // the id of the one socket; "" for the sockets of the rooms, or all
+	rooms    []string
+	except   []string
+	placed   uint64 // Target.Position
+	packet   packet.Packet
+	cost     int
+}
+
+// log returns the log of a namespace, made when its first socket comes that can be recovered.
+func (r *recovery) log(n *Namespace) *recoveryLog {
+	if l := n.recovery.Load(); l != nil {
+		return l
+	}
+	n.recovery.CompareAndSwap(nil, &recoveryLog{r: r, ns: n, epoch: virtsocket.NewID()[:6]})
+	return n.recovery.Load()
+}
+
+// offset is a position as clients know it.
+func (l *recoveryLog) offset(position uint64) string {
+	return l.epoch + strconv.FormatUint(position, 36)
+}
+
+// parse reads an offset that a client has sent.
+func (l *recoveryLog) parse(offset string) (position uint64, ok bool) {
+	digits, mine := strings.CutPrefix(offset, l.epoch)
+	if !mine {
+		return 0, false
+	}
+	position, err := strconv.ParseUint(digits, 36, 64)
+	return position, err == nil && l.offset(position) == offset
+}
+
+// send has an event sent to the target, and keeps it. What cannot be recovered gets the offset of
+// the last that can: otherwise clients would take a text at its end for one.
+func (l *recoveryLog) send(t Target, b *broadcast, to func(b *broadcast)) {
+	if b.packet.HasID || t.some && len(t.rooms) == 0 {
+		to(b)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !t.volatile {
+		e := keptEvent{rooms: slices.Clone(t.rooms), except: slices.Clone(t.except)}
+		if t.skip != nil {
+			e.except = append(e.except, t.skip.id)
+		}
+		if t.placed() {
+			e.placed = t.position
+		}
+		l.keep(e, b.packet)
+	}
+	b.offset = l.offset(l.position)
+	to(b)
+}
+
+// sendOne is send for one socket. l.mu is held.
+func (l *recoveryLog) sendOne(s *Socket, p packet.Packet) error {
+	l.keep(keptEvent{socket: s.id}, p)
+	if !s.recovery.deliver(false) {
+		return nil
+	}
+	p.Data = withOffset(p.Data, l.offset(l.position))
+	p.Namespace = l.ns.path
+	return s.sendMessage(s.client.vs.Dialect().Encode(&p, true), false)
+}
+
+// emit is Socket.emit for a socket that can be recovered.
+func (rec *recoverable) emit(s *Socket, p packet.Packet, e *encoder) error {
+	if s.state.Load() == stateDisconnected {
+		return ErrDisconnected
+	}
+	p.Data, p.Attachments = e.buf, e.parts
+	rec.log.mu.Lock()
+	defer rec.log.mu.Unlock()
+	return rec.log.sendOne(s, p)
+}
+
+// keep adds an event, and forgets those that are too many or too old. l.mu is held.
+func (l *recoveryLog) keep(e keptEvent, p packet.Packet) {
+	l.position++
+	e.position, e.at = l.position, l.r.wheel.Now()
+	p.Namespace, p.Data = l.ns.path, bytes.Clone(p.Data)
+	e.packet = p
+	e.cost = recoverableCost + len(p.Data)
+	for _, a := range p.Attachments {
+		e.cost += len(a)
+	}
+	for _, names := range [][]string{e.rooms, e.except} {
+		for _, name := range names {
+			e.cost += len(name)
+		}
+	}
+	if l.over {
+		l.lost = l.position
+		return
+	}
+	if len(l.events) == 0 {
+		l.r.wheel.Set(&l.timer, l, l.r.kept)
+	}
+	l.events = append(l.events, e)
+	l.bytes += e.cost
+	for len(l.events) > 0 && (len(l.events) > l.r.opts.MaxEvents || l.bytes > l.r.opts.MaxBytes) {
+		l.drop()
+	}
+	l.forgetOld()
+}
+
+// drop forgets the oldest event. l.mu is held.
+func (l *recoveryLog) drop() {
+	l.lost = l.events[0].position
+	l.bytes -= l.events[0].cost
+	l.events[0] = keptEvent{}
+	if l.events = l.events[1:]; len(l.events) == 0 {
+		l.events = nil
+	}
+}
+
+// forgetOld forgets what nobody can ask for any more. l.mu is held.
+func (l *recoveryLog) forgetOld() {
+	for now := l.r.wheel.Now(); len(l.events) > 0 && now-l.events[0].at > l.r.kept; {
+		l.drop()
+	}
+}
+
+// Expired implements wheel.Owner: events may be too old.
+func (l *recoveryLog) Expired(*wheel.Timer) {
+	go func() { // mu is held while events are queued
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.forgetOld()
+		if len(l.events) > 0 {
+			l.r.wheel.Set(&l.timer, l, l.events[0].at+l.r.kept-l.r.wheel.Now()+time.Second)
+		}
+	}()
+}
+
+// close ends the log, with its namespace or the server.
+func (l *recoveryLog) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over, l.lost = true, l.position
+	l.events, l.bytes = nil, 0
+	l.r.wheel.Stop(&l.timer)
+}
+
+// broken says that events may have been lost that are not in the log.
+func (l *recoveryLog) broken() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.position++
+	l.lost = l.position
+	l.events, l.bytes = nil, 0
+}
+
+// behind are the events with larger positions. l.mu is held.
+func (l *recoveryLog) behind(position uint64) []keptEvent {
+	i, _ := slices.BinarySearchFunc(l.events, position+1, func(e keptEvent, p uint64) int {
+		return int(int64(e.position - p))
+	})
+	return l.events[i:]
+}

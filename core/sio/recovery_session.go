@@ -1,0 +1,358 @@
+package sio
+
+import (
+	"container/list"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/siokit/siokit/core/internal/jsontext"
+	"github.com/siokit/siokit/core/internal/packet"
+	"github.com/siokit/siokit/core/internal/virtsocket"
+	"github.com/siokit/siokit/core/internal/wheel"
+)
+
+// recovery has the sessions of all sockets of a server that can be recovered.
+type recovery struct {
+	srv   *Server
+	opts  *Recovery
+	wheel *wheel.Wheel
+	kept  time.Duration // how long events are kept
+	first []byte        // FirstEvent
+	gap   atomic.Bool   // the other nodes of the cluster cannot be reached
+	over  atomic.Bool   // Shutdown has been called: nobody comes back
+
+	mu    sync.Mutex // a leaf
+	byPID map[string]*recoverable
+	away  list.List   // of the sessions without a socket, by the time at which they end
+	timer wheel.Timer // of the first
+}
+
+// recoverable is a session: one socket, and then another with the same id.
+type recoverable struct {
+	pid   string // the client's secret
+	id    string // of the sockets
+	bound string // to whom it belongs; see Conn.BindRecovery
+	log   *recoveryLog
+
+	// Guarded by recovery.mu.
+	socket *Socket       // nil while the client is away
+	ended  chan struct{} // closed when socket is nil
+	place  *list.Element // in away
+	until  time.Duration // of the wheel: when it ends
+
+	// Written while the client is away, or by the one who ends the socket.
+	why    Reason // of the socket's end
+	spent  bool   // it cannot be recovered any more
+	values map[any]any
+
+	// Guarded by log.mu.
+	from      uint64 // what was before it is not for it
+	all       uint64 // from here on it has what is emitted to all
+	last      uint64 // the last event that was for it while it had a socket
+	since     uint64 // the position at which it was left without one
+	asked     uint64 // the offset of the client that comes back
+	restoring bool   // the client comes back: everything goes by the log
+	joined    map[string]stay
+	before    map[string]stay // of the earlier socket, and not joined again yet
+	left      []leftRoom
+	forgotten uint64 // left does not have all that was left up to here
+}
+
+// stay is a socket in a room, from behind a position. Of events with a Target.Position it has had
+// those up to placed.
+type stay struct{ from, placed uint64 }
+
+type leftRoom struct {
+	name string
+	stay
+	to uint64
+}
+
+const never = ^uint64(0)
+
+func newRecovery(s *Server) *recovery {
+	o := s.opts.Recovery
+	return &recovery{srv: s, opts: o, wheel: s.hub.Wheel(), byPID: make(map[string]*recoverable),
+		first: append(jsontext.AppendString([]byte{'['}, o.FirstEvent), ']'),
+		kept:  o.MaxDisconnection + s.opts.PingInterval + s.opts.PingTimeout + takeoverTime}
+}
+
+// fresh begins a session.
+func (r *recovery) fresh(s *Socket) *recoverable {
+	rec := &recoverable{pid: virtsocket.NewID()[:20], id: s.id, bound: s.client.boundTo(), log: r.log(s.ns),
+		socket: s, ended: make(chan struct{}), all: never}
+	rec.log.mu.Lock()
+	rec.from = rec.log.position
+	rec.last = rec.from
+	rec.log.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byPID[rec.pid] = rec
+	return rec
+}
+
+// claim gives a socket the session that its client names. An earlier socket that still lives is
+// ended first. Nil: there is none, or not all of it is there.
+func (r *recovery) claim(s *Socket, pid, offset string) *recoverable {
+	bound, gone := s.client.boundTo(), s.client.connection().Context().Done()
+	timeout := time.NewTimer(takeoverTime)
+	defer timeout.Stop()
+	for {
+		r.mu.Lock()
+		rec := r.byPID[pid]
+		if rec == nil || rec.log.ns != s.ns || rec.bound != bound {
+			r.mu.Unlock()
+			return nil
+		}
+		if rec.socket == nil {
+			r.away.Remove(rec.place)
+			rec.place, rec.socket, rec.ended = nil, s, make(chan struct{})
+			r.mu.Unlock()
+			if !rec.complete(offset) {
+				r.end(rec)
+				rec.release()
+				return nil
+			}
+			return rec
+		}
+		old, ended := rec.socket, rec.ended
+		r.mu.Unlock()
+		// What the client had sent before is still handled, by the earlier socket.
+		if _, due := old.close(TransportClose, false, true); due {
+			old.client.inbox.Push(old.ns.path, task{end: old, reason: TransportClose})
+		}
+		old.client.vs.Drop()
+		select {
+		case <-ended:
+		case <-timeout.C: // its OnDisconnect takes long, and has not run when this client is told
+			return nil
+		case <-gone:
+			return nil
+		}
+	}
+}
+
+// end forgets a session that has no place among those that are away.
+func (r *recovery) end(rec *recoverable) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byPID, rec.pid)
+}
+
+// leave takes a session from a socket that has ended. The session stays for a while, if it may:
+// then it keeps the socket's part in the namespace, and leave reports true.
+func (r *recovery) leave(s *Socket, rec *recoverable) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer close(rec.ended)
+	rec.socket = nil
+	if !rec.stays() || !s.recovered && s.refused.Load() { // the client may not know of it
+		delete(r.byPID, rec.pid)
+		return false
+	}
+	now := r.wheel.Now()
+	if s.recovered && rec.until > 0 && s.refused.Load() { // it never had the client
+		rec.place = r.insert(rec)
+	} else {
+		rec.until = now + r.opts.MaxDisconnection
+		rec.place = r.away.PushBack(rec)
+	}
+	if r.away.Len() > r.opts.MaxSessions {
+		go r.drop(r.away.Front().Value.(*recoverable))
+	}
+	r.arm()
+	return true
+}
+
+// insert puts a session that has had its place before to its place again. r.mu is held.
+func (r *recovery) insert(rec *recoverable) *list.Element {
+	for e := r.away.Back(); e != nil; e = e.Prev() {
+		if e.Value.(*recoverable).until <= rec.until {
+			return r.away.InsertAfter(rec, e)
+		}
+	}
+	return r.away.PushFront(rec)
+}
+
+// arm sets the timer for the session that ends first. r.mu is held.
+func (r *recovery) arm() {
+	if e := r.away.Front(); e != nil && !r.over.Load() {
+		r.wheel.SetAt(&r.timer, r, e.Value.(*recoverable).until)
+	} else {
+		r.wheel.Stop(&r.timer)
+	}
+}
+
+// close ends all of it, at Shutdown.
+func (r *recovery) close() {
+	r.over.Store(true)
+	r.mu.Lock()
+	r.arm()
+	r.mu.Unlock()
+	for _, l := range r.logs() {
+		l.close()
+	}
+}
+
+// logs are those of all namespaces that there are.
+func (r *recovery) logs() (logs []*recoveryLog) {
+	r.srv.mu.RLock()
+	defer r.srv.mu.RUnlock()
+	for _, n := range r.srv.namespaces {
+		if l := n.recovery.Load(); l != nil {
+			logs = append(logs, l)
+		}
+	}
+	return logs
+}
+
+// drop ends a session whose client is away.
+func (r *recovery) drop(rec *recoverable) {
+	r.mu.Lock()
+	if rec.place == nil {
+		r.mu.Unlock()
+		return
+	}
+	r.away.Remove(rec.place)
+	rec.place = nil
+	delete(r.byPID, rec.pid)
+	r.arm()
+	r.mu.Unlock()
+	rec.release()
+}
+
+// Expired implements wheel.Owner: the time of sessions is over.
+func (r *recovery) Expired(*wheel.Timer) {
+	go func() { // their rooms have locks
+		for {
+			r.mu.Lock()
+			e := r.away.Front()
+			if e == nil || e.Value.(*recoverable).until > r.wheel.Now() {
+				r.arm()
+				r.mu.Unlock()
+				return
+			}
+			r.mu.Unlock()
+			r.drop(e.Value.(*recoverable))
+		}
+	}()
+}
+
+// stays reports whether the session may be recovered, now that its socket has ended.
+func (rec *recoverable) stays() bool {
+	switch rec.why {
+	case TransportClose, TransportError, PingTimeout, SlowClient, ServerShutdown, ServerTransportClose:
+		return !rec.spent
+	}
+	return false
+}
+
+// release gives up what a session holds while its client is away.
+func (rec *recoverable) release() {
+	rec.releaseRooms()
+	rec.log.ns.exit()
+}
+
+// depart notes where the socket ends. What comes from here on is found in the log.
+func (rec *recoverable) depart(s *Socket) {
+	l := rec.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !rec.restoring {
+		rec.since = l.position
+	}
+	for name, st := range rec.before {
+		if _, again := rec.joined[name]; !again {
+			rec.joined[name] = st
+		}
+	}
+	rec.before, rec.restoring = nil, false
+	rec.values = s.values.restorable()
+}
+
+// restore gives a new socket what the session has kept.
+func (rec *recoverable) restore(s *Socket) {
+	s.mu.Lock()
+	s.id, s.recovery, s.recovered = rec.id, rec, true
+	if rec.why = 0; s.state.Load() == stateDisconnected { // the client is back once more, on another connection
+		rec.why = TransportClose
+	}
+	s.mu.Unlock()
+	s.values.m = maps.Clone(rec.values)
+	rec.log.mu.Lock()
+	rec.restoring = true
+	rec.before, rec.joined = rec.joined, nil
+	before := maps.Clone(rec.before)
+	rec.log.mu.Unlock()
+	for name, st := range before {
+		if !ServerRoom(name) {
+			s.rejoin(name, st)
+		}
+	}
+	// The socket has its own part in the namespace, and in the rooms.
+	rec.heldOver(before)
+	s.ns.exit()
+}
+
+// rejoin is Join for a room of the earlier socket.
+func (s *Socket) rejoin(name string, st stay) {
+	var from *joinedFrom
+	if st.placed > 0 {
+		from = &joinedFrom{position: st.placed}
+	}
+	s.roomsMu.Lock()
+	defer s.roomsMu.Unlock()
+	if !s.left && s.membership(name) == nil {
+		s.addMembership(s.joinRoom(name, from))
+	}
+}
+
+// enter has a socket take part in what is emitted to all, and returns what a client that comes
+// back has missed. It reports false when not all of that is there any more. log.mu is held.
+func (rec *recoverable) enter(s *Socket) (missed []keptEvent, ok bool) {
+	if !s.recovered {
+		rec.all = rec.log.position
+		return nil, true
+	}
+	for name, st := range rec.before { // what it is not in any more, it has not been in since
+		rec.leftAt(name, st, rec.since)
+	}
+	rec.before = nil
+	if !rec.has(rec.asked) {
+		rec.spent = true
+		return nil, false
+	}
+	rec.restoring = false
+	return rec.missed(rec.asked), true
+}
+
+// begin sends what a client gets first, behind the answer to its CONNECT. log.mu and s.mu are held.
+func (rec *recoverable) begin(s *Socket, missed []keptEvent) {
+	l, c := rec.log, s.client
+	if !s.recovered && !l.r.opts.NoFirstEvent {
+		p := packet.Packet{Type: packet.Event, Namespace: s.ns.path, Data: withOffset(l.r.first, l.offset(rec.from))}
+		c.send(&p)
+	}
+	for _, e := range missed {
+		p := e.packet
+		p.Data = withOffset(p.Data, l.offset(e.position))
+		c.send(&p)
+		rec.last = e.position
+	}
+}
+
+// recoveryGap is told when other nodes cannot be reached, and when they can again: what they have
+// emitted meanwhile is not in the logs.
+func (s *Server) recoveryGap(over bool) {
+	r := s.recovery
+	if r == nil {
+		return
+	}
+	r.gap.Store(true)
+	for _, l := range r.logs() {
+		l.broken()
+	}
+	r.gap.Store(!over)
+}
