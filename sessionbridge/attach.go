@@ -93,6 +93,7 @@ func (b *Bridge) attachCookie(conn *sio.Conn, r *sio.Request, v *visitor) error 
 		return err
 	}
 	b.joinUser(conn, values)
+	b.bind(conn, values, "")
 	s := &Session{b: b, cookie: true}
 	s.keep(values)
 	key.Set(conn, s)
@@ -112,6 +113,16 @@ func (b *Bridge) joinUser(conn *sio.Conn, v Values) {
 	}
 }
 
+// bind has what a connection leaves behind recovered by the same user alone, or else with the
+// same session. A session in a cookie has nothing but its user.
+func (b *Bridge) bind(conn *sio.Conn, v Values, hash string) {
+	if user := v[b.opts.UserKey]; b.opts.UserKey != "" && user != nil {
+		conn.BindRecovery(UserRoom(user))
+		return
+	}
+	conn.BindRecovery(roomPrefix + hash)
+}
+
 // attach joins a connection to a session. The session is in the list before it is
 // loaded: a Logout that the load does not see any more finds it there.
 func (b *Bridge) attach(ctx context.Context, conn *sio.Conn, id string) error {
@@ -124,6 +135,7 @@ func (b *Bridge) attach(ctx context.Context, conn *sio.Conn, id string) error {
 			}
 			if b.admit(s, conn) {
 				b.joinUser(conn, values)
+				b.bind(conn, values, s.hash)
 				return nil
 			}
 			err = ErrDestroyed // meanwhile
