@@ -246,6 +246,9 @@ func (c *client) leave(s *Socket) {
 	switch {
 	case s.disconnect(ClientNamespace, false):
 	case s.heard && !s.over:
+		if s.recovery != nil {
+			s.recovery.why = ClientNamespace // it does not come back
+		}
 		c.end(s, ClientNamespace)
 	default:
 		c.forget(s) // both sides have said goodbye

@@ -37,12 +37,18 @@ var (
 // 3.0 and later see err.message "expired" and err.data.code.
 //
 // The time is that of the system's clock. The end comes a tenth of a second late at most, or an
-// hour when the clock was set meanwhile, and never early. The error is ErrDisconnected when the socket has ended, or was
-// told that it expires: then the renewal came too late.
+// hour when the clock was set meanwhile, and never early. With Options.Recovery a socket that
+// comes back ends at the time of the earlier one, and is not recovered after that. The error is
+// ErrDisconnected when the socket has ended, or was told that it expires: then the renewal came
+// too late. For a client that has gone and whose last events are still handled it is nil.
 func (s *Socket) ExpireAt(t time.Time) error {
 	s.mu.Lock()
 	x := s.expiry
-	if s.state.Load() == stateDisconnected || x != nil && x.told {
+	switch told := x != nil && x.told; {
+	case !told && s.stillHeard():
+		s.mu.Unlock()
+		return nil
+	case told || s.state.Load() == stateDisconnected:
 		s.mu.Unlock()
 		return ErrDisconnected
 	}

@@ -57,6 +57,7 @@ func (c *client) connect(p *packet.Packet) {
 		c.abandon(s)
 		return
 	}
+	s.recovery.expire(s)
 	asked := !s.recovered || !c.srv.opts.Recovery.SkipConnect
 	if asked && c.refusedBy(t, s) || !c.welcome(s) && !s.heard {
 		c.abandon(s)
@@ -169,16 +170,10 @@ func (c *client) refusedBy(t *table, s *Socket) bool {
 // with the connection, and when the connect timeout came first.
 func (c *client) welcome(s *Socket) bool {
 	c.joinRooms(s)
-	var missed []keptEvent
 	rec := s.recovery
 	if rec != nil {
 		rec.log.mu.Lock() // until all that was missed is queued
 		defer rec.log.mu.Unlock()
-		var ok bool
-		if missed, ok = rec.enter(s); !ok {
-			c.vs.Drop() // what it lacks was pushed out while OnConnect ran: it comes back as a new one
-			return false
-		}
 	}
 	// Before the answer: a client that has it must not miss the next broadcast.
 	// Until the answer is out, what is sent to the socket waits behind it.
@@ -195,6 +190,14 @@ func (c *client) welcome(s *Socket) bool {
 	c.mu.Unlock()
 	if late {
 		return false
+	}
+	var missed []keptEvent
+	if rec != nil { // not before it is certain that the client gets it
+		var ok bool
+		if missed, ok = rec.enter(s); !ok {
+			c.vs.Drop() // what it lacks was pushed out while OnConnect ran: it comes back as a new one
+			return false
+		}
 	}
 	c.srv.hub.Wheel().Stop(&c.timeout)
 	c.vs.Settle()

@@ -125,7 +125,11 @@ func (s *Socket) leaveAll() {
 		s.ns.rooms.leave(m)
 	}
 	s.memberships, s.byRoom, s.listed = nil, nil, 0
-	if rec == nil || !rec.log.r.leave(s, rec) {
-		s.ns.exit()
+	if rec != nil {
+		if rec.log.r.leave(s, rec) {
+			return
+		}
+		rec.releaseRooms()
 	}
+	s.ns.exit()
 }

@@ -59,6 +59,34 @@ func TestRecoveryAsksAgain(t *testing.T) {
 	}
 }
 
+// TestRecoveryExpires: a client that comes back has no more time than before, and none that has
+// passed.
+func TestRecoveryExpires(t *testing.T) {
+	srv := NewServer(&Options{Recovery: &Recovery{SkipConnect: true}})
+	sockets := make(chan *Socket, 3)
+	ends := time.Now().Add(time.Hour).Round(0)
+	srv.Of("/").OnConnect(func(_ context.Context, s *Socket) error { return s.ExpireAt(ends) })
+	srv.Of("/").OnConnected(func(_ context.Context, s *Socket) { sockets <- s })
+	r := newReturning(t, serve(t, srv), "")
+	<-sockets
+	r.away(srv)
+	if !r.connect("") {
+		t.Fatal("not recovered")
+	}
+	s := <-sockets
+	s.mu.Lock()
+	if s.expiry == nil || !s.expiry.at.Equal(ends) {
+		t.Errorf("%+v", s.expiry)
+	} else {
+		s.expiry.at = time.Now().Round(0) // the time passes while the client is away
+	}
+	s.mu.Unlock()
+	r.away(srv)
+	if r.connect("") {
+		t.Error("recovered after its time")
+	}
+}
+
 // TestRecoveryConnecting: a connection that ends while OnConnect runs costs the client nothing, and what the
 // application takes back there is not sent.
 func TestRecoveryConnecting(t *testing.T) {

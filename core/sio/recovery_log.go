@@ -37,6 +37,7 @@ type keptEvent struct {
 	socket   string        // the id of the one socket; "" for the sockets of the rooms, or all
 	rooms    []string
 	except   []string
+	skip     string // the id of the socket that has emitted it to others
 	placed   uint64 // Target.Position
 	packet   packet.Packet
 	cost     int
@@ -78,7 +79,7 @@ func (l *recoveryLog) send(t Target, b *broadcast, to func(b *broadcast)) {
 	if !t.volatile {
 		e := keptEvent{rooms: slices.Clone(t.rooms), except: slices.Clone(t.except)}
 		if t.skip != nil {
-			e.except = append(e.except, t.skip.id)
+			e.skip = t.skip.id
 		}
 		if t.placed() {
 			e.placed = t.position

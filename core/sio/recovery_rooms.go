@@ -68,6 +68,9 @@ func (rec *recoverable) meant(e *keptEvent) bool {
 	if e.socket != "" {
 		return e.socket == rec.id
 	}
+	if e.skip == rec.id {
+		return false
+	}
 	in := func(name string) bool { return rec.in(name, e) }
 	if slices.ContainsFunc(e.except, in) {
 		return false
@@ -126,10 +129,13 @@ func (rec *recoverable) complete(offset string) bool {
 
 // deliver notes an event for the socket, and reports whether it is sent now. log.mu is held.
 func (rec *recoverable) deliver(volatile bool) bool {
+	if rec.restoring { // begin sends it, with what was missed
+		return false
+	}
 	if !volatile {
 		rec.last = rec.log.position
 	}
-	return !rec.restoring
+	return true
 }
 
 // joinRoom is rooms.join, and notes it. s.roomsMu is held.

@@ -46,6 +46,7 @@ type recoverable struct {
 	why    Reason // of the socket's end
 	spent  bool   // it cannot be recovered any more
 	values map[any]any
+	ends   time.Time // of Socket.ExpireAt; zero: never
 
 	// Guarded by log.mu.
 	from      uint64 // what was before it is not for it
@@ -110,7 +111,7 @@ func (r *recovery) claim(s *Socket, pid, offset string) *recoverable {
 			r.away.Remove(rec.place)
 			rec.place, rec.socket, rec.ended = nil, s, make(chan struct{})
 			r.mu.Unlock()
-			if !rec.complete(offset) {
+			if !rec.complete(offset) || !rec.ends.IsZero() && !time.Now().Before(rec.ends) {
 				r.end(rec)
 				rec.release()
 				return nil
@@ -123,7 +124,7 @@ func (r *recovery) claim(s *Socket, pid, offset string) *recoverable {
 		if _, due := old.close(TransportClose, false, true); due {
 			old.client.inbox.Push(old.ns.path, task{end: old, reason: TransportClose})
 		}
-		old.client.vs.Drop()
+		old.client.vs.Lose()
 		select {
 		case <-ended:
 		case <-timeout.C: // its OnDisconnect takes long, and has not run when this client is told
@@ -134,11 +135,12 @@ func (r *recovery) claim(s *Socket, pid, offset string) *recoverable {
 	}
 }
 
-// end forgets a session that has no place among those that are away.
+// end forgets a session that was claimed and is not restored.
 func (r *recovery) end(rec *recoverable) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.byPID, rec.pid)
+	close(rec.ended) // another connection may wait for it
 }
 
 // leave takes a session from a socket that has ended. The session stays for a while, if it may:
@@ -159,8 +161,10 @@ func (r *recovery) leave(s *Socket, rec *recoverable) bool {
 		rec.until = now + r.opts.MaxDisconnection
 		rec.place = r.away.PushBack(rec)
 	}
-	if r.away.Len() > r.opts.MaxSessions {
-		go r.drop(r.away.Front().Value.(*recoverable))
+	for r.away.Len() > r.opts.MaxSessions {
+		first := r.away.Front().Value.(*recoverable)
+		r.forget(first)
+		go first.release() // its rooms have locks, and the caller holds some
 	}
 	r.arm()
 	return true
@@ -215,12 +219,18 @@ func (r *recovery) drop(rec *recoverable) {
 		r.mu.Unlock()
 		return
 	}
-	r.away.Remove(rec.place)
-	rec.place = nil
-	delete(r.byPID, rec.pid)
+	r.forget(rec)
 	r.arm()
 	r.mu.Unlock()
 	rec.release()
+}
+
+// forget takes a session from those whose clients are away. r.mu is held; release is called
+// without it.
+func (r *recovery) forget(rec *recoverable) {
+	r.away.Remove(rec.place)
+	rec.place = nil
+	delete(r.byPID, rec.pid)
 }
 
 // Expired implements wheel.Owner: the time of sessions is over.
@@ -243,7 +253,7 @@ func (r *recovery) Expired(*wheel.Timer) {
 // stays reports whether the session may be recovered, now that its socket has ended.
 func (rec *recoverable) stays() bool {
 	switch rec.why {
-	case TransportClose, TransportError, PingTimeout, SlowClient, ServerShutdown, ServerTransportClose:
+	case TransportClose, TransportError, PingTimeout, SlowClient, ServerTransportClose:
 		return !rec.spent
 	}
 	return false
@@ -270,6 +280,19 @@ func (rec *recoverable) depart(s *Socket) {
 	}
 	rec.before, rec.restoring = nil, false
 	rec.values = s.values.restorable()
+	s.mu.Lock()
+	if s.expiry != nil {
+		rec.ends = s.expiry.at
+	}
+	s.mu.Unlock()
+}
+
+// expire has a socket that came back end when the earlier one would have ended, unless OnConnect
+// says otherwise.
+func (rec *recoverable) expire(s *Socket) {
+	if rec != nil && !rec.ends.IsZero() {
+		_ = s.ExpireAt(rec.ends)
+	}
 }
 
 // restore gives a new socket what the session has kept.
@@ -283,7 +306,7 @@ func (rec *recoverable) restore(s *Socket) {
 	s.values.m = maps.Clone(rec.values)
 	rec.log.mu.Lock()
 	rec.restoring = true
-	rec.before, rec.joined = rec.joined, nil
+	rec.before, rec.joined = rec.joined, make(map[string]stay)
 	before := maps.Clone(rec.before)
 	rec.log.mu.Unlock()
 	for name, st := range before {

@@ -298,8 +298,14 @@ func (s *Socket) lingerTime(r Reason) time.Duration {
 
 // Drop ends the transport without a goodbye, as a broken network would. A client
 // that polls, and may come with any request, finds that its next poll fails.
-func (s *Socket) Drop() {
-	s.Close(ServerTransportClose)
+func (s *Socket) Drop() { s.drop(ServerTransportClose) }
+
+// Lose is Drop for a client that is there again, over another connection: the network has
+// broken this one, and what has come over it is still handled.
+func (s *Socket) Lose() { s.drop(TransportClose) }
+
+func (s *Socket) drop(r Reason) {
+	s.Close(r)
 	s.mu.Lock()
 	polls := s.poll != nil && s.conn == transport.Conn(s.poll)
 	s.mu.Unlock()
