@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -222,10 +223,16 @@ func TestRecoveryWire(t *testing.T) {
 func TestRecoveryTakeover(t *testing.T) {
 	srv := NewServer(&Options{Recovery: &Recovery{}})
 	n := srv.Of("/")
+	var mu sync.Mutex
 	var log []string
+	note := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		log = append(log, what)
+	}
 	sockets := make(chan *Socket, 9)
-	n.OnConnect(func(_ context.Context, s *Socket) error { log = append(log, "connect"); sockets <- s; return nil })
-	n.OnDisconnect(func(_ context.Context, s *Socket, r Reason) { log = append(log, r.String()) })
+	n.OnConnect(func(_ context.Context, s *Socket) error { note("connect"); sockets <- s; return nil })
+	n.OnDisconnect(func(_ context.Context, s *Socket, r Reason) { note(r.String()) })
 	r := newReturning(t, serve(t, srv), "")
 	s := <-sockets
 	s.Join("room")
@@ -246,6 +253,8 @@ func TestRecoveryTakeover(t *testing.T) {
 			break // the old connection is ended
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if want := "connect,transport close,connect,transport close,connect,transport close,connect"; strings.Join(log, ",") != want {
 		t.Error(log)
 	}
