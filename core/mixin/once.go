@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,7 +35,13 @@ import (
 // with the code "handled".
 //
 // A handler that Once runs has a context that ends five seconds after the socket, not with it,
-// since its answer is still wanted then.
+// since its answer is still wanted then. It has the deadline of the context that Once is called
+// with, and ends with that. When middleware outside of Once ends that context in another way, the
+// handler's ends five seconds later, as if the socket had ended.
+//
+// An event whose handler has returned without an ack, as with a Loop, stays unanswered as long as
+// its socket lives, and its repetitions wait. When that socket has ended without an ack, a
+// repetition is handled as a new event.
 //
 // A Once must not be copied after its first use.
 type Once struct {
@@ -55,11 +62,11 @@ type Once struct {
 	// PerClient is how many events are remembered for each client; 100. Official clients with
 	// retries send one at a time.
 	PerClient int
-	// Bytes is how much is remembered for each client; 256 KiB. Some bytes for each event
-	// count, and attachments.
+	// Bytes is how much is remembered for each client; 256 KiB. 650 bytes for each event count,
+	// 500 more while a repetition of it waits, and attachments.
 	Bytes int
 	// MaxBytes is how much is remembered for all clients together; 64 MiB. An event with a
-	// small answer takes about half a KiB.
+	// small answer takes about 700 bytes, and each client 600 bytes and its name.
 	MaxBytes int
 
 	memory memory
@@ -99,7 +106,7 @@ func (o *Once) wrap(next sio.Handler) sio.Handler {
 		if len(id) > maxOnceName || len(client) > maxOnceName {
 			return sio.Errorf(sio.CodeBadArgument, "an id of more than %d bytes", maxOnceName)
 		}
-		run, first := o.memory.begin(client, eventID{ev.Socket.Namespace().Path(), ev.Name, id}, o.limits())
+		run, first := o.memory.begin(client, eventID{ev.Socket.Namespace().Path(), ev.Name, id}, o.limits(), ev.Socket.Context())
 		if !first {
 			return run.repeat(ev)
 		}
@@ -114,11 +121,22 @@ func (o *Once) wrap(next sio.Handler) sio.Handler {
 // onceHandlerTime is how much longer than its socket the context of a handler lives.
 const onceHandlerTime = 5 * time.Second
 
-// outliving returns a context that ends onceHandlerTime after ctx. The end of a connection is
-// what has its client send again: the handler must not stop half-way for that.
+// outliving returns a context that ends onceHandlerTime after ctx, or at once when the time of ctx
+// is over. The end of a connection is what has its client send again: the handler must not stop
+// half-way for that.
 func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	at, timed := ctx.Deadline()
+	if timed {
+		own, cancel = context.WithDeadline(context.WithoutCancel(ctx), at)
+	}
 	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			if !timed { // else own ends by itself, and with that error
+				cancel()
+			}
+			return
+		}
 		timer := time.NewTimer(onceHandlerTime)
 		defer timer.Stop()
 		select {
@@ -150,7 +168,7 @@ func (o *Once) id(ev *sio.Event) (string, error) {
 	if !ok || len(only) > 1 {
 		return "", nil
 	}
-	if c := raw[0]; c != '"' && (c < '0' || c > '9') {
+	if c := raw[0]; c != '"' && c != '-' && (c < '0' || c > '9') {
 		return "", sio.Errorf(sio.CodeBadArgument, "once is neither a string nor a number")
 	}
 	ev.Args = ev.Args.Slice(1)

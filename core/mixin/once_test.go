@@ -112,8 +112,10 @@ func TestOnceRepeats(t *testing.T) {
 		{`422["raw",{"once":5},{"x":1},2]`, `432["raw",8]`},
 		{`421["raw",{"once":6,"x":1}]`, `431["raw",9]`}, // an argument of the application's
 		{`422["raw",{"once":6,"x":1}]`, `432["raw",10]`},
-		{`423["add",1]`, `433[11]`},
-		{`424["add",1]`, `434[12]`},
+		{`422["also",{"once":-1},9]`, `432[11]`},
+		{`423["also",{"once":-1},9]`, `433[11]`},
+		{`423["add",1]`, `433[12]`},
+		{`424["add",1]`, `434[13]`},
 		{`423["raw",{"once":null}]`, `433[{"error":{"code":"bad_argument","message":"once is neither a string nor a number"}}]`},
 		{`423["raw",{"once":"` + strings.Repeat("x", 300) + `"}]`, `433[{"error":{"code":"bad_argument","message":"an id of more than 256 bytes"}}]`},
 		{`425["none",{"once":1}]`, `435[{"error":{"code":"refused","message":"event refused"}}]`},
@@ -122,21 +124,21 @@ func TestOnceRepeats(t *testing.T) {
 		want(t, a, row.want)
 	}
 	a.Send(`421["blob",{"once":9}]`)
-	want(t, a, `461-1["blob",{"_placeholder":true,"num":0}]`, "bDQ==")
+	want(t, a, `461-1["blob",{"_placeholder":true,"num":0}]`, "bDg==")
 	a.Send("41")
 
 	again := join4(t, c, "a")
 	again.Send(`420["blob",{"once":9}]`, `421["add",{"once":1},7]`, `42["raw",{"once":5},{"x":1},2]`, `427["add",{"once":10},7]`)
-	want(t, again, `461-0["blob",{"_placeholder":true,"num":0}]`, "bDQ==", `431[1]`, `437[15]`)
+	want(t, again, `461-0["blob",{"_placeholder":true,"num":0}]`, "bDg==", `431[1]`, `437[16]`)
 
 	other := join4(t, c, "b")
 	other.Send(`421["add",{"once":1},70]`)
-	want(t, other, `431[16]`)
+	want(t, other, `431[17]`)
 	nobody := join4(t, c, "")
 	nobody.Send(`421["add",{"once":1},3]`, `421["add",{"once":1},3]`)
-	want(t, nobody, `431[17]`, `431[18]`)
+	want(t, nobody, `431[18]`, `431[19]`)
 	h.want(t, "add 7", "add 8", "also 9", "refuse", "refuse", "fail", "boom", `raw [{"x":1} 2]`, `raw [{"once":6,"x":1}]`,
-		`raw [{"once":6,"x":1}]`, "add 1", "add 1", "blob", `raw [{"x":1} 2]`, "add 7", "add 70", "add 3", "add 3")
+		`raw [{"once":6,"x":1}]`, "also 9", "add 1", "add 1", "blob", `raw [{"x":1} 2]`, "add 7", "add 70", "add 3", "add 3")
 }
 
 // TestOnceGenerations: by polling, and in the older protocols.
@@ -267,10 +269,59 @@ func TestOnceLate(t *testing.T) {
 	h.want(t, "late", "add 5", `loop ["x"]`)
 }
 
+// TestOnceUnanswered: an event that nobody has answered when its socket ends is handled with
+// the next repetition: one that a Loop has left in its queue, and one whose handler was to
+// answer later.
+func TestOnceUnanswered(t *testing.T) {
+	h, g, n, c := serveOnce(t, &mixin.Once{})
+	late := make(chan *sio.Event, 1)
+	n.On("late", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error { h.note("late"); late <- ev; return nil }))
+	n.Loop(func(_ context.Context, s *sio.Socket) error {
+		if s.Request().Query().Get("deaf") != "" {
+			<-g.out
+			return nil
+		}
+		for ev := range s.Events(s.Context()) {
+			if err := ev.Ack("loop", h.note("loop %v", ev.Args)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	deaf, _ := c.WebSocket("deaf=1")
+	deaf.Send(`40{"client":"a"}`)
+	deaf.Next()
+	deaf.Send(`421["recv",{"once":1},"x"]`, `422["late",{"once":2}]`, `423["add",{"once":3},5]`)
+	want(t, deaf, `433[2]`)
+	close(g.out)
+	want(t, deaf, `41`)
+	ev := <-late
+	<-ev.Socket.Context().Done()
+
+	again := join4(t, c, "a")
+	again.Send(`425["late",{"once":2}]`, `421["add",{"once":3},5]`)
+	want(t, again, `431[2]`)
+	select {
+	case now := <-late:
+		if err := now.Ack("now"); err != nil {
+			t.Error(err)
+		}
+	default:
+		t.Fatal("not handled again")
+	}
+	want(t, again, `435["now"]`)
+	again.Send(`424["recv",{"once":1},"x"]`)
+	want(t, again, `434["loop",4]`)
+	_ = ev.Ack("too late") // for nobody
+	again.Send(`426["recv",{"once":1},"x"]`, `427["late",{"once":2}]`, `428["add",{"once":3},5]`)
+	want(t, again, `436["loop",4]`, `437["now"]`, `438[2]`)
+	h.want(t, "late", "add 5", "late", `loop ["x"]`)
+}
+
 // TestOnceBounds: what was handled first is forgotten first, of one client and of all; an answer
 // that is too large is not kept, and its handler does not run again all the same.
 func TestOnceBounds(t *testing.T) {
-	h, g, n, c := serveOnce(t, &mixin.Once{PerClient: 2, Bytes: 4000, MaxBytes: 6000})
+	h, g, n, c := serveOnce(t, &mixin.Once{PerClient: 2, Bytes: 4400, MaxBytes: 8800})
 	n.On("long", sio.Reply(func(_ context.Context, _ *sio.Socket, by int) (string, error) {
 		return fmt.Sprint(h.note("long %d", by), strings.Repeat("x", by)), nil
 	}))
@@ -299,7 +350,7 @@ func TestOnceBounds(t *testing.T) {
 	b := join4(t, c, "b")
 	b.Send(`421["long",{"once":5},2000]`)
 	b.Next()
-	b.Send(`421["long",{"once":6},1000]`) // with it 6000 are reached, by the oldest of a
+	b.Send(`421["long",{"once":6},1000]`) // with it 8800 are reached, by the oldest of a
 	b.Next()
 	a.Send(`421["long",{"once":5},3000]`)
 	if got := a.Next(); got == five {

@@ -16,7 +16,7 @@ func TestOnceKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m memory
 		o := Once{Keep: time.Minute}
-		begin := func(id string) (*run, bool) { return m.begin("c", eventID{"/", "e", id}, o.limits()) }
+		begin := func(id string) (*run, bool) { return m.begin("c", eventID{"/", "e", id}, o.limits(), t.Context()) }
 		a, first := begin("a")
 		if !first {
 			t.Fatal("not the first")
@@ -64,9 +64,9 @@ func packedArgs(t *testing.T) sio.Args {
 func TestOnceForgotten(t *testing.T) {
 	var m memory
 	l := onceLimits{time.Minute, 1, 1 << 20, 1 << 20}
-	a, _ := m.begin("c", eventID{"/", "e", "a"}, l)
+	a, _ := m.begin("c", eventID{"/", "e", "a"}, l, t.Context())
 	a.returned()
-	b, _ := m.begin("c", eventID{"/", "e", "b"}, l)
+	b, _ := m.begin("c", eventID{"/", "e", "b"}, l, t.Context())
 	b.returned()
 	size := m.bytes
 	a.answered(packedArgs(t))
