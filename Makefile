@@ -50,10 +50,11 @@ SOAK ?= 30m
 SEED ?= 0
 SOAKFLAGS ?=
 soak: ## clients on a bad network, every message counted; SOAK=2m for less than half an hour, SEED, SOAKFLAGS
-	@dir=$$(mktemp -d) && trap 'rm -rf '$$dir EXIT && go build -o $$dir/soak ./interop/soak && \
+	@dir=$$(mktemp -d) && trap 'test -z "$$cluster" || kill $$cluster 2>/dev/null; rm -rf '$$dir EXIT && trap 'exit 130' INT TERM && cluster= && \
+		go build -o $$dir/soak ./interop/soak && \
 		{ $$dir/soak -duration $(SOAK) -seed $(SEED) -nodes 3 $(SOAKFLAGS) >$$dir/cluster 2>&1 & cluster=$$!; rc=0; \
 		$$dir/soak -duration $(SOAK) -seed $(SEED) $(SOAKFLAGS) || rc=1; \
-		wait $$cluster || rc=1; cat $$dir/cluster; exit $$rc; }
+		wait $$cluster || rc=1; cluster=; cat $$dir/cluster; exit $$rc; }
 
 # Where Redis, nginx and haproxy are missing, the tests that need them are skipped, and it says so.
 faults: ## the table of faults in its long form, with the tests of other packages that it names

@@ -27,7 +27,7 @@ type kind struct {
 // The kinds of server.
 const (
 	plain   = "plain"
-	quick   = "quick"   // its clocks run out within a second
+	quick   = "quick"   // its clocks run out within seconds
 	old     = "old"     // every transport and generation
 	small   = "small"   // its bounds of connections are soon reached
 	origins = "origins" // with a list of origins
@@ -39,8 +39,8 @@ const (
 var kinds = []kind{
 	{plain, func(*sio.Options) {}},
 	{quick, func(o *sio.Options) {
-		o.PingInterval, o.PingTimeout = 600*time.Millisecond, 1400*time.Millisecond
-		o.ConnectTimeout, o.UpgradeTimeout, o.AttachmentTimeout = 700*time.Millisecond, 500*time.Millisecond, 500*time.Millisecond
+		o.PingInterval, o.PingTimeout = 600*time.Millisecond, 3400*time.Millisecond
+		o.ConnectTimeout, o.UpgradeTimeout, o.AttachmentTimeout = 2*time.Second, 500*time.Millisecond, 500*time.Millisecond
 	}},
 	{old, func(o *sio.Options) {
 		o.Transports = []string{"polling", "websocket", "jsonp", "htmlfile", "xhr-multipart", "flashsocket"}
@@ -50,15 +50,15 @@ var kinds = []kind{
 	}},
 	{small, func(o *sio.Options) {
 		o.MaxPending, o.MaxPendingPerAddress, o.MaxConnections, o.MaxConnectionsPerAddress = 20, 20, 40, 40
-		o.ConnectTimeout = time.Second
+		o.ConnectTimeout = 4 * time.Second // all handshakes of H26 come within it
 	}},
-	{modern, func(o *sio.Options) { o.Dialects, o.ConnectTimeout = []string{"eio4"}, 300*time.Millisecond }},
+	{modern, func(o *sio.Options) { o.Dialects, o.ConnectTimeout = []string{"eio4"}, 2*time.Second }},
 	{few, func(o *sio.Options) { o.MaxConnectionsPerAddress = 30 }},
 	{origins, func(o *sio.Options) {
-		o.Origins, o.ConnectTimeout = []string{"https://app.example.com", "https://*.example.org"}, 500*time.Millisecond
+		o.Origins, o.ConnectTimeout = []string{"https://app.example.com", "https://*.example.org"}, 2*time.Second
 	}},
 	{asking, func(o *sio.Options) {
-		o.ConnectTimeout = 500 * time.Millisecond
+		o.ConnectTimeout = 2 * time.Second
 		o.OnHandshake = func(ctx context.Context, r *sio.Request, _ host.Exchange) error {
 			switch r.Header.Get("X-Do") {
 			case "panic":

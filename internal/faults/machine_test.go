@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,7 +231,8 @@ func (f writer) Write(b []byte) (int, error) { return f(b) }
 // childEnv names what a process of this test does.
 const childEnv = "SIOKIT_FAULTS_CHILD"
 
-var children = map[string]func(){"files": childFiles, "memory": childMemory}
+// children are the processes by name; those of one system alone add themselves.
+var children = map[string]func(){"memory": childMemory}
 
 // process runs this test's binary once more, and wants it to end well.
 func process(t *testing.T, name string, env ...string) {
@@ -248,7 +248,6 @@ func process(t *testing.T, name string, env ...string) {
 	t.Logf("%s", bytes.TrimSpace(out))
 }
 
-func noFiles(t *testing.T)      { process(t, "files") }
 func littleMemory(t *testing.T) { process(t, "memory", "GOMEMLIMIT=256MiB") }
 
 // child is a site without a test.
@@ -291,48 +290,6 @@ func trip(w *wire.WS) {
 			return
 		}
 	}
-}
-
-// childFiles has as few descriptors as possible.
-func childFiles() {
-	s, c := child()
-	var was syscall.Rlimit
-	must(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was))
-	control := joinQuietly(c)
-	low := was
-	low.Cur = 64
-	must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
-	var conns []net.Conn
-	failed := 0
-	for range 100 {
-		nc, err := net.DialTimeout("tcp", s.addr, time.Second)
-		if err != nil {
-			failed++
-			continue
-		}
-		conns = append(conns, nc)
-	}
-	if failed == 0 {
-		panic("there are descriptors")
-	}
-	for range 20 {
-		trip(control)
-	}
-	for _, nc := range conns {
-		_ = nc.Close()
-	}
-	must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was))
-	for from := time.Now(); ; {
-		if w := joinQuietly(c); w != nil {
-			trip(w)
-			break
-		}
-		if time.Since(from) > patience {
-			panic("nobody can connect")
-		}
-	}
-	trip(control)
-	fmt.Printf("all is well: %d connections, %d more without a descriptor\n", len(conns), failed)
 }
 
 // childMemory is attacked: clients that do not read, handshakes that nothing follows, and

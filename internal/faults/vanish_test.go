@@ -1,9 +1,11 @@
 package faults
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -111,21 +113,74 @@ func (s *site) count() int {
 	return len(s.ended)
 }
 
-// halfOpen: nothing passes any more, and no side is told.
+// halfOpen: nothing passes any more, and no side is told. The clients read and keep their
+// connections alive all the time, so that the network alone is what ends them.
 func halfOpen(t *testing.T) {
-	const interval, timeout = 300 * time.Millisecond, 300 * time.Millisecond
-	s := serve(t, sio.Options{PingInterval: interval, PingTimeout: timeout, Legacy: sio.Legacy{CloseTimeout: interval + timeout, PollDuration: interval}})
+	const interval, timeout = 300 * time.Millisecond, 1200 * time.Millisecond
+	s := serve(t, sio.Options{PingInterval: interval, PingTimeout: timeout})
 	p := netfault.New(t, s.addr)
 	c := s.client(p.Addr)
-	c.Join("")
-	w, _ := c.Upgrade("EIO=3&transport=websocket", "")
-	w.Next()
-	w.Next()
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	stop := sync.OnceFunc(func() {
+		close(over)
+		p.Drop() // what still waits
+		wg.Wait()
+	})
+	t.Cleanup(stop)
+	reads := func(w *wire.WS) {
+		for {
+			text, err := w.Read()
+			if err != nil {
+				return
+			}
+			if text == "2::" { // a heartbeat of 0.9
+				w.Send(text)
+			}
+		}
+	}
+	later := c.Join("")
+	wg.Go(func() { reads(later) })
+
+	middle, _ := c.Upgrade("EIO=3&transport=websocket", "")
+	middle.Next()
+	middle.Next()
+	wg.Go(func() { reads(middle) })
+	wg.Go(func() { // clients of this generation ping
+		for {
+			middle.Send("2")
+			select {
+			case <-over:
+				return
+			case <-time.After(interval):
+			}
+		}
+	})
+
 	at := c.At(c.Path + "1/websocket/" + c.Handshake1(""))
 	t.Cleanup(at.Close)
-	w, _ = at.Upgrade("", "")
-	w.Next()
-	c.Polling().Join("")
+	early, _ := at.Upgrade("", "")
+	early.Next()
+	wg.Go(func() { reads(early) })
+
+	sess := c.Polling()
+	sess.Join("")
+	wg.Go(func() {
+		for {
+			a, err := c.Do(context.Background(), "GET", sess.Query(), "")
+			if err != nil || a.Status != 200 {
+				return
+			}
+			if a.Body == "2" {
+				_, _ = c.Do(context.Background(), "POST", sess.Query(), "3")
+			}
+		}
+	})
+
+	time.Sleep(2 * (interval + timeout)) // without an answer each would have ended
+	if n := s.count(); n != 0 {
+		t.Fatalf("%d have ended on a sound network", n)
+	}
 	p.Freeze()
 	from := time.Now()
 	for _, why := range s.ends(4) {
@@ -137,28 +192,33 @@ func halfOpen(t *testing.T) {
 	if took := time.Since(from); took > 2*(interval+timeout)+2*time.Second {
 		t.Errorf("took %v", took)
 	}
-	p.Heal()
+	stop()
 }
 
 // slowFrame: a frame that comes a byte at a time and never ends is no sign of life.
 func slowFrame(t *testing.T) {
-	s := serve(t, sio.Options{PingInterval: 200 * time.Millisecond, PingTimeout: 300 * time.Millisecond})
+	s := serve(t, sio.Options{PingInterval: 200 * time.Millisecond, PingTimeout: 2 * time.Second})
 	var ws []*wire.WS
 	for range pick(20, 500) {
 		w := s.client("").Join("")
 		_ = w.Raw(wire.Frame(0x81, make([]byte, 1000))[:8])
 		ws = append(ws, w)
 	}
-	done := make(chan struct{})
+	over, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		for range 40 {
+		for {
 			for _, w := range ws {
 				_, _ = w.Conn.Write([]byte{1})
 			}
-			time.Sleep(50 * time.Millisecond) // a slow client
+			select {
+			case <-over:
+				return
+			case <-time.After(50 * time.Millisecond): // a slow client
+			}
 		}
 	}()
+	defer func() { close(over); <-done }()
 	s.alive()
 	timeouts := 0
 	for _, why := range s.ends(len(ws) + 1) { // one is who was alive
@@ -169,23 +229,22 @@ func slowFrame(t *testing.T) {
 	if timeouts != len(ws) {
 		t.Errorf("%d of %d timeouts", timeouts, len(ws))
 	}
-	<-done
 }
 
 // idle: a proxy ends connections on which nothing passes for a while.
 func idle(t *testing.T) {
-	const quiet = 400 * time.Millisecond
+	const quiet = 2 * time.Second
 	for _, c := range []struct {
 		interval time.Duration
 		lives    bool
-	}{{100 * time.Millisecond, true}, {30 * time.Second, false}} {
+	}{{200 * time.Millisecond, true}, {30 * time.Second, false}} {
 		s := serve(t, sio.Options{PingInterval: c.interval, PingTimeout: 10 * time.Second})
 		p := netfault.New(t, s.addr)
 		p.Idle(quiet)
 		w := s.client(p.Addr).Join("")
 		if c.lives {
 			from := time.Now()
-			for time.Since(from) < 4*quiet {
+			for time.Since(from) < 2*quiet {
 				w.NoPong = true
 				if got := w.Next(); got != "2" {
 					t.Fatalf("%q", got)

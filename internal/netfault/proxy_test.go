@@ -101,7 +101,7 @@ func TestProxy(t *testing.T) {
 	p.Cut()
 	dial(t, p).trip("five", "")
 	p.Heal()
-	p.Idle(50 * time.Millisecond)
+	p.Idle(500 * time.Millisecond)
 	d := dial(t, p)
 	d.trip("six", "six")
 	if _, err := d.r.ReadByte(); !errors.Is(err, io.EOF) {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"runtime"
-	"syscall"
 	"time"
 )
 
@@ -33,15 +32,6 @@ func measure(started time.Time, idle time.Duration) sample {
 		at: time.Since(started), heap: float64(m.HeapAlloc), goroutines: float64(runtime.NumGoroutine()),
 		files: float64(files()), cpu: float64(used.Milliseconds()) / took.Seconds(),
 	}
-}
-
-// cpuTime is what the process has used, user and system.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // files is how many descriptors are open.
