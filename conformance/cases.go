@@ -34,6 +34,7 @@ func allCases() []testCase {
 		packetsAcceptedCases(),
 		packetsRefusedCases(),
 		codeCases("panics", "a panic ends nothing: ", slices.Concat(panicsRows, panicsRequestRows)),
+		recoveryCases,
 		requestCases,
 		reservedCases,
 		sio1Cases,

@@ -52,6 +52,7 @@ var onOneServer = map[string]string{
 	"limits/pending-end":     "the limit is one process's own",
 	"limits/connections":     "the limit is one process's own",
 	"connect/dynamic-bound":  "the limit is one process's own",
+	"recovery":               "what a client has missed is in the memory of one process",
 	"generations/shutdown":   "which of three servers goes first makes a difference, and lifecycle/shutdown has three",
 	"lifecycle/shutdown-ack": "which of three servers goes first makes a difference, and lifecycle/shutdown has three",
 }
