@@ -27,14 +27,15 @@ var handshakeRows = []Row{
 	{ID: "H08", Sent: "transport, sid or EIO twice", Want: "400 3", Run: requests(
 		request{"GET", "EIO=4&transport=websocket&transport=polling", "", "400 3", nil}, request{"GET", q4 + "&sid=SID&sid=SID", "", "400 3", nil},
 		request{"GET", q4 + "&EIO=4", "", "400 3", nil}, request{"GET", q4 + "&EIO=3", "", "400 3|400 5", nil})},
-	{ID: "H09", Sent: "EIO=5, -1, with a NUL, of 10 kB, and none", Want: "400 5, or 431 by the host", Run: requests(
+	{ID: "H09", Sent: "EIO=5, -1, with a NUL, of 10 kB, and none", Want: "400 5; for the long one also 431, or the end of the connection, by the host", Run: all(requests(
 		request{"GET", "EIO=5&transport=polling", "", "400 5", nil}, request{"GET", "EIO=-1&transport=polling", "", "400 5", nil},
-		request{"GET", "EIO=4%00&transport=polling", "", "400 5", nil}, request{"GET", "transport=polling", "", "400 5", nil},
-		request{"GET", "EIO=" + strings.Repeat("4", 10_000) + "&transport=polling", "", "400 5|431", nil})},
+		request{"GET", "EIO=4%00&transport=polling", "", "400 5", nil}, request{"GET", "transport=polling", "", "400 5", nil}),
+		// A host may close before it has read all of it, and its answer is lost then.
+		raws("400|431|0", "GET /socket.io/?EIO="+strings.Repeat("4", 10_000)+"&transport=polling HTTP/1.1\r\nHost: HOST\r\n\r\n"))},
 	{ID: "H10", Kind: modern, Sent: "EIO=3 where it is off", Want: "400 5", Run: all(requests(request{"GET", q3, "", "400 5", nil}),
 		upgrades(request{"", w3, "", "400 5", nil}))},
 	{ID: "H11", Sent: "an id that nobody has, and one that has ended", Want: "400 1, the same answer", Run: unknownSID},
-	{ID: "H12", Sent: "an id with a script, a line break, other bytes, or 64 kB", Want: "400 1, or 414 or 431 for the long one; the id is not in the answer", Run: strangeSIDs},
+	{ID: "H12", Sent: "an id with a script, a line break, other bytes, or 64 kB", Want: "400 1, or 414, 431 or the end of the connection for the long one; the id is not in the answer", Run: strangeSIDs},
 	{ID: "H13", Sent: "a POST without an id", Want: "400 2", Run: requests(request{"POST", q4, "40", "400 2", nil})},
 	{ID: "H14", Sent: "DELETE, PUT and PATCH for a session", Want: "405, and the session goes on", Run: requests(
 		request{"DELETE", q4 + "&sid=SID", "", "405", nil}, request{"PUT", q4 + "&sid=SID", "40", "405", nil}, request{"PATCH", q4 + "&sid=SID", "40", "405", nil})},
@@ -69,7 +70,7 @@ var handshakeRows = []Row{
 		request{"", w4, "", "426", []string{"Sec-Websocket-Version", "99"}}), raws("431|400|0",
 		"GET /socket.io/?"+w4+" HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+strings.Repeat("x", 1<<20)+"\r\n\r\n"),
 		raws("101", "GET /socket.io/?"+w4+" HTTP/1.1\r\nHost: HOST\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))},
-	{ID: "H32", Sent: "subprotocols of 20 000 commas and spaces, extensions with nested quotes", Want: "101, 400 or 431, at once", Run: strangeTokens},
+	{ID: "H32", Sent: "subprotocols of 20 000 commas and spaces, extensions with nested quotes", Want: "101, 400, 431 or the end of the connection, at once", Run: strangeTokens},
 	{ID: "H33", Sent: "a generator of ids that returns what it must not", Want: "-", None: "there is no such option: the server makes the ids"},
 	{ID: "H34", Sent: "paths that lead out of the directory of the client's script", Want: "400, 404 or a redirect by the host; there is no directory", Run: raws("400|404|301|307|308",
 		"GET /socket.io/socket.io.js/../../etc/passwd HTTP/1.1\r\nHost: HOST\r\n\r\n", "GET /socket.io/socket.io.js%00 HTTP/1.1\r\nHost: HOST\r\n\r\n",
@@ -109,9 +110,11 @@ func unknownSID(a *A) {
 
 func strangeSIDs(a *A) {
 	for _, sid := range []string{"__proto__", "%3Cscript%3E", "%ff%fe", "a%0d%0aX:1", strings.Repeat("s", 64<<10)} {
-		got := a.Must("GET", q4+"&sid="+sid, "")
-		if !answers(got, "400 1|414|431") {
-			a.Errorf("%.30s: %v", sid, got)
+		got, err := a.Do(context.Background(), "GET", q4+"&sid="+sid, "")
+		if err != nil && len(sid) > 1000 {
+			continue // the host has closed before it has read all of it
+		} else if err != nil || !answers(got, "400 1|414|431") {
+			a.Errorf("%.30s: %v, %v", sid, got, err)
 		}
 		if len(sid) > 1000 {
 			sid = strings.Repeat("s", 100)
@@ -287,15 +290,13 @@ func otherUpgrades(a *A) {
 }
 
 func strangeTokens(a *A) {
-	for _, head := range [][]string{
-		{"Sec-Websocket-Protocol", strings.Repeat(", ", 10_000)}, {"Sec-Websocket-Protocol", strings.Repeat(" ", 20_000) + "x"},
-		{"Sec-Websocket-Extensions", `permessage-deflate; a="b\"c\\"; __proto__=1; "`}, {"Sec-Websocket-Extensions", strings.Repeat("permessage-deflate; a=\"\\\"\", ", 900)},
+	for _, head := range []string{
+		"Sec-Websocket-Protocol: " + strings.Repeat(", ", 10_000), "Sec-Websocket-Protocol: " + strings.Repeat(" ", 20_000) + "x",
+		`Sec-Websocket-Extensions: permessage-deflate; a="b\"c\\"; __proto__=1; "`, "Sec-Websocket-Extensions: " + strings.Repeat("permessage-deflate; a=\"\\\"\", ", 900),
 	} {
 		began := time.Now()
-		w, got := a.Upgrade(w4, "", head...)
-		if w != nil {
-			_ = w.Conn.Close()
-		} else if !answers(got, "400|431") {
+		// 0: the host has closed before it has read all of it.
+		if got := a.raw("GET /socket.io/?" + w4 + " HTTP/1.1\r\nHost: " + a.host() + "\r\n" + head + "\r\n" + upgradeHead); !answers(got, "101|400|431|0") {
 			a.Errorf("%.60q: %v", head, got)
 		}
 		if d := time.Since(began); d > 2*time.Second {

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"context"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ var originRows = []Row{
 	{ID: "O05", Kind: origins, Sent: "origins that look like a listed one", Want: "403; upper case and the default port are no difference", Run: similarOrigins},
 	{ID: "O06", Sent: "every origin, with credentials", Want: "impossible: the star hides the visitor's cookies", Elsewhere: "conformance: origin/any, origin/any-cookies"},
 	{ID: "O07", Kind: origins, Sent: "a look at the headers of a listed page", Want: "its origin, and Vary: Origin; another page gets none", Run: varyOrigin},
-	{ID: "O08", Kind: origins, Sent: "a preflight that names 3 000 headers", Want: "204 or 431, at once", Run: largePreflight},
+	{ID: "O08", Kind: origins, Sent: "a preflight that names 3 000 headers", Want: "204, 431 or the end of the connection, at once", Run: largePreflight},
 	{ID: "O09", Sent: "a cross-site GET for a websocket", Want: "403 by the server's own check", Run: upgrades(request{"", w4, "", "403 4", append([]string{"Sec-Fetch-Site", "cross-site"}, foreign...)}), Elsewhere: "conformance: origin/same"},
 	{ID: "O10", Sent: "the host's CSRF middleware in front", Want: "-", None: "the middleware is the application's; docs/sessions.md says what to exempt"},
 	{ID: "O11", Sent: "a page of a sibling domain", Want: "403 unless it is listed", Run: requests(request{"GET", q4, "", "403 4", []string{"Origin", "http://sibling.127.0.0.1", "Sec-Fetch-Site", "same-site"}})},
@@ -76,7 +77,10 @@ func varyOrigin(a *A) {
 }
 
 func largePreflight(a *A) {
-	got := a.Must("OPTIONS", q4, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", strings.Repeat("x-a,", 3000)+"x-b")
+	got, err := a.Do(context.Background(), "OPTIONS", q4, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", strings.Repeat("x-a,", 3000)+"x-b")
+	if err != nil {
+		return // the host has closed before it has read all of it
+	}
 	if !answers(got, "204|431") || len(got.Header.Get("Access-Control-Allow-Headers")) > 1000 {
 		a.Errorf("%v %v", got, got.Header)
 	}
