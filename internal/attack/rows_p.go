@@ -33,7 +33,7 @@ var pollingRows = []Row{
 	{ID: "P16", Sent: "a second poll beside one that waits", Want: "the newer gets 400, the older a close packet; transport error", Run: overlappingPolls},
 	{ID: "P17", Sent: "200 polls at once", Want: "all are answered, one at most with a packet", Run: manyPolls},
 	{ID: "P18", Sent: "two polls one behind the other on one connection", Want: "both are answered, in order", Run: pipelined},
-	{ID: "P19", Sent: "the client of a poll resets its connection while 64 kB are written", Want: "the session ends, or the next poll gets the packets", Run: resetPoll},
+	{ID: "P19", Sent: "the client of a poll resets its connection while 64 kB are written", Want: "the next polls get all packets, or the session ends", Run: resetPoll},
 	{ID: "P20", Sent: "a poll that is held longer than the server's WriteTimeout", Want: "the answer arrives", Elsewhere: "TestWriteTimeout"},
 	{ID: "P21", Sent: "text that is not UTF-8; NUL; half a surrogate pair", Want: "400, parse error; both are kept", Run: all(bodies("400", sio.ParseError, "42[\"mark\",\"\xff\"]", "42[\"mark\",\"\xed\xa0\x80\"]"),
 		accepted([2]string{`42["echo","\u0000"]`, `42["echo","\u0000"]`}, [2]string{`42["echo","\ud800"]`, `42["echo","\ud800"]`}))},
@@ -249,7 +249,9 @@ func resetPoll(a *A) {
 			break
 		}
 	}
-	a.want("packets", strings.Count(got, `["item",`), 8)
+	if strings.Count(got, `["item",`) != 8 { // some were in the answer that nobody has had
+		a.eventually("all packets, or the end of the socket", func() bool { _, ended := a.S.reason(id); return ended })
+	}
 }
 
 // session3 opens a session of Engine.IO 3, whose socket has the id of the session.
