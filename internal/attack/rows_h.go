@@ -51,7 +51,7 @@ var handshakeRows = []Row{
 	{ID: "H20", Sent: "Expect: 100-continue, and the body never comes", Want: "408 or the connection ends, after 10 s", Long: true, Needs: []string{"partial-body"}, Run: neverContinues},
 	{ID: "H21", Sent: "an absolute target, double slashes, dots, escaped dots", Want: "the answer that the host's router gives to the path; no other route is reached by them",
 		Differs: "an absolute target is one that every HTTP/1.1 server must accept, and which path is ours is for the host's router to say", Run: strangeTargets},
-	{ID: "H22", Sent: "another Host, two, an empty one", Want: "without a list the page's origin must be Host and port exactly; two are 400", Run: strangeHosts},
+	{ID: "H22", Sent: "another Host, two, an empty one", Want: "without a list the page's origin must be Host and port exactly; two are 400, or 403 where the host takes the last one", Run: strangeHosts},
 	{ID: "H23", Sent: "forged X-Forwarded headers", Want: "they are ignored", Run: requests(
 		request{"GET", q4, "", "403 4", []string{"Origin", "https://evil.example", "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "X-Forwarded-For", "127.0.0.1"}},
 		request{"GET", q4, "", "403 4", []string{"Origin", "https://evil.example", "Forwarded", "host=evil.example;proto=https", "X-Forwarded-Server", "evil.example"}})},
@@ -210,7 +210,7 @@ func strangeHosts(a *A) {
 		{"Host: " + a.host() + "\r\nOrigin: http://evil.example\r\n", "403"},
 		{"Host: " + a.host() + "\r\nOrigin: http://127.0.0.1\r\n", "403"},
 		{"Host: " + a.host() + "\r\nOrigin: http://" + a.host() + "\r\n", "200"},
-		{"Host: evil.example\r\nHost: " + a.host() + "\r\nOrigin: http://evil.example\r\n", "400|0"},
+		{"Host: evil.example\r\nHost: " + a.host() + "\r\nOrigin: http://evil.example\r\n", "400|403|0"}, // fasthttp before 1.7x takes the last one
 		{"Host:\r\nOrigin: http://evil.example\r\n", "403|400"},
 	} {
 		if got := a.raw("GET /socket.io/?" + q4 + " HTTP/1.1\r\n" + row.lines + "\r\n"); !answers(got, row.want) {
