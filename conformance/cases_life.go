@@ -255,6 +255,9 @@ func lifecycleShutdownAck(c *env) {
 	answers()
 	c.Want("the answer over a websocket", w.Next(), `431["answer 1"]`)
 	c.Want("the answer to a poll", <-held, `200 432["answer 2"]`)
+	if end := s.Get(); end.Status != 200 || !strings.HasSuffix(end.Body, "1") {
+		c.T.Errorf("the end of the polling session: %v", end)
+	}
 	c.Want("the end of the websocket", w.End().Code, 1001)
 	if err := <-done; err != nil {
 		c.T.Errorf("Shutdown: %v", err)
