@@ -200,7 +200,7 @@ func TestOnceDeadline(t *testing.T) {
 		if ctx.Err() != nil || hidden.Err() != nil {
 			t.Errorf("%v and %v before the deadline", ctx.Err(), hidden.Err())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) || hidden.Err() == nil {
 			t.Errorf("%v and %v after the deadline", ctx.Err(), hidden.Err())
@@ -210,7 +210,7 @@ func TestOnceDeadline(t *testing.T) {
 		if ended.Err() != nil {
 			t.Error("the context ends with the socket")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if !errors.Is(ended.Err(), context.DeadlineExceeded) {
 			t.Errorf("%v after the deadline, when the socket has ended", ended.Err())

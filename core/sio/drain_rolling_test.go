@@ -17,9 +17,8 @@ import (
 // restarts is a cluster of three servers that start again one after the other, with clients
 // that go from one to the next.
 type restarts struct {
-	t      *testing.T
-	bus    *cluster.Bus
-	client *wire.Client // for its settings
+	t   *testing.T
+	bus *cluster.Bus
 
 	mu      sync.Mutex
 	servers []*Server

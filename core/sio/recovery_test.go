@@ -243,7 +243,7 @@ func TestRecoveryTakeover(t *testing.T) {
 			t.Fatal("not recovered", i)
 		}
 		r.expect("lost in the network")
-		s = <-sockets
+		<-sockets
 		_ = n.To("room").Emit("live")
 		r.expect("live")
 		_ = n.To("room").Emit("lost in the network")
@@ -333,7 +333,7 @@ func TestRecoveryQuiet(t *testing.T) {
 	n := srv.Of("/")
 	sockets := connected(n)
 	r := newReturning(t, serve(t, srv), "")
-	s := <-sockets
+	<-sockets
 	for range 10 {
 		_ = n.To("others").Emit("x")
 	}
@@ -341,7 +341,7 @@ func TestRecoveryQuiet(t *testing.T) {
 	if !r.connect("") {
 		t.Error("not recovered")
 	}
-	s = <-sockets
+	s := <-sockets
 	_ = s.Emit("not read")
 	for range 10 {
 		_ = n.To("others").Emit("x")
