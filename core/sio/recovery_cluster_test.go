@@ -18,6 +18,7 @@ func TestRecoveryCluster(t *testing.T) {
 	r := newReturning(t, serve(t, a), "")
 	there := serve(t, b)
 	(<-sockets).Join("room")
+	until(t, "the other node reaches the room", func() bool { n, _ := b.Of("/").To("room").Count(t.Context()); return n == 1 })
 	r.away(a)
 	if len(a.Of("/").Rooms()) != 0 {
 		t.Error(a.Of("/").Rooms())
