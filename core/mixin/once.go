@@ -125,10 +125,13 @@ const onceHandlerTime = 5 * time.Second
 // is over. The end of a connection is what has its client send again: the handler must not stop
 // half-way for that.
 func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
-	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var own context.Context
+	var cancel context.CancelFunc
 	at, timed := ctx.Deadline()
 	if timed {
 		own, cancel = context.WithDeadline(context.WithoutCancel(ctx), at)
+	} else {
+		own, cancel = context.WithCancel(context.WithoutCancel(ctx))
 	}
 	stop := context.AfterFunc(ctx, func() {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {

@@ -217,41 +217,49 @@ func (u *upgrading) whole() link {
 	}
 }
 
+// polling is next of a link that polls, until it has gone over to a websocket. take is a poll, and
+// ping answers a heartbeat of the server.
+func (u *upgrading) polling(take func() []string, ping func()) func() string {
+	var have []string
+	return func() string {
+		for {
+			for len(have) > 0 {
+				p := have[0]
+				have = have[1:]
+				if p == "2" {
+					ping()
+				} else if m, ok := message(p); ok {
+					return m
+				}
+			}
+			if u.look(); u.over != nil {
+				return u.over.next()
+			}
+			have = take()
+		}
+	}
+}
+
+// taken checks the answer to a request.
+func taken(what string, a wire.Answer) wire.Answer {
+	if a.Status != 200 {
+		panic(gaveUp(what + ": " + a.String()))
+	}
+	return a
+}
+
 func poll4(c *wire.Client, upgrade bool) link {
 	s := c.Polling()
 	u := &upgrading{}
-	post := func(body string) {
-		if a := s.Post(body); a.Status != 200 {
-			panic(gaveUp("POST: " + a.String()))
-		}
-	}
-	var have []string
+	post := func(body string) { taken("POST", s.Post(body)) }
 	u.link = link{
-		next: func() string {
-			for {
-				for len(have) > 0 {
-					p := have[0]
-					have = have[1:]
-					if p == "2" {
-						func() {
-							u.mu.Lock()
-							defer u.mu.Unlock() // post may panic
-							post("3")
-						}()
-					} else if m, ok := message(p); ok {
-						return m
-					}
-				}
-				if u.look(); u.over != nil {
-					return u.over.next()
-				}
-				a := s.Get()
-				if a.Status != 200 {
-					panic(gaveUp("poll: " + a.String()))
-				}
-				have = strings.Split(a.Body, "\x1e")
-			}
-		},
+		next: u.polling(
+			func() []string { return strings.Split(taken("poll", s.Get()).Body, "\x1e") },
+			func() {
+				u.mu.Lock()
+				defer u.mu.Unlock() // post may panic
+				post("3")
+			}),
 		send: func(packets ...string) { post(strings.Join(engine(packets), "\x1e")) },
 	}
 	u.link.send("0")
@@ -264,28 +272,9 @@ func poll4(c *wire.Client, upgrade bool) link {
 func poll3(c *wire.Client, upgrade bool) link {
 	s := c.Polling3()
 	u := &upgrading{}
-	post := func(packets ...string) {
-		if a := s.Post(packets...); a.Status != 200 {
-			panic(gaveUp("POST: " + a.String()))
-		}
-	}
-	var have []string
+	post := func(packets ...string) { taken("POST", s.Post(packets...)) }
 	u.link = link{
-		next: func() string {
-			for {
-				for len(have) > 0 {
-					p := have[0]
-					have = have[1:]
-					if m, ok := message(p); ok {
-						return m
-					}
-				}
-				if u.look(); u.over != nil {
-					return u.over.next()
-				}
-				have = s.Take()
-			}
-		},
+		next: u.polling(s.Take, func() {}), // the client pings there
 		send: func(packets ...string) { post(engine(packets)...) },
 		beat: func() { post("2") },
 	}
