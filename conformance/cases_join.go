@@ -62,8 +62,8 @@ func connectKickedCases() (cases []testCase) {
 			name:  "connect/kicked/" + k.name,
 			rule:  "a client that is disconnected or dropped while OnConnect runs is refused, and not to come back",
 			spec:  "docs/protocol.md 6.1",
-			local: true,
-			run:   func(c *env) { connectKicked(c, k) },
+			local: true, slow: k.ends, // the server waits a second for the client to leave by itself
+			run: func(c *env) { connectKicked(c, k) },
 		}, testCase{
 			name:  "eio3/kicked/" + k.name,
 			rule:  "2.x: the same, also in the namespace that the server connects",

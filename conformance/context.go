@@ -109,9 +109,9 @@ func (c *env) Stop() {
 		c.Client.Close()
 	}
 	if c.Server != nil {
-		// Whoever polls is given a moment only: that Shutdown waits as long as it
-		// may is the subject of the lifecycle cases.
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		// Who polls does so no more, and gets a moment only: that Shutdown waits as long as it
+		// may is the subject of the lifecycle cases. Hundreds of cases have that moment.
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 		defer cancel()
 		shutdown(ctx, c.everyServer())
 		if c.group != nil {

@@ -241,10 +241,8 @@ func resetPoll(a *A) {
 	for range 10 {
 		x := s.Get()
 		if x.Status != 200 {
-			if _, ended := a.S.reason(id); !ended {
-				a.Errorf("poll: %v, and the socket has not ended", x)
-			}
-			return
+			got = "" // the session is unknown a moment before OnDisconnect runs
+			break
 		}
 		if got += x.Body; strings.Contains(got, `["item",7,`) {
 			break

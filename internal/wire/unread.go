@@ -3,7 +3,6 @@ package wire
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"time"
@@ -64,17 +63,6 @@ func (u *Unread) Ends(d time.Duration) bool {
 		}
 	}
 	return false
-}
-
-// Cut reports whether the server has given the answer up. A byte that the client
-// sends is answered with a reset then, and what was still to be sent is dropped;
-// otherwise there is more to read than a moment is enough for.
-func (u *Unread) Cut() bool {
-	_ = u.tcp.SetDeadline(time.Now().Add(500 * time.Millisecond))
-	_, gone := u.tcp.Write([]byte{0}) // tells of a reset that has come already, and nothing else does then
-	n, err := io.Copy(io.Discard, u.tcp)
-	u.c.note("< %d bytes of the answer, then %v %v", n, gone, err)
-	return broken(gone) || broken(err)
 }
 
 func broken(err error) bool {
