@@ -89,6 +89,9 @@ func (b *bus) do(ctx context.Context, l *link, failed *PublishError) {
 		if err == nil {
 			continue
 		}
+		if errors.Is(err, rueidis.ErrClosing) {
+			err = cluster.ErrDown // run has noticed first, and has closed the link
+		}
 		failed.add(b.out.index[i], err)
 		broken = broken || outdated(r)
 	}

@@ -191,7 +191,8 @@ func TestOfFunc(t *testing.T) {
 // TestDynamicConcurrently: clients that come and go while the namespace is
 // emitted to never end up in two of the same name.
 func TestDynamicConcurrently(t *testing.T) {
-	srv := NewServer(&Options{MaxQueueMessages: 1 << 20, MaxQueueBytes: 1 << 30}) // emitted to as fast as can be
+	const most = 1 << 19 // emitted as fast as can be; a client that is given no processor meanwhile has room for all
+	srv := NewServer(&Options{MaxQueueMessages: 2 * most, MaxQueueBytes: 1 << 30})
 	n := srv.OfPattern("/r/{id}")
 	n.On("count", Reply(func(_ context.Context, s *Socket, _ None) (bool, error) {
 		return srv.Lookup(s.Namespace().Path()) == s.Namespace(), nil
@@ -221,15 +222,24 @@ func TestDynamicConcurrently(t *testing.T) {
 			done <- bad
 		}()
 	}
-	for left := 8; left > 0; {
-		select {
-		case bad := <-done:
-			if left--; bad != "" {
+	all := make(chan struct{})
+	go func() {
+		defer close(all)
+		for range 8 {
+			if bad := <-done; bad != "" {
 				t.Error(bad)
 			}
+		}
+	}()
+	open := true
+	for emitted := 0; open && emitted < most; emitted++ {
+		select {
+		case <-all:
+			open = false
 		default:
 			_ = n.Emit("x")
 		}
 	}
+	<-all
 	gone(t, srv, "/r/1")
 }

@@ -78,3 +78,36 @@ func (*counter) Message(bool, []byte, bool) Reason { return 0 }
 
 func (c *counter) Overdue()      {}
 func (c *counter) Closed(Reason) { c.closed.Add(1) }
+
+// slowGreeter is a greeter that does something when the client has the answer, and has not
+// returned yet.
+type slowGreeter struct {
+	dialect.Dialect
+	then func()
+}
+
+func (g slowGreeter) Greet(x host.Exchange, o dialect.Opening) error {
+	err := g.Dialect.(dialect.Greeter).Greet(x, o)
+	g.then()
+	return err
+}
+
+// TestShutdownBehindGreeting: a client that has the answer to its handshake is one that
+// Shutdown has seen, which ends it in its turn and not before.
+func TestShutdownBehindGreeting(t *testing.T) {
+	var h *Hub
+	var closed atomic.Int64
+	h = NewHub(filled(Options{
+		Dialects: []dialect.Dialect{slowGreeter{sio1.New(packet.DefaultLimits), func() { h.Refuse() }}},
+		Accept: func(s *Socket, _ host.Exchange) (Handler, *dialect.Refusal) {
+			return &counter{&closed}, nil
+		},
+	}))
+	w := httptest.NewRecorder()
+	host.ServeHTTP(h, w, httptest.NewRequest(http.MethodGet, "/", nil), host.HTTPConfig{Path: "1"})
+	if w.Code != http.StatusOK || h.Len() != 1 || closed.Load() != 0 {
+		t.Errorf("status %d, %d sessions, %d closed", w.Code, h.Len(), closed.Load())
+	}
+	h.Shutdown()
+	h.Abort()
+}

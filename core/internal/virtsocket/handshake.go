@@ -155,12 +155,13 @@ func (h *Hub) greet(x host.Exchange, g dialect.Greeter, s *Socket) {
 	}
 	s.mu.Unlock()
 	h.register(s)
+	if s.missed(); s.isClosed() {
+		h.closedEarly(x, s)
+		return
+	}
 	h.opts.Origins.headers(x)
 	if err := g.Greet(x, h.opening(s)); err != nil {
 		s.Lost(err)
-	}
-	if h.closed.Load() { // Shutdown may have looked before the socket was there
-		s.Close(ServerShutdown)
 	}
 }
 
@@ -191,6 +192,7 @@ func (h *Hub) openDuplex(x host.Exchange, t transport.Duplex, s *Socket) {
 		// From here on the answer is out: the session may be found.
 		h.register(s)
 		s.start()
+		s.missed()
 	})
 	if err != nil {
 		s.Close(TransportError)
@@ -206,7 +208,17 @@ func (h *Hub) openPolling(x host.Exchange, req dialect.Request, s *Socket) {
 	}
 	h.register(s)
 	s.start()
+	s.missed()
 	s.serve(x, req)
+}
+
+// missed closes a session that was put into the hub after Shutdown had looked. It is called
+// before the client has anything: later Shutdown has seen the session, and handlers of the
+// client may run, which answer first.
+func (s *Socket) missed() {
+	if s.hub.closed.Load() {
+		s.Close(ServerShutdown)
+	}
 }
 
 // startPolling makes polling the session's transport. It reports false when the

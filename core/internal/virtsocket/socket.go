@@ -102,9 +102,6 @@ func (s *Socket) open(first *packet.Message) {
 	if first != nil {
 		_ = s.Send(first)
 	}
-	if s.hub.closed.Load() { // Shutdown may have looked before the socket was there
-		s.Close(ServerShutdown)
-	}
 }
 
 // Settle says that the handler has accepted the client for good, for Limits.

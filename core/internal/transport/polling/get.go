@@ -170,27 +170,45 @@ func (g *get) deliver(ms []*packet.Message) (err error) {
 // else the last ones of this request, which are the transport's own. The request
 // has left then, unless it stays for more messages of the link.
 func (g *get) next(stays bool) (ms, last []*packet.Message, err error) {
-	for fresh := true; ; fresh = false {
+	fresh := true
+	for {
+		// Asked before the queue is: what was queued before Close leaves before the goodbye.
+		lived := g.lives()
 		if ms = g.p.link.Next(); ms != nil {
 			if !stays {
 				g.leave()
 			}
 			return ms, nil, nil
 		}
-		if last, err = g.verdict(fresh); last != nil || err != nil {
+		last, err = g.verdict(fresh, lived)
+		if err == errMeanwhile {
+			continue
+		}
+		if last != nil || err != nil {
 			return nil, last, err
 		}
 		if last, err = g.sleep(); last != nil || err != nil {
 			g.leave()
 			return nil, last, err
 		}
+		fresh = false
 	}
+}
+
+// errMeanwhile: the session was closed after the GET had begun to look for messages.
+var errMeanwhile = errors.New("polling: closed meanwhile")
+
+func (g *get) lives() bool {
+	g.p.mu.Lock()
+	defer g.p.mu.Unlock()
+	return g.p.lives()
 }
 
 // verdict is what the state says to a GET for which the link has no message: the
 // two GET columns of the table. A fresh GET has not waited yet. Without an answer
-// and an error the GET waits on; otherwise it has left.
-func (g *get) verdict(fresh bool) (last []*packet.Message, err error) {
+// and an error the GET waits on; with errMeanwhile it has to look for messages again, because
+// the session lived when it did; otherwise it has left.
+func (g *get) verdict(fresh, lived bool) (last []*packet.Message, err error) {
 	p := g.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -199,6 +217,8 @@ func (g *get) verdict(fresh bool) (last []*packet.Message, err error) {
 		last = []*packet.Message{p.opts.Noop}
 	case p.lives():
 		return nil, nil
+	case lived:
+		return nil, errMeanwhile
 	case p.goodbye == nil:
 		err = errOver
 	case fresh && p.state == lingering && !p.opts.Newest:

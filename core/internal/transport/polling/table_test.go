@@ -48,7 +48,7 @@ func TestTable(t *testing.T) {
 			if row.state == held || row.state == retired {
 				p.waiter = released
 			}
-			last, err := g.verdict(false)
+			last, err := g.verdict(false, false)
 			if got, _ := (joined{}).AppendPayload(nil, last); string(got) != row.waiting || err != nil {
 				t.Errorf("%s: the GET that waits: %q, %v", stateNames[row.state], got, err)
 			}

@@ -58,9 +58,14 @@ func (c *Conn) Flush() {
 func (c *Conn) write(blocking bool) {
 	for {
 		ctl := c.pending()
+		// Asked before the queue is: what was queued before Close leaves before the close frame.
+		closes := c.closes()
 		ms := c.link.Next()
 		if ms == nil && ctl == nil {
-			if ctl = c.farewell(); ctl == nil {
+			if closes {
+				ctl = c.farewell()
+			}
+			if ctl == nil {
 				c.finishWriting()
 				if c.writing.CompareAndSwap(writing, idle) {
 					return
@@ -85,6 +90,13 @@ func (c *Conn) pending() []byte {
 	p := c.control.pong
 	c.control.pong = nil
 	return p
+}
+
+// closes reports whether there is a close frame to be sent behind what is queued.
+func (c *Conn) closes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.control != nil && c.control.goodbye != nil
 }
 
 // farewell takes the close frame, once the queue is empty.
