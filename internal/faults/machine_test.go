@@ -499,7 +499,7 @@ func raceStep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"go test -race -shuffle=on", `step "race detector, each module on its own" race`, "| each 2 raced", "| each 1 raced"} {
+	for _, want := range []string{"go test -race -shuffle=on", `step "race detector" race`, "raceshort racelong | each 2 eval", `raced -p=2 "$PWD/cluster/redis/..."`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf(".ci/run has no %q", want)
 		}
