@@ -57,9 +57,8 @@ func (c *Conn) Flush() {
 // keep up or the budget is used up, and then blocking is true.
 func (c *Conn) write(blocking bool) {
 	for {
-		ctl := c.pending()
 		// Asked before the queue is: what was queued before Close leaves before the close frame.
-		closes := c.closes()
+		ctl, closes := c.pending()
 		ms := c.link.Next()
 		if ms == nil && ctl == nil {
 			if closes {
@@ -80,23 +79,18 @@ func (c *Conn) write(blocking bool) {
 	}
 }
 
-// pending takes the answer to a ping, if one is due.
-func (c *Conn) pending() []byte {
+// pending takes the answer to a ping, if one is due, and reports whether there is a close frame
+// to be sent behind what is queued.
+func (c *Conn) pending() (pong []byte, closes bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.control == nil || len(c.control.pong) == 0 {
-		return nil
+	if c.control == nil {
+		return nil, false
 	}
-	p := c.control.pong
-	c.control.pong = nil
-	return p
-}
-
-// closes reports whether there is a close frame to be sent behind what is queued.
-func (c *Conn) closes() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.control != nil && c.control.goodbye != nil
+	if len(c.control.pong) > 0 {
+		pong, c.control.pong = c.control.pong, nil
+	}
+	return pong, c.control.goodbye != nil
 }
 
 // farewell takes the close frame, once the queue is empty.
