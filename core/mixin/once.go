@@ -39,9 +39,10 @@ import (
 // with, and ends with that. When middleware outside of Once ends that context in another way, the
 // handler's ends five seconds later, as if the socket had ended.
 //
-// An event whose handler has returned without an ack, as with a Loop, stays unanswered as long as
-// its socket lives, and its repetitions wait. When that socket has ended without an ack, a
-// repetition is handled as a new event.
+// An event whose handler has returned nil without an ack, as with a Loop, stays unanswered as long
+// as its socket lives, and its repetitions wait. When that socket has ended without an ack, a
+// repetition is handled as a new event. An error or a panic is an answer: middleware outside of
+// Once that keeps an error from the server leaves the event unanswered for Keep.
 //
 // A Once must not be copied after its first use.
 type Once struct {
@@ -111,10 +112,13 @@ func (o *Once) wrap(next sio.Handler) sio.Handler {
 			return run.repeat(ev)
 		}
 		ev.OnAck(run.answered)
-		defer run.returned()
+		failed := true // also when the handler panics, or ends its goroutine
+		defer func() { run.returned(failed) }()
 		ctx, cancel := outliving(ctx)
 		defer cancel()
-		return next.ServeEvent(ctx, ev)
+		err = next.ServeEvent(ctx, ev)
+		failed = err != nil && err != error((*sio.Error)(nil)) // which is nil for the server too
+		return err
 	})
 }
 

@@ -47,6 +47,7 @@ type run struct {
 
 	size      int // counted in client and m
 	done      bool
+	failed    bool // the handler has returned an error or has panicked: the server answers
 	lost      bool // the answer was too large, or came too late
 	forgotten bool
 	answer    sio.Args
@@ -87,8 +88,11 @@ func (m *memory) begin(client string, id eventID, l onceLimits, socket context.C
 
 // abandoned reports that nobody may ever answer: the handler has returned without an answer,
 // such as that of a Loop whose function had returned, and the socket has ended. The answer
-// would reach nobody but a repetition, so that one has the event handled anew.
-func (r *run) abandoned() bool { return r.inAll != nil && !r.done && r.socket.Err() != nil }
+// would reach nobody but a repetition, so that one has the event handled anew. Not so when the
+// handler has failed: the server always answers that, a moment after returned.
+func (r *run) abandoned() bool {
+	return r.inAll != nil && !r.done && !r.failed && r.socket.Err() != nil
+}
 
 func (r *run) count(n int) {
 	r.size += n
@@ -131,10 +135,11 @@ func (r *run) forget() {
 	r.count(-r.size)
 }
 
-// returned is called when the handler has returned.
-func (r *run) returned() {
+// returned is called when the handler has returned, or has panicked.
+func (r *run) returned(failed bool) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
+	r.failed = failed
 	r.since = time.Now()
 	r.inAll, r.inClient = r.m.runs.PushBack(r), r.client.runs.PushBack(r)
 	r.trim()

@@ -25,20 +25,20 @@ func TestOnceKeep(t *testing.T) {
 		if again, first := begin("a"); first || again != a {
 			t.Error("forgotten while the handler runs")
 		}
-		a.returned()
+		a.returned(false)
 		time.Sleep(time.Minute - 1)
 		if _, first := begin("a"); first {
 			t.Error("forgotten before its time")
 		}
 		for i := range 50 {
 			r, _ := begin(fmt.Sprint(i))
-			r.returned()
+			r.returned(false)
 		}
 		time.Sleep(time.Nanosecond)
 		if again, first := begin("a"); !first {
 			t.Error("remembered for too long")
 		} else {
-			again.returned()
+			again.returned(false)
 		}
 		time.Sleep(time.Minute)
 		m.mu.Lock()
@@ -65,9 +65,9 @@ func TestOnceForgotten(t *testing.T) {
 	var m memory
 	l := onceLimits{time.Minute, 1, 1 << 20, 1 << 20}
 	a, _ := m.begin("c", eventID{"/", "e", "a"}, l, t.Context())
-	a.returned()
+	a.returned(false)
 	b, _ := m.begin("c", eventID{"/", "e", "b"}, l, t.Context())
-	b.returned()
+	b.returned(false)
 	size := m.bytes
 	a.answered(packedArgs(t))
 	if m.bytes != size || !a.lost {

@@ -33,7 +33,7 @@ func TestOnceWaiting(t *testing.T) {
 		var m memory
 		l := onceLimits{time.Minute, 10, 1 << 20, 1 << 20}
 		a, _ := m.begin("c", eventID{"/", "e", "a"}, l, t.Context())
-		a.returned()
+		a.returned(false)
 		size := m.bytes
 		old, end := context.WithCancel(t.Context())
 		first, second := &sio.Event{Name: "e"}, &sio.Event{Name: "e"}
@@ -66,11 +66,11 @@ func TestOnceWaitingForgotten(t *testing.T) {
 	l := onceLimits{time.Minute, 1, 1 << 20, 1 << 20}
 	forgotten := func(late bool) weak.Pointer[run] {
 		a, _ := m.begin("c", eventID{"/", "e", "a"}, l, t.Context())
-		a.returned()
+		a.returned(false)
 		a.lockedWait(&sio.Event{}, t.Context())
 		b, _ := m.begin("c", eventID{"/", "e", "b"}, l, t.Context())
-		b.returned() // there is room for one
-		if late {    // the repetition has found the run before
+		b.returned(false) // there is room for one
+		if late {         // the repetition has found the run before
 			a.lockedWait(&sio.Event{}, t.Context())
 		}
 		if ev, n := a.nowWaiting(); ev == nil || n != b.size+onceClientCost+len("c") {
@@ -101,11 +101,11 @@ func TestOnceAbandoned(t *testing.T) {
 	}
 	a, _ := begin("a", socket)
 	b, _ := begin("b", socket)
-	a.returned()
+	a.returned(false)
 	if again, first := begin("a", t.Context()); first || again != a {
 		t.Error("handled again while its socket lives")
 	}
-	b.returned()
+	b.returned(false)
 	b.answered(sio.Args{})
 	c, _ := begin("c", socket)
 	size := m.bytes
@@ -120,12 +120,12 @@ func TestOnceAbandoned(t *testing.T) {
 	if !first || again == a || m.bytes != size {
 		t.Fatalf("first %v, %d bytes instead of %d", first, m.bytes, size)
 	}
-	c.returned()
-	again.returned()
+	c.returned(false)
+	again.returned(false)
 	if d, first := begin("c", t.Context()); !first {
 		t.Error("the answer of nobody is waited for")
 	} else {
-		d.returned()
+		d.returned(false)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -141,7 +141,7 @@ func TestOnceAbandonedAlone(t *testing.T) {
 	l := onceLimits{time.Minute, 10, 1 << 20, 1 << 20}
 	socket, end := context.WithCancel(t.Context())
 	a, _ := m.begin("c", eventID{"/", "e", "a"}, l, socket)
-	a.returned()
+	a.returned(false)
 	end()
 	size := m.bytes
 	again, first := m.begin("c", eventID{"/", "e", "a"}, l, t.Context())
@@ -158,7 +158,7 @@ func TestOnceClientCost(t *testing.T) {
 	l := onceLimits{time.Hour, 100, 1 << 20, 100_000}
 	for i := range 1000 {
 		r, _ := m.begin(fmt.Sprint(i), eventID{"/", "e", "a"}, l, t.Context())
-		r.returned()
+		r.returned(false)
 	}
 	if n := len(m.clients); n == 0 || n*clientTakes > l.all {
 		t.Errorf("%d clients within %d bytes", n, l.all)
@@ -166,7 +166,7 @@ func TestOnceClientCost(t *testing.T) {
 	before := m.bytes
 	l.all = 1 << 20
 	r, _ := m.begin("c", eventID{strings.Repeat("n", 5000), "e", "a"}, l, t.Context())
-	r.returned()
+	r.returned(false)
 	if m.bytes-before < 5000 {
 		t.Errorf("%d bytes for an event of a namespace with a long name", m.bytes-before)
 	}
