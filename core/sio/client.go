@@ -61,7 +61,10 @@ func (c *client) Opened() {
 			return
 		}
 	}
-	c.inbox.Push(inbox.Alone, t) // application code may take its time, but not the reader's
+	// Application code may take its time, but not the reader's. When the session has ended
+	// meanwhile the inbox is closed, and refuses the task: behind the last one nobody would end
+	// the socket.
+	c.inbox.Put(inbox.Alone, 0, t)
 }
 
 // Message implements virtsocket.Handler.

@@ -183,7 +183,8 @@ func (b *Inbox[T]) Put(key string, size int, t T) bool {
 	return true
 }
 
-// Push adds a task of the server's own. It never waits, and a closed inbox takes it too.
+// Push adds a task of the server's own. It never waits, and a closed inbox takes it too: it is
+// for what belongs to the end.
 func (b *Inbox[T]) Push(key string, t T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
