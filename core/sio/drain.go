@@ -22,7 +22,8 @@ type Drain struct {
 	// faster where its context would end too early otherwise.
 	Rate int
 	// AnswerTimeout is how long a client whose turn has come stays connected while its
-	// handlers run, and while a client with a websocket takes the answers; 10 s.
+	// handlers run, and while a client with a websocket, or in the middle of its upgrade to one,
+	// takes the answers; 10 s.
 	AnswerTimeout time.Duration
 }
 

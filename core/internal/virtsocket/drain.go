@@ -56,10 +56,13 @@ func (s *Socket) BetweenPayloads(f func()) {
 
 // Finish sends nothing more, and closes the socket with ServerShutdown when what is
 // queued has been written. A client that polls fetches what is queued after the close,
-// within answersLinger.
+// within answersLinger. A client in the middle of its upgrade would not: the close ends its
+// websocket. So its queue is written before the close too, to the websocket, or to a poll
+// when the upgrade fails.
 func (s *Socket) Finish() {
 	s.mu.Lock()
-	waits := s.state == stateOpen && s.conn != nil && (s.poll == nil || s.conn != transport.Conn(s.poll))
+	polls := s.conn != nil && s.poll != nil && s.conn == transport.Conn(s.poll)
+	waits := s.state == stateOpen && s.conn != nil && (!polls || s.candidate != nil)
 	s.mu.Unlock()
 	if waits && !s.out.finish() {
 		s.Flush()
