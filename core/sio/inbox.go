@@ -165,6 +165,9 @@ func (c *client) lateContext() context.Context {
 // stillHeard reports whether the socket has ended, and what came before is handled.
 func (s *Socket) stillHeard() bool { return s.state.Load() == stateDisconnected && s.heard }
 
+// cutOff reports whether the application has ended the socket: what came before is not handled.
+func (s *Socket) cutOff() bool { return s.state.Load() == stateDisconnected && !heard(s.why) }
+
 // heard reports whether what was received before the end is handled: always but when
 // the application has ended the connection. It is as in virtsocket.
 func heard(r Reason) bool {

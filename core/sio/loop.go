@@ -194,14 +194,23 @@ func (q *received) settle(s *Socket) {
 
 // Recv waits for the next event of the socket that has no handler, and returns it. The
 // caller may keep the event and acknowledge it later. The error is ErrDisconnected when
-// the socket has ended and no event is left, or ctx's error. Recv is for the function
-// of Namespace.Loop; in a namespace without a Loop it returns an error. In the handler
-// of an event it cannot receive what comes behind that event.
+// the socket has ended and no event is left, or ctx's error. When the application has ended the
+// socket, or its time of ExpireAt has come, the events that wait are not returned any more.
+// Recv is for the function of Namespace.Loop; in a namespace without a Loop it returns an
+// error. In the handler of an event it cannot receive what comes behind that event.
 func (s *Socket) Recv(ctx context.Context) (*Event, error) {
 	if s.ns.handlers().loop == nil {
 		return nil, errNoLoop
 	}
-	q := s.received()
+	ev, err := s.received().recv(ctx, s)
+	if s.cutOff() { // also when it was ended while recv waited
+		return nil, ErrDisconnected
+	}
+	return ev, err
+}
+
+// recv is Recv for a socket that the application has not ended.
+func (q *received) recv(ctx context.Context, s *Socket) (*Event, error) {
 	if ev := q.next(); ev != nil { // first what has come
 		return ev, nil
 	}
