@@ -257,7 +257,7 @@ func (c *client) left() {
 		if tasks := s.overlap.Load(); tasks != nil {
 			tasks.Wait()
 		}
-		if s.Connected() && s.ns.handlers().loop != nil {
+		if s.state.Load() != stateConnecting && s.ns.handlers().loop != nil {
 			s.received().settle(s)
 		}
 	}

@@ -25,6 +25,7 @@ type received struct {
 	events chan *Event
 	over   chan struct{} // closed when the socket has ended and no more will come
 	gone   chan struct{} // closed when the function of the Loop has returned
+	told   chan struct{} // closed when the client has been told so, behind gone
 
 	mu    sync.Mutex    // guards what follows; nothing is locked or waited for under it
 	bytes int           // of events, and of those that have a place in it
@@ -52,12 +53,14 @@ func (s *Socket) startLoop(fn func(ctx context.Context, s *Socket) error) {
 	s.Go(func(ctx context.Context) {
 		err := errExit
 		defer func() { // also when fn has ended the goroutine
-			close(s.received().gone)
+			q := s.received()
+			close(q.gone)
+			defer close(q.told)
+			defer s.Disconnect() // also when encoding has ended it
 			if err != nil && s.Connected() {
 				s.client.failed(err, "Loop", s)
 				_ = s.EmitError(s.ns.srv.public(err))
 			}
-			s.Disconnect()
 		}()
 		defer s.ns.srv.caught(inLoop, "", s.client, s, &err)
 		err = settled(fn(ctx, s))
@@ -66,7 +69,10 @@ func (s *Socket) startLoop(fn func(ctx context.Context, s *Socket) error) {
 
 func (s *Socket) received() *received {
 	return recvKey.GetOrSet(s, func() *received {
-		return &received{events: make(chan *Event, maxRecv), over: make(chan struct{}), gone: make(chan struct{})}
+		return &received{
+			events: make(chan *Event, maxRecv),
+			over:   make(chan struct{}), gone: make(chan struct{}), told: make(chan struct{}),
+		}
 	})
 }
 
@@ -173,7 +179,7 @@ func (q *received) wake(ev *Event) *Event {
 }
 
 // settle returns when the function of the Loop waits for an event and there is none, or has
-// returned, or the socket has ended.
+// returned and the client has been told, or the socket has ended.
 func (q *received) settle(s *Socket) {
 	q.mu.Lock()
 	if q.rests > 0 && q.bytes == 0 {
@@ -187,8 +193,13 @@ func (q *received) settle(s *Socket) {
 	q.mu.Unlock()
 	select {
 	case <-idle:
-	case <-q.gone:
+	case <-q.told:
 	case <-s.Context().Done():
+		select {
+		case <-q.gone: // the context has ended for that, and the client is being told
+			<-q.told
+		default:
+		}
 	}
 }
 

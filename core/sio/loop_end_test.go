@@ -3,7 +3,9 @@ package sio
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/siokit/siokit/internal/wire"
 )
@@ -55,5 +57,43 @@ func TestLoopCutOff(t *testing.T) {
 				t.Errorf("%d events, want %d", n, row.got)
 			}
 		})
+	}
+}
+
+// TestShutdownLoopFails: a client whose Loop fails while the server shuts down is told so, as at
+// any other time, however long Options.OnError takes before that.
+func TestShutdownLoopFails(t *testing.T) {
+	runs, may := make(chan struct{}, 1), make(chan struct{})
+	srv := NewServer(&Options{
+		Logger: slog.New(slog.DiscardHandler),
+		OnError: func(f Failure) {
+			select {
+			case <-f.Socket.Context().Done():
+				t.Error("the socket has ended before its client was told")
+			case <-time.After(100 * time.Millisecond):
+			}
+		},
+	})
+	srv.Of("/").Loop(func(ctx context.Context, s *Socket) error {
+		if _, err := s.Recv(ctx); err != nil {
+			return err
+		}
+		runs <- struct{}{}
+		<-may
+		return errors.New("it fails")
+	})
+	w := serve(t, srv).Join("")
+	w.Send(`42["a"]`)
+	<-runs
+	done := shut(srv)
+	cl := srv.one(t).client
+	until(t, "the turn", func() bool { return !cl.inbox.Put("probe", 0, task{}) })
+	close(may)
+	wantNext(t, w.Next, `42["error",{"code":"internal","message":"internal error"}]`, "41")
+	if code := w.End().Code; code != 1001 {
+		t.Errorf("the end is %d", code)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
