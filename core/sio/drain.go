@@ -15,7 +15,8 @@ import (
 // every field means its default.
 type Drain struct {
 	// Notice is how long Shutdown goes on serving, new clients too, while Ready is false
-	// already: the time that a load balancer takes to notice; 0.
+	// already: the time that a load balancer takes to notice; 0. It is at most half of the time
+	// until the deadline of Shutdown's context: the turns need the rest.
 	Notice time.Duration
 	// Rate is how many clients have their turn each second, in random order, so that not
 	// all of them connect elsewhere in one moment; 0, which means all at once. Shutdown is
@@ -118,6 +119,9 @@ func (s *Server) ReadyHandler() http.Handler {
 // drain ends the clients and waits for what runs for them.
 func (s *Server) drain(ctx context.Context) error {
 	if d := s.opts.Drain.Notice; d > 0 {
+		if end, ok := ctx.Deadline(); ok {
+			d = min(d, time.Until(end)/2)
+		}
 		t := time.NewTimer(d)
 		select {
 		case <-t.C:

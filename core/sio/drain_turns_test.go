@@ -77,6 +77,8 @@ func TestDrainRate(t *testing.T) {
 		{"a deadline", Drain{Rate: 1, AnswerTimeout: 4 * time.Second}, 24 * time.Second, 19500 * time.Millisecond},
 		{"a deadline that is near", Drain{Rate: 1}, 10 * time.Second, 4875 * time.Millisecond},
 		{"behind the notice", Drain{Rate: 10, Notice: 5 * time.Second}, 0, 8900 * time.Millisecond},
+		{"a notice beyond the deadline", Drain{Notice: time.Minute}, 10 * time.Second, 5 * time.Second},
+		{"a notice that is half of the time", Drain{Rate: 10, Notice: 5 * time.Second}, 10 * time.Second, 5*time.Second + 2437500*time.Microsecond},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -137,6 +139,9 @@ func TestDrainRate(t *testing.T) {
 					t.Errorf("the last turn is after %v, want %v", last, row.all)
 				}
 				start := row.drain.Notice
+				if row.deadline > 0 {
+					start = min(start, row.deadline/2)
+				}
 				for i, end := range all {
 					want := start + (row.all-start)*time.Duration(i)/(clients-1)
 					if end < want-time.Millisecond || end > want+100*time.Millisecond {
