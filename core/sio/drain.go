@@ -2,6 +2,7 @@ package sio
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -77,19 +78,44 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// leave calls the last function of one part of the server. When ctx has ended meanwhile, the
-// part has clusterLeaveTime for its goodbye: other nodes would wait for this one otherwise.
-// err is what has gone wrong before, and comes first.
+// leave calls the last function of one part of the server. When ctx has ended, or ends
+// meanwhile, the part has clusterLeaveTime more for its goodbye: other nodes would wait for
+// this one otherwise. err is what has gone wrong before, and comes first.
 func leave(ctx context.Context, err error, f func(context.Context) error) error {
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), clusterLeaveTime)
-		defer cancel()
-	}
+	ctx, cancel := behind(ctx, clusterLeaveTime)
+	defer cancel()
 	if left := f(ctx); err == nil {
 		err = left
 	}
 	return err
+}
+
+// behind returns a context that ends d after ctx, or d from now when ctx has ended.
+func behind(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	own := context.WithoutCancel(ctx)
+	if ctx.Err() != nil {
+		return context.WithTimeout(own, d)
+	}
+	var cancel context.CancelFunc
+	end, timed := ctx.Deadline()
+	if timed { // so that the error tells of it
+		own, cancel = context.WithDeadline(own, end.Add(d))
+	} else {
+		own, cancel = context.WithCancel(own)
+	}
+	stop := context.AfterFunc(ctx, func() {
+		if timed && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return // own has a deadline too
+		}
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-own.Done():
+		}
+	})
+	return own, func() { stop(); cancel() }
 }
 
 // Ready reports whether the server takes new clients: true until Shutdown begins. It says
