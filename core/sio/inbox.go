@@ -43,7 +43,23 @@ func (c *client) queue(key string, p *packet.Packet) {
 	size := p.Size()
 	t := task{p: p.Clone()}
 	p.Forget()
-	c.inbox.Put(key, size, t)
+	if !c.inbox.Put(key, size, t) && t.p.Type == packet.Disconnect {
+		c.partedLate(t.p.Namespace)
+	}
+}
+
+// partedLate notes a DISCONNECT that comes when nothing is handled any more, as behind the
+// client's turn in Shutdown. The handlers that still run are waited for all the same, but when
+// the connection ends, the client has left.
+func (c *client) partedLate(path string) {
+	all := path == "/" && c.rules().RootEndsConn
+	for _, s := range c.list() {
+		if all || s.ns.path == path {
+			s.mu.Lock()
+			s.parted = true
+			s.mu.Unlock()
+		}
+	}
 }
 
 // waiting counts what waits for an ack of this client: somebody must read on, and
@@ -206,7 +222,7 @@ func (c *client) Closed(why virtsocket.Reason) {
 		c.vs.AwaitPayloads()
 		c.inbox.Close()
 		for _, s := range ends {
-			c.inbox.Push(s.ns.path, task{end: s, reason: r})
+			c.inbox.Push(s.ns.path, task{end: s, reason: s.why})
 		}
 		c.inbox.Push(inbox.Alone, task{last: true})
 	}()

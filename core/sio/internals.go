@@ -63,8 +63,9 @@ package sio
 //
 // Server.Shutdown (drain.go) gives each connection a turn to leave. In its turn
 // client.takeLeave closes the inbox, when no payload of a POST is half in it: what is put
-// afterwards is dropped, so only acks are still taken. Behind all that is in the inbox it
-// puts a task of its own, done alone (client.left), which waits for what Concurrent has
+// afterwards is dropped, so only acks are still taken; of a DISCONNECT it is noted that the
+// client has left (Socket.parted). Behind all that is in the inbox takeLeave puts a task of
+// its own, done alone (client.left), which waits for what Concurrent has
 // started and for a Loop to wait in Recv, and has the session end when the queue is written
 // (virtsocket.Socket.Finish). The session ends as always from there on. When a connection
 // ends before, these tasks are still done, and end nothing. When the time for answers is

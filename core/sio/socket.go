@@ -35,6 +35,7 @@ type Socket struct {
 	why       Reason                         // of the end of a socket that was connected; written like heard
 	over      bool                           // OnDisconnect has run; for the one who handles its tasks
 	left      bool                           // the socket joins no room any more; guarded by roomsMu
+	parted    bool                           // see client.partedLate; guarded by mu
 	overlap   atomic.Pointer[sync.WaitGroup] // what Concurrent has started, once it has
 
 	mu     sync.Mutex // guards what follows
@@ -339,6 +340,9 @@ func (s *Socket) close(r Reason, tell, heard bool) (first, due bool) {
 
 // finish is close for a socket that has not ended. s.mu is held, and free afterwards.
 func (s *Socket) finish(r Reason, tell, heard bool) (due bool) {
+	if s.parted && heard {
+		r = ClientNamespace
+	}
 	was := s.state.Load()
 	if was == stateConnecting {
 		s.refused.Store(true)
