@@ -103,10 +103,9 @@ func (x *expiry) Expired(*wheel.Timer) {
 	}()
 }
 
-// end tells the client and disconnects the socket.
+// end tells the client and disconnects the socket. While the socket is connecting the error waits
+// in Socket.early: a refusal drops it, and a client that is welcomed in this moment gets it.
 func (x *expiry) end() {
 	defer x.s.disconnect(Expired, true) // also when encoding has ended the goroutine
-	if x.s.Connected() {
-		_ = x.s.EmitError(expired)
-	}
+	_ = x.s.EmitError(expired)
 }

@@ -2,6 +2,7 @@ package sio
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -123,6 +124,56 @@ func TestExpiryPast(t *testing.T) {
 	if len(reasons) > 0 {
 		t.Error("OnDisconnect of a socket that was never connected")
 	}
+}
+
+// heldJSON encodes the error of an expiry when it may.
+type heldJSON struct{ may chan struct{} }
+
+func (heldJSON) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+
+func (j heldJSON) Marshal(v any) ([]byte, error) {
+	if v == expired {
+		<-j.may
+	}
+	return json.Marshal(v)
+}
+
+// TestExpiryMeetsWelcome: a socket whose time comes while it connects, and which is connected in
+// the same moment, tells its client what has happened before it leaves.
+func TestExpiryMeetsWelcome(t *testing.T) {
+	connected := make(chan struct{})
+	srv := NewServer(&Options{JSON: heldJSON{connected}})
+	n := srv.Of("/")
+	reasons := make(chan Reason, 8)
+	n.OnConnect(func(_ context.Context, s *Socket) error {
+		go func() { _ = s.ExpireAt(past()) }()
+		<-expires(s)
+		return nil
+	})
+	n.OnConnected(func(context.Context, *Socket) { close(connected) })
+	n.OnDisconnect(func(_ context.Context, _ *Socket, r Reason) { reasons <- r })
+	w, _ := serve(t, srv).WebSocket()
+	w.Send("40")
+	if got := w.Next(); !strings.HasPrefix(got, "40{") {
+		t.Fatal(got)
+	}
+	wantNext(t, w.Next, expiredEvent, "41")
+	wantReason(t, reasons, Expired)
+}
+
+// expires returns a channel that is closed when the client of a socket is being told that its time
+// is over, or when the socket has ended.
+func expires(s *Socket) <-chan struct{} {
+	ch := make(chan struct{})
+	go func() {
+		defer close(ch)
+		for over := false; !over; time.Sleep(time.Millisecond) {
+			s.mu.Lock()
+			over = s.expiry != nil && s.expiry.told || s.state.Load() == stateDisconnected
+			s.mu.Unlock()
+		}
+	}()
+	return ch
 }
 
 // TestExpiryRenewed: what counts is the last time, also when the timer has expired already.

@@ -2,6 +2,10 @@
 // token when it connects, and a new one in the event "renew" before the old one ends, or
 // by POST /renew for all of its sockets. Who renews nothing is disconnected when the token ends.
 //
+// The page then connects again, with a new token: when the event "error" has the code "expired",
+// and when connect_error has it, because a token may end while its socket connects.
+// docs/tokens.md has the lines.
+//
 //	go run ./examples/tokens
 package main
 
