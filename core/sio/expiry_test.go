@@ -207,8 +207,15 @@ func TestExpiryLeft(t *testing.T) {
 	c, sockets, reasons := serveExpiry(t, later1h)
 	w := c.Join("")
 	s := <-sockets
+	armed := func() bool { return s.ns.srv.hub.Wheel().Armed(&s.expiry.timer) }
+	if !armed() {
+		t.Error("a socket with a time has no timer")
+	}
 	w.Send("41")
 	wantReason(t, reasons, ClientNamespace)
+	if armed() {
+		t.Error("the timer of a socket that has left is in the wheel, and the socket with it")
+	}
 	s.expiry.Expired(&s.expiry.timer)
 	if err := s.ExpireAt(soon()); err != ErrDisconnected {
 		t.Error(err)

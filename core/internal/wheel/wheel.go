@@ -79,6 +79,13 @@ func (w *Wheel) Stop(t *Timer) {
 	w.mu.Unlock()
 }
 
+// Armed reports whether t is to expire, for tests.
+func (w *Wheel) Armed(t *Timer) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return t.at != 0
+}
+
 func (w *Wheel) unlink(t *Timer) {
 	if t.at == 0 {
 		return
