@@ -39,6 +39,8 @@ func TestSeen(t *testing.T) {
 		"an upgrade that is not one": upgrades(request{"", w4, "", "400", nil}),
 		"frames that are legal":      frames([]int{1002}, closing(1000)),
 		"a body that is legal":       bodies("400", sio.ParseError, "1"),
+		"an answer":                  accepted([2]string{`42["echo","x"]`, ""}),
+		"a second answer":            accepted([2]string{`42["burst",2,1]`, `42["item",0,"x"]`}),
 		"a packet out of order":      func(a *A) { _ = a.S.srv.Of("/control").Emit("tick", 1) },
 	} {
 		if p := row(f); !p.failed() {

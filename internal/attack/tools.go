@@ -128,20 +128,11 @@ func (a *A) ends(id string, want ...sio.Reason) {
 	}
 }
 
-// lives checks that a websocket is served as before.
+// lives checks that a websocket is served as before, and that nothing has come meanwhile: what was
+// sent before, and has no answer, had none.
 func (a *A) lives(w *wire.WS) {
 	w.Send(`42["echo","alive"]`)
-	for {
-		switch got := w.Next(); got {
-		case `42["echo","alive"]`:
-			return
-		default:
-			if !strings.HasPrefix(got, "42") && !strings.HasPrefix(got, "43") {
-				a.Errorf("got %s", got)
-				return
-			}
-		}
-	}
+	a.want("the next frame", w.Next(), `42["echo","alive"]`)
 }
 
 // request is one request of a row, and its answers as in answers. SID in the query stands for a
@@ -249,7 +240,8 @@ func refused(reasons []sio.Reason, list ...[]string) func(a *A) {
 	}
 }
 
-// accepted sends each packet on one websocket, and expects the answer; "" means none.
+// accepted sends each packet on one websocket, and expects the answer and nothing behind it; ""
+// means none.
 func accepted(list ...[2]string) func(a *A) {
 	return func(a *A) {
 		w, _ := a.joined()
