@@ -35,6 +35,7 @@ type life struct {
 
 	mu      sync.Mutex
 	peer    *peer       // nil until the server has said hello
+	room    string      // that the client stays in
 	sent    int         // events
 	waits   map[int]int // acks that have not come, and the number of the event; -1: "in", -2: "out"
 	ids     int
@@ -42,7 +43,7 @@ type life struct {
 	single  stream
 	many    map[string]*stream
 	inside  bool // of the room "x", or on the way
-	outside bool // left the room "x", and the server has said so
+	outside bool // of the room "x": not asked for, or left, and the server has said so
 	left    bool // said goodbye
 	why     error
 }
@@ -61,7 +62,7 @@ func (c *client) loop(ctx context.Context) {
 // once is one connection.
 func (c *client) once(ctx context.Context) {
 	l := &life{client: c, kind: c.number % len(kinds), done: make(chan struct{}),
-		waits: make(map[int]int), single: stream{begun: true}, many: make(map[string]*stream)}
+		waits: make(map[int]int), single: stream{begun: true}, many: make(map[string]*stream), outside: true}
 	t := new(tb)
 	var conns sync.Map
 	over := make(chan struct{})
@@ -150,7 +151,7 @@ func (l *life) heard(h heard) (answer string) {
 		l.ack(h.id, number(0))
 	case "hello":
 		if v, ok := l.peers.Load(word(0)); ok {
-			l.peer = v.(*peer)
+			l.peer, l.room = v.(*peer), word(1)
 		}
 	case "s":
 		if kind := l.single.got(number(0)); kind != "" {
@@ -159,7 +160,7 @@ func (l *life) heard(h heard) (answer string) {
 	case "m":
 		room := word(0)
 		if room == "x" && l.outside {
-			l.wrong("stray", "an event for a room that the client has left")
+			l.wrong("stray", "an event for a room that the client is not in")
 		}
 		key := fmt.Sprint(room, "/", number(1))
 		s := l.many[key]
@@ -172,6 +173,9 @@ func (l *life) heard(h heard) (answer string) {
 			l.wrong(kind, "of node %d to the room %q: %d, wanted %d", number(1), room, number(2), before)
 		}
 	case "q":
+		if l.drop != nil && l.drop("ack") {
+			return ""
+		}
 		return ack(kinds[l.kind].old, h.id, number(0))
 	default:
 		l.wrong("event", "an event that nobody emits: %s", h.name)
@@ -279,7 +283,8 @@ func (l *life) settledX() bool {
 	return true
 }
 
-// pending says what has not come yet to a client that lives; "" is nothing.
+// pending says what has not come yet to a client that lives; "" is nothing. What goes to everybody
+// and to the room that it stays in must come from every node.
 func (l *life) pending(nodes []*node) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -302,10 +307,15 @@ func (l *life) pending(nodes []*node) string {
 	for _, n := range nodes {
 		n.mu.Lock()
 		for room, sent := range n.sent {
-			if s := l.many[fmt.Sprint(room, "/", n.number)]; s != nil && s.next != sent {
-				n.mu.Unlock()
-				return fmt.Sprintf("events of node %d to the room %q, from %d to %d", n.number, room, s.next, sent-1)
+			s := l.many[fmt.Sprint(room, "/", n.number)]
+			switch {
+			case s != nil && s.next == sent, s == nil && room != "" && room != l.room:
+				continue
+			case s == nil:
+				s = new(stream) // nothing has come at all
 			}
+			n.mu.Unlock()
+			return fmt.Sprintf("events of node %d to the room %q, from %d to %d", n.number, room, s.next, sent-1)
 		}
 		n.mu.Unlock()
 	}

@@ -49,9 +49,12 @@ type config struct {
 	host          string
 	bus           string
 	settles       time.Duration // how long what is under way may take behind the traffic
+	answers       time.Duration // how long a client may take for an ack
 	trouble       int           // how often the network has faults; 0: never
-	// spoil is the handler of a run that has to fail; nil: it is as it should be.
+	// A run that has to fail: spoil is the handler of an event; drop says of a broadcast, by its
+	// room, or of an "ack" of a client that it gets lost. nil: all is as it should be.
 	spoil func(n *node) sio.Handler
+	drop  func(what string) bool
 }
 
 // run is one run.
@@ -75,7 +78,7 @@ type run struct {
 }
 
 func main() {
-	c := config{trouble: 1, settles: time.Minute}
+	c := config{trouble: 1, settles: time.Minute, answers: patience}
 	flag.DurationVar(&c.duration, "duration", 30*time.Minute, "how long")
 	flag.Uint64Var(&c.seed, "seed", 0, "of the faults; 0: a new one, which is printed")
 	flag.IntVar(&c.clients, "clients", 80, "how many clients")
@@ -202,9 +205,13 @@ func (r *run) ended(l *life) {
 }
 
 // settle waits until all clients are connected and all that is under way has arrived, and until
-// the server has noticed the end of every connection that has ended.
+// the server has noticed the end of every connection that has ended. Each node emits once more
+// to everybody and to each room, so that a client which has connected behind the traffic has to
+// get something too; and again, as long as something is missing.
 func (r *run) settle() {
 	late := time.Now().Add(r.settles)
+	r.emit()
+	emitted := time.Now()
 	waits := func(what func() string) {
 		for {
 			text := what()
@@ -214,6 +221,10 @@ func (r *run) settle() {
 			if time.Now().After(late) {
 				r.ledger.fault("lost", "still missing, %v behind the traffic: %s", r.settles, text)
 				return
+			}
+			if time.Since(emitted) > time.Second {
+				r.emit()
+				emitted = time.Now()
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
@@ -253,6 +264,17 @@ func (r *run) settle() {
 		}
 		return ""
 	})
+}
+
+// emit has each node emit one event to everybody, and to each room.
+func (r *run) emit() {
+	for _, n := range r.nodes {
+		n.many("")
+		n.many("x")
+		for i := range rooms {
+			n.many(fmt.Sprint("r", i))
+		}
+	}
 }
 
 // over says whether the server knows that the connection has ended.

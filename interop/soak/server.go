@@ -52,7 +52,7 @@ func newNode(r *run, number int, b cluster.Backend) *node {
 	n.Server = sio.NewServer(&sio.Options{
 		Cluster: b, PingInterval: pingInterval, PingTimeout: pingTimeout, ConnectTimeout: 20 * time.Second,
 		Legacy:  sio.Legacy{CloseTimeout: pingInterval + pingTimeout, PollDuration: time.Second},
-		OnError: n.failed, Logger: r.logger,
+		OnError: n.failed, Logger: r.logger, AckTimeout: r.answers,
 		// Joins are part of the traffic.
 		JoinBurst: 1000, MaxPending: -1, MaxPendingPerAddress: -1,
 	})
@@ -115,8 +115,9 @@ func (n *node) peer(s *sio.Socket) *peer {
 func (n *node) connect(_ context.Context, s *sio.Socket) error {
 	p := &peer{node: n, sock: s}
 	n.peers.Store(s.ID(), p)
-	s.Join(fmt.Sprint("r", n.joined.Add(1)%rooms))
-	return s.Emit("hello", s.ID())
+	room := fmt.Sprint("r", n.joined.Add(1)%rooms)
+	s.Join(room)
+	return s.Emit("hello", s.ID(), room)
 }
 
 // event checks the number of an event of a client.
@@ -145,6 +146,10 @@ func (n *node) many(room string) {
 	if room != "" {
 		t = t.To(room)
 	}
+	if n.drop != nil && n.drop(room) {
+		n.sent[room]++
+		return
+	}
 	if err := t.Emit("m", room, n.number, n.sent[room]); err != nil {
 		n.ledger.fault("emit", "node %d: %v", n.number, err)
 	}
@@ -167,8 +172,9 @@ func (p *peer) single() {
 	p.sent++
 }
 
-// ask waits for the ack of a client.
-func (p *peer) ask(ctx context.Context) {
+// ask waits for the ack of a client, which comes within Options.AckTimeout unless the connection
+// ends.
+func (p *peer) ask() {
 	p.mu.Lock()
 	k := p.asked
 	p.asked++
@@ -177,10 +183,12 @@ func (p *peer) ask(ctx context.Context) {
 	if over {
 		return
 	}
-	got, err := sio.Call[json.Number](ctx, p.sock, "q", k)
+	got, err := sio.Call[json.Number](context.Background(), p.sock, "q", k)
 	switch {
-	case err != nil:
+	case errors.Is(err, sio.ErrDisconnected):
 		p.node.ledger.count("asked, and the connection ended", 1)
+	case err != nil:
+		p.node.ledger.fault("ack", "of a client that lives, to question %d: %v", k, err)
 	case got.String() != fmt.Sprint(k):
 		p.node.ledger.fault("ack", "of a client: %s for %d", got, k)
 	default:
@@ -211,11 +219,7 @@ func (n *node) traffic(ctx context.Context, seed uint64, wg *sync.WaitGroup) {
 				p.single()
 			}
 			if rnd.IntN(8) == 0 {
-				wg.Go(func() {
-					late, cancel := context.WithTimeout(context.Background(), patience)
-					defer cancel()
-					p.ask(late)
-				})
+				wg.Go(p.ask)
 			}
 			return true
 		})

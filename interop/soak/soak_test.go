@@ -95,7 +95,7 @@ func TestVerdicts(t *testing.T) {
 }
 
 func short() config {
-	return config{duration: 2 * time.Second, traffic: time.Second, idle: 10 * time.Millisecond, seed: 1, clients: 16, nodes: 1, host: "nethttp", bus: "memory", trouble: 8, settles: time.Minute}
+	return config{duration: 2 * time.Second, traffic: time.Second, idle: 10 * time.Millisecond, seed: 1, clients: 16, nodes: 1, host: "nethttp", bus: "memory", trouble: 8, settles: time.Minute, answers: patience}
 }
 
 // TestSoak: a few seconds of it find nothing wrong, with a server and with a cluster.
@@ -117,16 +117,22 @@ func TestSoakFinds(t *testing.T) {
 	var count atomic.Int64
 	for name, spoil := range map[string]struct {
 		f    func(n *node, p *peer, i int) error
+		drop func(what string) bool
 		want string
 	}{
-		"doubled": {func(_ *node, p *peer, i int) error { return p.sock.Emit("s", max(0, p.sent-1)) }, "WRONG doubled"},
-		"lost":    {func(_ *node, p *peer, i int) error { p.sent++; return nil }, "WRONG lost"},
-		"stray":   {func(_ *node, p *peer, i int) error { return p.sock.Emit("m", "x", 0, count.Add(1)) }, "WRONG "},
-		"unknown": {func(_ *node, p *peer, i int) error { return p.sock.Emit("other", i) }, "WRONG event"},
-		"fails":   {func(*node, *peer, int) error { panic("a handler") }, "WRONG failure panic"},
+		"doubled": {func(_ *node, p *peer, i int) error { return p.sock.Emit("s", max(0, p.sent-1)) }, nil, "WRONG doubled"},
+		"lost":    {func(_ *node, p *peer, i int) error { p.sent++; return nil }, nil, "WRONG lost"},
+		"stray":   {func(_ *node, p *peer, i int) error { return p.sock.Emit("m", "x", 0, count.Add(1)) }, nil, "WRONG stray"},
+		"unknown": {func(_ *node, p *peer, i int) error { return p.sock.Emit("other", i) }, nil, "WRONG event"},
+		"fails":   {func(*node, *peer, int) error { panic("a handler") }, nil, "WRONG failure panic"},
+
+		"broadcast is dropped":         {nil, func(what string) bool { return what == "" }, `to the room "", from 0`},
+		"event of the room is dropped": {nil, func(what string) bool { return what != "" && what[0] == 'r' }, `to the room "r`},
+		"ack is dropped":               {nil, func(what string) bool { return what == "ack" }, "WRONG ack"},
 	} {
 		c, out := short(), new(testkit.Log)
-		c.duration, c.clients, c.trouble, c.settles = time.Second, 8, 0, 2*time.Second
+		c.duration, c.clients, c.trouble, c.settles, c.answers = time.Second, 8, 0, 2*time.Second, time.Second
+		c.drop = spoil.drop
 		c.spoil = func(n *node) sio.Handler {
 			return sio.Handle(func(_ context.Context, s *sio.Socket, i int) error {
 				if err := n.event(s, i); err != nil {
@@ -135,7 +141,7 @@ func TestSoakFinds(t *testing.T) {
 				p := n.peer(s)
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				if p.sock == nil || p.got < 5 {
+				if p.sock == nil || p.got < 5 || spoil.f == nil {
 					return nil
 				}
 				return spoil.f(n, p, i)
