@@ -52,6 +52,13 @@ var suites = map[string][]string{
 	"redis":    {"cluster/redis", "-run", "^TestRunCluster$/^classic$", "."},
 	"faults":   {"cluster/redis", "-run", "^TestServers(Killed|Stalled|Poison)$|^TestStreamBehind$", "."},
 	"sessions": {"examples", "-run", "^(TestSessions|TestCookieSessions)$/^(nethttp|gin)$", "./internal/hosts"},
+
+	// Tests of one package, for moments that no client can hit.
+	"mixin":     {".", "-run", "^TestOnceFails$", "./core/mixin"},
+	"sio":       {".", "-run", "^TestOpenedBehindTheEnd$|^TestShutdownUpgrading$|^TestLoopCutOff$", "./core/sio"},
+	"socket":    {".", "-run", "^TestShutdownBehindGreeting$", "./core/internal/virtsocket"},
+	"polling":   {".", "-run", "^TestGoodbyeBehindTheLast$", "./core/internal/transport/polling"},
+	"websocket": {".", "-run", "^TestCloseFrameBehindTheLast$", "./core/internal/transport/websocket"},
 }
 
 type mutant struct {
@@ -257,7 +264,7 @@ func summary(mutants []*mutant, only string) (text string, ok bool) {
 			}
 		}
 	}
-	b.WriteString("# Mutation report\n\nWhat the conformance suite notices. Each fault of `internal/mutation/mutants.txt` was planted\nalone, and the part of the suite named in the table was run.\n")
+	b.WriteString("# Mutation report\n\nWhat the conformance suite notices. Each fault of `internal/mutation/mutants.txt` was planted\nalone, and the part of the suite named in the table was run: for some, in a moment that no client\ncan hit, that is a test of one package.\n")
 	b.WriteString("Made by `go run ./internal/mutation -report docs/mutation-report.md`. With `-new` the rows that\nare there already stay as they are.\n\n")
 	fmt.Fprintf(&b, "killed %d of %d\n\n", killed, tried)
 	b.WriteString("| fault | file | suite | |\n| --- | --- | --- | --- |\n")
