@@ -103,8 +103,7 @@ func sio06Websocket(c *env) {
 	c.Want("text", next(), "~m~5~m~hello")
 	c.Want("json", next(), `~m~13~m~~j~{"a":"bé"}`)
 	c.Want("emoji", next(), "~m~2~m~😀")
-	c.settle()
-	_ = c.of("/").Emit("x", 1)
+	_ = c.theirs().Emit("x", 1)
 	c.Want("an event is an object", next(), `~m~26~m~~j~{"name":"x","args":[1]}`)
 	c.Want("a fourth heartbeat", next(), "~m~4~m~~h~1")
 	w.End()
@@ -285,14 +284,14 @@ func streamsSlowReader(c *env) {
 	s := c.At(mount + "/1/htmlfile/" + c.Handshake1("")).Stream("")
 	s.Until("1::")
 	pad := strings.Repeat("x", 256<<10)
+	theirs := c.theirs()
 	for i := 0; i < 256 && len(c.own().ended()) == 0; i++ {
 		if i%8 == 0 {
 			c.settle() // what was emitted has come
 		}
-		_ = c.of("/").Emit("x", pad)
+		_ = theirs.Emit("x", pad)
 	}
 	c.reason(sio.SlowClient)
-	c.settle()
 	c.Alive()
 	s.Close()
 	c.Eventually("the session is gone", func() bool { return c.stats().Sessions <= 1 })

@@ -21,6 +21,16 @@ func (c *env) of(path string) spaces {
 	return ns
 }
 
+// theirs is a room that the clients of now have joined. What is emitted to a room does not come to
+// a client that connects later, however late another server hears of it: a bus need not keep the
+// order between what is emitted to clients and what settle waits for.
+func (c *env) theirs() sio.Target {
+	c.settle()
+	c.of("/").All().Join("theirs")
+	c.settle()
+	return c.of("/").To("theirs")
+}
+
 func (ns spaces) each(f func(n *sio.Namespace)) {
 	for _, n := range ns.list {
 		f(n)

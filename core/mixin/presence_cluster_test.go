@@ -15,6 +15,10 @@ import (
 	"github.com/siokit/siokit/internal/wire"
 )
 
+// markName names the event for servers of nodes.mark: its name begins like that of the
+// Presence, so that the two are handled in order.
+const markName = "siokit:mark"
+
 // nodes are servers of one cluster, each with a Presence of its own in a namespace.
 type nodes struct {
 	t      *testing.T
@@ -50,7 +54,7 @@ func (ns *nodes) add() {
 	n := ns.set(srv)
 	n.Mix(p)
 	marks, joined := make(chan string, 1), make(chan string, 10)
-	sio.HandleServers(n, "mark", func(_ context.Context, text string) error { marks <- text; return nil })
+	sio.HandleServers(n, markName, func(_ context.Context, text string) error { marks <- text; return nil })
 	sio.ReplyServers(n, "there", func(context.Context, sio.None) (bool, error) { return true, nil })
 	srv.OnServer(func(node string, is bool) {
 		if is {
@@ -86,7 +90,7 @@ func (ns *nodes) enter(node int, path, name string) *wire.WS {
 // mark waits until all other nodes have handled what a node has said.
 func (ns *nodes) mark(node int) {
 	ns.t.Helper()
-	if err := ns.n[node].EmitServers("mark", "x"); err != nil {
+	if err := ns.n[node].EmitServers(markName, "x"); err != nil {
 		ns.t.Fatal(err)
 	}
 	for i, marks := range ns.marks {
@@ -153,8 +157,9 @@ func TestPresenceCluster(t *testing.T) {
 		cy.Send("41" + path)
 		want(t, bob, left(path, "cy"))
 
-		ns.add() // one that comes later
-		ns.mark(1)
+		ns.add()   // one that comes later
+		ns.mark(3) // node 1 has heard its question
+		ns.mark(1) // and has answered
 		dan := ns.enter(3, path, "dan")
 		want(t, dan, list(path, "bob", "dan"))
 		want(t, bob, come(path, "dan"))

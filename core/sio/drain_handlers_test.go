@@ -19,7 +19,7 @@ func TestShutdownHandlers(t *testing.T) {
 		opts Options
 		sent int // events
 		runs int // of them at once
-		rest int // that wait in the inbox
+		rest int // that wait in the inbox, or for Recv
 	}{
 		{"behind one another", func(n *Namespace, h Handler) { n.On("slow", h) }, Options{}, 4, 1, 3},
 		{"beyond the bound of the inbox", func(n *Namespace, h Handler) { n.On("slow", h) }, Options{MaxInbox: 2}, 4, 1, 2},
@@ -33,7 +33,7 @@ func TestShutdownHandlers(t *testing.T) {
 				}
 				return nil
 			})
-		}, Options{}, 4, 1, 0},
+		}, Options{}, 4, 1, 3},
 	} {
 		send := func(t *testing.T, w func(packets ...string), next func() string) {
 			var packets []string
@@ -66,7 +66,10 @@ func TestShutdownHandlers(t *testing.T) {
 							<-runs
 						}
 						if row.rest > 0 {
-							until(t, "the others wait", func() bool { return srv.one(t).client.inbox.State().Waiting >= row.rest })
+							s := srv.one(t)
+							until(t, "the others wait", func() bool {
+								return s.client.inbox.State().Waiting+len(s.received().events) >= row.rest
+							})
 						}
 						done = shut(srv)
 						until(t, "handshakes are refused", func() bool { return c.Must("GET", "EIO=4&transport=polling", "").Status == 503 })
