@@ -3,6 +3,8 @@ package websocket
 import (
 	"net"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/transport"
@@ -45,4 +47,38 @@ func TestCloseFrameBehindTheLast(t *testing.T) {
 	}
 	_ = client.Close()
 	l.c.end(transport.ErrClosed)
+}
+
+// busy is a connection whose next write takes a while, as in a process that is given no processor.
+type busy struct {
+	net.Conn
+	takes time.Duration
+}
+
+func (b *busy) Write(p []byte) (int, error) {
+	time.Sleep(b.takes)
+	b.takes = 0
+	return b.Conn.Write(p)
+}
+
+// TestGoodbyeTime: the time that a client has for its close frame begins when that of the server
+// is out, and not before.
+func TestGoodbyeTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		c := newConn(&busy{server, goodbyeTimeout - time.Millisecond}, &sender{}, 100)
+		loop := make(chan struct{})
+		go func() { c.loop(&reader{c: c}); close(loop) }()
+		from := time.Now()
+		c.Close(transport.GoingAway, "")
+		got := make([]byte, 4)
+		if n, err := client.Read(got); err != nil || got[0] != 0x88 {
+			t.Fatalf("%x %v", got[:n], err)
+		}
+		<-loop // nothing comes from the client
+		if took, want := time.Since(from), goodbyeTimeout-time.Millisecond+shutdownTimeout; took != want {
+			t.Errorf("cut after %v instead of %v", took, want)
+		}
+		_ = client.Close()
+	})
 }

@@ -115,8 +115,9 @@ type Conn struct {
 // control are the control frames that are still to be sent. Most connections never
 // have one, and then have no room for any.
 type control struct {
-	pong    []byte // the answer to the latest ping
-	goodbye []byte // the close frame that follows the queue
+	pong     []byte        // the answer to the latest ping
+	goodbye  []byte        // the close frame that follows the queue
+	patience time.Duration // how long the client may take for its own, once that is out
 }
 
 // due returns what control frames are put into; c.mu is held.
@@ -204,16 +205,23 @@ func (c *Conn) Close(code transport.Code, reason string) {
 		c.mu.Unlock()
 		return
 	}
-	c.closing = true
-	c.due().goodbye = closeFrame(code, reason)
-	c.mu.Unlock()
 	patience := goodbyeTimeout
 	if code == transport.GoingAway {
 		patience = shutdownTimeout
 	}
+	c.closing = true
+	due := c.due()
+	due.goodbye, due.patience = closeFrame(code, reason), patience
+	c.mu.Unlock()
 	c.aside(func() {
-		c.waitFor(patience, false)
+		// The client's time begins when the close frame is out (finishWriting): a server that is
+		// given no processor meanwhile would cut a client that has not had the frame. Where
+		// writes do not wait, the frame is out behind Flush, or the client takes nothing.
+		c.waitFor(goodbyeTimeout, false)
 		c.Flush()
+		if c.raw != nil {
+			c.waitFor(patience, false)
+		}
 		// A handler that keeps the reader must not keep the connection.
 		c.Detach()
 	})

@@ -107,7 +107,7 @@ func (c *Conn) farewell() []byte {
 }
 
 // finishWriting shows the peer, once the close frame is out, that nothing more
-// will come: it need not wait for the connection's end.
+// will come: it need not wait for the connection's end. Its time for its own begins.
 func (c *Conn) finishWriting() {
 	if !c.said || c.ended.Load() {
 		return
@@ -116,6 +116,10 @@ func (c *Conn) finishWriting() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
+	c.mu.Lock()
+	patience := c.control.patience
+	c.mu.Unlock()
+	c.waitFor(patience, false)
 }
 
 // send writes ctl and ms. It reports false when the writing role has gone to
