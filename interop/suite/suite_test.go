@@ -31,7 +31,7 @@ const (
 )
 
 // beside is how many cells run at once: they wait for timers most of the time.
-const beside = 8
+const beside = 5
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
