@@ -63,6 +63,7 @@ faults: ## the table of faults in its long form, with the tests of other package
 consumers: ## install every module as a user does, outside of the workspace
 	go run ./release check
 
-figures: ## repeat the figures of docs/performance.md; half an hour, Linux only
+figures: ## repeat the figures of docs/performance.md; an hour, Linux only
 	bench/run
+	bench/load/run
 	bench/cluster/run

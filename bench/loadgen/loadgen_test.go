@@ -45,10 +45,10 @@ func peer(t *testing.T, args ...string) *options {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	if err := listening(addr); err != nil {
+	if err := listening(addr, cmd.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
-	return &options{addr: addr, pid: cmd.Process.Pid, n: 3, depth: 4, size: 16,
+	return &options{addr: addr, pid: cmd.Process.Pid, n: 3, depth: 4, size: 16, wait: patience,
 		warm: 50 * time.Millisecond, time: 200 * time.Millisecond, hold: 100 * time.Millisecond}
 }
 
@@ -103,11 +103,64 @@ func TestReport(t *testing.T) {
 		_ = enc.Encode(cell{round, "base", "echo", json.RawMessage(`{"lat":{"p99_us":` + v + `}}`)})
 		_ = enc.Encode(cell{round, "ours", "echo", json.RawMessage(`{"lat":{"p99_us":6}}`)})
 	}
-	got, err := read(strings.NewReader(lines.String()), "lat.p99_us")
+	cells, err := read(strings.NewReader(lines.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := tabulate(cells, "", []string{"lat.p99_us"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const want = "| server | echo |\n| --- | --- |\n| base | 3 (2-4, 3) **1.00** |\n| ours | 6 (6-6, 3) **2.00** |\n"
+	if text := got.markdown("base"); text != want {
+		t.Errorf("got\n%swant\n%s", text, want)
+	}
+}
+
+// TestBounds: the worst round counts, and a round without a figure; the base has no bounds.
+func TestBounds(t *testing.T) {
+	var cells []cell
+	for _, c := range []struct{ server, first, second string }{
+		{"base", `{"errors":9}`, `{"errors":9,"shutdown_s":9}`},
+		{"good", `{"errors":0,"shutdown_s":1}`, `{"errors":0,"shutdown_s":5}`},
+		{"slow", `{"errors":0,"shutdown_s":1}`, `{"errors":0,"shutdown_s":5.1}`},
+		{"mute", `{"errors":0,"shutdown_s":1}`, `{"errors":0}`},
+	} {
+		cells = append(cells, cell{0, c.server, "idle", json.RawMessage(c.first)}, cell{1, c.server, "idle", json.RawMessage(c.second)},
+			cell{0, c.server, "other", json.RawMessage(`{"errors":7}`)})
+	}
+	var most bounds
+	for _, text := range []string{"errors=0", "shutdown_s=5"} {
+		if err := most.Set(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := most.check(cells, "idle", "base")
+	if err == nil || !strings.HasPrefix(err.Error(), "2 ") || strings.Contains(text, "base") || strings.Count(text, ": ok") != 4 ||
+		!strings.Contains(text, "5.1, at most 5: FAILED") || !strings.Contains(text, "nothing, at most 5: FAILED") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if text, err := most.check(cells[3:6], "idle", "base"); err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+	for _, text := range []string{"", "errors", "=1", "errors=x"} {
+		if most.Set(text) == nil {
+			t.Errorf("%q is a bound", text)
+		}
+	}
+}
+
+// TestReportScenario: the metrics of one scenario are columns.
+func TestReportScenario(t *testing.T) {
+	got, err := tabulate([]cell{
+		{0, "base", "idle", json.RawMessage(`{"a":2,"b":1}`)},
+		{0, "ours", "idle", json.RawMessage(`{"a":3}`)},
+		{0, "ours", "connect", json.RawMessage(`{"a":9}`)},
+	}, "idle", []string{"a", "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "| server | a | b |\n| --- | --- | --- |\n| base | 2 (2-2, 1) **1.00** | 1 (1-1, 1) **1.00** |\n| ours | 3 (3-3, 1) **1.50** |  |\n"
 	if text := got.markdown("base"); text != want {
 		t.Errorf("got\n%swant\n%s", text, want)
 	}

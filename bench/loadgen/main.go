@@ -19,27 +19,41 @@ import (
 
 // options are the flags that the measuring commands share.
 type options struct {
-	addr, proto, mode string
-	pid, n, depth     int
-	size              int
-	ack, gc           bool
-	time, warm, hold  time.Duration
+	addr, proto, mode      string
+	pid, n, depth          int
+	size, rate, from       int
+	ack, gc, counts, term  bool
+	time, warm, hold, wait time.Duration
 }
 
 // result is the line that a command prints.
 type result struct {
-	Cmd       string             `json:"cmd"`
-	Proto     string             `json:"proto"`
-	N         int                `json:"n"`
-	Count     int64              `json:"count"`
-	PerS      float64            `json:"per_s,omitempty"`
-	CPU       float64            `json:"cpu_s_1m,omitempty"` // the server's CPU seconds for a million
-	Lat       map[string]float64 `json:"lat,omitempty"`
-	KiB       float64            `json:"kib_per_conn,omitempty"`
-	HoldCPU   float64            `json:"hold_cpu_us_conn_s,omitempty"`
-	Errors    int64              `json:"errors"`
-	Reordered int64              `json:"reordered"`
-	First     string             `json:"first_error,omitempty"`
+	Cmd      string             `json:"cmd"`
+	Proto    string             `json:"proto"`
+	N        int                `json:"n"`
+	Count    int64              `json:"count"`
+	PerS     float64            `json:"per_s,omitempty"`
+	CPU      float64            `json:"cpu_s_1m,omitempty"` // the server's CPU seconds for a million
+	Lat      map[string]float64 `json:"lat,omitempty"`
+	KiB      float64            `json:"kib_per_conn,omitempty"`
+	HeapKiB  float64            `json:"heap_kib_per_conn,omitempty"`
+	Routines float64            `json:"goroutines_per_conn,omitempty"`
+	*held
+	Goodbye   float64  `json:"goodbye_s,omitempty"`
+	EndCPU    *float64 `json:"shutdown_cpu_s,omitempty"`
+	Shutdown  float64  `json:"shutdown_s,omitempty"`
+	Late      float64  `json:"late_ms,omitempty"`
+	Refused   int64    `json:"refused"`  // of the errors
+	Timeouts  int64    `json:"timeouts"` // of the errors
+	Errors    int64    `json:"errors"`
+	Reordered int64    `json:"reordered"`
+	First     string   `json:"first_error,omitempty"`
+}
+
+// held is what idle reads while it holds the connections. Either may be 0.
+type held struct {
+	HoldCPU float64 `json:"hold_cpu_us_conn_s"`
+	Pings   float64 `json:"pings_per_conn"`
 }
 
 var commands = map[string]func(*options) (*result, error){
@@ -79,6 +93,11 @@ func run(args []string) error {
 	f.IntVar(&o.size, "size", 16, "bytes of payload")
 	f.BoolVar(&o.ack, "ack", false, "echo: ask for an ack instead of an event")
 	f.BoolVar(&o.gc, "gc", false, "idle: let the server collect garbage first (SIGUSR2)")
+	f.BoolVar(&o.counts, "counts", false, "idle: ask the server for its heap and goroutines (GET /debug/counts)")
+	f.BoolVar(&o.term, "term", false, "idle: have the server shut down at the end (SIGTERM), and wait for its goodbyes")
+	f.IntVar(&o.rate, "rate", 0, "connect: clients that come each second, whether or not others are done; 0: n clients, one connection after the other")
+	f.IntVar(&o.from, "from", 1, "idle, and connect with -rate: how many addresses of this machine the clients have, from 127.0.0.1 on")
+	f.DurationVar(&o.wait, "wait", patience, "how long one connection may take to be there, as with official clients")
 	f.DurationVar(&o.time, "t", 3*time.Second, "how long to measure")
 	f.DurationVar(&o.warm, "warm", time.Second, "how long to run before")
 	f.DurationVar(&o.hold, "hold", 10*time.Second, "idle: how long the connections are held")
@@ -87,6 +106,9 @@ func run(args []string) error {
 	}
 	if err := loopback(o.addr); err != nil {
 		return err
+	}
+	if o.from < 1 || o.from > 250 {
+		return fmt.Errorf("-from: %d is not between 1 and 250", o.from)
 	}
 	res, err := command(o)
 	if err != nil {

@@ -63,7 +63,9 @@ func matrix(args []string) error {
 	return errors.Join(p.run(json.NewEncoder(w)), w.Close())
 }
 
+// run goes on when a server has ended with an error, as when its shutdown took too long.
 func (p *plan) run(out *json.Encoder) error {
+	var bad []error
 	for round := range p.Rounds {
 		for _, sc := range p.Scenarios {
 			for _, srv := range p.Servers {
@@ -72,7 +74,10 @@ func (p *plan) run(out *json.Encoder) error {
 				}
 				line, err := once(srv.Cmd, append(slices.Clone(sc.Args), "-proto", srv.Proto))
 				if err != nil {
-					return fmt.Errorf("round %d, %s on %s: %w", round, sc.Name, srv.Name, err)
+					bad = append(bad, fmt.Errorf("round %d, %s on %s: %w", round, sc.Name, srv.Name, err))
+				}
+				if line == nil {
+					return errors.Join(bad...)
 				}
 				fmt.Fprintf(os.Stderr, "%d %s %s %s\n", round, sc.Name, srv.Name, line)
 				if err := out.Encode(cell{round, srv.Name, sc.Name, line}); err != nil {
@@ -81,11 +86,12 @@ func (p *plan) run(out *json.Encoder) error {
 			}
 		}
 	}
-	return nil
+	return errors.Join(bad...)
 }
 
-// once starts a server, runs one command of this program against it, and ends the server.
-func once(server, args []string) (json.RawMessage, error) {
+// once starts a server, runs one command of this program against it, and ends the server. There
+// may be both a result and an error: that the server had ended by itself, and not well.
+func once(server, args []string) (line json.RawMessage, err error) {
 	addr, err := free()
 	if err != nil {
 		return nil, err
@@ -100,11 +106,8 @@ func once(server, args []string) (json.RawMessage, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
-	if err := listening(addr); err != nil {
+	defer func() { err = errors.Join(err, end(cmd, &log)) }()
+	if err := listening(addr, cmd.Process.Pid); err != nil {
 		return nil, err
 	}
 	self, err := os.Executable()
@@ -120,6 +123,16 @@ func once(server, args []string) (json.RawMessage, error) {
 	return json.RawMessage(bytes.TrimSpace(out)), nil
 }
 
+// end ends a server, unless it has ended by itself. log is what it has written.
+func end(cmd *exec.Cmd, log *bytes.Buffer) error {
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if status := cmd.ProcessState.ExitCode(); status > 0 {
+		return fmt.Errorf("the server has ended with status %d: %s", status, bytes.TrimSpace(log.Bytes()))
+	}
+	return nil
+}
+
 func free() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -128,13 +141,16 @@ func free() (string, error) {
 	return ln.Addr().String(), ln.Close()
 }
 
-// listening waits until somebody accepts connections.
-func listening(addr string) error {
+// listening waits until a process accepts connections.
+func listening(addr string, pid int) error {
 	var err error
-	for range 200 {
+	for range 1200 { // a minute: a machine may be busy
 		var c net.Conn
 		if c, err = net.Dial("tcp", addr); err == nil {
 			return c.Close()
+		}
+		if ended(pid, 0) == nil {
+			return errors.New("the server has ended before anybody came")
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -3,8 +3,12 @@
 package main
 
 import (
+	"errors"
+	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -13,6 +17,8 @@ type load struct {
 	o         *options
 	count     atomic.Int64 // messages, deliveries or connects so far
 	errors    atomic.Int64
+	refused   atomic.Int64 // of the errors
+	timeouts  atomic.Int64 // of the errors
 	reordered atomic.Int64
 	measuring atomic.Bool
 	stopping  atomic.Bool
@@ -30,6 +36,14 @@ func (l *load) fail(err error) {
 		return
 	}
 	l.errors.Add(1)
+	var status refusal
+	var slow net.Error
+	switch {
+	case errors.As(err, &status), errors.Is(err, syscall.ECONNREFUSED):
+		l.refused.Add(1)
+	case errors.As(err, &slow) && slow.Timeout():
+		l.timeouts.Add(1)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.first == nil {
@@ -37,34 +51,42 @@ func (l *load) fail(err error) {
 	}
 }
 
-// dial opens n connections, some at a time.
+// dial opens n connections, or none.
 func (l *load) dial(n int) ([]*conn, error) {
+	conns := l.open(n, func(*conn) {})
+	if l.first != nil {
+		closeAll(conns)
+		return nil, l.first
+	}
+	return conns, nil
+}
+
+// open opens n connections, some at a time, and has use called for each as soon as it is there.
+// Those that fail are errors, and left out.
+func (l *load) open(n int, use func(c *conn)) []*conn {
 	conns := make([]*conn, n)
-	errs := make([]error, n)
 	slots := make(chan struct{}, 64)
 	var wg sync.WaitGroup
 	for i := range conns {
 		slots <- struct{}{}
 		wg.Go(func() {
-			conns[i], errs[i] = dial(l.o.addr, l.o.proto)
+			c, err := l.o.dial(i)
+			if err != nil {
+				l.fail(err)
+			} else {
+				conns[i] = c
+				use(c)
+			}
 			<-slots
 		})
 	}
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			closeAll(conns)
-			return nil, err
-		}
-	}
-	return conns, nil
+	return slices.DeleteFunc(conns, func(c *conn) bool { return c == nil })
 }
 
 func closeAll(conns []*conn) {
 	for _, c := range conns {
-		if c != nil {
-			_ = c.c.Close()
-		}
+		_ = c.c.Close()
 	}
 }
 
@@ -106,6 +128,7 @@ func (l *load) finish(res *result) *result {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	res.Errors, res.Reordered = l.errors.Load(), l.reordered.Load()
+	res.Refused, res.Timeouts = l.refused.Load(), l.timeouts.Load()
 	if l.first != nil {
 		res.First = l.first.Error()
 	}

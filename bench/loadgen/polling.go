@@ -145,8 +145,12 @@ func poll(o *options) (*result, error) {
 	return l.finish(res), nil
 }
 
-// connect measures churn: n clients connect, get one echo, and leave.
+// connect measures churn: n clients connect, get one echo, and leave. With a rate, clients come
+// at that rate instead.
 func connect(o *options) (*result, error) {
+	if o.rate != 0 {
+		return offer(o)
+	}
 	visit := map[string]func(addr string) error{"ws": visitWebsocket, "poll": visitPolling, "upgrade": visitUpgrade}[o.mode]
 	if visit == nil {
 		return nil, fmt.Errorf("-mode: there is no %q", o.mode)

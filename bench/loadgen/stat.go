@@ -4,11 +4,14 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -35,6 +38,25 @@ func cpu(pid int) (time.Duration, error) {
 		total += n
 	}
 	return time.Duration(total) * time.Second / ticks, nil
+}
+
+// ended waits until a process has ended. It may be a zombie then: that is for its parent to end.
+func ended(pid int, within time.Duration) error {
+	for until := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if state := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])[0]; state[0] == 'Z' || state[0] == 'X' {
+			return nil
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("the server has not ended %v after SIGTERM", within)
+		}
+	}
 }
 
 // rss is the resident memory of a process in KiB.

@@ -5,10 +5,8 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -165,60 +163,4 @@ func (l *load) receive(c *conn, flights []flight, done chan<- struct{}) error {
 		}
 		done <- struct{}{}
 	}
-}
-
-// idle holds n connections that say nothing, and reads the server's memory.
-func idle(o *options) (*result, error) {
-	if o.pid == 0 {
-		return nil, fmt.Errorf("idle needs -pid")
-	}
-	l := newLoad(o)
-	before, err := memory(o)
-	if err != nil {
-		return nil, err
-	}
-	start := time.Now()
-	conns, err := l.dial(o.n)
-	if err != nil {
-		return nil, err
-	}
-	res := &result{Count: int64(o.n), PerS: float64(o.n) / time.Since(start).Seconds()}
-	var wg sync.WaitGroup
-	for _, c := range conns {
-		wg.Go(func() { _, err := c.next(); l.fail(err) }) // answers pings until the end
-	}
-	used, err := cpu(o.pid)
-	if err == nil {
-		time.Sleep(o.hold)
-		var after time.Duration
-		after, err = cpu(o.pid)
-		res.HoldCPU = float64((after - used).Microseconds()) / float64(o.n) / o.hold.Seconds()
-	}
-	if err == nil {
-		var after int
-		after, err = memory(o)
-		res.KiB = float64(after-before) / float64(o.n)
-	}
-	l.stopping.Store(true)
-	closeAll(conns)
-	wg.Wait()
-	if err != nil {
-		return nil, err
-	}
-	return l.finish(res), nil
-}
-
-// memory is the server's resident memory, after a collection where one is asked for.
-func memory(o *options) (int, error) {
-	if o.gc {
-		server, err := os.FindProcess(o.pid)
-		if err != nil {
-			return 0, err
-		}
-		if err := server.Signal(syscall.SIGUSR2); err != nil {
-			return 0, err
-		}
-		time.Sleep(time.Second) // the server does not say when it has finished
-	}
-	return rss(o.pid)
 }

@@ -11,7 +11,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -34,21 +37,59 @@ type conn struct {
 	sio  bool   // Engine.IO pings are answered
 	mask bool
 	buf  []byte
+
+	pings *atomic.Int64 // counts Engine.IO pings; nil: they are not counted
 }
+
+// closed is the goodbye of a server: what its close frame holds.
+type closed []byte
+
+func (c closed) Error() string { return fmt.Sprintf("closed by the server: %x", []byte(c)) }
+
+// refusal is the status of a server that does not let a client in.
+type refusal string
+
+func (r refusal) Error() string { return "no websocket: " + string(r) }
+
+// patience is how long a connection may take to be there: the same as with official clients.
+const patience = 20 * time.Second
 
 // dial connects, and joins the root namespace where the protocol has one.
 func dial(addr, proto string) (*conn, error) {
-	c, err := net.DialTimeout("tcp", addr, 10*time.Second)
+	return (&options{addr: addr, proto: proto, wait: patience}).dial(0)
+}
+
+// dial is the connection of client i. Clients take turns at the addresses of -from.
+func (o *options) dial(i int) (*conn, error) {
+	until := time.Now().Add(o.wait)
+	d := net.Dialer{Deadline: until}
+	if o.from > 1 {
+		d.LocalAddr, d.Control = &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i%o.from))}, anyPort
+	}
+	c, err := d.Dial("tcp", o.addr)
 	if err != nil {
 		return nil, err
 	}
-	w := &conn{c: c, r: bufio.NewReaderSize(c, 4096), mask: proto != protoTCP, sio: proto == protoSIO5}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	if err := w.open(addr, proto); err != nil {
+	w := &conn{c: c, r: bufio.NewReaderSize(c, 4096), mask: o.proto != protoTCP, sio: o.proto == protoSIO5}
+	_ = c.SetDeadline(until)
+	if err := w.open(o.addr, o.proto); err != nil {
 		_ = c.Close()
 		return nil, err
 	}
 	return w, c.SetDeadline(time.Time{})
+}
+
+// anyPort leaves the choice of the port to connect: bind would refuse one that a connection to
+// another server has. Package syscall has no name for IP_BIND_ADDRESS_NO_PORT.
+func anyPort(_, _ string, c syscall.RawConn) error {
+	const ipBindAddressNoPort = 24
+	var err error
+	if failed := c.Control(func(fd uintptr) {
+		err = os.NewSyscallError("setsockopt", syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipBindAddressNoPort, 1))
+	}); failed != nil {
+		return failed
+	}
+	return err
 }
 
 func (w *conn) open(addr, proto string) error {
@@ -115,7 +156,7 @@ func (w *conn) upgrade(addr, target string) error {
 		return err
 	}
 	if res.StatusCode != http.StatusSwitchingProtocols || res.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
-		return fmt.Errorf("no websocket: %s", res.Status)
+		return refusal(res.Status)
 	}
 	return nil
 }
@@ -166,7 +207,8 @@ func (w *conn) flush() error {
 	return err
 }
 
-// next is the next text; it is valid until the call after. Pings are answered at once.
+// next is the next text; it is valid until the call after. Pings and goodbyes are answered at
+// once; a goodbye is an error of the type closed.
 func (w *conn) next() ([]byte, error) {
 	for {
 		opcode, err := w.read()
@@ -177,10 +219,15 @@ func (w *conn) next() ([]byte, error) {
 		case opcode == 0x9:
 			w.frame(0x8a, w.buf)
 		case opcode == 0x8:
-			return nil, fmt.Errorf("closed by the server: %x", w.buf)
+			w.frame(0x88, w.buf)
+			_ = w.flush()
+			return nil, closed(bytes.Clone(w.buf))
 		case opcode != 0x1:
 			return nil, fmt.Errorf("a frame with opcode %x", opcode)
 		case w.sio && len(w.buf) == 1 && w.buf[0] == '2':
+			if w.pings != nil {
+				w.pings.Add(1)
+			}
 			w.add([]byte("3"))
 		default:
 			return w.buf, nil

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"syscall"
@@ -63,7 +64,10 @@ func run(c config) error {
 	h.Get("/healthz", func() (string, []byte) { return "text/plain", []byte("ok") })
 	h.Get("/debug/counts", func() (string, []byte) {
 		st := app.io.Stats()
-		b, _ := json.Marshal(map[string]int{"sockets": st.Sockets, "sessions": st.Sessions, "goroutines": runtime.NumGoroutine()})
+		heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(heap)
+		b, _ := json.Marshal(map[string]int{"sockets": st.Sockets, "sessions": st.Sessions, "goroutines": runtime.NumGoroutine(),
+			"heap": int(heap[0].Value.Uint64())})
 		return "application/json", b
 	})
 
