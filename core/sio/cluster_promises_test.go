@@ -190,7 +190,10 @@ func TestClusterNoRecovery(t *testing.T) {
 	if got := w.Next(); !regexp.MustCompile(`^40\{"sid":"[^"]+"\}$`).MatchString(got) {
 		t.Error(got)
 	}
-	ns.reach(n.All(), 1)
+	until(t, "the first client has left its rooms", func() bool { // behind OnDisconnect
+		got, err := n.All().Count(t.Context())
+		return got == 1 && err == nil
+	})
 	_ = n.Emit("new")
 	if got := w.Next(); got != `42["new"]` {
 		t.Error(got)
