@@ -44,6 +44,7 @@ func TestNative(t *testing.T) {
 			{cluster.Message{Kind: cluster.Hello, ID: "h", Info: "i"}, "socket.io-siokit#"},
 			{cluster.Message{Kind: cluster.Heartbeat, ID: "h"}, "socket.io-siokit#"},
 			{cluster.Message{Kind: cluster.Bye, ID: "h"}, "socket.io-siokit#"},
+			{cluster.Message{Kind: cluster.Gap, ID: "h", Names: []string{"/"}}, "socket.io-siokit#"},
 			{cluster.Message{Kind: cluster.LeaveAll, Namespace: "/", Rooms: []string{"r"}}, "socket.io-siokit#/#"},
 			{cluster.Message{Kind: cluster.CloseTransport, Namespace: "/"}, "socket.io-siokit#/#"},
 			{cluster.Message{Kind: cluster.Count, Namespace: "/", ID: "1"}, "socket.io-siokit#"},

@@ -62,6 +62,10 @@ const (
 	Heartbeat
 	// Bye says that the node leaves.
 	Bye
+
+	// Gap says that events of the node were not published, in the namespaces in Names or, when
+	// there are none, in any. The node says so as soon as it can.
+	Gap
 )
 
 // Message is what one node of a cluster says to others. Which of the fields count
@@ -74,11 +78,11 @@ type Message struct {
 	// To is the one node that the message is for, "" for all: answers have it, and an
 	// Emit to one socket whose id names its node.
 	To string
-	// Namespace is the namespace with its slash; "" for Hello, Heartbeat and Bye.
+	// Namespace is the namespace with its slash; "" for Hello, Heartbeat, Bye and Gap.
 	Namespace string
 	// ID tells a request from others of the same node, and its answers from those of
 	// others; "" for what is no request. No two requests have the same one, whoever makes
-	// them. That of a Hello, Heartbeat or Bye is the same as long as the node lives, and no
+	// them. That of a Hello, Heartbeat, Bye or Gap is the same as long as the node lives, and no
 	// other node's: by it two nodes with one name are found out.
 	ID string
 
@@ -95,7 +99,7 @@ type Message struct {
 
 	// Names are the rooms of Join, Leave and the answer Rooms, the ids of the sockets that
 	// an Asked speaks of, and the id of the socket whose ack an Acked is; processes of Node
-	// do not say these ids.
+	// do not say these ids. Those of a Gap are namespaces.
 	Names []string
 	// Data is JSON: for Emit and ServerEvent an array of the event's name and its
 	// arguments, for Answer and Acked an array of arguments. A binary argument is a

@@ -63,6 +63,7 @@ var kinds = [...]struct {
 	Hello:          {"Hello", hasInfo},
 	Heartbeat:      {"Heartbeat", hasInfo},
 	Bye:            {"Bye", 0},
+	Gap:            {"Gap", hasNames},
 }
 
 // String is the name of the kind, for logs and errors.

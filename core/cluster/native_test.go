@@ -82,7 +82,7 @@ func simple(v reflect.Value) any {
 // that had others.
 func TestNative(t *testing.T) {
 	var reused Message
-	for k := Emit; k <= Bye; k++ {
+	for k := Emit; k <= Gap; k++ {
 		m := full
 		m.Kind = k
 		b, err := Append([]byte("front"), &m)
@@ -154,7 +154,7 @@ func TestNativeForm(t *testing.T) {
 func TestNativeRefused(t *testing.T) {
 	for want, m := range map[string]Message{
 		"unknown kind 0":            {},
-		"unknown kind 21":           {Kind: Bye + 1},
+		"unknown kind 22":           {Kind: Gap + 1},
 		"unknown kind 255":          {Kind: 255},
 		"not valid JSON":            {Kind: Emit, Data: []byte(`["a"`)},
 		"UTF-8":                     {Kind: Emit, Data: []byte("[\"\xff\"]")},
@@ -181,7 +181,7 @@ func TestNativeRefused(t *testing.T) {
 		"\x01\x01":                 "2 bytes",
 		"\x02\x01\x00\x00\x00\x00": "version 2; version 1 is known",
 		"\x01\x00\x00\x00\x00\x00": "unknown kind 0",
-		"\x01\x15\x00\x00\x00\x00": "unknown kind 21",
+		"\x01\x16\x00\x00\x00\x00": "unknown kind 22",
 		"\x01\x14\x01\x00\x00\x00": "the flags 0x1",
 		"\x01\x01\x80\x00\x00\x00": "the flags 0x80",
 		"\x01\x14\x00\x00\x00\x00": "truncated",
@@ -226,18 +226,18 @@ func TestNativeAlias(t *testing.T) {
 }
 
 func TestKindString(t *testing.T) {
-	if Emit != 1 || ServerEvent != 11 || Acked != 17 || Bye != 20 {
+	if Emit != 1 || ServerEvent != 11 || Acked != 17 || Bye != 20 || Gap != 21 {
 		t.Error("the numbers of the kinds are part of the form: a new one goes to the end, or the version changes")
 	}
-	if Emit.String() != "Emit" || Bye.String() != "Bye" || Kind(0).String() != "kind 0" || Kind(200).String() != "kind 200" {
-		t.Error(Emit, Bye, Kind(0), Kind(200))
+	if Emit.String() != "Emit" || Bye.String() != "Bye" || Gap.String() != "Gap" || Kind(0).String() != "kind 0" || Kind(200).String() != "kind 200" {
+		t.Error(Emit, Bye, Gap, Kind(0), Kind(200))
 	}
 }
 
 // FuzzParse: no input panics or takes much memory, and what is a message is written again
 // as it was read.
 func FuzzParse(f *testing.F) {
-	for k := Emit; k <= Bye; k++ {
+	for k := Emit; k <= Gap; k++ {
 		m := full
 		m.Kind = k
 		b, err := Append(nil, &m)

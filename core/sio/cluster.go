@@ -54,7 +54,6 @@ func (s *Server) joinCluster() {
 
 // clusterGap reports a time without the other nodes.
 func (s *Server) clusterGap(g node.Gap) {
-	s.recoveryGap(!g.Until.IsZero())
 	if g.Until.IsZero() {
 		s.opts.Logger.Error("siokit: the other nodes of the cluster cannot be reached, or not all that is emitted reaches them", "since", g.Since, "error", g.Err)
 		s.report(Failure{Name: FailureCluster, Err: g.Err, Reason: "the other nodes cannot be reached since " + g.Since.Format(time.RFC3339)})
@@ -186,6 +185,10 @@ func (h clusterHost) target(m *cluster.Message) (Target, bool) {
 
 // Deliver implements node.Host.
 func (h clusterHost) Deliver(m *cluster.Message) {
+	if m.Kind == cluster.Gap {
+		h.srv.recoveryGap(m.Names)
+		return
+	}
 	t, ok := h.target(m)
 	if !ok {
 		return

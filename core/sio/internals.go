@@ -117,7 +117,7 @@ package sio
 //	Inbox.mu, Conn.mu          leaves of this package
 //	recovery.mu, relayed.mu, newRooms.mu, Emitter.mu
 //	                           leaves too: nothing is called with them held
-//	the locks of package node  Enter, Exit and Publish may be called with any lock held
+//	the locks of package node  Enter, Exit, Publish and Deaf may be called with any lock held
 //	virtsocket's own           below all of them: Send and Close may be called with
 //	                           Socket.mu held, PauseHeartbeat with Inbox.mu
 //

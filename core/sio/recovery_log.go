@@ -25,6 +25,8 @@ type recoveryLog struct {
 	mu       sync.Mutex
 	position uint64 // of the last event
 	lost     uint64 // up to it events have been dropped, or never came
+	broke    uint64 // up to it events never came, which nobody has had
+	deaf     uint64 // what the node has said last, see whole
 	events   []keptEvent
 	bytes    int
 	over     bool // nobody comes back to the namespace
@@ -48,7 +50,11 @@ func (r *recovery) log(n *Namespace) *recoveryLog {
 	if l := n.recovery.Load(); l != nil {
 		return l
 	}
-	n.recovery.CompareAndSwap(nil, &recoveryLog{r: r, ns: n, epoch: virtsocket.NewID()[:6]})
+	l := &recoveryLog{r: r, ns: n, epoch: virtsocket.NewID()[:6]}
+	if node := r.srv.node; node != nil {
+		l.deaf, _ = node.Deaf()
+	}
+	n.recovery.CompareAndSwap(nil, l)
 	return n.recovery.Load()
 }
 
@@ -114,6 +120,7 @@ func (rec *recoverable) emit(s *Socket, p packet.Packet, e *encoder) error {
 
 // keep adds an event, and forgets those that are too many or too old. l.mu is held.
 func (l *recoveryLog) keep(e keptEvent, p packet.Packet) {
+	l.whole()
 	l.position++
 	e.position, e.at = l.position, l.r.wheel.Now()
 	p.Namespace, p.Data = l.ns.path, bytes.Clone(p.Data)
@@ -178,15 +185,6 @@ func (l *recoveryLog) close() {
 	l.over, l.lost = true, l.position
 	l.events, l.bytes = nil, 0
 	l.r.wheel.Stop(&l.timer)
-}
-
-// broken says that events may have been lost that are not in the log.
-func (l *recoveryLog) broken() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.position++
-	l.lost = l.position
-	l.events, l.bytes = nil, 0
 }
 
 // behind are the events with larger positions. l.mu is held.

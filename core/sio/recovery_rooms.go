@@ -85,7 +85,7 @@ func (rec *recoverable) meant(e *keptEvent) bool {
 // held.
 func (rec *recoverable) has(asked uint64) bool {
 	l := rec.log
-	if asked < rec.from || asked > l.position || asked < rec.forgotten {
+	if asked < rec.from || asked < l.broke || asked > l.position || asked < rec.forgotten {
 		return false
 	}
 	if asked >= rec.last { // it has had everything, until it was away
@@ -109,13 +109,13 @@ func (rec *recoverable) missed(asked uint64) (list []keptEvent) {
 func (rec *recoverable) complete(offset string) bool {
 	l := rec.log
 	position, ok := l.parse(offset)
-	if !ok || l.r.gap.Load() {
+	if !ok {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forgetOld()
-	if !rec.has(position) {
+	if !l.whole() || !rec.has(position) {
 		return false
 	}
 	// Some of the queue is for what comes meanwhile.

@@ -20,7 +20,6 @@ type recovery struct {
 	wheel *wheel.Wheel
 	kept  time.Duration // how long events are kept
 	first []byte        // FirstEvent
-	gap   atomic.Bool   // the other nodes of the cluster cannot be reached
 	over  atomic.Bool   // Shutdown has been called: nobody comes back
 
 	mu    sync.Mutex // a leaf
@@ -85,6 +84,7 @@ func (r *recovery) fresh(s *Socket) *recoverable {
 	rec := &recoverable{pid: virtsocket.NewID()[:20], id: s.id, bound: s.client.boundTo(), log: r.log(s.ns),
 		socket: s, ended: make(chan struct{}), all: never}
 	rec.log.mu.Lock()
+	rec.log.whole()
 	rec.from = rec.log.position
 	rec.last = rec.from
 	rec.log.mu.Unlock()
@@ -343,7 +343,7 @@ func (rec *recoverable) enter(s *Socket) (missed []keptEvent, ok bool) {
 		rec.leftAt(name, st, rec.since)
 	}
 	rec.before = nil
-	if !rec.has(rec.asked) {
+	if !rec.log.whole() || !rec.has(rec.asked) {
 		rec.spent = true
 		return nil, false
 	}
@@ -364,18 +364,4 @@ func (rec *recoverable) begin(s *Socket, missed []keptEvent) {
 		c.send(&p)
 		rec.last = e.position
 	}
-}
-
-// recoveryGap is told when other nodes cannot be reached, and when they can again: what they have
-// emitted meanwhile is not in the logs.
-func (s *Server) recoveryGap(over bool) {
-	r := s.recovery
-	if r == nil {
-		return
-	}
-	r.gap.Store(true)
-	for _, l := range r.logs() {
-		l.broken()
-	}
-	r.gap.Store(!over)
 }

@@ -153,7 +153,7 @@ func toAll(b *bus) {
 		n.until("Up", func() bool { return n.ups == 1 })
 		others = append(others, n)
 	}
-	for _, k := range []cluster.Kind{cluster.Emit, cluster.Fetch, cluster.Count, cluster.ListRooms, cluster.ServerEvent, cluster.Hello, cluster.Heartbeat, cluster.Bye} {
+	for _, k := range []cluster.Kind{cluster.Emit, cluster.Fetch, cluster.Count, cluster.ListRooms, cluster.ServerEvent, cluster.Hello, cluster.Heartbeat, cluster.Bye, cluster.Gap} {
 		m := &cluster.Message{Kind: k, ID: fmt.Sprint("id", k), Info: "info"}
 		if k < cluster.Hello {
 			m.Namespace, m.Data, m.Rooms, m.Timeout = "/", []byte(`["e"]`), []string{"a room"}, time.Second
@@ -188,6 +188,7 @@ func fields(b *bus) {
 	}
 	add(target(cluster.Fetch), func(m *cluster.Message) { m.ID = "8" })
 	add(cluster.Message{Kind: cluster.ServerEvent, Namespace: "/", Data: []byte(`["e",1]`)}, func(m *cluster.Message) {})
+	add(cluster.Message{Kind: cluster.Gap, ID: "9", Names: []string{"/", "/é #*>"}}, func(m *cluster.Message) {})
 	for _, m := range ms {
 		want := m.Clone()
 		a.publish(m)

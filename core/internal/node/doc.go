@@ -12,6 +12,11 @@
 // when the bus went away, to the last loss, or the moment when the bus was back. It is
 // reported when it begins, and when nothing was lost for a heartbeat.
 //
+// What a gap means for others is two things. Messages of others may be missing here (Deaf): while
+// the bus is away, and until nothing was dropped, or not subscribed to, for a heartbeat. And events of
+// this node are missing at others: they are told (untold) when what was published before them has
+// left, and the bus is there.
+//
 // Another node is there from its Hello or Heartbeat until its Bye, or until nothing has come
 // from it for three heartbeats. One that leaves with a Bye owes no answers. One that falls
 // silent, or whose name another process has taken, is missed by every request that waits

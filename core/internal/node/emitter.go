@@ -60,7 +60,7 @@ func (e *emitter) release() {
 
 // sign sets the name under which a message is published.
 func (e *emitter) sign(m *cluster.Message) {
-	if e != nil && (m.ID == "" || m.Kind == cluster.Hello) {
+	if e != nil && (m.ID == "" || m.Kind == cluster.Hello || m.Kind == cluster.Gap) {
 		m.Node = emitterName
 	}
 }

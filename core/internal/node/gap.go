@@ -27,19 +27,36 @@ type gaps struct {
 	wake func() // somebody is to ask for news
 	down atomic.Bool
 	open atomic.Bool // there is a gap
+	// deaf is odd while messages of others may not come here, and rises with each change.
+	deaf atomic.Uint64
 
 	mu           sync.Mutex
 	gap          *Gap
 	told         bool      // news has returned its beginning
 	last         time.Time // of the last loss, or of the moment when the bus was there again
 	well         bool      // something was published since
+	missedAt     time.Time // when a message of others was missed last with the bus there; zero: none
 	lost, missed int64     // in all gaps
 	why          error     // why the first message was lost
 }
 
 // lose notes messages that were lost.
 func (gs *gaps) lose(lost, missed int, err error, now time.Time) {
+	gs.note(lost, missed, err, now, false)
+}
+
+// miss notes that messages of others have not come here, or may not have. It is not for those
+// that are told to servers alone.
+func (gs *gaps) miss(missed int, err error, now time.Time) {
+	gs.note(0, missed, err, now, true)
+}
+
+func (gs *gaps) note(lost, missed int, err error, now time.Time, deaf bool) {
 	gs.mu.Lock()
+	if deaf {
+		gs.missedAt = now
+		gs.hears(false)
+	}
 	begins := gs.begin(err, now)
 	if lost > 0 && gs.lost == 0 {
 		gs.why = err
@@ -68,11 +85,33 @@ func (gs *gaps) begin(err error, now time.Time) (begins bool) {
 func (gs *gaps) set(down bool, err error, now time.Time) {
 	gs.mu.Lock()
 	gs.down.Store(down)
+	gs.hears(!down && gs.missedAt.IsZero())
 	begins := down && gs.begin(err, now)
 	gs.last, gs.well = now, false
 	gs.mu.Unlock()
 	if begins {
 		gs.wake()
+	}
+}
+
+// hears notes whether all that others say comes here; gs.mu is held.
+func (gs *gaps) hears(all bool) {
+	if all == (gs.deaf.Load()%2 == 1) {
+		gs.deaf.Add(1)
+	}
+}
+
+// hear is for a bus that is there, when nothing was missed since then. What this node could not
+// publish has no part in that.
+func (gs *gaps) hear(since time.Time) {
+	if gs.deaf.Load()%2 == 0 {
+		return
+	}
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if !gs.down.Load() && !gs.missedAt.After(since) {
+		gs.missedAt = time.Time{}
+		gs.hears(true)
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 // panic ends the process.
 type Host interface {
 	// Deliver does what a message without an answer says, of the kinds from Emit to
-	// CloseTransport.
+	// CloseTransport, and Gap.
 	Deliver(m *cluster.Message)
 	// Ask sends the event of m to the sockets of its target, asks for their acks, calls
 	// asked once with their ids, also when there are none, and then acked for each ack; it
@@ -81,6 +81,7 @@ type Node struct {
 	requests  requests
 	events    serverEvents
 	gaps      gaps
+	untold    untold
 	greeting  greeting
 	notices   *ratelog.Limiter
 
@@ -124,6 +125,7 @@ func New(b cluster.Backend, h Host, o Options) *Node {
 	n.events.run = n.serverEvent
 	n.gaps.wake = n.signalNews
 	n.gaps.down.Store(true) // until the backend says otherwise
+	n.gaps.deaf.Store(1)
 	n.greeting = greeting{open: true, over: make(chan struct{}), since: time.Now()}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.staying, n.leave = context.WithCancel(context.Background())
@@ -174,6 +176,14 @@ func (n *Node) Nodes() []string { return n.members.names() }
 // Settled reports whether the other nodes have had the time to say that they are there, since
 // this one came to the bus.
 func (n *Node) Settled() bool { return n.greeting.settled() }
+
+// Deaf reports whether messages of other nodes may not come here now: the bus is away, or some were
+// dropped a moment ago. changes is another number whenever that has changed: who had the same
+// number before has missed nothing since. It may be called with any lock held.
+func (n *Node) Deaf() (changes uint64, now bool) {
+	changes = n.gaps.deaf.Load()
+	return changes, changes%2 == 1
+}
 
 // Mixed reports whether nodes of another kind listen to a namespace, as far as the backend
 // can tell. It waits as Ready does.
@@ -231,6 +241,11 @@ func (n *Node) publish(m *cluster.Message, except string) error {
 	}
 	if err != nil && err != cluster.ErrClosed {
 		n.gaps.lose(1, 0, err, time.Now())
+		behind, _ := n.out.counts()
+		n.untold.lost(m, behind)
+		if !n.gaps.down.Load() {
+			n.signal()
+		}
 	}
 	return err
 }

@@ -27,6 +27,7 @@ type peer struct {
 	delivered []string // of each message the node and Data
 	joined    []string // "+name" and "-name"
 	gaps      []Gap
+	untold    []string                    // the namespaces of each Gap
 	ids       []string                    // the ids of the sockets that requests find
 	silent    bool                        // nobody acks
 	acks      []func(data string)         // of the clients that were asked
@@ -41,6 +42,10 @@ func (p *peer) Deliver(m *cluster.Message) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if m.Kind == cluster.Gap {
+		p.untold = append(p.untold, m.Node+" "+strings.Join(m.Names, ","))
+		return
+	}
 	p.delivered = append(p.delivered, m.Node+" "+string(m.Data))
 }
 
@@ -118,6 +123,13 @@ func (p *peer) gapList() []Gap {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.gaps)
+}
+
+// untoldList is what was said of events that were lost.
+func (p *peer) untoldList() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.untold)
 }
 
 const beat = time.Second

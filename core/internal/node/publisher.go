@@ -36,6 +36,8 @@ type publisher struct {
 	// When something is due; zero: never.
 	beat, hello, answer, settle, leave time.Time
 	beaten                             time.Time // when the last heartbeat was due
+	armed                              time.Time // what the timer is set to; zero: it has fired
+	retell                             time.Time // not before, the others are told what was lost
 
 	// A call of the backend may take so long. The context is used again when it did not.
 	call    context.Context
@@ -64,6 +66,8 @@ func (p *publisher) run() {
 			continue
 		}
 		if n.out.over() {
+			p.retell = time.Time{}
+			p.tell(time.Now())
 			if !n.gaps.down.Load() && n.emitter == nil {
 				p.say(cluster.Bye)
 			}
@@ -97,6 +101,7 @@ func due(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 // speak says about the node itself what is due.
 func (p *publisher) speak(now time.Time) {
 	n := p.n
+	p.tell(now)
 	if n.greeting.isDue() && !now.Before(p.hello) && !n.gaps.down.Load() {
 		n.greeting.said()
 		p.hello, p.settle = now.Add(helloTime), now.Add(settleTime)
@@ -128,6 +133,7 @@ func (p *publisher) heartbeat(now time.Time) {
 	n := p.n
 	late := now.Sub(p.beaten) >= 2*n.opts.Heartbeat
 	p.beat, p.beaten = now.Add(n.opts.Heartbeat), now
+	n.gaps.hear(now.Add(-n.opts.Heartbeat))
 	if n.gaps.down.Load() {
 		return
 	}
@@ -147,8 +153,8 @@ func (p *publisher) heartbeat(now time.Time) {
 
 // say publishes a message about the node itself. One that is lost is a gap, but none of the
 // lost messages: the application has not said it.
-func (p *publisher) say(k cluster.Kind) bool {
-	m := cluster.Message{Kind: k, Node: p.n.name, ID: p.n.instance, Info: p.n.opts.Info}
+func (p *publisher) say(k cluster.Kind, names ...string) bool {
+	m := cluster.Message{Kind: k, Node: p.n.name, ID: p.n.instance, Info: p.n.opts.Info, Names: names}
 	p.n.emitter.sign(&m)
 	p.ms = append(p.ms[:0], &m)
 	err := p.publish()
@@ -172,7 +178,7 @@ func (p *publisher) batch() bool {
 		ctx := p.begin()
 		err := p.end(n.backend.Watch(ctx, changes))
 		if err != nil {
-			n.gaps.lose(0, 0, err, time.Now())
+			n.gaps.miss(0, err, time.Now())
 		}
 		n.interests.done()
 	}
@@ -194,6 +200,9 @@ func (p *publisher) batch() bool {
 		gone := unpublished(p.ms, err)
 		lost = len(gone)
 		n.requests.unsaid(gone, err)
+		for _, m := range gone {
+			n.untold.lost(m, 0)
+		}
 	}
 	clear(p.ms)
 	if !n.out.done(p.list) {

@@ -195,6 +195,13 @@ func (q *queue) end() {
 	q.wake()
 }
 
+// counts are how many were ever put, and of how many it is known whether they are lost.
+func (q *queue) counts() (in, settled uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.in, q.settled
+}
+
 // over reports whether nothing waits and nothing will.
 func (q *queue) over() bool {
 	q.mu.Lock()

@@ -45,7 +45,7 @@ func (r receiver) Down(err error) {
 
 func (r receiver) Lost(n int, err error) {
 	if n > 0 && !r.n.closed.Load() {
-		r.n.gaps.lose(0, n, err, time.Now())
+		r.n.gaps.miss(n, err, time.Now())
 	}
 }
 
@@ -73,6 +73,9 @@ func (r receiver) Receive(m *cluster.Message) {
 		return
 	case cluster.Heartbeat:
 		n.arrived(m)
+		return
+	case cluster.Gap:
+		n.host.Deliver(m)
 		return
 	case cluster.Bye:
 		if n.members.remove(m.Node, m.ID) {

@@ -1,0 +1,50 @@
+package sio
+
+import "slices"
+
+// What is not in the logs because it never came. A node knows of two cases: nothing came from the
+// bus for a while, or the bus has dropped something for this node (node.Deaf); or another node has
+// said that it could not publish all its events (cluster.Gap). What this node itself could not
+// publish is in its logs.
+
+// broken says that events were for this node, and did not come. What the log has from before is of
+// no use: nobody can be told that it is all. l.mu is held.
+func (l *recoveryLog) broken() {
+	l.position++
+	l.lost, l.broke = l.position, l.position
+	l.events, l.bytes = nil, 0
+}
+
+// whole reports whether what other nodes emit comes here now. When it did not for a while, the log
+// breaks. The node is asked whenever that matters, so nothing depends on when somebody is told.
+// l.mu is held.
+func (l *recoveryLog) whole() bool {
+	if l.r.srv.node == nil {
+		return true
+	}
+	changes, deaf := l.r.srv.node.Deaf()
+	if changes != l.deaf {
+		l.deaf = changes
+		l.broken()
+	}
+	return !deaf
+}
+
+// recoveryGap is for what another node could not publish in namespaces, none for all.
+func (s *Server) recoveryGap(namespaces []string) {
+	if s.recovery == nil {
+		return
+	}
+	for _, l := range s.recovery.logs() {
+		if len(namespaces) == 0 || slices.ContainsFunc(namespaces, l.ns.hears) {
+			l.mu.Lock()
+			l.broken()
+			l.mu.Unlock()
+		}
+	}
+}
+
+// hears reports whether what is emitted on the bus to a namespace with this name is for n too.
+func (n *Namespace) hears(bus string) bool {
+	return bus == n.busName() || n.parent != nil && bus == n.parent.busName()
+}
