@@ -21,7 +21,6 @@ type held struct {
 	mu       sync.Mutex
 	batches  []int
 	said     []cluster.Message
-	texts    []string
 	watchLog []string
 }
 
@@ -47,7 +46,6 @@ func (h *held) Publish(ctx context.Context, ms []*cluster.Message) error {
 	h.batches = append(h.batches, len(ms))
 	for _, m := range ms {
 		h.said = append(h.said, *m.Clone())
-		h.texts = append(h.texts, string(m.Data))
 	}
 	return nil
 }
@@ -58,7 +56,6 @@ func (h *held) Watch(_ context.Context, changes []cluster.Interest) error {
 	for _, c := range changes {
 		h.watchLog = append(h.watchLog, fmt.Sprint(map[bool]string{true: "+", false: "-"}[c.On], c.Namespace, c.Room))
 	}
-	h.texts = append(h.texts, "watch")
 	if h.watch != nil {
 		return h.watch(changes)
 	}
