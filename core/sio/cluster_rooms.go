@@ -11,26 +11,33 @@ import (
 // only; what this process emits to the room until then must not be lost, because it comes
 // after the join. So it is sent to all nodes.
 type newRooms struct {
-	any atomic.Bool // there may be some
+	any  atomic.Bool  // there may be some
+	last atomic.Int64 // until when one of them is new, since newRoomsBegan
 
-	mu    sync.Mutex
+	mu    sync.RWMutex
 	until map[newRoom]time.Time
 	all   time.Time // until then every room counts as new: there were too many
+	swept time.Time // when all were looked through last
 }
+
+var newRoomsBegan = time.Now()
 
 type newRoom struct{ namespace, room string }
 
-// newRoomTime is how long a room counts as new, and maxNewRooms how many are remembered.
+// newRoomTime is how long a room counts as new, and maxNewRooms how many are remembered. When there
+// are too many, all are looked through no more often than once in newRoomSweep.
 const (
-	newRoomTime = 10 * time.Second
-	maxNewRooms = 4096
+	newRoomTime  = 10 * time.Second
+	maxNewRooms  = 4096
+	newRoomSweep = time.Second
 )
 
 // add notes that sockets of other nodes are to join rooms.
 func (nr *newRooms) add(namespace string, rooms []string, now time.Time) {
 	nr.mu.Lock()
 	defer nr.mu.Unlock()
-	if len(nr.until)+len(rooms) > maxNewRooms {
+	if len(nr.until)+len(rooms) > maxNewRooms && now.Sub(nr.swept) >= newRoomSweep {
+		nr.swept = now
 		nr.sweep(now)
 	}
 	if len(nr.until)+len(rooms) > maxNewRooms {
@@ -43,6 +50,7 @@ func (nr *newRooms) add(namespace string, rooms []string, now time.Time) {
 			nr.until[newRoom{namespace, room}] = now.Add(newRoomTime)
 		}
 	}
+	nr.last.Store(int64(now.Add(newRoomTime).Sub(newRoomsBegan)))
 	nr.any.Store(true)
 }
 
@@ -52,17 +60,23 @@ func (nr *newRooms) has(namespace, room string) bool {
 		return false
 	}
 	now := time.Now()
-	nr.mu.Lock()
-	defer nr.mu.Unlock()
-	if now.Before(nr.all) {
-		return true
+	if nr.over(now) {
+		nr.mu.Lock()
+		defer nr.mu.Unlock()
+		if nr.over(now) { // still
+			nr.until = nil
+			nr.any.Store(false)
+		}
+		return false
 	}
-	at, ok := nr.until[newRoom{namespace, room}]
-	if ok && !now.Before(at) {
-		nr.sweep(now)
-		ok = false
-	}
-	return ok
+	nr.mu.RLock()
+	defer nr.mu.RUnlock()
+	return now.Before(nr.all) || now.Before(nr.until[newRoom{namespace, room}])
+}
+
+// over reports whether none is new any more.
+func (nr *newRooms) over(now time.Time) bool {
+	return int64(now.Sub(newRoomsBegan)) >= nr.last.Load()
 }
 
 // sweep forgets what is not new any more; nr.mu is held.
@@ -72,5 +86,4 @@ func (nr *newRooms) sweep(now time.Time) {
 			delete(nr.until, r)
 		}
 	}
-	nr.any.Store(len(nr.until) > 0 || now.Before(nr.all))
 }
