@@ -74,15 +74,19 @@ func (p *publisher) run() {
 			return
 		}
 		p.arm()
+		if !n.out.sleep() && !n.emitter.holds() {
+			continue
+		}
 		select {
 		case <-n.wake:
 		case <-p.timer.C:
+			p.armed = time.Time{}
 		case <-n.ctx.Done():
 		}
 	}
 }
 
-// arm sets the timer to what is due first.
+// arm sets the timer to what is due first, unless it fires earlier: it is not set anew in each round.
 func (p *publisher) arm() {
 	next := p.beat
 	for _, t := range [...]time.Time{p.answer, p.settle, p.leave} {
@@ -93,7 +97,10 @@ func (p *publisher) arm() {
 	if !p.n.gaps.down.Load() && p.n.greeting.isDue() && p.hello.Before(next) {
 		next = p.hello
 	}
-	p.timer.Reset(max(0, time.Until(next)))
+	if p.armed.IsZero() || next.Before(p.armed) {
+		p.armed = next
+		p.timer.Reset(max(0, time.Until(next)))
+	}
 }
 
 func due(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/siokit/siokit/core/cluster"
 )
@@ -13,8 +14,10 @@ var errFull = errors.New("cluster: more messages than the bus takes")
 type queue struct {
 	maxMessages, maxBytes int
 	wake                  func()
+	full                  atomic.Bool // put refuses; changes with mu held
 
 	mu      sync.Mutex
+	asleep  bool     // the publisher waits to be woken
 	list    []*entry // those that wait begin at head
 	head    int
 	count   int // with those that are being published
@@ -99,6 +102,14 @@ func (e *entry) free() {
 // put appends a copy of m, or says why not. The message that reaches a bound still passes.
 // except is one more of m.Except, "" for none: so the caller need not make a list.
 func (q *queue) put(m *cluster.Message, except string) error {
+	if q.full.Load() { // most likely still when the message is copied
+		q.mu.Lock()
+		err := q.refuses()
+		q.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
 	e := entries.Get().(*entry)
 	e.set(m)
 	if except != "" {
@@ -106,11 +117,7 @@ func (q *queue) put(m *cluster.Message, except string) error {
 		e.size += len(except) + 16
 	}
 	q.mu.Lock()
-	if q.ended || q.count >= q.maxMessages || q.bytes >= q.maxBytes {
-		err := errFull
-		if q.ended {
-			err = cluster.ErrClosed
-		}
+	if err := q.refuses(); err != nil {
 		q.mu.Unlock()
 		e.free()
 		return err
@@ -121,21 +128,45 @@ func (q *queue) put(m *cluster.Message, except string) error {
 		q.list, q.head = q.list[:n], 0
 	}
 	q.list = append(q.list, e)
-	first := len(q.list)-q.head == 1
 	q.count++
 	q.in++
 	q.bytes += e.size
+	if q.refuses() != nil {
+		q.full.Store(true)
+	}
+	asleep := q.asleep
+	q.asleep = false
 	q.mu.Unlock()
-	if first {
+	if asleep {
 		q.wake()
 	}
 	return nil
+}
+
+// refuses says why nothing more is taken, or nil; q.mu is held.
+func (q *queue) refuses() error {
+	switch {
+	case q.ended:
+		return cluster.ErrClosed
+	case q.count >= q.maxMessages || q.bytes >= q.maxBytes:
+		return errFull
+	}
+	return nil
+}
+
+// sleep reports whether nothing waits: then put wakes the publisher. take ends that.
+func (q *queue) sleep() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.asleep = q.head == len(q.list)
+	return q.asleep
 }
 
 // take appends what waits to list, up to n. They count as waiting until done.
 func (q *queue) take(list []*entry, n int) []*entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.asleep = false
 	n = min(n, len(q.list)-q.head)
 	list = append(list, q.list[q.head:q.head+n]...)
 	clear(q.list[q.head : q.head+n])
@@ -160,6 +191,7 @@ func (q *queue) done(list []*entry) bool {
 	}
 	q.count -= len(list)
 	q.bytes -= bytes
+	q.full.Store(q.refuses() != nil)
 	return true
 }
 
@@ -191,6 +223,7 @@ func (q *queue) flushed() <-chan struct{} {
 func (q *queue) end() {
 	q.mu.Lock()
 	q.ended = true
+	q.full.Store(true)
 	q.mu.Unlock()
 	q.wake()
 }
@@ -218,6 +251,7 @@ func (q *queue) drop() int {
 	}
 	n := q.count
 	q.ended, q.dropped = true, true
+	q.full.Store(true)
 	q.list, q.head, q.count, q.bytes = nil, 0, 0, 0
 	for _, f := range q.flushes {
 		close(f.done)

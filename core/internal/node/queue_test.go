@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/siokit/siokit/core/cluster"
 )
 
 // TestQueue: whatever is put and taken in whatever portions comes out in order, and the
@@ -54,4 +56,61 @@ func TestQueue(t *testing.T) {
 		t.Errorf("%d messages dropped of %d", n, put-took)
 	}
 	<-flushed
+}
+
+// TestQueueFull: a message that is refused is not copied first, and the next one is taken when there
+// is room.
+func TestQueueFull(t *testing.T) {
+	for _, q := range []*queue{{maxMessages: 1, maxBytes: 1 << 20, wake: func() {}}, {maxMessages: 10, maxBytes: 1, wake: func() {}}} {
+		large := emit(string(make([]byte, 2*maxPooled)))
+		for range 3 {
+			if err := q.put(emit("x"), ""); err != nil {
+				t.Fatal(err)
+			}
+			if n := testing.AllocsPerRun(100, func() {
+				if err := q.put(large, ""); err != errFull {
+					t.Error(err)
+				}
+			}); n != 0 {
+				t.Errorf("%v allocations for a message that is refused", n)
+			}
+			q.done(q.take(nil, 10))
+		}
+		q.end()
+		if err := q.put(large, ""); err != cluster.ErrClosed {
+			t.Error(err)
+		}
+	}
+}
+
+// TestQueueWakes: who puts something wakes a publisher that sleeps, once, and none that is at work.
+func TestQueueWakes(t *testing.T) {
+	woken := 0
+	q := queue{maxMessages: 1000, maxBytes: 1 << 20, wake: func() { woken++ }}
+	put := func(want int) {
+		t.Helper()
+		for range 3 {
+			_ = q.put(emit("x"), "")
+		}
+		if woken != want {
+			t.Errorf("woken %d times, want %d", woken, want)
+		}
+	}
+	put(0)
+	if q.sleep() {
+		t.Error("the publisher sleeps while something waits")
+	}
+	put(0)
+	list := q.take(nil, 100)
+	put(0) // while the list is published
+	q.done(append(list, q.take(nil, 100)...))
+	if !q.sleep() {
+		t.Error("the publisher does not sleep")
+	}
+	put(1)
+	put(1)
+	q.done(q.take(nil, 100))
+	q.sleep()
+	q.take(nil, 100) // woken by something else
+	put(1)
 }
