@@ -133,3 +133,18 @@ type deliver struct {
 }
 
 func (d deliver) Deliver(*cluster.Message) { d.n.Add(1) }
+
+// BenchmarkOwner is the look-up of a socket's node by those who emit, while messages come.
+func BenchmarkOwner(b *testing.B) {
+	p := newPeer(nothing{}, "aaaaa")
+	p.members.add("bbbbb", "b", "", time.Now())
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for now := time.Now(); pb.Next(); {
+			p.members.seen("bbbbb", now)
+			if p.Owner("bbbbb123456789012345") == "" {
+				b.Error("not found")
+			}
+		}
+	})
+}

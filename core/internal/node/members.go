@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,10 +21,13 @@ const (
 type members struct {
 	mu   sync.Mutex
 	list map[string]*member
+	// open is a copy of list, for those who look up one node: each emit to the id of a socket,
+	// and each message that comes.
+	open atomic.Pointer[map[string]*member]
 }
 
 type member struct {
-	seen     time.Time
+	seen     atomic.Int64 // since began
 	instance string
 	info     string
 }
@@ -38,12 +42,29 @@ const (
 	refused           // there are too many
 )
 
+// began is what the times of members count from.
+var began = time.Now()
+
+func (m *member) note(now time.Time) { m.seen.Store(int64(now.Sub(began))) }
+
+// find returns a node that is there, or nil. It takes no lock.
+func (ms *members) find(name string) *member {
+	if list := ms.open.Load(); list != nil {
+		return (*list)[name]
+	}
+	return nil
+}
+
+// changed is for a list with other nodes than before; ms.mu is held.
+func (ms *members) changed() {
+	list := maps.Clone(ms.list)
+	ms.open.Store(&list)
+}
+
 // seen notes a sign of life.
 func (ms *members) seen(name string, now time.Time) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	if m := ms.list[name]; m != nil {
-		m.seen = now
+	if m := ms.find(name); m != nil {
+		m.note(now)
 	}
 }
 
@@ -52,7 +73,7 @@ func (ms *members) spare(now time.Time) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	for _, m := range ms.list {
-		m.seen = now
+		m.note(now)
 	}
 }
 
@@ -73,10 +94,12 @@ func (ms *members) add(name, instance, info string, now time.Time) standing {
 		}
 		m, was = new(member), arrived
 		ms.list[name] = m
+		defer ms.changed()
 	} else if m.instance != instance {
 		was = replaced
 	}
-	m.seen, m.instance, m.info = now, instance, info
+	m.note(now)
+	m.instance, m.info = instance, info
 	return was
 }
 
@@ -89,6 +112,7 @@ func (ms *members) remove(name, instance string) (was bool) {
 		return false
 	}
 	delete(ms.list, name)
+	ms.changed()
 	return true
 }
 
@@ -97,10 +121,13 @@ func (ms *members) removeSilent(since time.Time) (names []string) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	for name, m := range ms.list {
-		if m.seen.Before(since) {
+		if m.seen.Load() < int64(since.Sub(began)) {
 			names = append(names, name)
 			delete(ms.list, name)
 		}
+	}
+	if len(names) > 0 {
+		ms.changed()
 	}
 	return names
 }
@@ -111,11 +138,7 @@ func (ms *members) names() []string {
 	return slices.Sorted(maps.Keys(ms.list))
 }
 
-func (ms *members) alive(name string) bool {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	return ms.list[name] != nil
-}
+func (ms *members) alive(name string) bool { return ms.find(name) != nil }
 
 func (ms *members) infoOf(name string) (info string, ok bool) {
 	ms.mu.Lock()
