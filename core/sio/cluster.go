@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -105,10 +106,19 @@ func (s *Server) onBus(name string) *Namespace {
 
 // node is the way to the other nodes, nil when the target is of this one alone.
 func (t Target) node() *node.Node {
-	if t.local || t.only != nil || t.some && len(t.rooms) == 0 {
+	if t.local || t.only != nil || t.some && len(t.rooms) == 0 || t.here() {
 		return nil
 	}
 	return t.ns.srv.node
+}
+
+// here reports whether the target is one socket of this node, by its id: that is no room for others.
+func (t Target) here() bool {
+	n := t.ns.srv.node
+	if n == nil || len(t.rooms) != 1 || len(t.rooms[0]) != node.IDLength || !strings.HasPrefix(t.rooms[0], n.Name()) {
+		return false
+	}
+	return t.ns.rooms.byID(t.rooms[0]) != nil
 }
 
 // message is the target as other nodes are told of it.
