@@ -140,6 +140,7 @@ func (b *backend) failed(sub *nats.Subscription, err error) {
 		b.queue.overrun(sub)
 		return
 	}
+	b.denials.note(err)
 	b.queue.event(event{err: fmt.Errorf("natsbus: %w", err)}) // a subject that the user may not use, say
 }
 

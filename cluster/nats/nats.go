@@ -33,8 +33,10 @@
 // messages that were, but every node that may have missed some is told that the bus was down.
 //
 // A message larger than the server's max_payload (1 MiB unless the server's configuration
-// says otherwise) is not published. The error of Publish names it, and how many there were; the
-// other messages of the batch are published.
+// says otherwise; it must not be less than 512 KiB) is not published, and neither is one to a
+// subject that the user may not publish to. The error of Publish names it, and how many there
+// were; the other messages of the batch are published. A subscription that the server refuses is
+// the error of Watch.
 //
 // A node that does not take messages as quickly as they come has 65 536 messages or 64 MiB
 // wait. What comes then is dropped, and counted exactly.
@@ -48,6 +50,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,6 +117,7 @@ type backend struct {
 	queue    queue
 	taken    chan *nats.Msg // what all subscriptions bring
 
+	denials  denials
 	life context.Context // ends with Close
 	end  context.CancelFunc
 	up   atomic.Bool
@@ -171,7 +175,7 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 	if err != nil || len(ms) == 0 {
 		return err
 	}
-	connections := nc.Stats().Reconnects
+	connections, before := nc.Stats().Reconnects, b.denials.begin(nc)
 	var refused refused
 	for i, m := range ms {
 		subject := b.subject(m)
@@ -203,7 +207,8 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 		}
 	}
 	if len(refused.lost) > 0 {
-		refused.of = len(ms)
+		refused.denied(b, ms, b.denials.since(ctx, nc, before, false))
+		refused.of, refused.what = len(ms), notPublished
 		return &refused
 	}
 	return nil
@@ -245,45 +250,86 @@ func flush(ctx context.Context, nc *nats.Conn) error {
 }
 
 // Watch is a method of cluster.Backend. It waits until the server has taken the
-// subscriptions. Those that are made while the connection is away come with the next one.
+// subscriptions. Those that are made while the connection is away come with the next one. What
+// has failed, or was refused, is tried again by a Watch that says the same.
 func (b *backend) Watch(ctx context.Context, changes []cluster.Interest) error {
-	nc, err := b.change(changes)
-	if err != nil || nc == nil || !b.up.Load() {
+	failed := &refused{of: len(changes), what: notSubscribed}
+	nc, before, err := b.change(changes, failed)
+	if err != nil {
 		return err
 	}
-	if err := flush(ctx, nc); err != nil && !errors.Is(err, cluster.ErrDown) {
-		return fmt.Errorf("natsbus: the server has not said that it has the subscriptions: %w", err)
+	if nc != nil && b.up.Load() {
+		if err := flush(ctx, nc); err == nil {
+			b.refuse(changes, failed, b.denials.since(ctx, nc, before, len(failed.made) > 0))
+		} else if !errors.Is(err, cluster.ErrDown) {
+			return fmt.Errorf("natsbus: the server has not said that it has the subscriptions: %w", err)
+		}
+	}
+	if len(failed.lost) > 0 {
+		return failed
 	}
 	return nil
 }
 
-// change subscribes and unsubscribes, and returns the connection, if there is one.
-func (b *backend) change(changes []cluster.Interest) (*nats.Conn, error) {
+// change subscribes and unsubscribes, and returns the connection, if there is one, with its last
+// error before. It notes what has failed.
+func (b *backend) change(changes []cluster.Interest, failed *refused) (nc *nats.Conn, before, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.life.Err() != nil {
-		return nil, cluster.ErrClosed
+		return nil, nil, cluster.ErrClosed
 	}
-	var first error
-	for _, c := range changes {
+	if b.conn != nil {
+		nc = b.conn.nc
+		before = b.denials.begin(nc)
+	}
+	for i, c := range changes {
 		subject := b.subjects.watched(c)
 		sub, there := b.subscribed[subject]
 		var err error
 		switch {
 		case c.On && sub == nil:
-			err = b.subscribe(subject)
+			if err = b.subscribe(subject); err == nil {
+				failed.made = append(failed.made, i)
+			}
 		case !c.On && there:
 			delete(b.subscribed, subject)
 			err = b.unsubscribe(sub)
 		}
-		if first == nil {
-			first = err
+		if err != nil {
+			failed.addRoom(i, c, err)
 		}
 	}
-	if b.conn == nil {
-		return nil, first
+	return nc, before, nil
+}
+
+// refuse notes the subscriptions that the server has not taken, and forgets them. Of those that
+// are too many the server does not say which: they are the last.
+func (b *backend) refuse(changes []cluster.Interest, failed *refused, list []denial) {
+	subjects := make(map[string]error)
+	var full []error
+	for _, d := range list {
+		if d.subject == "" {
+			full = append(full, d.err)
+		} else if !d.publish {
+			subjects[d.subject] = d.err
+		}
 	}
-	return b.conn.nc, first
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, i := range slices.Backward(failed.made) {
+		subject := b.subjects.watched(changes[i])
+		err := subjects[subject]
+		if err == nil && len(full) > 0 {
+			err, full = full[0], full[1:]
+		}
+		if sub := b.subscribed[subject]; err != nil && sub != nil {
+			_ = b.unsubscribe(sub)
+			b.subscribed[subject] = nil
+			failed.addRoom(i, changes[i], err)
+		}
+	}
+	slices.Sort(failed.lost)
 }
 
 // subscribe subscribes, now or with the next connection; b.mu is held.

@@ -58,3 +58,59 @@ func TestQueueBounds(t *testing.T) {
 		t.Errorf("%d bytes of %d messages are left", q.bytes, q.count)
 	}
 }
+
+// TestQueueBehind: the Receiver is behind while what had come before waits, or is handed over, and
+// when something was dropped.
+func TestQueueBehind(t *testing.T) {
+	var q queue
+	q.init(nil)
+	behind := func(when string, more int, want bool) {
+		t.Helper()
+		if got := q.behind(more); got != want {
+			t.Errorf("%s: %v", when, got)
+		}
+	}
+	put := func(n int) {
+		for range n {
+			q.event(event{msg: &nats.Msg{}})
+		}
+	}
+	behind("at first", 0, false)
+	put(2)
+	q.event(event{err: errors.New("refused")})
+	behind("they have just come", 1, false)
+	behind("they wait", 0, true)
+	q.next(false)
+	q.next(true)
+	behind("one is handed over", 0, true)
+	q.next(true)
+	behind("both were", 1, false)
+	behind("one was about to come", 0, true)
+	behind("it has never come", 0, false)
+	put(maxWaiting + 1)
+	for handed := false; ; handed = true {
+		if e, ok := q.next(handed); !ok || e.lost > 0 {
+			break
+		}
+	}
+	behind("one was dropped", 0, true)
+	behind("long ago", 0, false)
+}
+
+// TestDenials: what the server says in its words.
+func TestDenials(t *testing.T) {
+	var d denials
+	for _, text := range []string{`Permissions Violation for Publish to "sio.a.nodes"`, `Permissions Violation for Subscription to "sio.a.Lw.r.cg"`, "something else"} {
+		d.note(fmt.Errorf("%w: %s", nats.ErrPermissionViolation, text))
+	}
+	d.note(nats.ErrMaxSubscriptionsExceeded)
+	d.note(nats.ErrSlowConsumer)
+	if len(d.list) != 3 || d.last != nats.ErrSlowConsumer {
+		t.Fatal(d.list, d.last)
+	}
+	for i, want := range []denial{{subject: "sio.a.nodes", publish: true}, {subject: "sio.a.Lw.r.cg"}, {}} {
+		if got := d.list[i]; got.subject != want.subject || got.publish != want.publish {
+			t.Errorf("%+v instead of %+v", got, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package natsbus
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/siokit/siokit/core/cluster"
 )
@@ -11,12 +12,20 @@ import (
 var errUnfit = errors.New("it cannot be encoded")
 
 // refused is the error of a Publish that has published all messages but some, because of
-// what these are.
+// what these are or where they go, or of a Watch that has subscribed to all rooms but some.
 type refused struct {
-	lost  []int // indexes of messages
+	lost  []int // indexes of messages, or of changes
+	made  []int // of changes that have subscribed
 	of    int
+	what  string
 	first error
 }
+
+// The two.
+const (
+	notPublished  = "messages not published"
+	notSubscribed = "changes of subscriptions not taken"
+)
 
 var _ cluster.Partial = (*refused)(nil)
 
@@ -24,6 +33,33 @@ func (r *refused) add(i int, m *cluster.Message, err error) {
 	if r.lost = append(r.lost, i); len(r.lost) == 1 {
 		r.first = fmt.Errorf("a message of kind %v for the rooms %q of %q: %w", m.Kind, shortened(m.Rooms), m.Namespace, err)
 	}
+}
+
+// addRoom adds a change.
+func (r *refused) addRoom(i int, c cluster.Interest, err error) {
+	if r.lost = append(r.lost, i); len(r.lost) == 1 {
+		r.first = fmt.Errorf("the rooms %q of %q: %w", shortened([]string{c.Room}), c.Namespace, err)
+	}
+}
+
+// denied adds the messages to subjects that the user may not publish to.
+func (r *refused) denied(b *backend, ms []*cluster.Message, list []denial) {
+	subjects := make(map[string]error)
+	for _, d := range list {
+		if d.publish {
+			subjects[d.subject] = d.err
+		}
+	}
+	if len(subjects) == 0 {
+		return
+	}
+	unfit := slices.Clone(r.lost)
+	for i, m := range ms {
+		if err := subjects[b.subject(m)]; err != nil && !slices.Contains(unfit, i) {
+			r.add(i, m, err)
+		}
+	}
+	slices.Sort(r.lost)
 }
 
 // shortened are rooms for an error text.
@@ -37,11 +73,11 @@ func shortened(rooms []string) []string {
 
 // Error names the first of the messages.
 func (r *refused) Error() string {
-	return fmt.Sprintf("natsbus: %d of %d messages not published; the first: %v", len(r.lost), r.of, r.first)
+	return fmt.Sprintf("natsbus: %d of %d %s; the first: %v", len(r.lost), r.of, r.what, r.first)
 }
 
 // Unwrap returns what was wrong with the first.
 func (r *refused) Unwrap() error { return r.first }
 
-// Unpublished are the indexes of the messages that were not published.
+// Unpublished are the indexes of the messages that were not published, or of the changes.
 func (r *refused) Unpublished() []int { return r.lost }

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	natsbus "github.com/siokit/siokit/cluster/nats"
+	"github.com/siokit/siokit/cluster/natsembed"
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/internal/netfault"
 )
@@ -410,10 +411,101 @@ func TestForbidden(t *testing.T) {
 		Permissions: &server.Permissions{Subscribe: &server.SubjectPermission{Allow: []string{"sio.test.>"}, Deny: []string{"sio.test.*.r.>"}}}}}})
 	a := broker.node("aaaaa", nats.UserInfo("u", "p"))
 	a.awaitUp(t, 1)
-	a.watch("room")
+	refusedRooms(t, a, nats.ErrPermissionViolation, []int{1}, "", "room")
 	a.await(t, "the error", func() bool { return len(a.errs) == 1 })
 	if !errors.Is(a.errs[0], nats.ErrPermissionViolation) || a.lost != 0 {
 		t.Errorf("told %v, lost %d", a.errs, a.lost)
+	}
+	refusedRooms(t, a, nats.ErrPermissionViolation, []int{0}, "room") // it is tried again
+	a.watch("")
+}
+
+// refusedRooms watches rooms, some of which the server does not take.
+func refusedRooms(t *testing.T, m *member, why error, want []int, rooms ...string) {
+	t.Helper()
+	var changes []cluster.Interest
+	for _, r := range rooms {
+		changes = append(changes, cluster.Interest{Namespace: "/", Room: r, On: true})
+	}
+	err := m.Watch(t.Context(), changes)
+	if p, ok := errors.AsType[cluster.Partial](err); !ok || !errors.Is(err, why) || !slices.Equal(p.Unpublished(), want) {
+		t.Errorf("Watch: %v, want %v for %v", err, why, want)
+	}
+}
+
+// TestTooManySubscriptions: those that are too many are told, each time, and tried again.
+func TestTooManySubscriptions(t *testing.T) {
+	broker := startBroker(t, server.Options{MaxSubs: 5}) // two are for the node
+	a, b := broker.node("aaaaa"), broker.node("bbbbb")
+	a.awaitUp(t, 1)
+	b.awaitUp(t, 1)
+	a.watch("1", "2")
+	for range 2 {
+		refusedRooms(t, a, nats.ErrMaxSubscriptionsExceeded, []int{1, 2}, "3", "4", "5")
+		a.unwatch("3")
+	}
+	a.unwatch("1", "2")
+	a.watch("3", "4", "5")
+	b.send(emit("x", "3"), emit("y", "4"), emit("end", "5"))
+	a.awaitMessage(t, "end")
+	if got := a.messages(); !slices.Equal(got, []string{"x", "y", "end"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestForbiddenPublish: what the user may not publish is lost, and nothing else.
+func TestForbiddenPublish(t *testing.T) {
+	broker := startBroker(t, server.Options{Users: []*server.User{
+		{Username: "u", Password: "p", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"sio.test.*.r.>"}}}},
+		{Username: "v", Password: "p"},
+	}})
+	a, b := broker.node("aaaaa", nats.UserInfo("u", "p")), broker.node("bbbbb", nats.UserInfo("v", "p"))
+	a.awaitUp(t, 1)
+	b.awaitUp(t, 1)
+	b.watch("", "1", "2")
+	for i := range 3 {
+		err := a.publish(emit("all"), emit("x", "1"), emit("all"), emit("y", "2"), emit("x", "1"))
+		if p, ok := errors.AsType[cluster.Partial](err); !ok || !errors.Is(err, nats.ErrPermissionViolation) || !slices.Equal(p.Unpublished(), []int{1, 3, 4}) {
+			t.Errorf("%d: %v", i, err)
+		}
+		a.send(emit("all"))
+	}
+	a.send(emit("end"))
+	b.awaitMessage(t, "end")
+	if got := b.messages(); len(got) != 10 {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestBehind: a node is behind while its Receiver does not take what comes.
+func TestBehind(t *testing.T) {
+	broker := startBroker(t, server.Options{})
+	a := broker.node("aaaaa")
+	b := &member{natsbus.New(broker.url(), &natsbus.Options{App: "test", Connect: quick()}), newRecorder(), t, "bbbbb"}
+	b.hold = make(chan struct{})
+	b.start()
+	a.awaitUp(t, 1)
+	b.awaitUp(t, 1)
+	b.watch("room")
+	l := b.Backend.(cluster.Lagger)
+	if l.Behind() {
+		t.Error("behind at first")
+	}
+	a.send(emit("x", "room"))
+	for until := time.Now().Add(patience); !l.Behind(); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("not behind")
+		}
+	}
+	close(b.hold)
+	b.awaitMessage(t, "x")
+	for until := time.Now().Add(patience); l.Behind(); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("behind for ever")
+		}
+	}
+	if _, ok := natsembed.New(nil).(cluster.Lagger); !ok {
+		t.Error("natsembed does not tell")
 	}
 }
 

@@ -1,7 +1,11 @@
 package natsembed_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,9 +17,11 @@ import (
 	natsbus "github.com/siokit/siokit/cluster/nats"
 	"github.com/siokit/siokit/cluster/natsembed"
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/internal/clustertest"
 	"github.com/siokit/siokit/internal/netfault"
 	"github.com/siokit/siokit/internal/testkit"
+	"github.com/siokit/siokit/internal/wire"
 )
 
 // The tests of this file have clients at Servers: what they get, and what is reported to the
@@ -62,6 +68,85 @@ func TestServersStalled(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t, server.Options{MaxPending: 2 << 20, WriteDeadline: time.Second})
 	clustertest.Stalled(t, b.bus(), b.url(), false)
+}
+
+// TestServersForbidden: a server whose user of NATS may not subscribe to rooms, or may not publish
+// to them, says so to the application, counts what is lost, and is no way to miss events unseen.
+func TestServersForbidden(t *testing.T) {
+	t.Parallel()
+	rooms := &server.SubjectPermission{Deny: []string{"sio.default.*.r.>"}}
+	b := startBroker(t, server.Options{Users: []*server.User{
+		{Username: "deaf", Password: "p", Permissions: &server.Permissions{Subscribe: rooms}},
+		{Username: "mute", Password: "p", Permissions: &server.Permissions{Publish: rooms}},
+	}})
+	gaps := make(chan sio.Failure, 100)
+	serve := func(user string) (*sio.Server, string) {
+		connect := append(quick(), nats.UserInfo(user, "p"))
+		srv := sio.NewServer(&sio.Options{
+			Cluster: natsbus.New(b.url(), &natsbus.Options{Connect: connect}), Logger: slog.New(slog.DiscardHandler),
+			OnError: func(f sio.Failure) {
+				if f.Name == sio.FailureCluster {
+					gaps <- f
+				}
+			},
+		})
+		hs := httptest.NewServer(srv)
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			if err := srv.Shutdown(ctx); err != nil {
+				t.Error(err)
+			}
+			hs.Close()
+		})
+		return srv, hs.URL
+	}
+	next := func(prefix, text string) {
+		t.Helper()
+		select {
+		case f := <-gaps:
+			if !errors.Is(f.Err, nats.ErrPermissionViolation) || !strings.HasPrefix(f.Reason, prefix) || !strings.Contains(f.Reason, text) {
+				t.Errorf("told %+v", f)
+			}
+		case <-time.After(patience):
+			t.Fatal("nothing is reported")
+		}
+	}
+
+	deaf, url := serve("deaf")
+	joined := make(chan error, 1)
+	deaf.Of("/").OnConnect(func(_ context.Context, s *sio.Socket) error {
+		s.Go(func(ctx context.Context) {
+			joined <- s.JoinFrom(ctx, "r", func(context.Context) (uint64, error) { return 0, nil })
+		})
+		return nil
+	})
+	wire.New(t, url, "/socket.io/").Join("")
+	if err := <-joined; !errors.Is(err, nats.ErrPermissionViolation) {
+		t.Errorf("JoinFrom: %v", err)
+	}
+	next("the other nodes cannot be reached since", "")
+
+	mute, _ := serve("mute")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := mute.Of("/").All().Count(ctx); err != nil { // it has reached the bus
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := mute.Of("/").To("r").Emit("lost"); err != nil {
+			t.Error(err)
+		}
+	}
+	for {
+		f := <-gaps
+		if strings.HasPrefix(f.Reason, "from") && strings.Contains(f.Reason, " 3 messages to other nodes were lost") {
+			if !errors.Is(f.Err, nats.ErrPermissionViolation) {
+				t.Errorf("told %+v", f)
+			}
+			break
+		}
+	}
 }
 
 // TestServersPoison: what nobody should publish, on every subject.

@@ -194,7 +194,13 @@ func (b *bus) apply(ctx context.Context, enter, leave []string) error {
 	case l == nil || l.dead.Load():
 		return nil
 	default:
-		return l.subscribe(ctx, enter, leave)
+		err := l.subscribe(ctx, enter, leave)
+		if err != nil {
+			b.mu.Lock()
+			b.missed = true // the next one subscribes to everything
+			b.mu.Unlock()
+		}
+		return err
 	}
 }
 

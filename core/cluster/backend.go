@@ -27,8 +27,10 @@ type Backend interface {
 	Publish(ctx context.Context, ms []*Message) error
 	// Watch says which rooms have sockets on this node, by what has changed. A Backend that
 	// has a channel for each room subscribes and unsubscribes; it keeps the set, and
-	// subscribes to all of it again after a time without the bus. An error is reported and
-	// nothing else: the Backend tries on. It is called by one goroutine, the one that
+	// subscribes to all of it again after a time without the bus. An error means that the bus
+	// may not have taken the changes, or those of them that a Partial names: nothing may come
+	// for these rooms. It is reported, and the same is said again now and then, until there is
+	// no error: then the Backend tries once more. It is called by one goroutine, the one that
 	// calls Publish: what it says of a room holds for what is published afterwards, by this
 	// node and, once Watch has returned, by others. So it waits until the bus has taken it,
 	// unless the bus is away.
@@ -66,7 +68,8 @@ type Receiver interface {
 	Up()
 	Down(err error)
 	// Lost says that n messages of other nodes were dropped, or could not be understood;
-	// err says why.
+	// err says why. With an error n may be 0: some may be missing, and nobody knows how many,
+	// because the bus has refused a subscription, say.
 	Lost(n int, err error)
 }
 

@@ -13,10 +13,12 @@ var (
 	ErrClosed = errors.New("cluster: closed")
 )
 
-// Partial is an error of Backend.Publish that says which messages are lost. All others are
-// published. After an error of another kind all count as lost.
+// Partial is an error of Backend.Publish that says which messages are lost, or of
+// Backend.Watch that says which changes the bus has not taken. All others are published, or
+// taken. After an error of another kind none is.
 type Partial interface {
 	error
-	// Unpublished are the indexes of the messages that are lost, in ascending order.
+	// Unpublished are the indexes of the messages that are lost, or of the changes, in
+	// ascending order.
 	Unpublished() []int
 }

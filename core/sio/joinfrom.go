@@ -26,6 +26,7 @@ var errHeldTooMany = errors.New("sio: more is emitted to the room than may wait 
 //
 // In a cluster read runs when what other nodes emit to the room reaches this one. While
 // the bus is away it runs at once: what other nodes emit then does not come (FailureCluster).
+// That the bus does not take the room is an error.
 //
 // A socket that is in the room already, or is entering it, stays as it is: read does not
 // run, and the error is nil. One that leaves the room while read runs is not put into it
@@ -45,7 +46,7 @@ func (s *Socket) JoinFrom(ctx context.Context, room string, read func(ctx contex
 		}
 	}()
 	if n := s.ns.srv.node; n != nil {
-		if err := n.Listening(ctx); err != nil {
+		if err := n.Listening(ctx, s.ns.busName(), room); err != nil {
 			return err
 		}
 	}

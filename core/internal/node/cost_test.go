@@ -51,14 +51,14 @@ func TestRoomCost(t *testing.T) {
 		for _, name := range names {
 			p.Enter("/", name, false)
 		}
-		p.interests.take(time.Now())
+		p.interests.take(time.Now(), true)
 	}); n/float64(len(names)) > 0.1 {
 		t.Errorf("%v allocations for %d rooms", n, len(names))
 	}
 	for _, name := range names {
 		p.Exit("/", name, false)
 	}
-	p.interests.take(time.Now().Add(time.Second))
+	p.interests.take(time.Now().Add(time.Second), true)
 	if in := &p.interests; len(in.rooms) != 0 || in.leaving != nil || in.changes != nil {
 		t.Errorf("%d rooms are kept", len(in.rooms))
 	}

@@ -10,7 +10,8 @@
 // send later what was said long ago would be neither what the application meant nor in
 // order with what was said since. A gap is the time from the first loss, or from the moment
 // when the bus went away, to the last loss, or the moment when the bus was back. It is
-// reported when it begins, and when nothing was lost for a heartbeat.
+// reported when it begins, and when nothing was lost for a heartbeat. While the bus does not
+// take a room that has sockets here, which it is told again and again, it goes on.
 //
 // What a gap means for others is two things. Messages of others may be missing here (Deaf): while
 // the bus is away, and until nothing was dropped, or not subscribed to, for a heartbeat. And events of

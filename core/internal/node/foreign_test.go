@@ -57,7 +57,7 @@ func foreignRooms(t *testing.T, rooms int) (bytes, heard int64) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, p := range []*peer{other, mine} {
-		if err := p.Listening(ctx); err != nil {
+		if err := p.Listening(ctx, "/", ""); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.Ready(ctx); err != nil {

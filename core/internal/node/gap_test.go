@@ -182,7 +182,14 @@ func TestHungBus(t *testing.T) {
 func TestLostByBackend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		why := errors.New("slow")
-		h := &held{watch: func([]cluster.Interest) error { return why }}
+		failed := false
+		h := &held{watch: func([]cluster.Interest) error {
+			if !failed {
+				failed = true
+				return why
+			}
+			return nil
+		}}
 		p := newPeer(h, "aaaaa").start(t)
 		synctest.Wait()
 		h.r.Lost(0, nil)
@@ -194,7 +201,7 @@ func TestLostByBackend(t *testing.T) {
 			t.Errorf("%+v", g)
 		}
 		p.Enter("/", "r", false)
-		time.Sleep(3 * beat)
+		time.Sleep(5 * beat)
 		synctest.Wait()
 		if g := p.gapList(); len(g) != 4 || g[3].Missed != 0 || g[3].Err != why {
 			t.Errorf("%+v", g)

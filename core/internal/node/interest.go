@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,11 @@ type interests struct {
 	changes []cluster.Interest
 	leaving []leaving // in the order of their times, each room once
 
+	// What the bus has not taken, and when it is told again, after which pause.
+	refused map[interestKey]refusal
+	retry   time.Time
+	pause   time.Duration
+
 	// How many rooms were entered, how many of them take has returned, and of how many of
 	// those the backend was told.
 	entered, taken, told uint64
@@ -26,6 +32,19 @@ type interests struct {
 }
 
 type interestKey struct{ namespace, room string }
+
+// refusal is why the bus has not taken a room.
+type refusal struct {
+	socket bool
+	err    error
+}
+
+// How long the bus is not told again of what it has not taken: so long at first, twice as long
+// after each failure, so long at most.
+const (
+	minRetryTime = time.Second
+	maxRetryTime = time.Minute
+)
 
 type interest struct {
 	on      bool // there are sockets
@@ -84,9 +103,10 @@ func (in *interests) exit(namespace, room string, socket bool, now time.Time) {
 }
 
 // take returns what the backend is to be told, and when to ask again; zero: at the next
-// wake. A room that has had sockets while it left stays for another while after its time,
-// so that it leaves between one and two of them after its last socket.
-func (in *interests) take(now time.Time) (changes []cluster.Interest, next time.Time) {
+// wake. up: the bus is there, and can be told again of what it has not taken. A room that has
+// had sockets while it left stays for another while after its time, so that it leaves between
+// one and two of them after its last socket.
+func (in *interests) take(now time.Time, up bool) (changes []cluster.Interest, next time.Time) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for len(in.leaving) > 0 {
@@ -114,18 +134,79 @@ func (in *interests) take(now time.Time) (changes []cluster.Interest, next time.
 	}
 	changes, in.changes = in.changes, nil
 	in.taken = in.entered
-	return changes, next
+	if len(in.refused) == 0 || !up {
+		return changes, next
+	}
+	if now.Before(in.retry) {
+		if next.IsZero() || in.retry.Before(next) {
+			next = in.retry
+		}
+		return changes, next
+	}
+	var again []cluster.Interest // in front: a change may be that the room has left
+	for key, r := range in.refused {
+		again = append(again, cluster.Interest{Namespace: key.namespace, Room: key.room, Socket: r.socket, On: true})
+	}
+	return append(again, changes...), next
 }
 
-// done says that the backend was told what take has returned.
-func (in *interests) done() {
+// done says that the backend was told what take has returned, with the backend's error.
+func (in *interests) done(changes []cluster.Interest, err error, now time.Time) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.told = in.taken
+	if err != nil || len(in.refused) > 0 {
+		in.note(changes, err, now)
+	}
 	if in.moved != nil {
 		close(in.moved)
 		in.moved = nil
 	}
+}
+
+// note notes what the bus has taken, and what not; in.mu is held.
+func (in *interests) note(changes []cluster.Interest, err error, now time.Time) {
+	if in.refused == nil {
+		in.refused = make(map[interestKey]refusal)
+	}
+	none := len(in.refused) == 0
+	list, some := named(err, len(changes))
+	for i, c := range changes {
+		key := interestKey{c.Namespace, c.Room}
+		_, failed := slices.BinarySearch(list, i)
+		if c.On && err != nil && (failed || !some) {
+			in.refused[key] = refusal{c.Socket, err}
+		} else {
+			delete(in.refused, key)
+		}
+	}
+	switch {
+	case len(in.refused) == 0:
+		in.pause = 0
+	case none || !now.Before(in.retry):
+		in.pause = min(max(2*in.pause, minRetryTime), maxRetryTime)
+		in.retry = now.Add(in.pause)
+	}
+}
+
+// deaf is why the bus has not taken one of the rooms, nil when it has taken all.
+func (in *interests) deaf() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, r := range in.refused {
+		return r.err
+	}
+	return nil
+}
+
+// deafTo is why the bus has not taken a room or its namespace.
+func (in *interests) deafTo(namespace, room string) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if r, ok := in.refused[interestKey{namespace, ""}]; ok {
+		return r.err
+	}
+	return in.refused[interestKey{namespace, room}].err
 }
 
 // count is how many rooms were entered so far.

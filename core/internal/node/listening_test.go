@@ -18,7 +18,7 @@ func TestListening(t *testing.T) {
 		h.watch = func([]cluster.Interest) error { <-taken; return nil }
 		p := newPeer(h, "aaaaa").start(t)
 		returned := make(chan error, 10)
-		listen := func() { go func() { returned <- p.Listening(t.Context()) }() }
+		listen := func() { go func() { returned <- p.Listening(t.Context(), "/", "r") }() }
 		none := func(what string) {
 			t.Helper()
 			if synctest.Wait(); len(returned) > 0 {
@@ -57,7 +57,7 @@ func TestListening(t *testing.T) {
 		p.Enter("/", "t", false)
 		ended, end := context.WithCancelCause(t.Context())
 		end(errors.New("enough"))
-		if err := p.Listening(ended); err == nil || err.Error() != "enough" {
+		if err := p.Listening(ended, "/", "r"); err == nil || err.Error() != "enough" {
 			t.Errorf("a context that has ended: %v", err)
 		}
 		h.r.Down(nil)
@@ -74,7 +74,7 @@ func TestListeningAtTheEnd(t *testing.T) {
 		h := &held{start: func(context.Context) error { return nil }}
 		p := newPeer(h, "aaaaa").start(t)
 		returned := make(chan error, 2)
-		go func() { returned <- p.Listening(t.Context()) }()
+		go func() { returned <- p.Listening(t.Context(), "/", "r") }()
 		synctest.Wait()
 		if err := p.Shutdown(t.Context()); err != nil {
 			t.Fatal(err)
@@ -85,7 +85,7 @@ func TestListeningAtTheEnd(t *testing.T) {
 		h = &held{start: func(context.Context) error { return nil }}
 		p = newPeer(h, "bbbbb").start(t)
 		p.Enter("/", "r", false)
-		go func() { returned <- p.Listening(t.Context()) }()
+		go func() { returned <- p.Listening(t.Context(), "/", "r") }()
 		synctest.Wait()
 		h.r.Down(cluster.ErrDown)
 		if err := <-returned; err != nil {

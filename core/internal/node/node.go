@@ -270,10 +270,11 @@ func (n *Node) Exit(namespace, room string, socket bool) {
 	}
 }
 
-// Listening waits until the bus was told of all that was entered before, so that what other
-// nodes publish from then on is received. It returns at once while the bus is away, which is
-// a gap. The error is that of ctx, or says that the node leaves.
-func (n *Node) Listening(ctx context.Context) error {
+// Listening waits until the bus was told of a room that was entered before, so that what
+// other nodes publish to it from then on is received. It returns at once while the bus is away,
+// which is a gap. The error is that of ctx, or of the bus that has not taken the room or its
+// namespace, or says that the node leaves.
+func (n *Node) Listening(ctx context.Context, namespace, room string) error {
 	count := n.interests.count()
 	for waiting := (<-chan struct{})(n.met); waiting != nil; waiting = n.interests.wait(count) {
 		select {
@@ -287,5 +288,5 @@ func (n *Node) Listening(ctx context.Context) error {
 			return nil
 		}
 	}
-	return nil
+	return n.interests.deafTo(namespace, room)
 }

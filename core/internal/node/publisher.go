@@ -140,6 +140,9 @@ func (p *publisher) heartbeat(now time.Time) {
 	n := p.n
 	late := now.Sub(p.beaten) >= 2*n.opts.Heartbeat
 	p.beat, p.beaten = now.Add(n.opts.Heartbeat), now
+	if err := n.interests.deaf(); err != nil {
+		n.gaps.miss(0, err, now) // the gap goes on
+	}
 	n.gaps.hear(now.Add(-n.opts.Heartbeat))
 	if n.gaps.down.Load() {
 		return
@@ -181,13 +184,13 @@ func (p *publisher) batch() bool {
 	}
 	p.list = n.out.take(p.list[:0], maxBatch)
 	var changes []cluster.Interest
-	if changes, p.leave = n.interests.take(time.Now()); len(changes) > 0 {
+	if changes, p.leave = n.interests.take(time.Now(), !n.gaps.down.Load()); len(changes) > 0 {
 		ctx := p.begin()
 		err := p.end(n.backend.Watch(ctx, changes))
 		if err != nil {
 			n.gaps.miss(0, err, time.Now())
 		}
-		n.interests.done()
+		n.interests.done(changes, err, time.Now())
 	}
 	if len(p.list) == 0 {
 		return false
@@ -225,24 +228,32 @@ func (p *publisher) batch() bool {
 
 // unpublished are the messages that are lost after an error: those that the error names, or
 // all.
-func unpublished(ms []*cluster.Message, err error) []*cluster.Message {
-	var part cluster.Partial
-	if !errors.As(err, &part) {
+func unpublished(ms []*cluster.Message, err error) (lost []*cluster.Message) {
+	list, ok := named(err, len(ms))
+	if !ok {
 		return ms
 	}
-	var lost []*cluster.Message
-	last := -1
-	for _, i := range part.Unpublished() {
-		if i <= last || i >= len(ms) {
-			return ms // it is not what it says
-		}
-		last = i
+	for _, i := range list {
 		lost = append(lost, ms[i])
 	}
-	if len(lost) == 0 {
-		return ms
-	}
 	return lost
+}
+
+// named are the indexes below n that an error names. It reports false when all are meant.
+func named(err error, n int) (list []int, ok bool) {
+	var part cluster.Partial
+	if !errors.As(err, &part) {
+		return nil, false
+	}
+	list = part.Unpublished()
+	last := -1
+	for _, i := range list {
+		if i <= last || i >= n {
+			return nil, false // it is not what it says
+		}
+		last = i
+	}
+	return list, len(list) > 0
 }
 
 // publish gives p.ms to the backend.

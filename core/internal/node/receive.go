@@ -44,7 +44,7 @@ func (r receiver) Down(err error) {
 }
 
 func (r receiver) Lost(n int, err error) {
-	if n > 0 && !r.n.closed.Load() {
+	if (n > 0 || err != nil) && !r.n.closed.Load() {
 		r.n.gaps.miss(n, err, time.Now())
 	}
 }

@@ -271,9 +271,30 @@ func TestDeaf(t *testing.T) {
 		h.r.Lost(1, cluster.ErrDown)
 		time.Sleep(3 * beat)
 		is("later", false)
-		h.watch = func([]cluster.Interest) error { return errors.New("no") }
+		var refused atomic.Bool
+		refused.Store(true)
+		h.mu.Lock()
+		h.watch = func([]cluster.Interest) error {
+			if refused.Load() {
+				return errors.New("no")
+			}
+			return nil
+		}
+		h.mu.Unlock()
 		p.Enter("/", "r", false)
 		is("a room is not subscribed to", true)
+		for range 100 {
+			time.Sleep(beat / 10)
+			synctest.Wait()
+			if changes, deaf := p.Deaf(); !deaf || changes != last {
+				t.Fatal("a room is still not subscribed to")
+			}
+		}
+		refused.Store(false)
+		time.Sleep(10 * beat)
+		is("later", false)
+		h.r.Lost(0, errors.New("a subscription was refused"))
+		is("nobody knows how many are missing", true)
 		time.Sleep(3 * beat)
 		is("later", false)
 		h.r.Lost(1, cluster.ErrDown)
