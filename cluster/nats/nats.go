@@ -109,6 +109,8 @@ func New(url string, o *Options) cluster.Backend {
 	return b
 }
 
+var _ cluster.Lagger = (*backend)(nil)
+
 type backend struct {
 	url      string
 	opts     Options
@@ -359,6 +361,9 @@ func (b *backend) unsubscribe(sub *nats.Subscription) error {
 	}
 	return nil
 }
+
+// Behind is a method of cluster.Lagger.
+func (b *backend) Behind() bool { return b.queue.behind(len(b.taken)) }
 
 // Close is a method of cluster.Backend. Every Publish that has returned nil has reached the
 // server, so there is nothing to wait for but the end of the connection.

@@ -45,6 +45,11 @@ type queue struct {
 	stopped bool
 	wake    chan struct{} // holds one signal for hand
 
+	// How many messages were put here and handed over, how many had come when behind was called
+	// before, and whether some were dropped since.
+	come, handed, before uint64
+	dropped              bool
+
 	// What nats.go has dropped itself. It says so when it begins to, and not again until it
 	// has had a message for the subscription; the numbers have to be asked for.
 	counted map[*nats.Subscription]int
@@ -89,6 +94,7 @@ func (q *queue) add(e event) {
 	case q.stopped, e.up && q.state == isUp, e.down && q.state == isDown:
 		return
 	case e.msg != nil && (q.count >= maxWaiting || q.bytes >= maxWaitingBytes):
+		q.dropped = true
 		q.add(event{lost: 1, err: errSlow})
 		return
 	case e.lost > 0 && last >= 0 && q.waiting[last].lost > 0:
@@ -105,6 +111,7 @@ func (q *queue) add(e event) {
 	case e.msg == nil && e.lost == 0 && len(q.waiting)-q.count >= maxNews:
 		return
 	case e.msg != nil:
+		q.come++
 		q.count++
 		q.bytes += cost(e.msg)
 	}
@@ -112,6 +119,16 @@ func (q *queue) add(e event) {
 }
 
 func cost(m *nats.Msg) int { return messageCost + len(m.Data) }
+
+// behind reports whether the Receiver has not had all that had come when behind was called
+// before, or some was dropped since. more is how many messages are about to be put here.
+func (q *queue) behind(more int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	behind := q.handed < q.before || q.dropped
+	q.before, q.dropped = q.come+uint64(more), false
+	return behind
+}
 
 // stop has nothing more handed over. What is handed over at this moment is finished.
 func (q *queue) stop() {
@@ -178,6 +195,7 @@ func (q *queue) recount() {
 // recountOf tells how many messages of one subscription were dropped; q.mu is held.
 func (q *queue) recountOf(sub *nats.Subscription) {
 	if n, err := sub.Dropped(); err == nil && n > q.counted[sub] {
+		q.dropped = true
 		q.add(event{lost: n - q.counted[sub], err: errSlow})
 		q.counted[sub] = n
 	}
@@ -197,10 +215,11 @@ func (q *queue) forget(sub *nats.Subscription) {
 // hand hands over what waits, until stop.
 func (q *queue) hand() {
 	var m cluster.Message
+	handed := false // a message
 	for range q.wake {
 		for {
-			e, ok := q.next()
-			if !ok {
+			e, ok := q.next(handed)
+			if handed = e.msg != nil; !ok {
 				break
 			}
 			switch {
@@ -227,10 +246,13 @@ func (q *queue) hand() {
 	}
 }
 
-// next takes what waits longest.
-func (q *queue) next() (e event, ok bool) {
+// next takes what waits longest. handed: the one before was a message.
+func (q *queue) next(handed bool) (e event, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if handed {
+		q.handed++
+	}
 	if len(q.waiting) == 0 {
 		q.waiting = nil
 		return e, false

@@ -2,6 +2,7 @@ package natsbus
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -50,7 +51,7 @@ func TestQueueBounds(t *testing.T) {
 		t.Errorf("%d messages of %d bytes wait, %d lost", q.count, q.bytes, q.waiting[len(q.waiting)-1].lost)
 	}
 	for range q.count {
-		if e, ok := q.next(); !ok || e.msg == nil {
+		if e, ok := q.next(false); !ok || e.msg == nil {
 			t.Fatal("a message is missing")
 		}
 	}

@@ -90,6 +90,14 @@ type backend struct {
 	ended  chan struct{} // closed when the server has ended
 }
 
+var _ cluster.Lagger = (*backend)(nil)
+
+// Behind is a method of cluster.Lagger.
+func (b *backend) Behind() bool {
+	l, ok := b.Backend.(cluster.Lagger)
+	return ok && l.Behind()
+}
+
 func (b *backend) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(b.port)) }
 
 // Dial connects to the process that serves. When nobody does, this one tries to. nats.go

@@ -57,6 +57,7 @@ var (
 	_ cluster.Counter       = (*bus)(nil)
 	_ cluster.AnswerWatcher = (*bus)(nil)
 	_ cluster.SocketWatcher = socketBus{}
+	_ cluster.Lagger        = (*bus)(nil)
 )
 
 // WatchAnswers makes this the bus of a node that serves nobody: it does not read streams, and

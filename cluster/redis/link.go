@@ -37,6 +37,11 @@ type link struct {
 	dead   atomic.Bool
 	heard  atomic.Int64 // messages that have come
 
+	// What this node has said about itself and what of that has come back, as what others say
+	// does; before is what it had said when Behind was called before.
+	said, echoed atomic.Int64
+	before       int64
+
 	cancel  context.CancelFunc // of the workers
 	workers sync.WaitGroup
 }

@@ -68,6 +68,11 @@ func (b *bus) Publish(ctx context.Context, ms []*cluster.Message) error {
 	if len(b.out.cmds) > 0 {
 		b.do(ctx, l, failed)
 	}
+	for i, m := range ms {
+		if aboutNode(m, b.node) && !slices.Contains(failed.Failed, i) {
+			l.said.Add(1)
+		}
+	}
 	if len(failed.Failed) > 0 {
 		slices.Sort(failed.Failed)
 		failed.Failed = slices.Compact(failed.Failed) // a request is published twice

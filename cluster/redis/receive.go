@@ -39,6 +39,9 @@ func (b *bus) message(l *link, channel, text string) {
 	default:
 		b.r.Receive(&b.in)
 	}
+	if err == nil && aboutNode(&b.in, b.node) {
+		l.echoed.Add(1)
+	}
 	if cap(b.text) > maxKept {
 		b.text, b.in = nil, cluster.Message{}
 	}

@@ -73,6 +73,16 @@ type Receiver interface {
 	Lost(n int, err error)
 }
 
+// Lagger is a Backend that knows when its Receiver is behind. A node whose messages wait, or
+// were dropped, cannot be heard: while the Receiver is behind no node is given up because
+// nothing has come from it.
+type Lagger interface {
+	// Behind reports whether the Receiver has not had all that had come when Behind was
+	// called before, or something was dropped since because too much waited. It waits for
+	// nothing. One goroutine calls it, once with each heartbeat.
+	Behind() bool
+}
+
 // Counter is a Backend that knows how many nodes of other kinds listen to a namespace, such
 // as processes of Node: they have no heartbeats, so nobody knows them by name.
 type Counter interface {

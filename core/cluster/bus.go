@@ -107,10 +107,31 @@ type busNode struct {
 	count   int // messages in waiting
 	bytes   int
 	stop    bool
+	backlog backlog
 	wake    chan struct{} // holds one signal for the node's goroutine
 }
 
-var _ Backend = (*busNode)(nil)
+var (
+	_ Backend = (*busNode)(nil)
+	_ Lagger  = (*busNode)(nil)
+)
+
+// backlog is how far a Receiver is behind.
+type backlog struct {
+	come, handed uint64 // messages
+	before       uint64 // that had come when Behind was called
+	dropped      bool   // since then
+}
+
+// Behind is a method of Lagger.
+func (n *busNode) Behind() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	b := &n.backlog
+	behind := b.handed < b.before || b.dropped
+	b.before, b.dropped = b.come, false
+	return behind
+}
 
 // busEvent is what a node is told: one of these.
 type busEvent struct {
@@ -228,6 +249,9 @@ func (n *busNode) wants(m *Message) bool {
 func (n *busNode) put(m *Message, size int) {
 	n.mu.Lock()
 	full := n.count >= maxBusMessages || n.bytes >= maxBusBytes
+	if full {
+		n.backlog.dropped = true
+	}
 	n.mu.Unlock() // only the publisher that holds bus.mu adds
 	if full {
 		n.event(busEvent{lost: 1})
@@ -250,6 +274,7 @@ func (n *busNode) event(e busEvent) {
 		n.bytes += e.size
 		if e.m != nil {
 			n.count++
+			n.backlog.come++
 		}
 	}
 	n.mu.Unlock()
@@ -266,10 +291,14 @@ func (n *busNode) signal() {
 // run hands over what waits, until Close.
 func (n *busNode) run(r Receiver) {
 	defer close(n.done)
+	handing := false
 	for range n.wake {
 		for {
 			n.mu.Lock()
-			if n.stop {
+			if handing {
+				n.backlog.handed++
+			}
+			if handing = false; n.stop {
 				n.mu.Unlock()
 				return
 			}
@@ -284,6 +313,7 @@ func (n *busNode) run(r Receiver) {
 			n.bytes -= e.size
 			if e.m != nil {
 				n.count--
+				handing = true
 			}
 			n.mu.Unlock()
 			e.hand(r)

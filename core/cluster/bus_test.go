@@ -274,3 +274,60 @@ func TestMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestBusBehind: a node is behind while what had come before waits, or is handed over, and when
+// something was dropped.
+func TestBusBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := cluster.NewBus()
+		a, _ := start(t, bus, "a")
+		b, s := start(t, bus, "b", "")
+		expect(t, s, "up")
+		wait := make(chan struct{})
+		s.wait = wait
+		behind := func(when string, want bool) {
+			t.Helper()
+			if got := b.(cluster.Lagger).Behind(); got != want {
+				t.Errorf("%s: %v", when, got)
+			}
+		}
+		publish := func(n int) {
+			t.Helper()
+			for range n {
+				if err := a.Publish(t.Context(), emit("x")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+		}
+		behind("at first", false)
+		publish(2)
+		behind("they have just come", false)
+		behind("they wait", true)
+		wait <- struct{}{}
+		synctest.Wait()
+		behind("one is handed over", true)
+		wait <- struct{}{}
+		synctest.Wait()
+		behind("all were", false)
+		publish(1)
+		behind("one more", false)
+		wait <- struct{}{}
+		publish(1)
+		behind("the one of before was handed over", false)
+		publish(1 << 14)
+		behind("many wait", true)
+		close(wait)
+		synctest.Wait()
+		behind("nothing was dropped since", false)
+		s.wait = make(chan struct{})
+		publish(1<<14 + 2)
+		close(s.wait)
+		synctest.Wait()
+		behind("one was dropped", true)
+		behind("long ago", false)
+		if s.lost == 0 {
+			t.Error("nothing was lost")
+		}
+	})
+}

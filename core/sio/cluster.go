@@ -130,11 +130,11 @@ func (t Target) message(k cluster.Kind) cluster.Message {
 	if len(m.Rooms) == 1 {
 		room, n := m.Rooms[0], t.ns.srv.node
 		m.To = n.Owner(room)
-		if m.To == "" && (t.ns.many != nil || t.ns.srv.newRooms.has(m.Namespace, room) || len(room) == node.IDLength && !n.Settled()) {
+		if m.To == "" && (t.ns.many != nil || t.ns.newRoom(room) || len(room) == node.IDLength && (!n.Settled() || n.Stray(room))) {
 			// The rooms that nodes listen to are those of the namespaces that match, and
 			// not of the pattern; nodes do not listen yet to rooms that are new to
-			// them; and an id may name a node that has not said yet that it is there. What
-			// is for two rooms reaches all nodes.
+			// them; and an id may name a node that has not been heard yet, or not for a
+			// while. What is for two rooms reaches all nodes.
 			m.Rooms = []string{room, room}
 		}
 	}

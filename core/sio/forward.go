@@ -172,8 +172,16 @@ func (s *Server) elsewhere(x host.Exchange) bool {
 // It waits for them first, or clients would be told that sessions have ended which have not,
 // whenever a server is started beside others.
 func (s *Server) infoOf(name string, x host.Exchange) (info string, there bool) {
-	if info, there = s.node.Info(name); there || s.node.Settled() {
+	if info, there = s.node.Info(name); there {
 		return info, there
+	}
+	if s.forward != nil { // one that is silent on the bus alone
+		if address, reached := s.forward.Address(name); reached {
+			return forwardInfo + address, true
+		}
+	}
+	if s.node.Settled() {
+		return "", false
 	}
 	s.node.Await(newNodeTime, x.Gone())
 	return s.node.Info(name)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/internal/jsontext"
@@ -172,10 +173,22 @@ func (h clusterHost) serverEvent(m *cluster.Message) (out []any, err error) {
 }
 
 // Joined and Left implement node.Host.
-func (h clusterHost) Joined(name string) { h.srv.nodes(name, true) }
-func (h clusterHost) Left(name string) {
-	if h.srv.forward != nil {
-		h.srv.forward.Left(name)
+func (h clusterHost) Joined(name string) {
+	if f := h.srv.forward; f != nil {
+		f.Joined(name)
+	}
+	h.srv.nodes(name, true)
+}
+
+// A node that has fallen silent may be cut off from the bus alone: what is passed on to it goes
+// on while it can be reached.
+func (h clusterHost) Left(name, info string, bye bool) {
+	if f := h.srv.forward; f != nil {
+		if address, takes := strings.CutPrefix(info, forwardInfo); takes && !bye {
+			f.Silent(name, address)
+		} else {
+			f.Left(name)
+		}
 	}
 	h.srv.nodes(name, false)
 }

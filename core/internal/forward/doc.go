@@ -25,6 +25,8 @@
 //
 // Every question has a time in which it must be answered, and so has the whole of a held
 // poll. A websocket has none: its session has heartbeats. The connections to a node end when
-// the node has left the cluster (Left), and TCP's own probes end those to a machine that is
-// silent.
+// the node has left the cluster (Left). One that has fallen silent on the bus (Silent) may be
+// cut off from the bus alone: the connections to it end when it cannot be reached, or proves
+// nothing, and meanwhile requests are passed on to it as before. TCP's own probes end
+// connections to a machine that is silent.
 package forward

@@ -59,6 +59,7 @@ type Forwarder struct {
 	taken    map[*conn]struct{} // from other nodes, but for websockets
 	unproved []*conn            // of these, the oldest first
 	peers    map[string]*peer
+	silent   map[string]*silence
 	passing  int           // requests that are passed on, without websockets
 	leaving  chan struct{} // closed by Close
 	quiet    chan struct{} // closed when nothing is passed on any more; nil before Close
@@ -75,7 +76,7 @@ func Listen(address string, o Options) (*Forwarder, error) {
 	}
 	key := sha256.Sum256(o.Secret) // one length, and no copy of what the caller may change
 	o.Secret = key[:]
-	f := &Forwarder{opts: o, ln: ln, taken: make(map[*conn]struct{}), peers: make(map[string]*peer), leaving: make(chan struct{})}
+	f := &Forwarder{opts: o, ln: ln, taken: make(map[*conn]struct{}), peers: make(map[string]*peer), silent: make(map[string]*silence), leaving: make(chan struct{})}
 	f.closing, f.close = context.WithCancel(context.Background())
 	return f, nil
 }

@@ -74,6 +74,12 @@ func (l *link) read() {
 func (f *Forwarder) Left(node string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.leave(node)
+}
+
+// leave is Left; Forwarder.mu is held.
+func (f *Forwarder) leave(node string) {
+	f.heard(node)
 	if p := f.peers[node]; p != nil {
 		delete(f.peers, node)
 		p.end()
@@ -213,13 +219,11 @@ func (f *Forwarder) connect(node, address string) (l *link, fresh bool, err erro
 
 // dial returns a new connection to a node.
 func (f *Forwarder) dial(node, address string) (*link, error) {
-	d := net.Dialer{Timeout: dialTimeout}
-	nc, err := d.DialContext(f.closing, "tcp", address)
+	c, err := f.call(address)
 	if err != nil {
 		return nil, err
 	}
-	alive(nc)
-	l := &link{conn: newConn(nc), f: f, node: node, in: make(chan frame), quit: make(chan struct{})}
+	l := &link{conn: c, f: f, node: node, in: make(chan frame), quit: make(chan struct{})}
 	if err := f.book(l); err != nil {
 		l.end()
 		return nil, err

@@ -19,7 +19,7 @@
 // left, and the bus is there.
 //
 // Another node is there from its Hello or Heartbeat until its Bye, or until nothing has come
-// from it for three heartbeats. One that leaves with a Bye owes no answers. One that falls
+// from it for three heartbeats, in which this node was not behind (cluster.Lagger). One that leaves with a Bye owes no answers. One that falls
 // silent, or whose name another process has taken, is missed by every request that waits
 // for it.
 //

@@ -30,6 +30,7 @@ type member struct {
 	seen     atomic.Int64 // since began
 	instance string
 	info     string
+	bye      bool // it has said that it leaves
 }
 
 // standing is what members.add has found.
@@ -103,7 +104,7 @@ func (ms *members) add(name, instance, info string, now time.Time) standing {
 	return was
 }
 
-// remove gives up a node. With an instance only the process with this id is meant.
+// remove is for a node that leaves. With an instance only the process with this id is meant.
 func (ms *members) remove(name, instance string) (was bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -111,6 +112,7 @@ func (ms *members) remove(name, instance string) (was bool) {
 	if m == nil || instance != "" && m.instance != instance {
 		return false
 	}
+	m.bye = true
 	delete(ms.list, name)
 	ms.changed()
 	return true
@@ -136,6 +138,20 @@ func (ms *members) names() []string {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	return slices.Sorted(maps.Keys(ms.list))
+}
+
+// all are the nodes that are there.
+func (ms *members) all() map[string]*member {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	return maps.Clone(ms.list)
+}
+
+// end is what a node that has gone had said of itself, and whether it has said that it leaves.
+func (ms *members) end(m *member) (info string, bye bool) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	return m.info, m.bye
 }
 
 func (ms *members) alive(name string) bool { return ms.find(name) != nil }

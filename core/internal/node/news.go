@@ -1,6 +1,10 @@
 package node
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // report is the goroutine that tells the Host of other nodes, and the application of gaps.
 // It calls what may take its time, so it does nothing else. It ends when the node has left.
@@ -8,7 +12,7 @@ func (n *Node) report() {
 	defer close(n.reported)
 	tick := time.NewTicker(n.opts.Heartbeat)
 	defer tick.Stop()
-	told := make(map[string]struct{})
+	told := make(map[string]*member)
 	for {
 		n.reportMembers(told)
 		if g, ok := n.gaps.news(); ok {
@@ -33,21 +37,18 @@ func (n *Node) report() {
 }
 
 // reportMembers tells the Host what has changed since it was told.
-func (n *Node) reportMembers(told map[string]struct{}) {
-	now := n.members.names()
-	there := make(map[string]struct{}, len(now))
-	for _, name := range now {
-		there[name] = struct{}{}
-	}
-	for name := range told {
-		if _, ok := there[name]; !ok {
+func (n *Node) reportMembers(told map[string]*member) {
+	there := n.members.all()
+	for name, m := range told {
+		if there[name] == nil {
 			delete(told, name)
-			n.host.Left(name)
+			info, bye := n.members.end(m)
+			n.host.Left(name, info, bye)
 		}
 	}
-	for _, name := range now {
-		if _, ok := told[name]; !ok {
-			told[name] = struct{}{}
+	for _, name := range slices.Sorted(maps.Keys(there)) {
+		known := told[name] != nil
+		if told[name] = there[name]; !known {
 			n.host.Joined(name)
 		}
 	}

@@ -43,9 +43,10 @@ type Host interface {
 	ServerEvent(m *cluster.Message, answer func(data []byte, attachments [][]byte))
 	// Joined and Left say which nodes there are. They and Options.Report are called by one
 	// goroutine, and may take their time: a node that has gone and is back by then is not
-	// spoken of. Messages of a node may come before it has Joined.
+	// spoken of. Messages of a node may come before it has Joined. info is what one that has
+	// Left had said of itself; bye: it has said that it leaves, and has not fallen silent.
 	Joined(node string)
-	Left(node string)
+	Left(node, info string, bye bool)
 }
 
 // Options of a Node. All fields are required but Name, Info and Emitter.
@@ -70,6 +71,7 @@ type Node struct {
 	instance string
 	backend  cluster.Backend
 	counter  cluster.Counter // the backend, if it is one
+	lagger   cluster.Lagger  // likewise
 	sockets  bool            // the backend wants to know the ids of sockets
 	emitter  *emitter        // nil for a node that serves somebody
 	host     Host
@@ -116,6 +118,7 @@ func New(b cluster.Backend, h Host, o Options) *Node {
 	}
 	n.counter, _ = b.(cluster.Counter)
 	_, n.sockets = b.(cluster.SocketWatcher)
+	n.lagger, _ = b.(cluster.Lagger)
 	if o.Emitter {
 		n.emitter = newEmitter(n, b)
 	}
@@ -168,6 +171,20 @@ func (n *Node) Owner(id string) string {
 		return name
 	}
 	return ""
+}
+
+// Stray reports whether a room may be the id of a socket of a node that is not known here,
+// and the bus takes no message to one node for the id alone.
+func (n *Node) Stray(room string) bool {
+	if len(room) != IDLength || n.counter != nil || n.sockets || room[:NameLength] == n.name {
+		return false // Counters carry the rooms of processes of Node, whose ids name no node
+	}
+	for _, c := range []byte(room) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return !n.members.alive(room[:NameLength])
 }
 
 // Nodes are the names of the other nodes of this kind that are there.

@@ -26,6 +26,8 @@ type peer struct {
 	mu        sync.Mutex
 	delivered []string // of each message the node and Data
 	joined    []string // "+name" and "-name"
+	byes      []string // of those that have said that they leave
+	infos     []string // of those that have left
 	gaps      []Gap
 	untold    []string                    // the namespaces of each Gap
 	ids       []string                    // the ids of the sockets that requests find
@@ -88,7 +90,14 @@ func (p *peer) ServerEvent(m *cluster.Message, answer func([]byte, [][]byte)) {
 }
 
 func (p *peer) Joined(name string) { p.change("+" + name) }
-func (p *peer) Left(name string)   { p.change("-" + name) }
+func (p *peer) Left(name, info string, bye bool) {
+	p.change("-" + name)
+	p.set(func() {
+		if p.infos = append(p.infos, info); bye {
+			p.byes = append(p.byes, name)
+		}
+	})
+}
 func (p *peer) change(c string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -139,6 +139,9 @@ func (p *publisher) speak(now time.Time) {
 func (p *publisher) heartbeat(now time.Time) {
 	n := p.n
 	late := now.Sub(p.beaten) >= 2*n.opts.Heartbeat
+	if n.lagger != nil && n.lagger.Behind() { // what others have said waits, or was dropped
+		late = true
+	}
 	p.beat, p.beaten = now.Add(n.opts.Heartbeat), now
 	if err := n.interests.deaf(); err != nil {
 		n.gaps.miss(0, err, now) // the gap goes on
