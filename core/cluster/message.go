@@ -39,16 +39,19 @@ const (
 	// an answer is wanted, which is Answer.
 	ServerEvent
 
-	// Sockets is the answer to Fetch, in Message.Sockets.
+	// Sockets is the answer to Fetch, in Message.Sockets. With more than one message can hold
+	// there are several: Number is that of all sockets.
 	Sockets
 	// Counted is the answer to Count, in Number.
 	Counted
 	// Rooms is the answer to ListRooms, in Names.
 	Rooms
-	// Answer is the answer to a ServerEvent: the arguments in Data and Attachments.
+	// Answer is the answer to a ServerEvent: the arguments in Data and Attachments. As the
+	// answer to another request it says why the node cannot answer, as an error for clients.
 	Answer
 	// Asked says how many clients an Emit with an ID was sent to, in Number, and in Names the
-	// ids of their sockets.
+	// ids of their sockets. With more ids than one message can hold there are several: Number is
+	// that of all.
 	Asked
 	// Acked is the ack of one client: the arguments in Data and Attachments. One without Data
 	// says that the client has left, and is not to be waited for.
@@ -109,7 +112,8 @@ type Message struct {
 	// Sockets is the answer to Fetch. OnlyIDs: nothing but their ids is wanted.
 	Sockets []Socket
 	OnlyIDs bool
-	// Number is the answer to Count, and how many clients were asked.
+	// Number is the answer to Count, how many clients were asked, and, in a Sockets that is a
+	// part of an answer, how many sockets the whole has.
 	Number int
 	// Info is what a Hello or Heartbeat says of the node: its address for forwarded
 	// requests, "" for none.

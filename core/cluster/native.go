@@ -36,6 +36,7 @@ const (
 	hasSockets
 	hasNumber
 	hasInfo
+	hasWhole // Number, in a part of an answer
 )
 
 // kinds are the names and the fields of the kinds; ID, Node, To and Namespace all have.
@@ -54,7 +55,7 @@ var kinds = [...]struct {
 	Count:          {"Count", hasTarget},
 	ListRooms:      {"ListRooms", 0},
 	ServerEvent:    {"ServerEvent", hasData | hasName},
-	Sockets:        {"Sockets", hasOnly | hasSockets},
+	Sockets:        {"Sockets", hasOnly | hasSockets | hasWhole},
 	Counted:        {"Counted", hasNumber},
 	Rooms:          {"Rooms", hasNames},
 	Answer:         {"Answer", hasData},
@@ -79,6 +80,7 @@ const (
 	flagVolatile = 1 << iota
 	flagSingle
 	flagOnly
+	flagPart // Number follows
 )
 
 var errMalformed = errors.New("cluster: malformed message")
@@ -128,6 +130,10 @@ func (w *writer) message(m *Message, has parts) {
 	if has&hasOnly != 0 && m.OnlyIDs {
 		flags |= flagOnly
 	}
+	part := has&hasWhole != 0 && m.Number > len(m.Sockets)
+	if part {
+		flags |= flagPart
+	}
 	w.b = append(w.b, version, byte(m.Kind), flags)
 	w.text(m.Node)
 	w.text(m.To)
@@ -156,7 +162,7 @@ func (w *writer) message(m *Message, has parts) {
 	if has&hasSockets != 0 {
 		w.sockets(m.Sockets)
 	}
-	if has&hasNumber != 0 {
+	if has&hasNumber != 0 || part {
 		w.count(int64(m.Number), math.MaxInt64, "Number")
 	}
 	if has&hasInfo != 0 {

@@ -77,6 +77,9 @@ func (r *reader) message(m, old *Message, has parts, flags byte) {
 	if has&hasOnly != 0 {
 		allowed |= flagOnly
 	}
+	if has&hasWhole != 0 {
+		allowed |= flagPart
+	}
 	if flags&^allowed != 0 {
 		r.fail("the flags %#x", flags)
 	}
@@ -109,8 +112,11 @@ func (r *reader) message(m, old *Message, has parts, flags byte) {
 	if has&hasSockets != 0 {
 		r.sockets(m)
 	}
-	if has&hasNumber != 0 {
+	if has&hasNumber != 0 || flags&flagPart != 0 {
 		m.Number = int(r.count(math.MaxInt))
+	}
+	if flags&flagPart != 0 && m.Number <= len(m.Sockets) {
+		r.fail("%d sockets are a part of %d", len(m.Sockets), m.Number)
 	}
 	if has&hasInfo != 0 {
 		m.Info = r.text(old.Info)

@@ -41,7 +41,7 @@ func only(m Message) Message {
 	if has&hasSockets != 0 {
 		w.Sockets = m.Sockets
 	}
-	if has&hasNumber != 0 {
+	if has&hasNumber != 0 || has&hasWhole != 0 && m.Number > len(m.Sockets) {
 		w.Number = m.Number
 	}
 	if has&hasInfo != 0 {
@@ -318,5 +318,30 @@ func BenchmarkParse(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		Parse(in, &m)
+	}
+}
+
+// TestNativePart: a part of an answer says how large the whole is.
+func TestNativePart(t *testing.T) {
+	for _, m := range []Message{
+		{Kind: Sockets, ID: "r", Number: 3, Sockets: []Socket{{ID: "a"}, {ID: "b"}}},
+		{Kind: Asked, ID: "r", Number: 3, Names: []string{"a", "b"}},
+	} {
+		var got Message
+		b, err := Append(nil, &m)
+		if err == nil {
+			err = Parse(b, &got)
+		}
+		if err != nil || !same(got, m) {
+			t.Errorf("%s, %v instead of %s", show(got), err, show(m))
+		}
+	}
+	whole, err := Append(nil, &Message{Kind: Sockets, Number: 1, Sockets: []Socket{{ID: "a"}}})
+	if err != nil || whole[2] != 0 {
+		t.Errorf("%x, %v", whole, err)
+	}
+	whole[2] = flagPart
+	if err := Parse(append(whole, 1), new(Message)); err == nil || !strings.Contains(err.Error(), "1 sockets are a part of 1") {
+		t.Error(err)
 	}
 }

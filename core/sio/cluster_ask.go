@@ -137,7 +137,8 @@ type remoteAnswers struct {
 
 	// take writes these, one call at a time.
 	asked   []string            // ids of sockets, as far as their nodes say them
-	said    map[string]struct{} // the nodes that have said whom, or how many, they have asked
+	named   map[string]int      // how many of them each node has said
+	said    map[string]struct{} // the nodes that have said of all whom, or how many, they have asked
 	gone    map[string]struct{} // ids of those that have left
 	unnamed int                 // sockets that have not answered, of nodes that do not say their ids
 	answers []remoteAnswer
@@ -169,7 +170,7 @@ func (t Target) askOthers(ctx context.Context, event string, args []any) (*remot
 	if at, ok := ctx.Deadline(); ok {
 		m.Timeout = max(time.Until(at), time.Millisecond)
 	}
-	w := &remoteAnswers{done: make(chan struct{}), said: make(map[string]struct{}), gone: make(map[string]struct{})}
+	w := &remoteAnswers{done: make(chan struct{}), named: make(map[string]int), said: make(map[string]struct{}), gone: make(map[string]struct{})}
 	go func() {
 		defer close(w.done)
 		w.err = n.Request(ctx, &m, w.take)
@@ -181,8 +182,13 @@ func (w *remoteAnswers) take(m *cluster.Message) {
 	switch {
 	case m.Kind == cluster.Asked:
 		w.asked = append(w.asked, m.Names...)
-		w.unnamed += max(0, m.Number-len(m.Names))
-		w.said[m.Node] = struct{}{}
+		w.named[m.Node] += len(m.Names)
+		if len(m.Names) == 0 {
+			w.unnamed += max(0, m.Number)
+		}
+		if len(m.Names) == 0 || w.named[m.Node] >= m.Number {
+			w.said[m.Node] = struct{}{}
+		}
 	case m.Kind == cluster.Acked && len(m.Data) == 0:
 		for _, id := range m.Names {
 			w.gone[id] = struct{}{}
@@ -283,7 +289,12 @@ func (t Target) Count(ctx context.Context) (int, error) {
 	if n.Mixed(ctx, m.Namespace) { // processes of Node do not count; they say who is there
 		m.Kind, m.OnlyIDs = cluster.Fetch, true
 	}
-	err := n.Request(ctx, &m, func(m *cluster.Message) { total += max(0, m.Number) + len(m.Sockets) })
+	err := n.Request(ctx, &m, func(m *cluster.Message) {
+		if m.Kind == cluster.Counted {
+			total += max(0, m.Number)
+		}
+		total += len(m.Sockets)
+	})
 	return total, err
 }
 

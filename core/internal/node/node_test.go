@@ -31,6 +31,7 @@ type peer struct {
 	gaps      []Gap
 	untold    []string                    // the namespaces of each Gap
 	ids       []string                    // the ids of the sockets that requests find
+	rooms     []string                    // of each; one
 	silent    bool                        // nobody acks
 	acks      []func(data string)         // of the clients that were asked
 	onEvent   func(m *cluster.Message)    // runs in ServerEvent
@@ -67,7 +68,11 @@ func (p *peer) Ask(m *cluster.Message, asked func([]string), acked func(string, 
 
 func (p *peer) Sockets(*cluster.Message) (list []cluster.Socket) {
 	for _, id := range p.ids {
-		list = append(list, cluster.Socket{ID: id, Rooms: []string{"r"}})
+		s := cluster.Socket{ID: id, Rooms: []string{"r"}}
+		if p.rooms != nil {
+			s.Rooms = slices.Clone(p.rooms)
+		}
+		list = append(list, s)
 	}
 	return list
 }

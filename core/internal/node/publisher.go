@@ -216,6 +216,7 @@ func (p *publisher) batch() bool {
 		for _, m := range gone {
 			n.untold.lost(m, 0)
 		}
+		n.unanswered(gone, err)
 	}
 	clear(p.ms)
 	if !n.out.done(p.list) {

@@ -89,6 +89,7 @@ func (r receiver) Receive(m *cluster.Message) {
 	case cluster.ServerEvent:
 		if !n.events.add(m) {
 			n.gaps.lose(0, 1, errSlowHandler, time.Now())
+			n.cannot(m.Node, m, "too many events for servers wait")
 		}
 	default:
 		n.told(m)
@@ -104,8 +105,8 @@ func (n *Node) told(m *cluster.Message) {
 	case m.Kind == cluster.Emit && m.ID != "":
 		n.ask(m, reply)
 	case m.Kind == cluster.Fetch:
-		reply.Kind, reply.Sockets, reply.OnlyIDs = cluster.Sockets, n.host.Sockets(m), m.OnlyIDs
-		n.Publish(&reply)
+		reply.Kind, reply.OnlyIDs = cluster.Sockets, m.OnlyIDs
+		n.sayTheSockets(reply, n.host.Sockets(m))
 	case m.Kind == cluster.Count:
 		reply.Kind, reply.Number = cluster.Counted, n.host.Count(m)
 		n.Publish(&reply)
@@ -122,8 +123,8 @@ func (n *Node) ask(m *cluster.Message, reply cluster.Message) {
 	reply.Single = m.Single
 	n.host.Ask(m, func(ids []string) {
 		a := reply
-		a.Kind, a.Number, a.Names = cluster.Asked, len(ids), ids
-		n.Publish(&a)
+		a.Kind, a.Number = cluster.Asked, len(ids)
+		n.sayTheAsked(a, ids)
 	}, func(id string, data []byte, attachments [][]byte) {
 		if len(data) == 0 && len(reply.To) != NameLength {
 			return // nodes of other kinds cannot be told that a client has left

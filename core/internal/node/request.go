@@ -18,6 +18,7 @@ const (
 // request is one question to the other nodes. It is over when all of them have answered, or
 // nobody waits any more.
 type request struct {
+	kind      cluster.Kind
 	namespace string
 	to        string // the one node that is asked, "" for all
 	single    bool   // the first ack is the last
@@ -27,9 +28,11 @@ type request struct {
 	waiting map[string]struct{} // nodes whose answer is awaited by name
 	others  int                 // how many answers of nodes of other kinds are awaited
 	heard   map[string]struct{} // nodes that have answered
+	parts   map[string]parts    // nodes of whose answers a part has come
 	acks    map[string]*acks    // of clients, that are to come still, by their nodes
 	unnamed int                 // clients among them whose ids are not known, also those that have answered
-	lost    []string            // nodes that have gone, and owe an answer
+	lost    []string            // nodes that have gone, or cannot answer, and owe an answer
+	why     error               // why one of them cannot
 	over    bool
 	err     error         // why it is over, nil when all have answered
 	done    chan struct{} // closed when it is over
@@ -43,7 +46,7 @@ type acks struct {
 
 func newRequest(m *cluster.Message, each func(m *cluster.Message)) *request {
 	return &request{
-		namespace: m.Namespace, to: m.To, single: m.Single, each: each,
+		kind: m.Kind, namespace: m.Namespace, to: m.To, single: m.Single, each: each,
 		waiting: make(map[string]struct{}), heard: make(map[string]struct{}), done: make(chan struct{}),
 	}
 }
@@ -56,11 +59,15 @@ func (r *request) answered(m *cluster.Message) {
 	if r.over || r.to != "" && m.Node != "" && m.Node != r.to {
 		return
 	}
-	if m.Kind == cluster.Acked {
+	switch {
+	case m.Kind == cluster.Acked:
 		if !r.ack(m) {
 			return
 		}
-	} else if !r.node(m.Node) {
+	case m.Kind == cluster.Answer && r.kind != cluster.ServerEvent:
+		r.cannot(m)
+		return
+	case !r.part(m):
 		return
 	}
 	number := max(0, m.Number)
@@ -110,12 +117,15 @@ func (r *request) expectAcks(m *cluster.Message) int {
 		r.acks[m.Node] = a
 	}
 	if len(m.Names) > 0 && m.Node != "" {
-		a.ids = make(map[string]struct{}, min(len(m.Names), maxAsked))
-		for _, id := range m.Names[:min(len(m.Names), maxAsked)] {
+		if a.ids == nil {
+			a.ids = make(map[string]struct{}, min(len(m.Names), maxAsked))
+		}
+		before := len(a.ids)
+		for _, id := range m.Names[:min(len(m.Names), maxAsked-before)] {
 			a.ids[id] = struct{}{}
 		}
-		a.n = len(a.ids)
-		return a.n
+		a.n += len(a.ids) - before
+		return max(m.Number, len(m.Names))
 	}
 	n := min(maxAsked-r.unnamed, max(0, m.Number))
 	r.unnamed += n
@@ -159,8 +169,8 @@ func (r *request) gone(name string, err error) {
 		a.n, a.ids = 0, nil
 		owes = true
 	}
-	if owes && err != nil && !slices.Contains(r.lost, name) {
-		r.lost = append(r.lost, name)
+	if owes && err != nil {
+		r.loses(name)
 	}
 	r.check()
 }
@@ -179,7 +189,14 @@ func (r *request) check() {
 		r.end(nil)
 		return
 	}
-	r.end(&cluster.Missing{Nodes: slices.Sorted(slices.Values(r.lost)), Err: cluster.ErrGone})
+	r.end(&cluster.Missing{Nodes: slices.Sorted(slices.Values(r.lost)), Err: first(r.why, cluster.ErrGone)})
+}
+
+// loses notes a node that owes an answer; r.mu is held.
+func (r *request) loses(name string) {
+	if !slices.Contains(r.lost, name) {
+		r.lost = append(r.lost, name)
+	}
 }
 
 func (r *request) end(err error) {
