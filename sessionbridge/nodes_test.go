@@ -161,3 +161,24 @@ func TestRevalidationOnNodes(t *testing.T) {
 		}
 	}
 }
+
+// TestLogoutBesideSlowServers: a function of HandleServers that takes its time holds back no
+// logout.
+func TestLogoutBesideSlowServers(t *testing.T) {
+	sites, _, _ := cluster2(t, never())
+	c, id := sites[0].visitor(nil)
+	there := sites[1].visit(c).Join("")
+	running, goOn := make(chan struct{}), make(chan struct{})
+	defer close(goOn)
+	sio.HandleServers(sites[1].io.Of("/"), "slow", func(context.Context, sio.None) error {
+		close(running)
+		<-goOn
+		return nil
+	})
+	if err := sites[0].io.Of("/").EmitServers("slow"); err != nil {
+		t.Fatal(err)
+	}
+	<-running
+	sites[0].bridge.Logout(ctx, id)
+	there.End()
+}

@@ -17,7 +17,10 @@ type serverHandler func(ctx context.Context, a Args) ([]any, error)
 // HandleServers registers the function for an event that other servers of the cluster send
 // with Namespace.EmitServers; it is what io.on is for serverSideEmit of the servers for
 // Node. Events of one namespace are handled one after the other, by no client's
-// connection. ctx ends with Server.Shutdown. Arguments are decoded as by Handle. It panics
+// connection, so fn must not ask the same namespace with CallServers: when two servers do so at
+// once each waits for the other until the time is over. What takes long belongs into a goroutine
+// of its own: when 1 024 events wait, further ones are dropped (FailureCluster), and a question
+// is answered with an error. ctx ends with Server.Shutdown. Arguments are decoded as by Handle. It panics
 // when the event has a function already.
 func HandleServers[In any](n *Namespace, event string, fn func(ctx context.Context, in In) error) {
 	if fn == nil {

@@ -36,7 +36,8 @@
 //   - The backend's goroutine calls Receive, and through it the methods of the Host, in the
 //     order of the messages. Nothing there waits: answers are published, and events for
 //     servers are handed over.
-//   - One goroutine for each namespace whose events for servers wait runs their handlers.
+//   - One goroutine for each namespace whose events for servers wait runs their handlers, and
+//     one for each kind of siokit's own events.
 //   - Whoever makes a request waits in Request; each of its answers is handed over by the
 //     backend's goroutine, with the request's lock held.
 //   - Whoever calls Listening waits there for the publisher.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -17,6 +18,10 @@ const (
 	maxServerEventRuns  = 1024
 )
 
+// ownEvent is what the events for servers begin with that siokit itself sends: of the session
+// bridge and the mixins. No function of the application keeps them waiting.
+var ownEvent = []byte(`["siokit:`)
+
 var errSlowHandler = errors.New("cluster: more events for servers than their handlers take")
 
 // serverEvents are the events for servers that wait. Handlers are application code, and
@@ -26,7 +31,7 @@ type serverEvents struct {
 	run func(m *cluster.Message)
 
 	mu      sync.Mutex
-	waiting map[string][]*cluster.Message // a namespace is here while its goroutine runs
+	waiting map[string][]*cluster.Message // by namespace, which is here while its goroutine runs
 	bytes   int
 	stopped bool
 	idle    chan struct{} // closed when it has stopped and nothing runs
@@ -40,39 +45,50 @@ func eventSize(m *cluster.Message) int {
 	return n
 }
 
-// add has a copy of m handled. It reports false when too many wait.
-func (es *serverEvents) add(m *cluster.Message) bool {
+// event has an event for servers handled. It reports false when too many wait. Those of
+// siokit itself have queues of their own, one for each name.
+func (n *Node) event(m *cluster.Message) bool {
+	rest, own := bytes.CutPrefix(m.Data, ownEvent)
+	if !own {
+		return n.events.add(m, m.Namespace)
+	}
+	name, _, _ := bytes.Cut(rest, []byte{'"'})
+	return n.own.add(m, m.Namespace+"\x00"+string(name))
+}
+
+// add has a copy of m handled, behind those with the same key.
+func (es *serverEvents) add(m *cluster.Message, key string) bool {
 	size := eventSize(m)
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	list, runs := es.waiting[m.Namespace]
+	list, runs := es.waiting[key]
 	if es.stopped || len(list) >= maxServerEvents || es.bytes+size > maxServerEventBytes || !runs && len(es.waiting) >= maxServerEventRuns {
 		return false
 	}
 	if es.waiting == nil {
 		es.waiting = make(map[string][]*cluster.Message)
 	}
-	es.waiting[m.Namespace] = append(list, m.Clone())
+	es.waiting[key] = append(list, m.Clone())
 	es.bytes += size
 	if !runs {
-		go es.work(m.Namespace)
+		go es.work(key)
 	}
 	return true
 }
 
-func (es *serverEvents) work(namespace string) {
+func (es *serverEvents) work(key string) {
 	for {
 		es.mu.Lock()
-		list := es.waiting[namespace]
+		list := es.waiting[key]
 		if len(list) == 0 {
-			delete(es.waiting, namespace)
+			delete(es.waiting, key)
 			es.signal()
 			es.mu.Unlock()
 			return
 		}
 		m := list[0]
 		list[0] = nil
-		es.waiting[namespace] = list[1:]
+		es.waiting[key] = list[1:]
 		es.mu.Unlock()
 		es.run(m)
 		es.mu.Lock()
@@ -103,8 +119,8 @@ func (es *serverEvents) stop(ctx context.Context) error {
 	}
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	for namespace := range es.waiting {
-		es.waiting[namespace] = nil
+	for key := range es.waiting {
+		es.waiting[key] = nil
 	}
 	return err
 }

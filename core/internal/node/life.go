@@ -121,7 +121,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = first(err, context.Cause(ctx))
 	}
-	err = first(err, n.events.stop(ctx))
+	err = first(err, first(n.events.stop(ctx), n.own.stop(ctx)))
 	return first(err, wait(ctx, n.reported))
 }
 

@@ -38,8 +38,8 @@ type Host interface {
 	Count(m *cluster.Message) int
 	Rooms(namespace string) []string
 	// ServerEvent handles an event for servers. It may take its time, and m may be kept:
-	// those of one namespace are handled one after the other. With an ID it calls answer
-	// once.
+	// those of one namespace are handled one after the other, and of siokit's own those of one
+	// name. With an ID it calls answer once.
 	ServerEvent(m *cluster.Message, answer func(data []byte, attachments [][]byte))
 	// Joined and Left say which nodes there are. They and Options.Report are called by one
 	// goroutine, and may take their time: a node that has gone and is back by then is not
@@ -82,6 +82,7 @@ type Node struct {
 	members   members
 	requests  requests
 	events    serverEvents
+	own       serverEvents // of siokit itself
 	gaps      gaps
 	untold    untold
 	greeting  greeting
@@ -125,7 +126,7 @@ func New(b cluster.Backend, h Host, o Options) *Node {
 	n.out = queue{maxMessages: o.MaxMessages, maxBytes: o.MaxBytes, wake: n.signal}
 	n.interests = interests{linger: o.Linger, wake: n.signal}
 	n.requests.prefix = n.instance
-	n.events.run = n.serverEvent
+	n.events.run, n.own.run = n.serverEvent, n.serverEvent
 	n.gaps.wake = n.signalNews
 	n.gaps.down.Store(true) // until the backend says otherwise
 	n.gaps.deaf.Store(1)

@@ -87,7 +87,7 @@ func (r receiver) Receive(m *cluster.Message) {
 			q.answered(m)
 		}
 	case cluster.ServerEvent:
-		if !n.events.add(m) {
+		if !n.event(m) {
 			n.gaps.lose(0, 1, errSlowHandler, time.Now())
 			n.cannot(m.Node, m, "too many events for servers wait")
 		}
