@@ -1,6 +1,7 @@
 package sio
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,6 +78,26 @@ func (nr *newRooms) has(namespace, room string) bool {
 // over reports whether none is new any more.
 func (nr *newRooms) over(now time.Time) bool {
 	return int64(now.Sub(newRoomsBegan)) >= nr.last.Load()
+}
+
+// newRoom reports whether sockets of other nodes were made to join a room of the namespace lately,
+// by its name or by that of its pattern. One that exists on other nodes alone may be of any
+// function.
+func (n *Namespace) newRoom(room string) bool {
+	nr := &n.srv.newRooms
+	switch {
+	case !nr.any.Load():
+		return false
+	case nr.has(n.path, room):
+		return true
+	case n.parent != nil:
+		return nr.has(n.parent.many.bus, room)
+	}
+	n.srv.mu.RLock()
+	defer n.srv.mu.RUnlock()
+	return slices.ContainsFunc(n.srv.patterns, func(p *Namespace) bool {
+		return p.many.byName == nil && nr.has(p.many.bus, room)
+	})
 }
 
 // sweep forgets what is not new any more; nr.mu is held.
