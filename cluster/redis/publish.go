@@ -265,13 +265,11 @@ func (b *bus) Others(ctx context.Context, namespace string) (int, error) {
 			clients = append(clients, n)
 		}
 	}
-	others := 0
-	for _, s := range clients {
-		n, err := b.listeners(ctx, s, all, own)
-		if err != nil {
-			return 0, fmt.Errorf("redisbus: %w", err)
-		}
-		others += n
+	others, err := total(ctx, len(clients), func(ctx context.Context, i int) (int, error) {
+		return b.listeners(ctx, clients[i], all, own)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("redisbus: %w", err)
 	}
 	others = max(0, others)
 	b.mu.Lock()
