@@ -29,8 +29,9 @@ import (
 // its session is unknown, and connects again; see FailureForward.
 //
 // Each request that is passed on has a TCP connection of its own while it lasts, which a held
-// poll and a websocket do. What passes is authenticated and not encrypted: the port belongs
-// into a network of the servers' own.
+// poll and a websocket do. Both ends prove that they know Secret when a connection opens; what
+// passes then is neither authenticated nor encrypted. The port belongs into a network of the
+// servers' own, which keeps the rest.
 type Forward struct {
 	// Listen is the address on which the server takes what others pass on, host and port.
 	// Port 0 is any free one.
@@ -38,8 +39,9 @@ type Forward struct {
 	// Advertise is the address that the others dial; Listen. It is needed when Listen has
 	// no host, or one that stands for all addresses of the machine.
 	Advertise string
-	// Secret is known to all servers of the cluster and to nobody else: whoever has it can
-	// send requests in the name of any address. At least 16 bytes, chosen at random.
+	// Secret is known to all servers of the cluster and to nobody else: whoever has it, or can
+	// change what passes between two servers, can send requests in the name of any address. At
+	// least 16 bytes, chosen at random.
 	Secret []byte
 }
 
