@@ -117,9 +117,9 @@ type backend struct {
 	subjects subjects
 	node     string
 	queue    queue
+	denials  denials
 	taken    chan *nats.Msg // what all subscriptions bring
 
-	denials  denials
 	life context.Context // ends with Close
 	end  context.CancelFunc
 	up   atomic.Bool
@@ -207,9 +207,9 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 		if nc.Stats().Reconnects != connections {
 			return fmt.Errorf("natsbus: %w: the connection broke", cluster.ErrDown)
 		}
+		refused.denied(b, ms, b.denials.since(ctx, nc, before, false))
 	}
 	if len(refused.lost) > 0 {
-		refused.denied(b, ms, b.denials.since(ctx, nc, before, false))
 		refused.of, refused.what = len(ms), notPublished
 		return &refused
 	}

@@ -118,8 +118,8 @@ func New(b cluster.Backend, h Host, o Options) *Node {
 		n.name = random(NameLength)
 	}
 	n.counter, _ = b.(cluster.Counter)
-	_, n.sockets = b.(cluster.SocketWatcher)
 	n.lagger, _ = b.(cluster.Lagger)
+	_, n.sockets = b.(cluster.SocketWatcher)
 	if o.Emitter {
 		n.emitter = newEmitter(n, b)
 	}
