@@ -167,7 +167,7 @@ func TestRevalidationOnNodes(t *testing.T) {
 func TestLogoutBesideSlowServers(t *testing.T) {
 	sites, _, _ := cluster2(t, never())
 	c, id := sites[0].visitor(nil)
-	there := sites[1].visit(c).Join("")
+	here, there := c.Join(""), sites[1].visit(c).Join("") // each bridge knows its server by its first client
 	running, goOn := make(chan struct{}), make(chan struct{})
 	defer close(goOn)
 	sio.HandleServers(sites[1].io.Of("/"), "slow", func(context.Context, sio.None) error {
@@ -179,6 +179,9 @@ func TestLogoutBesideSlowServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-running
-	sites[0].bridge.Logout(ctx, id)
+	if n := sites[0].bridge.Logout(ctx, id); n != 1 {
+		t.Errorf("%d connections ended", n)
+	}
+	here.End()
 	there.End()
 }
