@@ -126,6 +126,7 @@ func (b *backend) settle(nc *nats.Conn) {
 // down is for a connection that has broken, or that could not be made.
 func (b *backend) down(err error) {
 	b.up.Store(false)
+	b.fits.Store(0)
 	if err == nil {
 		err = cluster.ErrDown
 	} else {
@@ -140,8 +141,9 @@ func (b *backend) failed(sub *nats.Subscription, err error) {
 		b.queue.overrun(sub)
 		return
 	}
-	b.denials.note(err)
-	b.queue.event(event{err: fmt.Errorf("natsbus: %w", err)}) // a subject that the user may not use, say
+	if publish := b.denials.note(err); !publish {
+		b.queue.event(event{err: fmt.Errorf("natsbus: %w", err)}) // a subscription that the user may not have, say
+	}
 }
 
 // again makes another connection in place of one that nats.go has given up.

@@ -32,12 +32,13 @@ type denial struct {
 // known how many there are.
 const (
 	maxDenials = 65_536
-	deniedTime = time.Second
-	fullTime   = 50 * time.Millisecond
+	deniedTime = 4 * time.Second
+	fullTime   = 250 * time.Millisecond
 )
 
-// note takes what nats.go hands on.
-func (d *denials) note(err error) {
+// note takes what nats.go hands on. It reports whether that is a message that the user may not
+// publish: Publish says so.
+func (d *denials) note(err error) (publish bool) {
 	refusal := denial{err: err}
 	ok := errors.Is(err, nats.ErrMaxSubscriptionsExceeded)
 	if errors.Is(err, nats.ErrPermissionViolation) { // ... for Publish to "SUBJECT"
@@ -55,6 +56,7 @@ func (d *denials) note(err error) {
 		close(d.news)
 		d.news = nil
 	}
+	return refusal.publish
 }
 
 // begin forgets what was refused before, and returns the last error of the connection.
@@ -65,14 +67,14 @@ func (d *denials) begin(nc *nats.Conn) error {
 	return nc.LastError()
 }
 
-// since returns what was refused since begin, after a flush. subscribed: there were
-// subscriptions. That there are too many is always the same error: only a while in which nothing
-// comes says that all were handed on.
-func (d *denials) since(ctx context.Context, nc *nats.Conn, before error, subscribed bool) []denial {
+// since returns what was refused since begin, after a flush, and whether that is all. made is how
+// many subscriptions may have been too many. That there are too many is always the same error: they
+// all were refused, or only a while in which nothing comes says that there are no more.
+func (d *denials) since(ctx context.Context, nc *nats.Conn, before error, made int) (list []denial, all bool) {
 	last := nc.LastError()
-	full := subscribed && errors.Is(last, nats.ErrMaxSubscriptionsExceeded)
+	full := made > 0 && errors.Is(last, nats.ErrMaxSubscriptionsExceeded)
 	if !full && (last == before || !errors.Is(last, nats.ErrPermissionViolation)) {
-		return nil
+		return nil, true
 	}
 	wait := deniedTime
 	if full {
@@ -82,12 +84,16 @@ func (d *denials) since(ctx context.Context, nc *nats.Conn, before error, subscr
 	defer timer.Stop()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for over := false; !over && (full || d.last != last); {
+	for {
+		if full && d.tooMany() >= made || !full && d.last == nc.LastError() {
+			return d.list, true
+		}
 		if d.news == nil {
 			d.news = make(chan struct{})
 		}
 		news := d.news
 		d.mu.Unlock()
+		over := false
 		select {
 		case <-news:
 			timer.Reset(wait)
@@ -97,6 +103,18 @@ func (d *denials) since(ctx context.Context, nc *nats.Conn, before error, subscr
 			over = true
 		}
 		d.mu.Lock()
+		if over && d.news != nil { // nothing has come meanwhile either
+			return d.list, full
+		}
 	}
-	return d.list
+}
+
+// tooMany is how many subscriptions were too many; d.mu is held.
+func (d *denials) tooMany() (n int) {
+	for _, r := range d.list {
+		if r.subject == "" {
+			n++
+		}
+	}
+	return n
 }

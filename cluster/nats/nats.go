@@ -123,6 +123,7 @@ type backend struct {
 	life context.Context // ends with Close
 	end  context.CancelFunc
 	up   atomic.Bool
+	fits atomic.Int64 // so many subscriptions the server has taken, and no more; 0: any number, so far
 	wg   sync.WaitGroup
 	done chan struct{} // closed when everything has ended
 
@@ -207,7 +208,11 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 		if nc.Stats().Reconnects != connections {
 			return fmt.Errorf("natsbus: %w: the connection broke", cluster.ErrDown)
 		}
-		refused.denied(b, ms, b.denials.since(ctx, nc, before, false))
+		denied, all := b.denials.since(ctx, nc, before, 0)
+		if !all {
+			return fmt.Errorf("natsbus: the server has refused messages, and nats.go has not said which: %w", nc.LastError())
+		}
+		refused.denied(b, ms, denied)
 	}
 	if len(refused.lost) > 0 {
 		refused.of, refused.what = len(ms), notPublished
@@ -262,7 +267,8 @@ func (b *backend) Watch(ctx context.Context, changes []cluster.Interest) error {
 	}
 	if nc != nil && b.up.Load() {
 		if err := flush(ctx, nc); err == nil {
-			b.refuse(changes, failed, b.denials.since(ctx, nc, before, len(failed.made) > 0))
+			denied, _ := b.denials.since(ctx, nc, before, b.beyond(len(failed.made)))
+			b.refuse(changes, failed, denied)
 		} else if !errors.Is(err, cluster.ErrDown) {
 			return fmt.Errorf("natsbus: the server has not said that it has the subscriptions: %w", err)
 		}
@@ -285,21 +291,30 @@ func (b *backend) change(changes []cluster.Interest, failed *refused) (nc *nats.
 		nc = b.conn.nc
 		before = b.denials.begin(nc)
 	}
+	last := make(map[string]int, len(changes))
 	for i, c := range changes {
-		subject := b.subjects.watched(c)
-		sub, there := b.subscribed[subject]
-		var err error
-		switch {
-		case c.On && sub == nil:
-			if err = b.subscribe(subject); err == nil {
-				failed.made = append(failed.made, i)
+		last[b.subjects.watched(c)] = i
+	}
+	for _, on := range [...]bool{false, true} { // first what leaves makes room
+		for i, c := range changes {
+			subject := b.subjects.watched(c)
+			if c.On != on || last[subject] != i {
+				continue
 			}
-		case !c.On && there:
-			delete(b.subscribed, subject)
-			err = b.unsubscribe(sub)
-		}
-		if err != nil {
-			failed.addRoom(i, c, err)
+			sub, there := b.subscribed[subject]
+			var err error
+			switch {
+			case on && sub == nil:
+				if err = b.subscribe(subject); err == nil {
+					failed.made = append(failed.made, i)
+				}
+			case !on && there:
+				delete(b.subscribed, subject)
+				err = b.unsubscribe(sub)
+			}
+			if err != nil {
+				failed.addRoom(i, c, err)
+			}
 		}
 	}
 	return nc, before, nil
@@ -319,6 +334,7 @@ func (b *backend) refuse(changes []cluster.Interest, failed *refused, list []den
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	tooMany := len(full) > 0
 	for _, i := range slices.Backward(failed.made) {
 		subject := b.subjects.watched(changes[i])
 		err := subjects[subject]
@@ -332,6 +348,27 @@ func (b *backend) refuse(changes []cluster.Interest, failed *refused, list []den
 		}
 	}
 	slices.Sort(failed.lost)
+	if tooMany {
+		b.fits.Store(int64(b.live()))
+	}
+}
+
+// beyond is how many of the subscriptions that were made now may be too many: none when so many were
+// taken before.
+func (b *backend) beyond(made int) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return min(made, max(0, b.live()-int(b.fits.Load())))
+}
+
+// live is how many subscriptions to rooms there are; b.mu is held.
+func (b *backend) live() (n int) {
+	for _, sub := range b.subscribed {
+		if sub != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // subscribe subscribes, now or with the next connection; b.mu is held.

@@ -446,7 +446,15 @@ func TestTooManySubscriptions(t *testing.T) {
 	}
 	a.unwatch("1", "2")
 	a.watch("3", "4", "5")
-	b.send(emit("x", "3"), emit("y", "4"), emit("end", "5"))
+	// What leaves with the same call makes room, and what came and has left again takes none.
+	changes := []cluster.Interest{{Room: "6", On: true}, {Room: "7", On: true}, {Room: "3"}, {Room: "7"}}
+	for i := range changes {
+		changes[i].Namespace = "/"
+	}
+	if err := a.Watch(t.Context(), changes); err != nil {
+		t.Error(err)
+	}
+	b.send(emit("w", "3"), emit("x", "6"), emit("y", "4"), emit("z", "7"), emit("end", "5"))
 	a.awaitMessage(t, "end")
 	if got := a.messages(); !slices.Equal(got, []string{"x", "y", "end"}) {
 		t.Errorf("got %q", got)
@@ -474,6 +482,13 @@ func TestForbiddenPublish(t *testing.T) {
 	b.awaitMessage(t, "end")
 	if got := b.messages(); len(got) != 10 {
 		t.Errorf("got %q", got)
+	}
+	// What it cannot publish does not make it deaf.
+	a.watch("")
+	b.send(emit("to a"))
+	a.awaitMessage(t, "to a")
+	if len(a.errs) != 0 {
+		t.Errorf("told %v", a.errs)
 	}
 }
 

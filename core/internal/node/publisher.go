@@ -144,7 +144,7 @@ func (p *publisher) heartbeat(now time.Time) {
 	}
 	p.beat, p.beaten = now.Add(n.opts.Heartbeat), now
 	if err := n.interests.deaf(); err != nil {
-		n.gaps.miss(0, err, now) // the gap goes on
+		n.gaps.miss(0, err, now) // and will be
 	}
 	n.gaps.hear(now.Add(-n.opts.Heartbeat))
 	if n.gaps.down.Load() {
@@ -194,6 +194,7 @@ func (p *publisher) batch() bool {
 			n.gaps.miss(0, err, time.Now())
 		}
 		n.interests.done(changes, err, time.Now())
+		n.gaps.held.Store(n.interests.deaf() != nil)
 	}
 	if len(p.list) == 0 {
 		return false
