@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/siokit/siokit/core/cluster"
@@ -66,23 +67,25 @@ func TestTotal(t *testing.T) {
 		{[]int{silent, silent}, 0, true, 5 * countTime},
 		{nil, 0, false, countTime},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*countTime)
-		from := time.Now()
-		got, err := total(ctx, len(row.servers), func(ctx context.Context, i int) (int, error) {
-			switch n := row.servers[i]; n {
-			case silent:
-				<-ctx.Done()
-				return 0, ctx.Err()
-			case refused:
-				return 0, dead
-			default:
-				return n, nil
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*countTime)
+			from := time.Now()
+			got, err := total(ctx, len(row.servers), func(ctx context.Context, i int) (int, error) {
+				switch n := row.servers[i]; n {
+				case silent:
+					<-ctx.Done()
+					return 0, ctx.Err()
+				case refused:
+					return 0, dead
+				default:
+					return n, nil
+				}
+			})
+			cancel()
+			if got != row.want || (err != nil) != row.err || time.Since(from) > row.atMost {
+				t.Errorf("%v: %d, %v, after %v", row.servers, got, err, time.Since(from))
 			}
 		})
-		cancel()
-		if got != row.want || (err != nil) != row.err || time.Since(from) > row.atMost {
-			t.Errorf("%v: %d, %v, after %v", row.servers, got, err, time.Since(from))
-		}
 	}
 }
 
@@ -135,7 +138,7 @@ func TestReplicaDies(t *testing.T) {
 	c := p.Backend.(cluster.Counter)
 	ask := func(when string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		if n, err := c.Others(ctx, "/"); err != nil || n != 0 {
 			t.Errorf("%s: %d, %v", when, n, err)

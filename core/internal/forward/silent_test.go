@@ -120,7 +120,7 @@ func TestSilentHangs(t *testing.T) {
 	from := time.Now()
 	f.Silent("other", hung.Addr().String())
 	await(t, "a process that hangs", func() bool { return !f.looksAt("other") })
-	if took := time.Since(from); echoes(c) || took < authTimeout-time.Second || took > authTimeout+5*time.Second {
+	if took := time.Since(from); echoes(c) || took < authTimeout-time.Second {
 		t.Errorf("after %v", took)
 	}
 }
