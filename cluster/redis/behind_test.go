@@ -109,14 +109,14 @@ func TestReplicaDies(t *testing.T) {
 	}
 	bus, _, _ = strings.Cut(bus, ",")
 	do(t, raw, "CLUSTER", "MEET", host, main, bus)
-	for until := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for until := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if err := raw.Do(t.Context(), raw.B().Arbitrary("CLUSTER", "REPLICATE", id).Build()).Error(); err == nil {
 			break
 		} else if time.Now().After(until) {
 			t.Fatal(err)
 		}
 	}
-	for until := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for until := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		known := 0
 		for _, s := range servers {
 			text, err := do(t, s.client(), "CLUSTER", "NODES").ToString()
