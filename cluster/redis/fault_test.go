@@ -130,7 +130,7 @@ func TestSlow(t *testing.T) {
 func TestProbe(t *testing.T) {
 	r := startRedis(t)
 	p := netfault.New(t, r.Addr)
-	a := join(t, New(at(p.Addr), Options{Probe: 100 * time.Millisecond}), "AAAAA")
+	a := join(t, New(at(p.Addr), Options{Probe: time.Second}), "AAAAA")
 	raw := r.client()
 	// An idle connection stays: its probes come back.
 	tap := newTap(t, r)

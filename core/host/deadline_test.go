@@ -145,7 +145,7 @@ func TestUnreadAnswer(t *testing.T) {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host.ServeHTTP(h, w, r, host.HTTPConfig{})
 	}))
-	srv.Config.WriteTimeout = 200 * time.Millisecond
+	srv.Config.WriteTimeout = time.Second
 	srv.Start()
 	defer srv.Close()
 	c, err := net.Dial("tcp", srv.Listener.Addr().String())

@@ -155,7 +155,7 @@ func TestHistoryStoreFails(t *testing.T) {
 			in.Send(`421["join","r"]`)
 			want(t, in, `431["r"]`)
 			<-s.errs
-			store.append, store.last, s.h.Timeout = row.append, row.last, 50*time.Millisecond
+			store.append, store.last, s.h.Timeout = row.append, row.last, 2*time.Second
 			if err := s.h.Emit(s.n, "r", "lost"); err == nil || row.want != nil && !errors.Is(err, row.want) {
 				t.Errorf("Emit: %v", err)
 			}

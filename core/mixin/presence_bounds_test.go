@@ -61,7 +61,7 @@ func TestPresenceLoop(t *testing.T) {
 // TestPresenceTogether: changes that come close together are told together, with what
 // they come to.
 func TestPresenceTogether(t *testing.T) {
-	n, c := serveHere(t, &mixin.Presence{Every: 700 * time.Millisecond, Who: func(s *sio.Socket) mixin.Member {
+	n, c := serveHere(t, &mixin.Presence{Every: 2 * time.Second, Who: func(s *sio.Socket) mixin.Member {
 		var auth struct{ Name string }
 		_ = s.Auth(&auth)
 		return mixin.Member{ID: auth.Name}

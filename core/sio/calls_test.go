@@ -69,11 +69,14 @@ func TestCall(t *testing.T) {
 				s.ns.srv.opts.AckTimeout = wire.Patience
 				row.answer = func(w *wire.WS, id string) { w.Send("43" + id + "[7]") }
 			}
+			read := make(chan struct{})
 			go func() {
+				defer close(read)
 				m := w.Next()
 				row.answer(w, strings.TrimSuffix(strings.TrimPrefix(m, "42"), `["q"]`))
 			}()
 			n, err := Call[int](context.Background(), s, "q")
+			<-read // else the connection may end under who reads
 			if got := fmt.Sprint(n, " ", err); got != row.want {
 				t.Errorf("%s instead of %s", got, row.want)
 			}
@@ -134,7 +137,8 @@ func TestManyUnansweredCalls(t *testing.T) {
 // TestCallAll: there is an answer for each socket, and those that did not answer
 // are known.
 func TestCallAll(t *testing.T) {
-	srv := NewServer(&Options{AckTimeout: 200 * time.Millisecond})
+	t.Parallel()
+	srv := NewServer(&Options{AckTimeout: 3 * time.Second}) // for three answers
 	n := srv.Of("/")
 	n.On("join", Handle(func(_ context.Context, s *Socket, room string) error { s.Join(room); return nil }))
 	n.On("ask-all", Reply(func(ctx context.Context, s *Socket, _ None) (string, error) { // its own client too

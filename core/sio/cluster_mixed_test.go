@@ -79,7 +79,7 @@ func TestClusterMixedSilent(t *testing.T) {
 				}
 				_ = other.b.Publish(context.Background(), []*cluster.Message{answer(cluster.Asked, 3, ""), answer(cluster.Acked, 0, `["yes"]`)})
 			}()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			answers, err := CallAll[string](ctx, srv.Of("/").All(), "ask")
 			if err != nil || len(answers) != 3 || answers[0] != (Answer[string]{Value: "yes"}) {

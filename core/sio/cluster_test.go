@@ -177,6 +177,7 @@ func TestClusterTargets(t *testing.T) {
 // TestClusterCallAll: clients of other nodes that do not answer, or leave, are named like those
 // of this one, and their nodes are not missing.
 func TestClusterCallAll(t *testing.T) {
+	t.Parallel()
 	ns := clustered(t, 2, nil)
 	var w []*wire.WS
 	for _, c := range ns.at {
@@ -186,7 +187,7 @@ func TestClusterCallAll(t *testing.T) {
 	for _, srv := range ns.all {
 		srv.Of("/").All().every(func(s *Socket) { clients = append(clients, s.client) })
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	done := make(chan string, 1)
 	go func() {

@@ -19,10 +19,10 @@ func TestShutdownHandlers(t *testing.T) {
 		opts Options
 		sent int // events
 		runs int // of them at once
-		rest int // that wait in the inbox, or for Recv
+		rest int // that wait in the inbox, before it or for Recv
 	}{
 		{"behind one another", func(n *Namespace, h Handler) { n.On("slow", h) }, Options{}, 4, 1, 3},
-		{"beyond the bound of the inbox", func(n *Namespace, h Handler) { n.On("slow", h) }, Options{MaxInbox: 2}, 4, 1, 2},
+		{"beyond the bound of the inbox", func(n *Namespace, h Handler) { n.On("slow", h) }, Options{MaxInbox: 2}, 4, 1, 3},
 		{"Concurrent", func(n *Namespace, h Handler) { n.On("slow", h, Concurrent(4)) }, Options{}, 4, 4, 0},
 		{"Loop", func(n *Namespace, h Handler) {
 			n.Loop(func(ctx context.Context, s *Socket) error {
@@ -68,7 +68,9 @@ func TestShutdownHandlers(t *testing.T) {
 						if row.rest > 0 {
 							s := srv.one(t)
 							until(t, "the others wait", func() bool {
-								return s.client.inbox.State().Waiting+len(s.received().events) >= row.rest
+								// Close takes what a reader holds that waits for room, not what is still to be read.
+								st := s.client.inbox.State()
+								return st.Waiting+st.Stalled+len(s.received().events) >= row.rest
 							})
 						}
 						done = shut(srv)
@@ -190,9 +192,8 @@ func TestShutdownBeside(t *testing.T) {
 	if got := (<-held).Body; got != "1" && got != "6\x1e1" { // the poll may have come later
 		t.Error(got)
 	}
-	if n := srv.Stats().Sockets; n != 1 {
-		t.Errorf("%d sockets are left", n)
-	}
+	// A client has its end before the server has done with its sockets.
+	until(t, "the busy one alone is left", func() bool { return srv.Stats().Sockets == 1 })
 	may <- struct{}{}
 	if got := busy.Next(); got != `431["done 1"]` {
 		t.Error(got)

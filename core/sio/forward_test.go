@@ -253,7 +253,7 @@ func TestForwardHeldPollEnds(t *testing.T) {
 	defer hs.Close()
 	other.forward.Left(o.node.Name()) // connections of before
 	held := (&wire.Session{Client: wire.New(t, hs.URL, "/socket.io/"), Open: s.Open}).Hold()
-	until(t, "the poll is passed on", func() bool { return other.forward.Conns() > 0 })
+	until(t, "the poll is passed on", func() bool { return other.forward.Conns() > 0 && other.forward.Passing() > 0 })
 	other.forward.Left(o.node.Name())
 	if a := <-held; a.Status != 400 {
 		t.Error(a)

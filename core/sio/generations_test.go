@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,12 +122,7 @@ func TestWires(t *testing.T) {
 
 // TestFlashPolicy: the policy server lives as long as the server.
 func TestFlashPolicy(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	_ = ln.Close()
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(testkit.Port(t))) // which no other test is given when it is free again
 	srv := NewServer(&Options{
 		Transports: []string{"websocket", "flashsocket"}, Origins: []string{"https://app.example.com"},
 		Legacy: Legacy{FlashPolicyAddr: addr, FlashPolicyPort: 8080}, Logger: slog.New(slog.DiscardHandler),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -326,14 +325,11 @@ func TestRoomCount(t *testing.T) {
 	check("none", 0)
 	s.Join("r", "\x00the server's own")
 	_ = w.Conn.Close()
-	gone := func() bool {
+	until(t, "the socket has left its rooms", func() bool {
 		s.roomsMu.Lock()
 		defer s.roomsMu.Unlock()
 		return s.left
-	}
-	for !gone() {
-		runtime.Gosched()
-	}
+	})
 	check("after the end", 0)
 }
 

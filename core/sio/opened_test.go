@@ -3,9 +3,9 @@ package sio
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/siokit/siokit/core/internal/virtsocket"
+	"github.com/siokit/siokit/internal/wire"
 )
 
 // TestOpenedBehindTheEnd: a request that opens the first transport of a session may be overtaken by
@@ -25,7 +25,7 @@ func TestOpenedBehindTheEnd(t *testing.T) {
 	vs.Handler().Opened()
 	cl := vs.Handler().(*client)
 	until(t, "nothing waits", func() bool { return cl.inbox.State().Waiting == 0 })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), wire.Patience)
 	defer cancel()
 	if err := srv.Shutdown(ctx); err != nil {
 		t.Errorf("Shutdown: %v", err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/siokit/siokit/core/cluster"
 )
@@ -49,11 +48,11 @@ func TestRecoveryCluster(t *testing.T) {
 	_ = b.Of("/").To(r.sid).Emit("three")
 	ns.flush(b)
 	log := a.Of("/").recovery.Load()
-	for kept := 0; kept < 3; time.Sleep(time.Millisecond) {
+	until(t, "the three events are kept", func() bool {
 		log.mu.Lock()
-		kept = len(log.events)
-		log.mu.Unlock()
-	}
+		defer log.mu.Unlock()
+		return len(log.events) >= 3
+	})
 	if !r.connect("") {
 		t.Fatal("not recovered")
 	}

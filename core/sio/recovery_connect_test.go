@@ -201,9 +201,7 @@ func TestRecoveryOthers(t *testing.T) {
 	}
 	p.expect("missed")
 	p.w.Send("41/p/7,")
-	for srv.Lookup("/p/7") != nil {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "the namespace ends", func() bool { return srv.Lookup("/p/7") == nil })
 	if srv.Stats().NotRecovered != 0 {
 		t.Error(srv.Stats())
 	}
