@@ -68,7 +68,7 @@ var clusterAskCases = []clusterCase{
 		spec: clusterAskSpec,
 		run: func(c *clusterEnv) {
 			c.open(0, 1, 2)
-			done := c.call(0, 2*time.Second, "q")
+			done := c.call(0, 4*time.Second, "q") // below the patience of the cases and AckTimeout
 			for _, cl := range c.clients {
 				if _, id := cl.event(); cl.name != "eio3@1" && cl.name != "eio4@0" {
 					cl.answer(id, `"yes"`)

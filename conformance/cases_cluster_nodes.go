@@ -300,8 +300,8 @@ func clusterShutdown(c *clusterEnv) {
 		c.T.Errorf("the answers of the others\n got  %+v\n want two", got.list)
 	}
 	c.await()
-	from := time.Now()
 	c.open(0, 1, 2)
+	from := time.Now()
 	if list := callServers[string](c, 0, "wait"); len(list) != 2 {
 		c.T.Errorf("%d servers answer", len(list))
 	}

@@ -227,9 +227,9 @@ func streamsFlush(c *env) {
 		return
 	}
 	s := x.Stream("")
-	from := time.Now()
 	s.Until("1::")
 	c.settle()
+	from := time.Now()
 	for i := range 3 {
 		_ = c.of("/").Emit("x", i)
 		s.Until("</script>")

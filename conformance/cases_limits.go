@@ -83,9 +83,9 @@ func limitsPendingPeer(c *env, row limitsPendingRow) {
 
 func limitsPendingEndOptions(o *sio.Options, row limitsPendingRow) {
 	o.MaxPending, o.MaxPendingPerAddress, o.MaxConnections = 2, -1, 2
-	o.ConnectTimeout, o.Legacy.CloseTimeout = 200*time.Millisecond, 200*time.Millisecond
+	o.ConnectTimeout, o.Legacy.CloseTimeout = time.Second, time.Second
 	if row.name == "eio3" { // whose clients are in a namespace, and only heartbeats tell
-		o.PingInterval, o.PingTimeout = 100*time.Millisecond, 100*time.Millisecond
+		o.PingInterval, o.PingTimeout = 500*time.Millisecond, 500*time.Millisecond
 	}
 }
 

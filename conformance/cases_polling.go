@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
@@ -141,7 +143,7 @@ var pollingCases = []testCase{
 		rule: "a client that joins no namespace is disconnected",
 		spec: "Socket.IO 5: Connection to a namespace; docs/protocol.md 4.4",
 		slow: true,
-		opts: func(o *sio.Options) { o.ConnectTimeout = 500 * time.Millisecond },
+		opts: func(o *sio.Options) { o.ConnectTimeout = 2 * time.Second },
 		run:  heartbeatConnectTimeout,
 	},
 }
@@ -196,11 +198,7 @@ func pollingAbort(c *env) {
 	s := c.Polling()
 	s.Join("")
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = s.Do(ctx, "GET", s.Query(), "")
-	}()
+	done := s.HoldFor(ctx)
 	c.holds()
 	cancel()
 	<-done
@@ -366,23 +364,27 @@ func heartbeatTimeout(c *env) {
 
 func heartbeatConnectTimeout(c *env) {
 	w, _ := c.WebSocket()
-	w.End()
-	s := c.Polling()
+	s := c.Polling() // beside: both have the same time
 	c.Want("poll", s.Get(), "200 1")
+	w.End()
 }
 
-// slowPost sends a POST whose body comes piece by piece.
+// slowPost sends a POST whose body comes piece by piece. It returns when the head is written.
 func (c *env) slowPost(s *wire.Session, ctx context.Context, body io.Reader) <-chan struct{} {
-	done := make(chan struct{})
+	done, written := make(chan struct{}), make(chan struct{})
+	once := sync.OnceFunc(func() { close(written) })
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: once})
 	req, err := http.NewRequestWithContext(ctx, "POST", c.Base+c.Path+"?"+s.Query(), body)
 	if err != nil {
 		c.T.Fatal(err)
 	}
 	go func() {
 		defer close(done)
+		defer once()
 		if resp, err := c.HTTP.Do(req); err == nil {
 			_ = resp.Body.Close()
 		}
 	}()
+	<-written
 	return done
 }

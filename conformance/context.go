@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 )
 
@@ -289,8 +290,8 @@ func (c *env) reason(want sio.Reason) {
 
 // holds gives a request that was just sent the time to arrive and be held:
 // nothing tells that from outside. A case that is too early for it fails, it
-// does not pass.
-func (c *env) holds() { time.Sleep(50 * time.Millisecond) }
+// does not pass. A busy machine has more time.
+func (c *env) holds() { testkit.Pause(c.run.patience / 5) }
 
 // logTo shows what the server logs when the case fails.
 type logTo struct{ p *probe }

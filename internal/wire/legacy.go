@@ -104,8 +104,8 @@ func (s *Session3) Query() string { return s.query + "&sid=" + s.Open.SID }
 // Get polls once.
 func (s *Session3) Get() Answer { s.TB.Helper(); return s.Must("GET", s.Query(), "") }
 
-// Hold polls in the background.
-func (s *Session3) Hold() <-chan Answer { return s.hold(s.Query()) }
+// Hold polls in the background, and returns when the request is on its way.
+func (s *Session3) Hold() <-chan Answer { return s.hold(context.Background(), s.Query()) }
 
 // Post sends packets.
 func (s *Session3) Post(packets ...string) Answer {
@@ -175,8 +175,8 @@ func (c *Client) Polling1() *Session1 {
 	return s
 }
 
-// Hold polls in the background.
-func (s *Session1) Hold() <-chan Answer { return s.hold("") }
+// Hold polls in the background, and returns when the request is on its way.
+func (s *Session1) Hold() <-chan Answer { return s.hold(context.Background(), "") }
 
 // Send posts packets and expects the usual answer.
 func (s *Session1) Send(packets ...string) {

@@ -215,19 +215,28 @@ func (s *Session) Get() Answer { s.TB.Helper(); return s.Must("GET", s.Query(), 
 // Post sends packets.
 func (s *Session) Post(body string) Answer { s.TB.Helper(); return s.Must("POST", s.Query(), body) }
 
-// Hold polls in the background.
-func (s *Session) Hold() <-chan Answer { return s.hold(s.Query()) }
+// Hold polls in the background, and returns when the request is on its way.
+func (s *Session) Hold() <-chan Answer { return s.HoldFor(context.Background()) }
 
-// hold sends a GET in the background, whose answer may be an error's text.
-func (c *Client) hold(query string) <-chan Answer {
-	ch := make(chan Answer, 1)
+// HoldFor is Hold for a client that gives up when ctx ends.
+func (s *Session) HoldFor(ctx context.Context) <-chan Answer { return s.hold(ctx, s.Query()) }
+
+// hold sends a GET in the background, whose answer may be an error's text. It returns when the
+// request is written, or has failed: a machine that is busy may take long for the goroutine and
+// the connection.
+func (c *Client) hold(ctx context.Context, query string) <-chan Answer {
+	ch, written := make(chan Answer, 1), make(chan struct{})
+	once := sync.OnceFunc(func() { close(written) })
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { once() }})
 	go func() {
-		a, err := c.Do(context.Background(), "GET", query, "")
+		defer once()
+		a, err := c.Do(ctx, "GET", query, "")
 		if err != nil {
 			a = Answer{Body: err.Error()}
 		}
 		ch <- a
 	}()
+	<-written
 	return ch
 }
 

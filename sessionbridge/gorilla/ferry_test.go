@@ -141,7 +141,7 @@ func TestFerryLogout(t *testing.T) {
 	before.Client = b.c.At(b.c.Path) // with the cookie as it is
 	held := before.Hold()
 	failed := make(chan error, 1)
-	time.Sleep(50 * time.Millisecond) // nothing tells from outside that a poll is held
+	testkit.Pause(time.Second) // nothing tells from outside that a poll is held
 	b.c.Head = http.Header{}
 	go func() {
 		failed <- b.sess.Update(context.Background(), func(v sessionbridge.Values) error { v["x"] = 1; return nil })
