@@ -127,8 +127,8 @@ func eventsBlockedHandler(c *env) {
 func eventsEmitBeforeSleep(c *env) {
 	w := c.Join("")
 	var late int64
-	for _, ms := range []int{200, 800, 3200} { // a longer sleep, when a busy machine was late
-		w.Send(fmt.Sprintf(`42["emit-then-sleep",%d]`, ms))
+	for range 10 { // a busy machine is late now and then, a server that is slow always
+		w.Send(`42["emit-then-sleep",200]`)
 		w.Next()
 		came := time.Now().UnixMicro()
 		var woke int64
