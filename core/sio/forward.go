@@ -182,11 +182,10 @@ func (s *Server) infoOf(name string, x host.Exchange) (info string, there bool) 
 			return forwardInfo + address, true
 		}
 	}
-	if s.node.Settled() {
-		return "", false
+	if !s.node.Settled() {
+		s.node.Await(newNodeTime, x.Gone())
 	}
-	s.node.Await(newNodeTime, x.Gone())
-	return s.node.Info(name)
+	return s.node.Info(name) // it may have been heard again between the two
 }
 
 // sticky says once that requests come to the wrong node.

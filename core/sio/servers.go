@@ -175,7 +175,7 @@ func (h clusterHost) serverEvent(m *cluster.Message) (out []any, err error) {
 	return out, err
 }
 
-// Joined and Left implement node.Host.
+// Joined, Silent and Left implement node.Host.
 func (h clusterHost) Joined(name string) {
 	if f := h.srv.forward; f != nil {
 		f.Joined(name)
@@ -185,13 +185,19 @@ func (h clusterHost) Joined(name string) {
 
 // A node that has fallen silent may be cut off from the bus alone: what is passed on to it goes
 // on while it can be reached.
-func (h clusterHost) Left(name, info string, bye bool) {
-	if f := h.srv.forward; f != nil {
-		if address, takes := strings.CutPrefix(info, forwardInfo); takes && !bye {
-			f.Silent(name, address)
-		} else {
-			f.Left(name)
-		}
+func (h clusterHost) Silent(name, info string) {
+	if f := h.srv.forward; f == nil {
+		return
+	} else if address, takes := strings.CutPrefix(info, forwardInfo); takes {
+		f.Silent(name, address)
+	} else {
+		f.Left(name)
+	}
+}
+
+func (h clusterHost) Left(name string, bye bool) {
+	if f := h.srv.forward; f != nil && bye {
+		f.Left(name)
 	}
 	h.srv.nodes(name, false)
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -73,8 +74,8 @@ func TestBehind(t *testing.T) {
 	})
 }
 
-// TestBye: who has said that it leaves is told from who has fallen silent, and what both have
-// said of themselves is known.
+// TestBye: who has said that it leaves is told from who has fallen silent, and what the latter has
+// said of itself is known.
 func TestBye(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := cluster.NewBus()
@@ -84,7 +85,7 @@ func TestBye(t *testing.T) {
 		time.Sleep((missedBeats + 2) * beat)
 		synctest.Wait()
 		equal(t, "byes", ps[0].byes, []string{"bbbbb"})
-		equal(t, "infos", ps[0].infos, []string{"http://bbbbb", "http://ccccc"})
+		equal(t, "infos", ps[0].infos, []string{"http://ccccc"})
 	})
 }
 
@@ -103,5 +104,62 @@ func TestStray(t *testing.T) {
 		if newPeer(new(counting), "ccccc").Stray("zzzzz123456789-_ABCD") {
 			t.Error("on a bus with nodes of another kind")
 		}
+	})
+}
+
+// TestSilentInfo: what a node that has fallen silent has said of itself is known until the Host has
+// been told, however long the Host takes for something else.
+func TestSilentInfo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := cluster.NewBus()
+		ps := nodes(t, bus, "aaaaa", "bbbbb", "ccccc")
+		a := ps[0]
+		hold := make(chan struct{})
+		a.set(func() {
+			a.onJoined = func(name string) {
+				if name == "slow1" {
+					<-hold
+				}
+			}
+		})
+		info := func(when, name string, want bool) {
+			t.Helper()
+			got, ok := a.Info(name)
+			if ok != want || ok && got != "http://"+name {
+				t.Errorf("%s: %s: %q, %v", when, name, got, ok)
+			}
+		}
+		receiver{a.Node}.Receive(&cluster.Message{Kind: cluster.Hello, Node: "slow1", ID: "s", Info: "http://slow1"})
+		synctest.Wait()
+		receiver{a.Node}.Receive(&cluster.Message{Kind: cluster.Hello, Node: "ddddd", ID: "d", Info: "http://ddddd"}) // the Host never hears of it in time
+		for _, name := range []string{"bbbbb", "ccccc"} {
+			bus.Cut(name)
+		}
+		time.Sleep((missedBeats + 2) * beat)
+		synctest.Wait()
+		equal(t, "nodes", a.Nodes(), nil)
+		for _, name := range []string{"bbbbb", "ccccc", "ddddd", "slow1"} {
+			info("given up", name, true)
+		}
+		receiver{a.Node}.Receive(&cluster.Message{Kind: cluster.Bye, Node: "ccccc", ID: ps[2].instance})
+		info("said that it leaves", "ccccc", false)
+		if a.newsOf("bbbbb") != "+bbbbb" {
+			t.Errorf("nodes: %s", a.news())
+		}
+		close(hold)
+		synctest.Wait()
+		for _, name := range []string{"bbbbb", "ccccc", "ddddd", "slow1"} {
+			info("told", name, false)
+			if got := a.newsOf(name); got != "+"+name+" -"+name {
+				t.Errorf("%s: %s", name, got)
+			}
+		}
+		equal(t, "byes", a.byes, []string{"ccccc"})
+		slices.Sort(a.infos)
+		equal(t, "infos", a.infos, []string{"http://bbbbb", "http://ddddd", "http://slow1"})
+		bus.Heal("bbbbb")
+		time.Sleep(2 * beat)
+		synctest.Wait()
+		info("heard again", "bbbbb", true)
 	})
 }

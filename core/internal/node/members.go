@@ -21,6 +21,9 @@ const (
 type members struct {
 	mu   sync.Mutex
 	list map[string]*member
+	// silent are those given up of which the Host has not been told: it may wait for the
+	// application, and their sessions may be reached all the while.
+	silent map[string]*member
 	// open is a copy of list, for those who look up one node: each emit to the id of a socket,
 	// and each message that comes.
 	open atomic.Pointer[map[string]*member]
@@ -95,6 +98,7 @@ func (ms *members) add(name, instance, info string, now time.Time) standing {
 		}
 		m, was = new(member), arrived
 		ms.list[name] = m
+		delete(ms.silent, name)
 		defer ms.changed()
 	} else if m.instance != instance {
 		was = replaced
@@ -109,10 +113,17 @@ func (ms *members) remove(name, instance string) (was bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	m := ms.list[name]
+	if m == nil {
+		m = ms.silent[name]
+	}
 	if m == nil || instance != "" && m.instance != instance {
 		return false
 	}
 	m.bye = true
+	delete(ms.silent, name)
+	if ms.list[name] == nil {
+		return false
+	}
 	delete(ms.list, name)
 	ms.changed()
 	return true
@@ -126,6 +137,12 @@ func (ms *members) removeSilent(since time.Time) (names []string) {
 		if m.seen.Load() < int64(since.Sub(began)) {
 			names = append(names, name)
 			delete(ms.list, name)
+			if ms.silent == nil {
+				ms.silent = make(map[string]*member)
+			}
+			if len(ms.silent) < maxMembers {
+				ms.silent[name] = m
+			}
 		}
 	}
 	if len(names) > 0 {
@@ -140,11 +157,20 @@ func (ms *members) names() []string {
 	return slices.Sorted(maps.Keys(ms.list))
 }
 
-// all are the nodes that are there.
-func (ms *members) all() map[string]*member {
+// all are the nodes that are there, and those given up of which the Host has not been told.
+func (ms *members) all() (there, silent map[string]*member) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	return maps.Clone(ms.list)
+	return maps.Clone(ms.list), maps.Clone(ms.silent)
+}
+
+// forget is for a node of which the Host was told that it has gone.
+func (ms *members) forget(name string, m *member) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if ms.silent[name] == m {
+		delete(ms.silent, name)
+	}
 }
 
 // end is what a node that has gone had said of itself, and whether it has said that it leaves.
@@ -160,6 +186,9 @@ func (ms *members) infoOf(name string) (info string, ok bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	m := ms.list[name]
+	if m == nil {
+		m = ms.silent[name]
+	}
 	if m == nil {
 		return "", false
 	}

@@ -38,13 +38,24 @@ func (n *Node) report() {
 
 // reportMembers tells the Host what has changed since it was told.
 func (n *Node) reportMembers(told map[string]*member) {
-	there := n.members.all()
-	for name, m := range told {
-		if there[name] == nil {
-			delete(told, name)
-			info, bye := n.members.end(m)
-			n.host.Left(name, info, bye)
+	there, silent := n.members.all()
+	for name, m := range silent {
+		if told[name] == nil { // it has come and gone meanwhile, and may have sessions
+			n.host.Joined(name)
 		}
+		told[name] = m
+	}
+	for name, m := range told {
+		if there[name] != nil {
+			continue
+		}
+		delete(told, name)
+		info, bye := n.members.end(m)
+		if !bye {
+			n.host.Silent(name, info)
+		}
+		n.members.forget(name, m)
+		n.host.Left(name, bye)
 	}
 	for _, name := range slices.Sorted(maps.Keys(there)) {
 		known := told[name] != nil

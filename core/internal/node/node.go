@@ -21,7 +21,7 @@ const (
 )
 
 // Host does on this node what others say. Its methods are called by one goroutine, but for
-// ServerEvent, Joined and Left, and return soon. What a message holds is valid until they
+// ServerEvent, Joined, Silent and Left, and return soon. What a message holds is valid until they
 // return, and not to be changed. They guard against what they call of the application: a
 // panic ends the process.
 type Host interface {
@@ -41,12 +41,14 @@ type Host interface {
 	// those of one namespace are handled one after the other, and of siokit's own those of one
 	// name. With an ID it calls answer once.
 	ServerEvent(m *cluster.Message, answer func(data []byte, attachments [][]byte))
-	// Joined and Left say which nodes there are. They and Options.Report are called by one
+	// These three say which nodes there are. They and Options.Report are called by one
 	// goroutine, and may take their time: a node that has gone and is back by then is not
-	// spoken of. Messages of a node may come before it has Joined. info is what one that has
-	// Left had said of itself; bye: it has said that it leaves, and has not fallen silent.
+	// spoken of. Messages of a node may come before it has Joined. bye: it has said that it
+	// leaves. One that has fallen silent is Silent in front of Left, with what it had said of
+	// itself: Node.Info knows of it until Silent has returned, which does so soon.
 	Joined(node string)
-	Left(node, info string, bye bool)
+	Silent(node, info string)
+	Left(node string, bye bool)
 }
 
 // Options of a Node. All fields are required but Name, Info and Emitter.
@@ -213,7 +215,8 @@ func (n *Node) Mixed(ctx context.Context, namespace string) bool {
 	return err == nil && others > 0
 }
 
-// Info is what a node says of itself.
+// Info is what a node says of itself, or has said that has fallen silent, as long as the Host does
+// not know.
 func (n *Node) Info(name string) (info string, ok bool) { return n.members.infoOf(name) }
 
 // Stats are numbers of a Node, since it was made.

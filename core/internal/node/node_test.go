@@ -27,7 +27,7 @@ type peer struct {
 	delivered []string // of each message the node and Data
 	joined    []string // "+name" and "-name"
 	byes      []string // of those that have said that they leave
-	infos     []string // of those that have left
+	infos     []string // of those that have fallen silent
 	gaps      []Gap
 	untold    []string                    // the namespaces of each Gap
 	ids       []string                    // the ids of the sockets that requests find
@@ -36,6 +36,7 @@ type peer struct {
 	acks      []func(data string)         // of the clients that were asked
 	onEvent   func(m *cluster.Message)    // runs in ServerEvent
 	onDeliver func(m *cluster.Message)    // runs in Deliver
+	onJoined  func(name string)           // runs in Joined
 	answer    func(answer func(d []byte)) // instead of one answer with the node's name
 }
 
@@ -94,11 +95,16 @@ func (p *peer) ServerEvent(m *cluster.Message, answer func([]byte, [][]byte)) {
 	}
 }
 
-func (p *peer) Joined(name string) { p.change("+" + name) }
-func (p *peer) Left(name, info string, bye bool) {
+func (p *peer) Joined(name string) {
+	if p.change("+" + name); p.onJoined != nil {
+		p.onJoined(name)
+	}
+}
+func (p *peer) Silent(_, info string) { p.set(func() { p.infos = append(p.infos, info) }) }
+func (p *peer) Left(name string, bye bool) {
 	p.change("-" + name)
 	p.set(func() {
-		if p.infos = append(p.infos, info); bye {
+		if bye {
 			p.byes = append(p.byes, name)
 		}
 	})
