@@ -16,14 +16,16 @@ func aboutNode(m *cluster.Message, node string) bool {
 
 // Behind is a method of cluster.Lagger. What waits for the Receiver waits in Redis, and nobody can
 // see it there: the Receiver is behind while what this node has said about itself has not come
-// back.
+// back, and nothing of it has come since Behind was called before. An echo that was lost will never
+// come: a number that is too small for ever says nothing, as long as it rises.
 func (b *bus) Behind() bool {
 	l := b.link.Load()
 	if l == nil {
 		return false
 	}
-	behind := l.echoed.Load() < l.before
-	l.before = l.said.Load()
+	echoed := l.echoed.Load()
+	behind := echoed < l.before && echoed == l.came
+	l.before, l.came = l.said.Load(), echoed
 	return behind
 }
 

@@ -46,6 +46,28 @@ func TestBehind(t *testing.T) {
 	})
 }
 
+// TestBehindLost: an echo that never comes makes the node behind once, and not for ever.
+func TestBehindLost(t *testing.T) {
+	l := new(link)
+	b := new(bus)
+	b.link.Store(l)
+	beat := func(echo bool) bool {
+		behind := b.Behind()
+		if l.said.Add(1); echo {
+			l.echoed.Add(1)
+		}
+		return behind
+	}
+	for i, row := range []struct{ echo, behind bool }{
+		{true, false}, {true, false}, {false, false}, {false, false}, {false, true}, {false, true}, {true, true},
+		{true, false}, {true, false}, {true, false}, {false, false}, {true, true}, {true, false},
+	} {
+		if got := beat(row.echo); got != row.behind {
+			t.Errorf("beat %d: behind %v", i, got)
+		}
+	}
+}
+
 // TestTotal: a server that cannot be reached, or says nothing, costs a request no more than a
 // moment when others answer; what a server answers is not left out.
 func TestTotal(t *testing.T) {

@@ -38,9 +38,9 @@ type link struct {
 	heard  atomic.Int64 // messages that have come
 
 	// What this node has said about itself and what of that has come back, as what others say
-	// does; before is what it had said when Behind was called before.
+	// does; before and came are the two numbers when Behind was called before.
 	said, echoed atomic.Int64
-	before       int64
+	before, came int64
 
 	cancel  context.CancelFunc // of the workers
 	workers sync.WaitGroup
