@@ -2,6 +2,7 @@ package redisbus
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -48,7 +49,7 @@ func (b *bus) listen(ctx context.Context, ms []*cluster.Message, now time.Time) 
 		if at := now.Add(max(answerTime, m.Timeout)); at.After(until) {
 			b.asked[m.Namespace] = at
 		}
-		if _, here := b.watched[m.Namespace]; !known && !here {
+		if _, here := b.watched[m.Namespace]; !here && (!known || len(b.refused) > 0) {
 			b.answersIn(m.Namespace, func(name string, u use) { b.set(touched, name, u, true) })
 		}
 	}
@@ -69,5 +70,11 @@ func (b *bus) listen(ctx context.Context, ms []*cluster.Message, now time.Time) 
 	if len(enter)+len(leave) == 0 {
 		return nil
 	}
-	return b.apply(ctx, enter, leave)
+	refused, err := b.apply(ctx, enter, leave)
+	for _, name := range enter {
+		if err == nil && refused[name] != nil {
+			err = fmt.Errorf("redisbus: the channel %.200q: %w", name, refused[name])
+		}
+	}
+	return err
 }

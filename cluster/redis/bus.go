@@ -3,6 +3,7 @@ package redisbus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,7 @@ type bus struct {
 	closed  bool
 	subs    map[string]*subscription // by the name of the channel
 	missed  bool                     // Watch could not subscribe to what is in subs
+	refused map[string]bool          // channels in subs that Redis has not taken
 	watched map[string]bool          // namespaces; true: no node of another kind was there
 	asked   map[string]time.Time     // namespaces in which this node has asked, and until when answers may come
 
@@ -144,6 +146,9 @@ func (b *bus) run(ctx context.Context) {
 		l, err := b.open(ctx)
 		if err == nil {
 			b.hand(b.r.Up)
+			if l.denied != nil {
+				b.hand(func() { b.r.Lost(0, fmt.Errorf("redisbus: %w", l.denied)) })
+			}
 			down = false
 			err = l.wait(ctx)
 		}

@@ -33,6 +33,7 @@ type link struct {
 	recv  []rueidis.DedicatedClient
 	slots []rueidis.DedicatedClient
 
+	denied error      // why Redis has not taken a channel when the link was made; nil: it has taken all
 	broken chan error // the first failure
 	dead   atomic.Bool
 	heard  atomic.Int64 // messages that have come
@@ -268,7 +269,7 @@ func (l *link) leave() {
 	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	_ = l.subscribe(ctx, nil, names) // else the end of the connection does it
+	_, _ = l.subscribe(ctx, nil, names) // else the end of the connection does it
 }
 
 // close closes the connections, and returns when nothing more comes from them.

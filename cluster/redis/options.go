@@ -123,7 +123,7 @@ func build(b *bus) cluster.Backend {
 	b.maxLen = strconv.Itoa(b.opts.MaxLen)
 	b.turn = make(chan struct{}, 1)
 	b.subs = make(map[string]*subscription)
-	b.watched = make(map[string]bool)
+	b.watched, b.refused = make(map[string]bool), make(map[string]bool)
 	b.asked = make(map[string]time.Time)
 	if b.opts.Wire == Classic || b.opts.Wire == Sharded && b.opts.Mode == nodewire.DynamicPrivate {
 		return socketBus{b}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/redis/rueidis"
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/cluster/nodewire"
 )
@@ -104,10 +103,11 @@ func (b *bus) set(t touched, name string, u use, on bool) {
 func (b *bus) changed(t touched) (enter, leave []string) {
 	for name, before := range t {
 		switch after := b.subs[name] != nil; {
-		case after && !before:
+		case after && (!before || b.refused[name]):
 			enter = append(enter, name)
 		case before && !after:
 			leave = append(leave, name)
+			delete(b.refused, name)
 		}
 	}
 	return enter, leave
@@ -167,12 +167,16 @@ func (b *bus) wants(name string) bool { return b.subscribed(name) != nil }
 // subscribe to later.
 func (b *bus) Watch(ctx context.Context, changes []cluster.Interest) error {
 	enter, leave := b.change(changes)
-	return b.apply(ctx, enter, leave)
+	refused, err := b.apply(ctx, enter, leave)
+	if err != nil || len(refused) == 0 {
+		return err
+	}
+	return b.untaken(changes, refused)
 }
 
 // apply subscribes to channels that are among b.subs, and leaves others, and waits until Redis has
 // said so.
-func (b *bus) apply(ctx context.Context, enter, leave []string) error {
+func (b *bus) apply(ctx context.Context, enter, leave []string) (refusals, error) {
 	select {
 	case b.turn <- struct{}{}:
 		defer func() { <-b.turn }()
@@ -180,7 +184,7 @@ func (b *bus) apply(ctx context.Context, enter, leave []string) error {
 		b.mu.Lock()
 		b.missed = true
 		b.mu.Unlock()
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	b.mu.Lock()
 	closed := b.closed || !b.started
@@ -190,17 +194,19 @@ func (b *bus) apply(ctx context.Context, enter, leave []string) error {
 	b.mu.Unlock()
 	switch l := b.listening; {
 	case closed:
-		return cluster.ErrClosed
+		return nil, cluster.ErrClosed
 	case l == nil || l.dead.Load():
-		return nil
+		return nil, nil
 	default:
-		err := l.subscribe(ctx, enter, leave)
+		refused, err := l.subscribe(ctx, enter, leave)
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		if err != nil {
-			b.mu.Lock()
 			b.missed = true // the next one subscribes to everything
-			b.mu.Unlock()
+			return nil, err
 		}
-		return err
+		b.note(enter, refused)
+		return refused, nil
 	}
 }
 
@@ -217,7 +223,20 @@ func (b *bus) resubscribe(ctx context.Context, l *link) error {
 	b.missed = false
 	b.mu.Unlock()
 	b.listening = l
-	return l.subscribe(ctx, names, nil)
+	refused, err := l.subscribe(ctx, names, nil)
+	if err != nil {
+		return err
+	}
+	for name, err := range refused {
+		if !forbidden(err) || name == b.nativeAll() || name == b.nativeNode(b.node) {
+			return fmt.Errorf("redisbus: %w", err) // it may be over soon, or nothing works without the channel
+		}
+		l.denied = err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.note(names, refused)
+	return nil
 }
 
 // maxNames is how many channels one command names: an even number, see paired.
@@ -250,50 +269,4 @@ func (b *bus) paired(names []string) []string {
 		}
 	}
 	return sorted
-}
-
-// subscribe sends all commands at once, and waits for all answers.
-func (l *link) subscribe(ctx context.Context, enter, leave []string) error {
-	size := maxNames
-	if l.slots != nil {
-		size = 1 // the channels of a command have to be in one slot
-	}
-	var first error
-	cmds := make(map[rueidis.DedicatedClient][]rueidis.Completed)
-	add := func(names []string, cmd func(c rueidis.DedicatedClient, names []string) rueidis.Completed) {
-		for part := range slices.Chunk(l.bus.paired(names), size) {
-			if c := l.on(part[0]); c != nil {
-				cmds[c] = append(cmds[c], cmd(c, part))
-			} else if first == nil {
-				first = fmt.Errorf("redisbus: no server has the slot of the channel %.200q", part[0])
-				l.fail(first)
-			}
-		}
-	}
-	if l.bus.opts.Wire == Sharded {
-		add(enter, func(c rueidis.DedicatedClient, names []string) rueidis.Completed {
-			return c.B().Ssubscribe().Channel(names...).Build()
-		})
-		add(leave, func(c rueidis.DedicatedClient, names []string) rueidis.Completed {
-			return c.B().Sunsubscribe().Channel(names...).Build()
-		})
-	} else {
-		add(enter, func(c rueidis.DedicatedClient, names []string) rueidis.Completed {
-			return c.B().Subscribe().Channel(names...).Build()
-		})
-		add(leave, func(c rueidis.DedicatedClient, names []string) rueidis.Completed {
-			return c.B().Unsubscribe().Channel(names...).Build()
-		})
-	}
-	for c, list := range cmds {
-		for _, r := range c.DoMulti(ctx, list...) {
-			if err := r.Error(); err != nil && first == nil {
-				first = fmt.Errorf("redisbus: %w", err)
-			}
-			if outdated(r) {
-				l.fail(first)
-			}
-		}
-	}
-	return first
 }
