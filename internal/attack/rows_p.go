@@ -214,7 +214,7 @@ func pipelined(a *A) {
 	_, _ = io.WriteString(c, one+one)
 	// fasthttp sends the first answer together with the second, so nothing tells when the first
 	// poll has been answered.
-	time.Sleep(time.Second)
+	time.Sleep(3 * time.Second)
 	s.Post(`42["echo",2]`)
 	br := bufio.NewReader(c)
 	for i := range 2 {

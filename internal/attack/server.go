@@ -99,7 +99,7 @@ type server struct {
 func startServer(t *testing.T, f conformance.Factory, k kind) *server {
 	s := &server{reasons: map[string][]sio.Reason{}, marked: map[string][]string{}, asked: map[string]int{}}
 	s.opts = sio.Options{
-		PingInterval: 5 * time.Second, PingTimeout: 5 * time.Second, ConnectTimeout: 2 * time.Second, UpgradeTimeout: 2 * time.Second,
+		PingInterval: 5 * time.Second, PingTimeout: 5 * time.Second, ConnectTimeout: 2 * time.Second, UpgradeTimeout: 5 * time.Second,
 		AckTimeout: 300 * time.Millisecond, AttachmentTimeout: 2 * time.Second, MaxPayload: 100_000, Limits: sio.Limits{AttachmentBytes: 600_000}, MaxQueueBytes: 256 << 10,
 		Logger: slog.New(slog.NewTextHandler(&s.log, nil)), OnError: s.failed,
 	}
