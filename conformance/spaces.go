@@ -21,14 +21,23 @@ func (c *env) of(path string) spaces {
 	return ns
 }
 
-// theirs is a room that the clients of now have joined. What is emitted to a room does not come to
-// a client that connects later, however late another server hears of it: a bus need not keep the
+// theirs is a room that the only client has joined. What is emitted to a room does not come to a
+// client that connects later, however late another server hears of it: a bus need not keep the
 // order between what is emitted to clients and what settle waits for.
 func (c *env) theirs() sio.Target {
+	c.T.Helper()
+	ns := c.of("/")
+	is := func(t sio.Target) bool {
+		n, err := t.Count(context.Background())
+		return n == 1 && err == nil
+	}
+	// A client may know that it is connected before the server finds its socket among all.
+	c.Eventually("the only client is in the room", func() bool {
+		ns.All().Join("theirs")
+		return is(ns.All()) && is(ns.To("theirs"))
+	})
 	c.settle()
-	c.of("/").All().Join("theirs")
-	c.settle()
-	return c.of("/").To("theirs")
+	return ns.To("theirs")
 }
 
 func (ns spaces) each(f func(n *sio.Namespace)) {
