@@ -3,6 +3,7 @@ package sio
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -206,6 +207,9 @@ func (h clusterHost) Deliver(m *cluster.Message) {
 	switch m.Kind {
 	case cluster.Emit:
 		if err := h.checkEvent(m); err != nil {
+			if err == errNested && !m.Volatile { // the sender's own clients have it
+				h.srv.recoveryGap([]string{m.Namespace})
+			}
 			h.malformed(m, err)
 			return
 		}
@@ -225,12 +229,15 @@ func (h clusterHost) Deliver(m *cluster.Message) {
 	}
 }
 
+// errNested is an event that a node with other Limits may well have sent.
+var errNested = errors.New("sio: an event of another node is nested deeper than Limits.Depth")
+
 // checkEvent says what is wrong with an event: whoever can write to the bus must not bring
 // clients to close their connections.
 func (h clusterHost) checkEvent(m *cluster.Message) error {
-	depth := h.srv.opts.Limits.Depth
-	if !utf8.Valid(m.Data) || !jsontext.Valid(m.Data, depth) {
-		return fmt.Errorf("sio: an event of another node is no JSON, or nested deeper than %d", depth)
+	deep := !jsontext.Valid(m.Data, h.srv.opts.Limits.Depth)
+	if !utf8.Valid(m.Data) || deep && !jsontext.Valid(m.Data, 0) {
+		return errors.New("sio: an event of another node is no JSON, or nested far too deep")
 	}
 	name, ok := jsontext.FirstString(m.Data)
 	if !ok {
@@ -244,6 +251,9 @@ func (h clusterHost) checkEvent(m *cluster.Message) error {
 	}
 	if len(m.Attachments) > 0 && !jsontext.EachPlaced(m.Data, len(m.Attachments)) {
 		return errPlaceholder
+	}
+	if deep {
+		return errNested
 	}
 	return nil
 }

@@ -284,3 +284,42 @@ func TestRecoveryGapAtOnce(t *testing.T) {
 		t.Error("recovered, and nobody was told of the end of the gap yet")
 	}
 }
+
+// TestRecoveryDeep: an event that this node drops because it is nested too deep is missing, and no
+// other that it drops.
+func TestRecoveryDeep(t *testing.T) {
+	ns := recoverables(t, 1, nil)
+	a := ns.all[0]
+	ns.deaf(a, false)
+	r := newReturning(t, ns.at[0], "")
+	ns.reach(a.Of("/").All(), 1)
+	alien := ns.bus.Backend()
+	if err := alien.Start(t.Context(), "alien", idle{}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = alien.Close(context.Background()) }()
+	deep := `["e",` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "]"
+	for i, row := range []struct {
+		m         cluster.Message
+		recovered bool
+	}{
+		{cluster.Message{Data: []byte(`["e"`)}, true},
+		{cluster.Message{Data: []byte(deep + "]")}, true},
+		{cluster.Message{Data: []byte(deep), Volatile: true}, true},
+		{cluster.Message{Data: []byte(deep), ID: "question"}, true},
+		{cluster.Message{Data: []byte(deep)}, false},
+		{cluster.Message{Data: []byte(`[1]`)}, true},
+	} {
+		r.away(a)
+		row.m.Kind, row.m.Node, row.m.Namespace = cluster.Emit, "alien", "/"
+		if err := alien.Publish(t.Context(), []*cluster.Message{&row.m}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the event is dropped", func() bool { return a.Stats().Failures[FailureCluster] == int64(i+1) })
+		if recovered := r.connect(""); recovered != row.recovered {
+			t.Errorf("%.40s: recovered %v", row.m.Data, recovered)
+		} else if !recovered {
+			r.expect("recovery")
+		}
+	}
+}
