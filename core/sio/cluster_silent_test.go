@@ -38,8 +38,11 @@ func TestClusterStray(t *testing.T) {
 	if here.node.Owner(id) != "" || !here.node.Settled() {
 		t.Fatal("the node is known")
 	}
-	if n, err := there.Of("/").All().Count(t.Context()); n != 1 { // the bus was told of the namespace
+	if n, err := there.Of("/").All().Count(t.Context()); n != 1 {
 		t.Fatal(n, err)
+	}
+	if err := there.node.Listening(t.Context(), "/", ""); err != nil { // the bus was told of the namespace
+		t.Fatal(err)
 	}
 	if err := here.Of("/").To(id).Emit("stray"); err != nil {
 		t.Fatal(err)
