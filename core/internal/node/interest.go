@@ -189,6 +189,13 @@ func (in *interests) note(changes []cluster.Interest, err error, now time.Time) 
 	}
 }
 
+// again has the bus told at once of what it has not taken: it is there again.
+func (in *interests) again() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.retry = time.Time{}
+}
+
 // deaf is why the bus has not taken one of the rooms, nil when it has taken all.
 func (in *interests) deaf() error {
 	in.mu.Lock()

@@ -21,6 +21,9 @@ func (n *Node) report() {
 		select {
 		case <-n.news:
 		case now := <-tick.C:
+			if n.interests.deaf() != nil {
+				continue // the gap goes on
+			}
 			if g, ok := n.gaps.end(now.Add(-n.opts.Heartbeat)); ok {
 				n.opts.Report(g)
 			}

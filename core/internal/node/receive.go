@@ -18,6 +18,7 @@ func (r receiver) Up() {
 	}
 	n.members.spare(time.Now())
 	n.greeting.begin()
+	n.interests.again()
 	n.gaps.set(false, nil, time.Now())
 	n.meet.Do(func() { close(n.met) })
 	n.emitter.release()

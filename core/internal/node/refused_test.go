@@ -57,6 +57,13 @@ func TestRefusedRooms(t *testing.T) {
 			t.Errorf("%d tries in five minutes", tries)
 		}
 		listening("bad", why)
+		before := tries // the bus is told at once when it has been away
+		h.r.Down(why)
+		h.r.Up()
+		synctest.Wait()
+		if tries != before+1 {
+			t.Errorf("%d tries when the bus is there again", tries-before)
+		}
 		open.Store(true)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
@@ -74,7 +81,7 @@ func TestRefusedRooms(t *testing.T) {
 		p.Exit("/", "bad", false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		before := tries
+		before = tries
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		if tries != before {
