@@ -96,6 +96,8 @@ func (b *bus) do(ctx context.Context, l *link, failed *PublishError) {
 		}
 		if errors.Is(err, rueidis.ErrClosing) {
 			err = cluster.ErrDown // run has noticed first, and has closed the link
+		} else if r.NonRedisError() != nil {
+			err = fmt.Errorf("%w: %w", cluster.ErrDown, err)
 		}
 		failed.add(b.out.index[i], err)
 		broken = broken || outdated(r)

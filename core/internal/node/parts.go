@@ -130,7 +130,7 @@ func (n *Node) cannot(asker string, m *cluster.Message, text string) {
 // them that was large hears so. After an error of another kind the bus would not take that either.
 func (n *Node) unanswered(ms []*cluster.Message, err error) {
 	var some cluster.Partial
-	if !errors.As(err, &some) {
+	if !errors.As(err, &some) || errors.Is(err, cluster.ErrDown) || n.gaps.down.Load() {
 		return
 	}
 	for _, m := range ms {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -201,6 +202,32 @@ func TestWholeForNode(t *testing.T) {
 		synctest.Wait()
 		if n := h.kinds(cluster.Sockets); n != 1 {
 			t.Errorf("%d answers", n)
+		}
+	})
+}
+
+// TestAnswerDown: an answer that is lost because the bus has gone is not published in another form.
+func TestAnswerDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		big := strings.Repeat("x", 2*maxRefused)
+		answers := 0
+		h := &held{publish: func(_ context.Context, ms []*cluster.Message) error {
+			for i, m := range ms {
+				if m.Kind == cluster.Answer {
+					answers++
+					return errors.Join(cluster.ErrDown, part{i})
+				}
+			}
+			return nil
+		}}
+		p := newPeer(h, "aaaaa")
+		p.answer = func(say func([]byte)) { say([]byte(`["` + big + `"]`)) }
+		p.start(t)
+		synctest.Wait()
+		h.r.Receive(&cluster.Message{Kind: cluster.ServerEvent, Node: "bbbbb", Namespace: "/", ID: "1", Data: []byte(`["e"]`)})
+		synctest.Wait()
+		if s := p.Stats(); answers != 1 || s.Lost != 1 {
+			t.Errorf("%d answers, %+v", answers, s)
 		}
 	})
 }
