@@ -141,12 +141,16 @@ func TestServersForbidden(t *testing.T) {
 	}
 	said := regexp.MustCompile(`^from .*[^0-9]([0-9]+) messages to other nodes were lost`)
 	for lost := 0; lost < 3; { // in one gap, unless the machine stands still meanwhile
-		f := <-gaps
-		if m := said.FindStringSubmatch(f.Reason); m != nil {
-			n, _ := strconv.Atoi(m[1])
-			if lost += n; lost > 3 || !errors.Is(f.Err, nats.ErrPermissionViolation) {
-				t.Errorf("told %+v", f)
+		select {
+		case f := <-gaps:
+			if m := said.FindStringSubmatch(f.Reason); m != nil {
+				n, _ := strconv.Atoi(m[1])
+				if lost += n; lost > 3 || !errors.Is(f.Err, nats.ErrPermissionViolation) {
+					t.Errorf("told %+v", f)
+				}
 			}
+		case <-ctx.Done():
+			t.Fatalf("%d lost messages are told", lost)
 		}
 	}
 }
