@@ -106,6 +106,9 @@ func (d *denials) since(ctx context.Context, nc *nats.Conn, before error, made i
 		if over && d.news != nil { // nothing has come meanwhile either
 			return d.list, full
 		}
+		if over {
+			timer.Reset(wait)
+		}
 	}
 }
 

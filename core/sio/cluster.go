@@ -269,17 +269,21 @@ func compact(event []byte) bool {
 	return event[end] == ',' || end == len(event)-1
 }
 
-// malformed reports what no node of siokit sends.
+// malformed reports what no node of siokit with the same Limits sends.
 func (h clusterHost) malformed(m *cluster.Message, err error) {
+	reason := "malformed message of another node"
+	if errors.Is(err, errNested) {
+		reason = "event of another node beyond Limits.Depth"
+	}
 	if _, ok := h.srv.notices.Allow(FailureCluster, m.Node); ok {
-		h.srv.opts.Logger.Warn("siokit: malformed message of another node", "node", m.Node, "namespace", m.Namespace, "error", err)
+		h.srv.opts.Logger.Warn("siokit: "+reason, "node", m.Node, "namespace", m.Namespace, "error", err)
 	}
 	if h.srv.strange.Add(1) > maxClusterReports {
 		h.srv.strange.Add(-1)
 		h.srv.failures.count(FailureCluster)
 		return
 	}
-	f := Failure{Name: FailureCluster, Namespace: m.Namespace, Err: err, Reason: "malformed message of another node"}
+	f := Failure{Name: FailureCluster, Namespace: m.Namespace, Err: err, Reason: reason}
 	go func() { // OnError may take its time, and ask the other nodes: what comes from the bus goes on
 		defer h.srv.strange.Add(-1)
 		h.srv.report(f)

@@ -186,9 +186,11 @@ func (h clusterHost) Joined(name string) {
 // A node that has fallen silent may be cut off from the bus alone: what is passed on to it goes
 // on while it can be reached.
 func (h clusterHost) Silent(name, info string) {
-	if f := h.srv.forward; f == nil {
+	f := h.srv.forward
+	if f == nil {
 		return
-	} else if address, takes := strings.CutPrefix(info, forwardInfo); takes {
+	}
+	if address, takes := strings.CutPrefix(info, forwardInfo); takes {
 		f.Silent(name, address)
 	} else {
 		f.Left(name)

@@ -32,7 +32,7 @@ var originRows = []Row{
 	{ID: "O16", Sent: "a look at the cookies of the server", Want: "it sets none", Run: noCookie},
 	{ID: "O17", Sent: "a token in the query", Want: "not in the log", Run: querySecrets, Elsewhere: "conformance: notices"},
 	{ID: "O18", Sent: "the address of a poll from another machine", Want: "403 where a session bridge is", Elsewhere: "conformance sessions: poll-with-foreign-session-refused", Differs: "as E17"},
-	{ID: "O19", Sent: "100 guesses of the auth payload on one connection", Want: "refused beyond JoinBurst, and OnConnect is not asked", Run: authGuesses, Elsewhere: "conformance: connect/too-often",
+	{ID: "O19", Sent: "300 guesses of the auth payload on one connection", Want: "refused beyond JoinBurst, and OnConnect is not asked", Run: authGuesses, Elsewhere: "conformance: connect/too-often",
 		Differs: "the connection stays: guesses are bounded by JoinRate, and a client that joins many namespaces is no guesser"},
 	{ID: "O20", Sent: "two cookies of the session's name", Want: "the bridge reads what the framework reads", Elsewhere: "TestSameVisitor"},
 	{ID: "O21", Sent: "another user's cookie in the same browser, while a socket lives", Want: "the socket keeps its user until it reloads", Elsewhere: "TestUserChanges, conformance sessions: http-write-seen-after-reload"},
@@ -102,7 +102,7 @@ func querySecrets(a *A) {
 
 func authGuesses(a *A) {
 	w, _ := a.joined()
-	const guesses = 100
+	const guesses = 300
 	before, refused, from := a.S.asks("/auth"), 0, time.Now()
 	_ = w.Raw(bytes.Repeat(mask(0x81, `40/auth,{"token":"guess"}`), guesses))
 	for range guesses {

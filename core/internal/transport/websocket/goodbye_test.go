@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"io"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -81,4 +82,49 @@ func TestGoodbyeTime(t *testing.T) {
 		}
 		_ = client.Close()
 	})
+}
+
+// lastLink ends its connection when its only message is written, as a session does that has
+// nothing more to say.
+type lastLink struct {
+	sender
+	c *Conn
+}
+
+func (l *lastLink) Sent([]*packet.Message) { l.c.Close(transport.GoingAway, "") }
+
+// deadlines notes whether a read deadline that is near was set before the close frame was out.
+type deadlines struct {
+	*net.TCPConn
+	c     *Conn
+	early bool
+	near  bool
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	if time.Until(t) < goodbyeTimeout/2 {
+		d.c.mu.Lock()
+		d.early, d.near = d.early || d.c.control.goodbye != nil, true
+		d.c.mu.Unlock()
+	}
+	return d.TCPConn.SetReadDeadline(t)
+}
+
+// TestGoodbyeTimeBehindTheLast: so it is when the connection is ended by whoever writes the last
+// message.
+func TestGoodbyeTimeBehindTheLast(t *testing.T) {
+	server, client := tcp(t)
+	l := &lastLink{sender: sender{ms: []*packet.Message{packet.TextMessage("last")}, ready: true}}
+	l.c = newConn(server, l, 100)
+	d := &deadlines{TCPConn: server, c: l.c}
+	l.c.nc = d
+	l.c.Flush()
+	got := make([]byte, 2+len("last")+1)
+	if _, err := io.ReadFull(client, got); err != nil || string(got) != "\x81\x04last\x88" {
+		t.Fatalf("%q %v", got, err)
+	}
+	if d.early || !d.near {
+		t.Errorf("the time began before the frame was out: %v; it began: %v", d.early, d.near)
+	}
+	l.c.end(transport.ErrClosed)
 }

@@ -98,8 +98,9 @@ type Conn struct {
 
 	// The writing role.
 	writing  atomic.Int32
-	said     bool // the close frame was sent; the holder's own
-	flash    bool // never changes
+	drains   atomic.Int32 // goroutines that wait until the client takes more
+	said     bool         // the close frame was sent; the holder's own
+	flash    bool         // never changes
 	rawWrite func(fd uintptr) bool
 	out      outcome
 	budget   int // bytes that whoever flushes may still write itself; the holder's own
@@ -215,16 +216,30 @@ func (c *Conn) Close(code transport.Code, reason string) {
 	c.mu.Unlock()
 	c.aside(func() {
 		// The client's time begins when the close frame is out (finishWriting): a server that is
-		// given no processor meanwhile would cut a client that has not had the frame. Where
-		// writes do not wait, the frame is out behind Flush, or the client takes nothing.
+		// given no processor meanwhile would cut a client that has not had the frame. A client
+		// that takes nothing has that time from now on; see after, too.
 		c.waitFor(goodbyeTimeout, false)
 		c.Flush()
-		if c.raw != nil {
-			c.waitFor(patience, false)
+		if c.raw != nil && c.drains.Load() > 0 {
+			c.startPatience()
 		}
 		// A handler that keeps the reader must not keep the connection.
 		c.Detach()
 	})
+}
+
+// startPatience begins the time that the client has for its close frame. Before Close it does
+// nothing.
+func (c *Conn) startPatience() {
+	var d time.Duration
+	c.mu.Lock()
+	if c.control != nil {
+		d = c.control.patience
+	}
+	c.mu.Unlock()
+	if d > 0 {
+		c.waitFor(d, false)
+	}
 }
 
 // waitFor sets how long the client may take for its goodbye. The reader has the

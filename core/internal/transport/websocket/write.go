@@ -116,10 +116,7 @@ func (c *Conn) finishWriting() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	c.mu.Lock()
-	patience := c.control.patience
-	c.mu.Unlock()
-	c.waitFor(patience, false)
+	c.startPatience()
 }
 
 // send writes ctl and ms. It reports false when the writing role has gone to
@@ -177,7 +174,12 @@ func (c *Conn) after(rest []byte, err error, ms []*packet.Message, i int, blocki
 		c.link.Sent(ms)
 		return true
 	case errors.Is(err, errAgain):
-		go c.drain(rest, nil, ms, i)
+		c.drains.Add(1)
+		c.startPatience() // Close may have come before it could see this
+		go func() {
+			defer c.drains.Add(-1)
+			c.drain(rest, nil, ms, i)
+		}()
 		return false
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
