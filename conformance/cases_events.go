@@ -35,7 +35,7 @@ var eventCases = []testCase{
 		rule: "behind a blocked handler reading stops, other sockets go on, the heartbeat is suspended",
 		spec: "docs/protocol.md 6.5",
 		slow: true,
-		opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 200*time.Millisecond, 2*time.Second },
+		opts: func(o *sio.Options) { o.PingInterval, o.PingTimeout = 200*time.Millisecond, 1200*time.Millisecond },
 		run:  eventsBlockedHandler,
 	},
 	{
@@ -112,7 +112,7 @@ func eventsBlockedHandler(c *env) {
 		w.Send(fmt.Sprintf(`42["n",%d]`, i))
 	}
 	c.Alive()
-	time.Sleep(2500 * time.Millisecond) // longer than the heartbeat would wait
+	time.Sleep(1600 * time.Millisecond) // longer than the heartbeat would wait
 	c.Want("nothing handled meanwhile", len(c.handled()), 0)
 	c.Want("nobody disconnected", len(c.own().ended()), 1) // c.Alive's
 	close(c.own().release)

@@ -188,7 +188,7 @@ var joinCases = []testCase{
 			"connects the first namespace the client is told to stay away",
 		spec: "docs/protocol.md 6.1",
 		slow: true, local: true,
-		opts: func(o *sio.Options) { o.ConnectTimeout = time.Second },
+		opts: func(o *sio.Options) { o.ConnectTimeout = 700 * time.Millisecond },
 		run:  connectRefusedTimeout,
 	},
 	{

@@ -143,7 +143,7 @@ var pollingCases = []testCase{
 		rule: "a client that joins no namespace is disconnected",
 		spec: "Socket.IO 5: Connection to a namespace; docs/protocol.md 4.4",
 		slow: true,
-		opts: func(o *sio.Options) { o.ConnectTimeout = 2 * time.Second },
+		opts: func(o *sio.Options) { o.ConnectTimeout = 1200 * time.Millisecond },
 		run:  heartbeatConnectTimeout,
 	},
 }

@@ -58,7 +58,7 @@ var upgradeCases = []testCase{
 		rule: "a silent candidate is closed, polling goes on",
 		spec: "docs/protocol.md 4.3",
 		slow: true,
-		opts: func(o *sio.Options) { o.UpgradeTimeout = 1500 * time.Millisecond },
+		opts: func(o *sio.Options) { o.UpgradeTimeout = time.Second },
 		run:  upgradeTimeout,
 	},
 }
