@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -213,10 +214,11 @@ func pipelined(a *A) {
 	one := "GET /socket.io/?" + s.Query() + " HTTP/1.1\r\nHost: " + a.host() + "\r\n\r\n"
 	_, _ = io.WriteString(c, one+one)
 	// fasthttp sends the first answer together with the second, so nothing tells when the first
-	// poll has been answered.
-	time.Sleep(3 * time.Second)
+	// poll has been answered. Where this is too early the first answer has both events.
+	time.Sleep(time.Second)
 	s.Post(`42["echo",2]`)
 	br := bufio.NewReader(c)
+	var got []string
 	for i := range 2 {
 		resp, err := http.ReadResponse(br, nil)
 		if err != nil {
@@ -224,8 +226,15 @@ func pipelined(a *A) {
 			return
 		}
 		body, _ := io.ReadAll(resp.Body)
-		a.want("answer", string(body), fmt.Sprintf(`42["echo",%d]`, i+1))
+		got = append(got, strings.Split(string(body), "\x1e")...)
 	}
+	if i := slices.Index(got, "2"); i >= 0 { // the ping of a slow machine took an answer
+		s.Post("3")
+		if got = slices.Delete(got, i, i+1); len(got) < 2 {
+			got = append(got, s.Packets(1)...)
+		}
+	}
+	a.want("answers", strings.Join(got, " "), `42["echo",1] 42["echo",2]`)
 }
 
 func resetPoll(a *A) {
