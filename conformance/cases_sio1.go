@@ -77,8 +77,11 @@ var sio1Cases = []testCase{
 		spec: "Socket.IO 0.9: (2) Heartbeat; docs/protocol.md 10.4",
 		slow: true,
 		// An answer of a busy machine may come late by a few hundred milliseconds.
-		opts: func(o *sio.Options) { short(o); o.PingTimeout, o.Legacy.CloseTimeout = 600*time.Millisecond, 600*time.Millisecond },
-		run:  sio1Heartbeat,
+		opts: func(o *sio.Options) {
+			short(o)
+			o.PingTimeout, o.Legacy.CloseTimeout = 600*time.Millisecond, 600*time.Millisecond
+		},
+		run: sio1Heartbeat,
 	},
 	{
 		name: "sio1/websocket",
