@@ -17,6 +17,7 @@ import (
 	"github.com/siokit/siokit/cluster/natsembed"
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/internal/netfault"
+	"github.com/siokit/siokit/internal/testkit"
 )
 
 func TestWhoGetsWhat(t *testing.T) {
@@ -507,18 +508,10 @@ func TestBehind(t *testing.T) {
 		t.Error("behind at first")
 	}
 	a.send(emit("x", "room"))
-	for until := time.Now().Add(patience); !l.Behind(); time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatal("not behind")
-		}
-	}
+	testkit.Until(t, patience, "behind", l.Behind)
 	close(b.hold)
 	b.awaitMessage(t, "x")
-	for until := time.Now().Add(patience); l.Behind(); time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatal("behind for ever")
-		}
-	}
+	testkit.Until(t, patience, "no longer behind", func() bool { return !l.Behind() })
 	if _, ok := natsembed.New(nil).(cluster.Lagger); !ok {
 		t.Error("natsembed does not tell")
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/internal/testkit"
 )
 
 // TestBehind: a node is behind while its Receiver does not take what comes, and what the node has
@@ -24,25 +25,19 @@ func TestBehind(t *testing.T) {
 		b.note(func() { b.slow = func() { <-hold } })
 		for range 2 {
 			beat()
-			for until := time.Now().Add(10 * time.Second); l.Behind(); time.Sleep(time.Millisecond) {
-				if time.Now().After(until) {
-					t.Fatal("behind, and nothing waits")
-				}
-			}
+			testkit.Until(t, 10*time.Second, "not behind: nothing waits", func() bool { return !l.Behind() })
 		}
 		a.say(&cluster.Message{Kind: cluster.Heartbeat, ID: "a"})
 		beat()
-		for until := time.Now().Add(10 * time.Second); !l.Behind(); time.Sleep(time.Millisecond) {
-			if beat(); time.Now().After(until) {
-				t.Fatal("not behind, and much waits")
+		testkit.Until(t, 10*time.Second, "behind: much waits", func() bool {
+			if l.Behind() {
+				return true
 			}
-		}
+			beat()
+			return false
+		})
 		close(hold)
-		for until := time.Now().Add(10 * time.Second); l.Behind(); time.Sleep(time.Millisecond) {
-			if time.Now().After(until) {
-				t.Fatal("behind for ever")
-			}
-		}
+		testkit.Until(t, 10*time.Second, "no longer behind", func() bool { return !l.Behind() })
 	})
 }
 
@@ -132,14 +127,10 @@ func TestReplicaDies(t *testing.T) {
 	}
 	bus, _, _ = strings.Cut(bus, ",")
 	do(t, raw, "CLUSTER", "MEET", host, main, bus)
-	for until := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if err := raw.Do(t.Context(), raw.B().Arbitrary("CLUSTER", "REPLICATE", id).Build()).Error(); err == nil {
-			break
-		} else if time.Now().After(until) {
-			t.Fatal(err)
-		}
-	}
-	for until := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	testkit.Until(t, time.Minute, "the replica knows its server", func() bool {
+		return raw.Do(t.Context(), raw.B().Arbitrary("CLUSTER", "REPLICATE", id).Build()).Error() == nil
+	})
+	testkit.Until(t, time.Minute, "all servers know the replica", func() bool {
 		known := 0
 		for _, s := range servers {
 			text, err := do(t, s.client(), "CLUSTER", "NODES").ToString()
@@ -150,13 +141,8 @@ func TestReplicaDies(t *testing.T) {
 				known++
 			}
 		}
-		if known == len(servers) {
-			break
-		}
-		if time.Now().After(until) {
-			t.Fatal("the replica is not known")
-		}
-	}
+		return known == len(servers)
+	})
 	p := join(t, New(option, Options{}), "AAAAA")
 	c := p.Backend.(cluster.Counter)
 	ask := func(when string) {
