@@ -12,12 +12,9 @@ import (
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/mixin"
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/internal/testkit"
 	"github.com/siokit/siokit/internal/wire"
 )
-
-// markName names the event for servers of nodes.mark: its name begins like that of the
-// Presence, so that the two are handled in order.
-const markName = "siokit:mark"
 
 // nodes are servers of one cluster, each with a Presence of its own in a namespace.
 type nodes struct {
@@ -29,7 +26,6 @@ type nodes struct {
 	p      []*mixin.Presence
 	at     []*wire.Client
 	joined []chan string
-	marks  []chan string
 }
 
 func clustered(t *testing.T, count int, set func(srv *sio.Server) *sio.Namespace) *nodes {
@@ -53,8 +49,7 @@ func (ns *nodes) add() {
 	p := &mixin.Presence{Who: byName, Every: time.Millisecond}
 	n := ns.set(srv)
 	n.Mix(p)
-	marks, joined := make(chan string, 1), make(chan string, 10)
-	sio.HandleServers(n, markName, func(_ context.Context, text string) error { marks <- text; return nil })
+	joined := make(chan string, 10)
 	sio.ReplyServers(n, "there", func(context.Context, sio.None) (bool, error) { return true, nil })
 	srv.OnServer(func(node string, is bool) {
 		if is {
@@ -73,7 +68,7 @@ func (ns *nodes) add() {
 		<-ns.joined[i]
 	}
 	ns.srv, ns.n, ns.p, ns.at = append(ns.srv, srv), append(ns.n, n), append(ns.p, p), append(ns.at, c)
-	ns.joined, ns.marks = append(ns.joined, joined), append(ns.marks, marks)
+	ns.joined = append(ns.joined, joined)
 }
 
 // enter joins a client to a namespace of a node.
@@ -87,15 +82,13 @@ func (ns *nodes) enter(node int, path, name string) *wire.WS {
 	return w
 }
 
-// mark waits until all other nodes have handled what a node has said.
-func (ns *nodes) mark(node int) {
+// heard waits until all other nodes have taken what the Presence of a node has said.
+func (ns *nodes) heard(node int) {
 	ns.t.Helper()
-	if err := ns.n[node].EmitServers(markName, "x"); err != nil {
-		ns.t.Fatal(err)
-	}
-	for i, marks := range ns.marks {
+	said := ns.p[node].Said()
+	for i, p := range ns.p {
 		if i != node {
-			<-marks
+			testkit.Until(ns.t, 10*time.Second, "the other nodes have heard it", func() bool { return p.Heard(ns.srv[node].Node()) >= said })
 		}
 	}
 }
@@ -134,15 +127,17 @@ func TestPresenceCluster(t *testing.T) {
 		name := strings.TrimSuffix(path, ",")
 		ann := ns.enter(0, path, "ann")
 		want(t, ann, list(path, "ann"))
-		ns.mark(0)
+		ns.heard(0)
 		bob := ns.enter(1, path, "bob")
 		want(t, bob, list(path, "ann", "bob"))
 		want(t, ann, come(path, "bob"))
 		ann2 := ns.enter(1, path, "ann") // on another node
 		want(t, ann2, list(path, "ann", "bob"))
-		ns.mark(1)
+		ns.heard(1)
+		said := ns.p[0].Said()
 		ann.Send("41" + path)
-		ns.mark(1)
+		testkit.Until(t, 10*time.Second, "node 0 says that ann has gone", func() bool { return ns.p[0].Said() > said })
+		ns.heard(0)
 		for i := range ns.srv {
 			if got := ns.members(i, name); got != "ann bob" {
 				t.Errorf("%s: node %d: %s", path, i, got)
@@ -157,9 +152,8 @@ func TestPresenceCluster(t *testing.T) {
 		cy.Send("41" + path)
 		want(t, bob, left(path, "cy"))
 
-		ns.add()   // one that comes later
-		ns.mark(3) // node 1 has heard its question
-		ns.mark(1) // and has answered
+		ns.add() // one that comes later, and asks
+		testkit.Until(t, 10*time.Second, "node 3 knows bob", func() bool { return ns.members(3, name) == "bob" })
 		dan := ns.enter(3, path, "dan")
 		want(t, dan, list(path, "bob", "dan"))
 		want(t, bob, come(path, "dan"))
@@ -241,7 +235,7 @@ func TestPresenceClusterDeath(t *testing.T) {
 	ns := clustered(t, 2, root)
 	ann := ns.enter(0, "", "ann")
 	want(t, ann, list("", "ann"))
-	ns.mark(0)
+	ns.heard(0)
 	bob := ns.enter(1, "", "bob")
 	want(t, bob, list("", "ann", "bob"))
 	want(t, ann, come("", "bob"))
