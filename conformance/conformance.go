@@ -39,7 +39,7 @@ type Config struct {
 // Host is a running host.
 type Host struct {
 	URL string // scheme, host and port, such as "http://127.0.0.1:8080"
-	// Stop ends the host's listener within 2 s. The server has been shut down before. Stop is
+	// Stop ends the host's listener within 5 s. The server has been shut down before. Stop is
 	// called again when a case was past its deadline.
 	Stop func()
 }

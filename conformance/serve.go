@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/internal/testkit"
+	"github.com/siokit/siokit/internal/wire"
 )
 
 // Listen is the beginning of a Factory for frameworks with a server of their own: a listener at
@@ -69,7 +70,7 @@ func ServeHTTP(t testing.TB, h http.Handler, cfg Config) *Host {
 		_ = srv.Serve(ln)
 	}()
 	return &Host{URL: url, Stop: func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil {
 			t.Errorf("the host did not stop in time: %v", err)

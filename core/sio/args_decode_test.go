@@ -296,8 +296,8 @@ func TestMisfitCost(t *testing.T) {
 		p.value()
 		runtime.ReadMemStats(&after)
 		// Milliseconds; with the race detector on a busy machine, seconds. A pass for each
-		// key would take longer than the bound everywhere.
-		if d := time.Since(from); d > 10*time.Second {
+		// key reads 300 GB, which takes longer than the bound everywhere.
+		if d := time.Since(from); d > 40*time.Second {
 			t.Errorf("%s: %v", name, d)
 		}
 		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(raw)) {

@@ -265,7 +265,9 @@ func TestShutdownSlowReader(t *testing.T) {
 		defer close(returned)
 		return large, nil
 	}))
-	w := serve(t, srv).Join("")
+	c := serve(t, srv)
+	c.Patience = 30 * time.Second // for 16 MiB, on a busy machine
+	w := c.Join("")
 	w.Send(`421["large"]`)
 	<-returned
 	done := shut(srv)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/siokit/siokit/conformance"
 	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/examples/internal/hosts"
 	"github.com/siokit/siokit/internal/testkit"
+	"github.com/siokit/siokit/internal/wire"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -59,7 +59,7 @@ func factory(host, library string) conformance.Factory {
 			_ = h.Serve(ln)
 		}()
 		return &conformance.Host{URL: url, Stop: func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
 			defer cancel()
 			if err := h.Stop(ctx); err != nil {
 				t.Errorf("the host did not stop in time: %v", err)
