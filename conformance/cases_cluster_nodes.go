@@ -174,6 +174,14 @@ var clusterNodeCases = []clusterCase{
 		run:   clusterShutdown,
 	},
 	{
+		name: "nodes/recovery",
+		rule: "a client that comes back to another node has the same id there, and gets what it has missed, in order; " +
+			"where the bus keeps no order it is a new one",
+		spec:  "docs/protocol.md 14.2",
+		alone: true,
+		run:   clusterRecovery,
+	},
+	{
 		name:  "nodes/malformed",
 		rule:  "what is malformed on the bus ends no connection and no process, and OnError is told of it",
 		spec:  "docs/protocol.md 13.7",

@@ -147,7 +147,8 @@ type clusterNodes struct {
 // clusterNode is one of the servers.
 type clusterNode struct {
 	*sio.Server
-	host *Host
+	host    *Host
+	backend cluster.Backend
 
 	mu       sync.Mutex
 	nodes    []string // the other nodes that OnServer has spoken of
@@ -169,13 +170,16 @@ func (ns *clusterNodes) Write(b []byte) (int, error) {
 }
 
 // start starts one more server, and returns when all servers know each other.
-func (ns *clusterNodes) start() *clusterNode {
-	n := new(clusterNode)
+func (ns *clusterNodes) start(set ...func(o *sio.Options)) *clusterNode {
+	n := &clusterNode{backend: ns.newBackend()}
 	o := sio.Options{
 		PingInterval: 10 * time.Second, PingTimeout: 20 * time.Second, ConnectTimeout: 20 * time.Second, AckTimeout: 5 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(ns, &slog.HandlerOptions{Level: slog.LevelWarn})), Cluster: ns.newBackend(), OnError: n.failed,
+		Logger: slog.New(slog.NewTextHandler(ns, &slog.HandlerOptions{Level: slog.LevelWarn})), Cluster: n.backend, OnError: n.failed,
 	}
 	everything(&o)
+	for _, f := range set {
+		f(&o)
+	}
 	n.Server = sio.NewServer(&o)
 	n.OfPattern("/conformance-name/{id}")
 	n.OfPattern("/conformance-pattern/{id}")

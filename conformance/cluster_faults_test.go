@@ -93,6 +93,7 @@ func TestClusterSees(t *testing.T) {
 				m.Node = "some1"
 			}
 		})},
+		{"what one server asks another is lost", "nodes/recovery", lose(func(m *cluster.Message) bool { return m.Kind == cluster.ServerEvent && m.To != "" })},
 		{"nobody says that it leaves", "nodes/shutdown", lose(func(m *cluster.Message) bool { return m.Kind == cluster.Bye })},
 	} {
 		t.Run(row.name, func(t *testing.T) {

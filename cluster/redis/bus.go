@@ -60,6 +60,7 @@ var (
 	_ cluster.AnswerWatcher = (*bus)(nil)
 	_ cluster.SocketWatcher = socketBus{}
 	_ cluster.Lagger        = (*bus)(nil)
+	_ cluster.Unordered     = (*bus)(nil)
 )
 
 // WatchAnswers makes this the bus of a node that serves nobody: it does not read streams, and

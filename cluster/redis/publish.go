@@ -252,6 +252,17 @@ func isSiokit(name string) bool {
 	return len(name) == 5
 }
 
+// Unordered reports whether messages of one node come by ways that keep no order between each other:
+// on the wire Streams requests are not in the stream, and on the wire Sharded each server of a Redis
+// Cluster has channels of its own.
+func (b *bus) Unordered() bool {
+	if b.opts.Wire != Sharded {
+		return b.opts.Wire == Streams
+	}
+	l := b.link.Load()
+	return l != nil && l.slots != nil
+}
+
 // Others asks Redis how many listen to the channel in which Node publishes requests of the
 // namespace, and how many to the one that only nodes of siokit listen to.
 func (b *bus) Others(ctx context.Context, namespace string) (int, error) {

@@ -93,6 +93,14 @@ type Counter interface {
 	Others(ctx context.Context, namespace string) (int, error)
 }
 
+// Unordered is a Backend that does not keep the order of what a node publishes, or not by each of
+// its ways: what is for all nodes may overtake what is for a room. A client that comes back to
+// another node is not recovered there, since nobody could say that all its events have come.
+type Unordered interface {
+	// Unordered reports whether that is so now. Several goroutines may call it at once.
+	Unordered() bool
+}
+
 // AnswerWatcher is a Backend for which it makes a difference that a node serves nobody, as an
 // emitter does: because answers come in channels of each namespace, or because it reads what is for
 // sockets without being asked to. Any other Backend is not told, and Watch is not called.

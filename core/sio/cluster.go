@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -39,7 +40,7 @@ func (s *Server) nodeOptions(info string) node.Options {
 		Info:      info,
 		Heartbeat: clusterHeartbeat, RequestTimeout: clusterRequestTimeout, PublishTimeout: clusterPublishTimeout,
 		Linger: clusterLinger, MaxMessages: maxClusterMessages, MaxBytes: maxClusterBytes,
-		Logger: s.opts.Logger, Report: s.clusterGap,
+		Mark: s.eventMark(), Logger: s.opts.Logger, Report: s.clusterGap,
 	}
 }
 
@@ -107,7 +108,15 @@ func (s *Server) onBus(name string) *Namespace {
 
 // node is the way to the other nodes, nil when the target is of this one alone.
 func (t Target) node() *node.Node {
-	if t.local || t.only != nil || t.some && len(t.rooms) == 0 || t.here() {
+	if n := t.bus(); n != nil && !t.here() {
+		return n
+	}
+	return nil
+}
+
+// bus is node for those who ask themselves whether the target is here.
+func (t Target) bus() *node.Node {
+	if t.local || t.only != nil || t.some && len(t.rooms) == 0 {
 		return nil
 	}
 	return t.ns.srv.node
@@ -131,11 +140,16 @@ func (t Target) message(k cluster.Kind) cluster.Message {
 	if len(m.Rooms) == 1 {
 		room, n := m.Rooms[0], t.ns.srv.node
 		m.To = n.Owner(room)
-		if m.To == "" && (t.ns.many != nil || t.ns.newRoom(room) || len(room) == node.IDLength && (!n.Settled() || n.Stray(room))) {
+		moves := m.To != "" && t.ns.srv.socketsMove()
+		if moves {
+			m.To = ""
+		}
+		if m.To == "" && (moves || t.ns.many != nil || t.ns.newRoom(room) || len(room) == node.IDLength && (!n.Settled() || n.Stray(room))) {
 			// The rooms that nodes listen to are those of the namespaces that match, and
 			// not of the pattern; nodes do not listen yet to rooms that are new to
-			// them; and an id may name a node that has not been heard yet, or not for a
-			// while. What is for two rooms reaches all nodes.
+			// them; an id may name a node that has not been heard yet, or not for a
+			// while; and a socket may have been recovered by another node than its id
+			// names. What is for two rooms reaches all nodes.
 			m.Rooms = []string{room, room}
 		}
 	}
@@ -154,8 +168,9 @@ func (t Target) tell(k cluster.Kind, names ...string) {
 	}
 }
 
-// publish has the other nodes emit an encoded event. It reports false when that is lost.
-func (t Target) publish(n *node.Node, e *encoder) bool {
+// publish has the other nodes emit an encoded event, and returns its number, 0 for none. It reports
+// false when that is lost.
+func (t Target) publish(n *node.Node, e *encoder) (number uint64, ok bool) {
 	sender := ""
 	if t.skip != nil {
 		sender, t.skip = t.skip.id, nil
@@ -168,14 +183,33 @@ func (t Target) publish(n *node.Node, e *encoder) bool {
 	return n.PublishExcept(&m, sender)
 }
 
-// publishEvent encodes an event for the other nodes alone.
-func (t Target) publishEvent(n *node.Node, event string, args []any) error {
+// spread emits to a target that stands for several namespaces. Other nodes have others that
+// match: they look for themselves.
+func (t Target) spread(n *node.Node, p packet.Packet, event string, args []any) error {
+	members := t.ns.members()
+	for _, m := range members {
+		if fns := m.handlers().outgoing; len(fns) > 0 {
+			t.ns.srv.show(fns, Outgoing{Event: event, Args: slices.Clone(args), Rooms: t.rooms})
+		}
+	}
 	e := newEncoder(t.ns.srv.opts.JSON)
 	defer e.free()
 	if err := t.ns.srv.encode(e, event, true, args); err != nil {
 		return err
 	}
-	t.publish(n, e)
+	if r := t.ns.srv.recovery; r != nil {
+		r.beside.RLock()
+		defer r.beside.RUnlock()
+	}
+	number, _ := t.publish(n, e)
+	t.stamp = published(n, number)
+	for _, m := range members {
+		t.ns = m
+		p.Namespace, p.Data, p.Attachments = m.path, e.buf, e.parts
+		b := m.srv.newBroadcast(p)
+		t.hand(b, func(b *broadcast) { b.sendTo(t) }, nil, nil)
+		b.done()
+	}
 	return nil
 }
 
@@ -293,10 +327,10 @@ func (h clusterHost) malformed(m *cluster.Message, err error) {
 // emit sends the event of a message to sockets here.
 func (h clusterHost) emit(t Target, m *cluster.Message) {
 	attachments := cloned(m.Attachments)
-	_ = t.unmark().split(func(t Target) error {
+	_ = t.unmark(m.Node).split(func(t Target) error {
 		p := packet.Packet{Type: packet.Event, Namespace: t.ns.path, Data: m.Data, Attachments: attachments}
 		b := h.srv.newBroadcast(p)
-		t.hand(b, func(b *broadcast) { b.sendTo(t) })
+		t.hand(b, func(b *broadcast) { b.sendTo(t) }, nil, nil)
 		b.done()
 		return nil
 	})
@@ -334,6 +368,9 @@ func (h clusterHost) Sockets(m *cluster.Message) (list []cluster.Socket) {
 
 // Count implements node.Host.
 func (h clusterHost) Count(m *cluster.Message) (n int) {
+	if n, polled := h.srv.polled(m); polled {
+		return n
+	}
 	if t, ok := h.target(m); ok {
 		n = t.count()
 	}

@@ -41,6 +41,9 @@ type Drain struct {
 //     that it connects again elsewhere: held polls are answered, and websockets closed with
 //     1001. For a client with nothing running that is at once.
 //   - Shutdown waits until every handler, OnDisconnect and Socket.Go has returned.
+//   - With Options.Recovery in a cluster it waits until all clients that it has sent away have come
+//     back to other nodes, which take over their sessions, or until three seconds have passed
+//     since the last one was sent away.
 //
 // A handler that runs for longer than Drain.AnswerTimeout after the turn of its client keeps
 // Shutdown, but not the connection: its context ends, and its ack reaches nobody. So does an
@@ -65,6 +68,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return ErrServerClosed
 	}
 	err := s.drain(ctx)
+	if s.recovery != nil && err == nil {
+		s.recovery.wait(ctx)
+	}
 	s.end()
 	if s.recovery != nil {
 		s.recovery.close()

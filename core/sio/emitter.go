@@ -136,7 +136,11 @@ func (t Target) emitAway(event string, args []any) error {
 		return err
 	}
 	n := t.node()
-	return t.ns.srv.emitted(n == nil || t.publish(n, e))
+	if n == nil {
+		return nil
+	}
+	_, ok := t.publish(n, e)
+	return t.ns.srv.emitted(ok)
 }
 
 // emitted is the error of what was not published: nil for what is lost, which is counted, and for

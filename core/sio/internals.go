@@ -106,6 +106,7 @@ package sio
 // Whoever holds one may take those below it, never one above it.
 //
 //	Namespace.mu               registration; middleware is constructed under it
+//	handover.beside            for reading while an event is emitted to several namespaces
 //	Socket.roomsMu             the rooms of a socket
 //	recoveryLog.mu             what a namespace has emitted; held while it is queued
 //	Server.mu                  namespaces that exist

@@ -208,8 +208,9 @@ func (t Target) mark(m *cluster.Message) {
 	m.Except = append(m.Except[:len(m.Except):len(m.Except)], positionMark+strconv.FormatUint(t.position, 36))
 }
 
-// unmark takes the position out of what another node has told.
-func (t Target) unmark() Target {
+// unmark takes out of what another node has told which event it is, and the position.
+func (t Target) unmark(from string) Target {
+	t = t.identified(from)
 	i := slices.IndexFunc(t.except, func(name string) bool { return strings.HasPrefix(name, positionMark) })
 	if i < 0 {
 		return t

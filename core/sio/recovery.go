@@ -24,8 +24,13 @@ import (
 // a room or to all. Volatile events, and events that ask for an ack, are not. Within a namespace
 // events are emitted one after the other.
 //
-// In a cluster a client is recovered by the server that it was at, and is new at any other, also
-// after a restart. What Target.Join, Leave and Disconnect do does not reach a client that is away.
+// In a cluster a client is recovered by any server that has Recovery too, while the one that it was
+// at can be asked: also while that one shuts down, and not after it was killed. All servers have to
+// have the same Recovery. It does not happen either when another node is silent, with the wire
+// Streams of Redis and the wire Sharded on a Redis Cluster, when the client has missed more than 512
+// KiB, for some values (see RestoredKey), and when an event was for the client, in the moment in
+// which it comes back, that a process of Node or an Emitter has emitted. What Target.Join, Leave and
+// Disconnect do does not reach a client that is away.
 //
 // The official clients 4.6 and newer know recovery. The server sends each event for them with
 // one more argument, a text, which clients 3.0 to 4.5 hand to their listeners too: nothing
@@ -129,7 +134,11 @@ func (c *client) recover(s *Socket, p *packet.Packet) {
 	}
 	pid, offset := recoveryAuth(p.Data)
 	if pid != "" {
-		if rec := r.claim(s, pid, offset); rec != nil {
+		rec, here := r.claim(s, pid, offset)
+		if !here {
+			rec = r.fetch(s, pid, offset)
+		}
+		if rec != nil {
 			c.srv.recoveries.recovered.Add(1)
 			rec.restore(s)
 			return

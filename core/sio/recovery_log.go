@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/siokit/siokit/core/internal/node"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/virtsocket"
 	"github.com/siokit/siokit/core/internal/wheel"
@@ -29,7 +30,9 @@ type recoveryLog struct {
 	deaf     uint64 // what the node has said last, see whole
 	events   []keptEvent
 	bytes    int
-	over     bool // nobody comes back to the namespace
+	over     bool              // nobody comes back to the namespace
+	seen     map[string]uint64 // the number of the last event of each node of a cluster
+	carried  int               // bytes of the events that sessions have brought from other nodes
 }
 
 // keptEvent is an event of the log. Its target is that of the packet, as it was emitted.
@@ -43,6 +46,8 @@ type keptEvent struct {
 	placed   uint64 // Target.Position
 	packet   packet.Packet
 	cost     int
+	stamp    stamp  // which event it is in a cluster
+	offset   string // of an event that a session has brought from another node
 }
 
 // log returns the log of a namespace, made when its first socket comes that can be recovered.
@@ -74,16 +79,22 @@ func (l *recoveryLog) parse(offset string) (position uint64, ok bool) {
 }
 
 // send has an event sent to the target, and keeps it. What cannot be recovered gets the offset of
-// the last that can: otherwise clients would take a text at its end for one.
-func (l *recoveryLog) send(t Target, b *broadcast, to func(b *broadcast)) {
+// the last that can: otherwise clients would take a text at its end for one. n, unless it is nil,
+// publishes the event in the same moment: what this node hands over to others, it has published.
+func (l *recoveryLog) send(t Target, b *broadcast, to func(b *broadcast), n *node.Node, enc *encoder) {
 	if b.packet.HasID || t.some && len(t.rooms) == 0 {
 		to(b)
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if n != nil && !t.here() { // a socket that is here now cannot be handed over meanwhile
+		number, _ := t.publish(n, enc)
+		t.stamp = published(n, number)
+	}
+	l.see(t.stamp)
 	if !t.volatile {
-		e := keptEvent{rooms: slices.Clone(t.rooms), except: slices.Clone(t.except)}
+		e := keptEvent{rooms: slices.Clone(t.rooms), except: slices.Clone(t.except), stamp: t.stamp}
 		if t.skip != nil {
 			e.skip = t.skip.id
 		}
@@ -92,14 +103,14 @@ func (l *recoveryLog) send(t Target, b *broadcast, to func(b *broadcast)) {
 		}
 		l.keep(e, b.packet)
 	}
-	b.offset = l.offset(l.position)
+	b.offset, b.stamp = l.offset(l.position), t.stamp
 	to(b)
 }
 
 // sendOne is send for one socket. l.mu is held.
 func (l *recoveryLog) sendOne(s *Socket, p packet.Packet) error {
 	l.keep(keptEvent{socket: s.id}, p)
-	if !s.recovery.deliver(false) {
+	if !s.recovery.deliver(stamp{}, false) {
 		return nil
 	}
 	p.Data = withOffset(p.Data, l.offset(l.position))

@@ -65,6 +65,9 @@ func (rec *recoverable) in(name string, e *keptEvent) bool {
 
 // meant reports whether an event was for the socket, or would have been.
 func (rec *recoverable) meant(e *keptEvent) bool {
+	if rec.moved.had(e.stamp) {
+		return false
+	}
 	if e.socket != "" {
 		return e.socket == rec.id
 	}
@@ -94,8 +97,10 @@ func (rec *recoverable) has(asked uint64) bool {
 	return l.lost <= asked
 }
 
-// missed are the events for a client behind an offset. log.mu is held.
+// missed are the events for a client behind an offset: first those that the session has brought from
+// another node. log.mu is held.
 func (rec *recoverable) missed(asked uint64) (list []keptEvent) {
+	list = rec.moved.behind(rec.had)
 	events := rec.log.behind(asked)
 	for i := range events {
 		if rec.meant(&events[i]) {
@@ -107,29 +112,45 @@ func (rec *recoverable) missed(asked uint64) (list []keptEvent) {
 
 // complete reports whether a client with this offset can go on where it was.
 func (rec *recoverable) complete(offset string) bool {
+	rec.log.mu.Lock()
+	defer rec.log.mu.Unlock()
+	_, ok := rec.lacking(offset)
+	return ok
+}
+
+// lacking are the events that a client with this offset has missed. It reports false when the client
+// cannot go on where it was. log.mu is held.
+func (rec *recoverable) lacking(offset string) (missed []keptEvent, ok bool) {
 	l := rec.log
-	position, ok := l.parse(offset)
+	position, had, ok := rec.stands(offset)
 	if !ok {
-		return false
+		return nil, false
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.forgetOld()
 	if !l.whole() || !rec.has(position) {
-		return false
+		return nil, false
 	}
-	// Some of the queue is for what comes meanwhile.
-	o, missed, size := &l.r.srv.opts, rec.missed(position), 0
+	rec.asked, rec.had = position, had
+	missed = rec.missed(position)
+	return missed, rec.fits(missed)
+}
+
+// fits reports whether a client can be sent what it has missed. Some of the queue is for what comes
+// meanwhile.
+func (rec *recoverable) fits(missed []keptEvent) bool {
+	o, size := &rec.log.r.srv.opts, 0
 	for _, e := range missed {
 		size += e.cost
 	}
-	rec.asked = position
 	return len(missed) <= o.MaxQueueMessages*3/4 && size <= o.MaxQueueBytes*3/4
 }
 
 // deliver notes an event for the socket, and reports whether it is sent now. log.mu is held.
-func (rec *recoverable) deliver(volatile bool) bool {
+func (rec *recoverable) deliver(which stamp, volatile bool) bool {
 	if rec.restoring { // begin sends it, with what was missed
+		return false
+	}
+	if rec.moved.had(which) { // it has come to the node that the client was at
 		return false
 	}
 	if !volatile {
@@ -167,7 +188,7 @@ func (s *Socket) leaveMembership(m *membership) {
 }
 
 // holdRooms has the rooms of a session exist while its client is away, in a cluster: other
-// nodes send what is for them. releaseRooms ends that.
+// nodes send what is for them. releaseRooms ends that, when the session does.
 func (rec *recoverable) holdRooms() {
 	if rec.log.r.srv.node == nil {
 		return
@@ -177,7 +198,10 @@ func (rec *recoverable) holdRooms() {
 	}
 }
 
-func (rec *recoverable) releaseRooms() { rec.heldOver(rec.joined) }
+func (rec *recoverable) releaseRooms() {
+	rec.heldOver(rec.joined)
+	rec.unmove()
+}
 
 func (rec *recoverable) heldOver(joined map[string]stay) {
 	if rec.log.r.srv.node == nil {

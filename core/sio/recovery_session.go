@@ -2,6 +2,7 @@ package sio
 
 import (
 	"container/list"
+	"context"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/packet"
-	"github.com/siokit/siokit/core/internal/virtsocket"
 	"github.com/siokit/siokit/core/internal/wheel"
 )
 
@@ -21,6 +21,8 @@ type recovery struct {
 	kept  time.Duration // how long events are kept
 	first []byte        // FirstEvent
 	over  atomic.Bool   // Shutdown has been called: nobody comes back
+
+	handover
 
 	mu    sync.Mutex // a leaf
 	byPID map[string]*recoverable
@@ -40,6 +42,8 @@ type recoverable struct {
 	ended  chan struct{} // closed when socket is nil
 	place  *list.Element // in away
 	until  time.Duration // of the wheel: when it ends
+	turns  int           // how many sockets have taken it over
+	shut   bool          // it is away because the server shuts down
 
 	// Written while the client is away, or by the one who ends the socket.
 	why    Reason // of the socket's end
@@ -53,6 +57,8 @@ type recoverable struct {
 	last      uint64 // the last event that was for it while it had a socket
 	since     uint64 // the position at which it was left without one
 	asked     uint64 // the offset of the client that comes back
+	had       int    // how many events of moved that client has had
+	moved     *moved // what the session has brought from another node, nil for nothing
 	restoring bool   // the client comes back: everything goes by the log
 	joined    map[string]stay
 	before    map[string]stay // of the earlier socket, and not joined again yet
@@ -75,13 +81,14 @@ const never = ^uint64(0)
 func newRecovery(s *Server) *recovery {
 	o := s.opts.Recovery
 	return &recovery{srv: s, opts: o, wheel: s.hub.Wheel(), byPID: make(map[string]*recoverable),
-		first: append(jsontext.AppendString([]byte{'['}, o.FirstEvent), ']'),
-		kept:  o.MaxDisconnection + s.opts.PingInterval + s.opts.PingTimeout + takeoverTime}
+		handover: handover{times: handoverTimes{takeoverTime, handoverTime, maxHandoverWait}},
+		first:    append(jsontext.AppendString([]byte{'['}, o.FirstEvent), ']'),
+		kept:     o.MaxDisconnection + s.opts.PingInterval + s.opts.PingTimeout + handoverTime}
 }
 
 // fresh begins a session.
 func (r *recovery) fresh(s *Socket) *recoverable {
-	rec := &recoverable{pid: virtsocket.NewID()[:20], id: s.id, bound: s.client.boundTo(), log: r.log(s.ns),
+	rec := &recoverable{pid: r.srv.newID(), id: s.id, bound: s.client.boundTo(), log: r.log(s.ns),
 		socket: s, ended: make(chan struct{}), all: never}
 	rec.log.mu.Lock()
 	rec.log.whole()
@@ -95,42 +102,38 @@ func (r *recovery) fresh(s *Socket) *recoverable {
 }
 
 // claim gives a socket the session that its client names. An earlier socket that still lives is
-// ended first. Nil: there is none, or not all of it is there.
-func (r *recovery) claim(s *Socket, pid, offset string) *recoverable {
-	bound, gone := s.client.boundTo(), s.client.connection().Context().Done()
-	timeout := time.NewTimer(takeoverTime)
-	defer timeout.Stop()
+// ended first. Nil: there is none, or not all of it is there; here: the server has it all the same,
+// or had it a moment ago.
+func (r *recovery) claim(s *Socket, pid, offset string) (rec *recoverable, here bool) {
+	bound := s.client.boundTo()
+	ctx, cancel := context.WithTimeout(s.client.connection().Context(), r.times.takeover)
+	defer cancel()
 	for {
 		r.mu.Lock()
 		rec := r.byPID[pid]
-		if rec == nil || rec.log.ns != s.ns || rec.bound != bound {
+		if rec == nil {
 			r.mu.Unlock()
-			return nil
+			return nil, here
+		}
+		if here = true; rec.log.ns != s.ns || !sameKey(rec.bound, bound) {
+			r.mu.Unlock()
+			return nil, true
 		}
 		if rec.socket == nil {
 			r.away.Remove(rec.place)
 			rec.place, rec.socket, rec.ended = nil, s, make(chan struct{})
+			rec.turns++
+			r.departed(rec)
 			r.mu.Unlock()
-			if !rec.complete(offset) || !rec.ends.IsZero() && !time.Now().Before(rec.ends) {
+			if !rec.complete(offset) || rec.expired() {
 				r.end(rec)
 				rec.release()
-				return nil
+				return nil, true
 			}
-			return rec
+			return rec, true
 		}
-		old, ended := rec.socket, rec.ended
-		r.mu.Unlock()
-		// What the client had sent before is still handled, by the earlier socket.
-		if _, due := old.close(TransportClose, false, true); due {
-			old.client.inbox.Push(old.ns.path, task{end: old, reason: TransportClose})
-		}
-		old.client.vs.Lose()
-		select {
-		case <-ended:
-		case <-timeout.C: // its OnDisconnect takes long, and has not run when this client is told
-			return nil
-		case <-gone:
-			return nil
+		if !r.takeover(ctx, rec) {
+			return nil, true
 		}
 	}
 }
@@ -160,6 +163,10 @@ func (r *recovery) leave(s *Socket, rec *recoverable) bool {
 	} else {
 		rec.until = now + r.opts.MaxDisconnection
 		rec.place = r.away.PushBack(rec)
+	}
+	if rec.shut = rec.why == ServerShutdown; rec.shut {
+		r.leaving++
+		r.last = now
 	}
 	for r.away.Len() > r.opts.MaxSessions {
 		first := r.away.Front().Value.(*recoverable)
@@ -194,6 +201,13 @@ func (r *recovery) close() {
 	r.over.Store(true)
 	r.mu.Lock()
 	r.arm()
+	for e := r.away.Front(); e != nil; e = r.away.Front() {
+		rec := e.Value.(*recoverable)
+		r.forget(rec)
+		r.mu.Unlock()
+		rec.release()
+		r.mu.Lock()
+	}
 	r.mu.Unlock()
 	for _, l := range r.logs() {
 		l.close()
@@ -231,6 +245,7 @@ func (r *recovery) forget(rec *recoverable) {
 	r.away.Remove(rec.place)
 	rec.place = nil
 	delete(r.byPID, rec.pid)
+	r.departed(rec)
 }
 
 // Expired implements wheel.Owner: the time of sessions is over.
@@ -255,6 +270,8 @@ func (rec *recoverable) stays() bool {
 	switch rec.why {
 	case TransportClose, TransportError, PingTimeout, SlowClient, ServerTransportClose:
 		return !rec.spent
+	case ServerShutdown: // for other nodes, as long as this one is there
+		return !rec.spent && rec.log.r.srv.node != nil && !rec.log.r.over.Load()
 	}
 	return false
 }
@@ -359,8 +376,11 @@ func (rec *recoverable) begin(s *Socket, missed []keptEvent) {
 		c.send(&p)
 	}
 	for _, e := range missed {
-		p := e.packet
-		p.Data = withOffset(p.Data, l.offset(e.position))
+		p, offset := e.packet, e.offset
+		if offset == "" {
+			offset = l.offset(e.position)
+		}
+		p.Data = withOffset(p.Data, offset)
 		c.send(&p)
 		rec.last = e.position
 	}

@@ -65,7 +65,9 @@ func (r *rooms) add(s *Socket) {
 	if alias := s.alias(); alias != "" {
 		r.ids[alias] = s
 	}
-	s.ns.enterBus(s.id, true)
+	if !s.recovery.holdsID() {
+		s.ns.enterBus(s.id, true)
+	}
 	r.mu.Unlock()
 }
 
@@ -79,7 +81,9 @@ func (r *rooms) remove(s *Socket) {
 		r.all[last] = nil
 		r.all = r.all[:last]
 		delete(r.ids, s.id)
-		s.ns.exitBus(s.id, true)
+		if !s.recovery.holdsID() {
+			s.ns.exitBus(s.id, true)
+		}
 		if alias := s.alias(); r.ids[alias] == s {
 			delete(r.ids, alias)
 		}

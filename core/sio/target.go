@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/core/internal/node"
 	"github.com/siokit/siokit/core/internal/packet"
 	"github.com/siokit/siokit/core/internal/virtsocket"
 )
@@ -25,6 +26,7 @@ type Target struct {
 	volatile bool
 	local    bool // the sockets of this process
 	position uint64
+	stamp    stamp // of the event that is being emitted
 }
 
 // To adds rooms: the target is the sockets in any of the rooms, each socket once. To
@@ -201,11 +203,7 @@ func (t Target) emit(p packet.Packet, event string, args []any) error {
 		return t.emitAway(event, args)
 	}
 	if n := t.node(); n != nil && t.ns.several() && !(p.Type == packet.Event && ReservedEvent(event)) {
-		// Other nodes have other namespaces that match: they look for themselves.
-		if err := t.publishEvent(n, event, args); err != nil {
-			return err
-		}
-		t.local = true
+		return t.spread(n, p, event, args)
 	}
 	return t.split(func(t Target) error {
 		return t.send(p, event, args, func(b *broadcast) { b.sendTo(t) })
@@ -227,21 +225,33 @@ func (t Target) send(p packet.Packet, event string, args []any, to func(b *broad
 	}
 	p.Namespace, p.Data, p.Attachments = t.ns.path, e.buf, e.parts
 	b := t.ns.srv.newBroadcast(p)
-	t.hand(b, to)
-	b.done()
-	if n := t.node(); n != nil && !p.HasID {
-		t.publish(n, e)
+	if n := t.bus(); n != nil && !p.HasID {
+		t.hand(b, to, n, e)
+	} else {
+		t.hand(b, to, nil, nil)
 	}
+	b.done()
 	return nil
 }
 
-// hand has a broadcast sent by to, with an offset where clients can be recovered.
-func (t Target) hand(b *broadcast, to func(b *broadcast)) {
-	if l := t.ns.recovery.Load(); l != nil {
-		l.send(t, b, to)
+// hand has a broadcast sent by to, with an offset where clients can be recovered, and by n to the
+// clients of other nodes; n is nil for none.
+func (t Target) hand(b *broadcast, to func(b *broadcast), n *node.Node, e *encoder) {
+	l := t.ns.recovery.Load()
+	if r := t.ns.srv.recovery; l == nil && n != nil && r != nil {
+		r.beside.RLock()
+		defer r.beside.RUnlock()
+		l = t.ns.recovery.Load()
+	}
+	if l != nil {
+		l.send(t, b, to, n, e)
 		return
 	}
+	beyond := n != nil && !t.here()
 	to(b)
+	if beyond {
+		t.publish(n, e)
+	}
 }
 
 // show hands an event to the functions of OnAnyOutgoing. Its Args are a copy, or
@@ -268,6 +278,7 @@ type broadcast struct {
 	n      int
 	out    virtsocket.Fanout
 	offset string // for clients that can be recovered; the lock of the namespace's log is held then
+	stamp  stamp
 }
 
 // broadcasts are used again: they are large, and live on the heap.
@@ -285,7 +296,7 @@ func (b *broadcast) done() {
 	b.out.Done()
 	b.out.Begin(nil)
 	clear(b.encoded[:b.n])
-	b.srv, b.packet, b.n, b.offset = nil, packet.Packet{}, 0, ""
+	b.srv, b.packet, b.n, b.offset, b.stamp = nil, packet.Packet{}, 0, "", stamp{}
 	broadcasts.Put(b)
 }
 
@@ -322,7 +333,7 @@ func (b *broadcast) message(s *Socket) *packet.Message {
 }
 
 func (b *broadcast) send(s *Socket, volatile bool) {
-	if s.recovery != nil && b.offset != "" && !s.recovery.deliver(volatile) {
+	if s.recovery != nil && b.offset != "" && !s.recovery.deliver(b.stamp, volatile) {
 		return
 	}
 	m := b.message(s)

@@ -1,6 +1,9 @@
 package sio
 
-import "sync"
+import (
+	"encoding/json"
+	"sync"
+)
 
 // values are what application code keeps with a socket or a namespace.
 type values struct {
@@ -67,16 +70,107 @@ func NewKey[T any](name string) *Key[T] { return &Key[T]{name: name} }
 
 // RestoredKey is NewKey for values that belong to the client rather than to one connection: the
 // socket of a client that is recovered has those of the earlier socket. See Options.Recovery.
-func RestoredKey[T any](name string) *Key[T] { return &Key[T]{name: name, restored: true} }
+//
+// To another node of a cluster a value travels as JSON, by Options.JSON: what that leaves out, such as
+// fields that are not exported, is missing there. There the key is found by its name. So a client
+// that has a value which is no JSON, or whose name two keys have, or that no key has there, is not
+// recovered by another node.
+func RestoredKey[T any](name string) *Key[T] {
+	k := &Key[T]{name: name, restored: true}
+	restoredKeys.add(k)
+	return k
+}
 
 func (k *Key[T]) isRestored() bool { return k.restored }
+func (k *Key[T]) called() string   { return k.name }
+
+// decoded is a value of the key.
+func (k *Key[T]) decoded(s *Server, data []byte) (v any, err error) {
+	err = errExit
+	defer s.caught(inDecode, "", nil, nil, &err)
+	var to T
+	err = s.opts.JSON.Unmarshal(data, &to)
+	return to, err
+}
+
+// restoredKey is a Key of any type that RestoredKey has made.
+type restoredKey interface {
+	isRestored() bool
+	called() string
+	decoded(s *Server, data []byte) (any, error)
+}
+
+// restoredKeys are all by their names; nil for a name that several have.
+var restoredKeys keyNames
+
+type keyNames struct {
+	mu sync.Mutex
+	m  map[string]restoredKey
+}
+
+func (kn *keyNames) add(k restoredKey) {
+	kn.mu.Lock()
+	defer kn.mu.Unlock()
+	name := k.called()
+	if kn.m == nil {
+		kn.m = make(map[string]restoredKey)
+	}
+	if _, twice := kn.m[name]; twice {
+		k = nil
+	}
+	kn.m[name] = k
+}
+
+func (kn *keyNames) get(name string) restoredKey {
+	kn.mu.Lock()
+	defer kn.mu.Unlock()
+	return kn.m[name]
+}
+
+// encodeValues are values as other nodes get them. It reports false when that is not possible.
+func (s *Server) encodeValues(values map[any]any) (data map[string]json.RawMessage, ok bool) {
+	for key, value := range values {
+		k, ok := key.(restoredKey)
+		if !ok || restoredKeys.get(k.called()) != k {
+			return nil, false
+		}
+		text, err := s.marshal(value)
+		if err != nil || !json.Valid(text) {
+			return nil, false
+		}
+		if data == nil {
+			data = make(map[string]json.RawMessage)
+		}
+		data[k.called()] = text
+	}
+	return data, true
+}
+
+// decodeValues is the opposite of encodeValues.
+func (s *Server) decodeValues(data map[string]json.RawMessage) (values map[any]any, ok bool) {
+	for name, text := range data {
+		k := restoredKeys.get(name)
+		if k == nil {
+			return nil, false
+		}
+		v, err := k.decoded(s, text)
+		if err != nil {
+			return nil, false
+		}
+		if values == nil {
+			values = make(map[any]any)
+		}
+		values[k] = v
+	}
+	return values, true
+}
 
 // restorable are the values that a recovered socket gets, nil for none.
 func (v *values) restorable() (kept map[any]any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for key, value := range v.m {
-		if k, ok := key.(interface{ isRestored() bool }); ok && k.isRestored() {
+		if k, ok := key.(restoredKey); ok && k.isRestored() {
 			if kept == nil {
 				kept = make(map[any]any)
 			}

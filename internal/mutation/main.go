@@ -49,6 +49,7 @@ var suites = map[string][]string{
 	"scs":      {"sessionbridge/scs", "-run", "^TestBackend$", "."},
 	"fiberses": {"sessionbridge/fiber", "-run", "^TestBackend$", "."},
 	"fiberv3s": {"sessionbridge/fiberv3", "-run", "^TestBackend$", "."},
+	"handover": {".", "-run", "^TestHandover|^TestRecoveryBound$", "./core/sio"},
 	"redis":    {"cluster/redis", "-run", "^TestRunCluster$/^classic$", "."},
 	"faults":   {"cluster/redis", "-run", "^TestServers(Killed|Stalled|Poison)$|^TestStreamBehind$", "."},
 	"sessions": {"examples", "-run", "^(TestSessions|TestCookieSessions)$/^(nethttp|gin)$", "./internal/hosts"},

@@ -37,6 +37,10 @@ type Host interface {
 	Sockets(m *cluster.Message) []cluster.Socket
 	Count(m *cluster.Message) int
 	Rooms(namespace string) []string
+	// Question takes a ServerEvent that is for this node alone, which is none of the
+	// application's: what the servers ask each other about their clients. It returns soon, and
+	// keeps nothing of m; answer is called once, by any goroutine.
+	Question(m *cluster.Message, answer func(data []byte, attachments [][]byte))
 	// ServerEvent handles an event for servers. It may take its time, and m may be kept:
 	// those of one namespace are handled one after the other, and of siokit's own those of one
 	// name. With an ID it calls answer once.
@@ -62,6 +66,7 @@ type Options struct {
 	Linger         time.Duration // how long a room without sockets is still subscribed to, up to twice that
 	MaxMessages    int           // what may wait for the bus
 	MaxBytes       int
+	Mark           string // numbers events: what the name in Except begins with that has the number; "" for no numbers
 	Logger         *slog.Logger
 	Report         func(g Gap) // told of the beginning and the end of each gap
 }
@@ -125,7 +130,7 @@ func New(b cluster.Backend, h Host, o Options) *Node {
 	if o.Emitter {
 		n.emitter = newEmitter(n, b)
 	}
-	n.out = queue{maxMessages: o.MaxMessages, maxBytes: o.MaxBytes, wake: n.signal}
+	n.out = queue{maxMessages: o.MaxMessages, maxBytes: o.MaxBytes, mark: o.Mark, wake: n.signal}
 	n.interests = interests{linger: o.Linger, wake: n.signal}
 	n.requests.prefix = n.instance
 	n.events.run, n.own.run = n.serverEvent, n.serverEvent
@@ -205,6 +210,13 @@ func (n *Node) Deaf() (changes uint64, now bool) {
 	return changes, changes%2 == 1
 }
 
+// Ordered reports whether the backend keeps what one node publishes in order, see
+// cluster.Unordered.
+func (n *Node) Ordered() bool {
+	u, ok := n.backend.(cluster.Unordered)
+	return !ok || !u.Unordered()
+}
+
 // Mixed reports whether nodes of another kind listen to a namespace, as far as the backend
 // can tell. It waits as Ready does.
 func (n *Node) Mixed(ctx context.Context, namespace string) bool {
@@ -246,19 +258,28 @@ func (n *Node) Lost() (count int64, why error) { return n.gaps.losses() }
 // Publish has a copy of m published behind what was given before, and never waits. It
 // reports false when m is lost: then that is counted, unless the node has left. m.Sockets,
 // and what they hold, are the node's from now on.
-func (n *Node) Publish(m *cluster.Message) bool { return n.publish(m, "") == nil }
-
-// PublishExcept is Publish of m with one more of m.Except.
-func (n *Node) PublishExcept(m *cluster.Message, except string) bool {
-	return n.publish(m, except) == nil
+func (n *Node) Publish(m *cluster.Message) bool {
+	_, err := n.publish(m, "")
+	return err == nil
 }
 
-func (n *Node) publish(m *cluster.Message, except string) error {
-	err := cluster.ErrDown
+// PublishExcept is Publish of m with one more of m.Except, "" for none. With Options.Mark it
+// returns the number of an event: one more than that of the event before, in the order in which
+// the events of this node reach others; 0 for what is lost.
+func (n *Node) PublishExcept(m *cluster.Message, except string) (number uint64, ok bool) {
+	number, err := n.publish(m, except)
+	return number, err == nil
+}
+
+// Numbered is the number of the last event.
+func (n *Node) Numbered() uint64 { return n.out.numbered() }
+
+func (n *Node) publish(m *cluster.Message, except string) (number uint64, err error) {
+	err = cluster.ErrDown
 	if n.emitter.holds() || !n.gaps.down.Load() { // in this order: it holds until down is known
-		err = n.out.put(m, except)
+		number, err = n.out.put(m, except)
 	} else if n.closed.Load() {
-		return cluster.ErrClosed
+		return 0, cluster.ErrClosed
 	}
 	if err != nil && err != cluster.ErrClosed {
 		n.gaps.lose(1, 0, err, time.Now())
@@ -268,7 +289,7 @@ func (n *Node) publish(m *cluster.Message, except string) error {
 			n.signal()
 		}
 	}
-	return err
+	return number, err
 }
 
 // Flush waits until what was given to Publish before has been published, or is lost.

@@ -95,6 +95,11 @@ func (p *peer) ServerEvent(m *cluster.Message, answer func([]byte, [][]byte)) {
 	}
 }
 
+func (p *peer) Question(m *cluster.Message, answer func([]byte, [][]byte)) {
+	p.Deliver(m)
+	answer([]byte(`["`+p.Name()+` alone"]`), nil)
+}
+
 func (p *peer) Joined(name string) {
 	if p.change("+" + name); p.onJoined != nil {
 		p.onJoined(name)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -13,6 +14,7 @@ var errFull = errors.New("cluster: more messages than the bus takes")
 // queue holds what is to be published, in order. It is bounded: nobody waits for the bus.
 type queue struct {
 	maxMessages, maxBytes int
+	mark                  string // see Options.Mark
 	wake                  func()
 	full                  atomic.Bool // put refuses; changes with mu held
 
@@ -24,6 +26,7 @@ type queue struct {
 	bytes   int
 	ended   bool
 	dropped bool
+	number  uint64 // of the last event
 	// How many were ever put, and of how many it is known whether they are lost; who waits for
 	// the latter, in order.
 	in, settled uint64
@@ -100,14 +103,15 @@ func (e *entry) free() {
 }
 
 // put appends a copy of m, or says why not. The message that reaches a bound still passes.
-// except is one more of m.Except, "" for none: so the caller need not make a list.
-func (q *queue) put(m *cluster.Message, except string) error {
+// except is one more of m.Except, "" for none: so the caller need not make a list. With a mark an
+// event gets its number here, where the order is made.
+func (q *queue) put(m *cluster.Message, except string) (number uint64, err error) {
 	if q.full.Load() { // most likely still when the message is copied
 		q.mu.Lock()
 		err := q.refuses()
 		q.mu.Unlock()
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
 	e := entries.Get().(*entry)
@@ -120,7 +124,14 @@ func (q *queue) put(m *cluster.Message, except string) error {
 	if err := q.refuses(); err != nil {
 		q.mu.Unlock()
 		e.free()
-		return err
+		return 0, err
+	}
+	if q.mark != "" && m.Kind == cluster.Emit && m.ID == "" {
+		q.number++
+		number = q.number
+		name := q.mark + strconv.FormatUint(number, 36)
+		e.m.Except = append(e.m.Except, name)
+		e.size += len(name) + 16
 	}
 	if len(q.list) == cap(q.list) && q.head > len(q.list)/2 {
 		n := copy(q.list, q.list[q.head:])
@@ -140,7 +151,14 @@ func (q *queue) put(m *cluster.Message, except string) error {
 	if asleep {
 		q.wake()
 	}
-	return nil
+	return number, nil
+}
+
+// numbered is the number of the last event.
+func (q *queue) numbered() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.number
 }
 
 // refuses says why nothing more is taken, or nil; q.mu is held.

@@ -16,7 +16,7 @@ func TestQueue(t *testing.T) {
 	put, took := 0, 0
 	for range 10_000 {
 		for range rnd.IntN(40) {
-			if err := q.put(emit(fmt.Sprint(put)), ""); err == nil {
+			if _, err := q.put(emit(fmt.Sprint(put)), ""); err == nil {
 				put++
 			} else if put-took < 1000 {
 				t.Fatal(err)
@@ -52,8 +52,11 @@ func TestQueue(t *testing.T) {
 		t.Errorf("the queue has grown to %d", cap(q.list))
 	}
 	flushed := q.flushed()
-	if n := q.drop(); n != put-took || q.drop() != 0 || q.put(emit("x"), "") == nil {
+	if n := q.drop(); n != put-took || q.drop() != 0 {
 		t.Errorf("%d messages dropped of %d", n, put-took)
+	}
+	if _, err := q.put(emit("x"), ""); err == nil {
+		t.Error("a queue that has ended takes more")
 	}
 	<-flushed
 }
@@ -64,11 +67,11 @@ func TestQueueFull(t *testing.T) {
 	for _, q := range []*queue{{maxMessages: 1, maxBytes: 1 << 20, wake: func() {}}, {maxMessages: 10, maxBytes: 1, wake: func() {}}} {
 		large := emit(string(make([]byte, 2*maxPooled)))
 		for range 3 {
-			if err := q.put(emit("x"), ""); err != nil {
+			if _, err := q.put(emit("x"), ""); err != nil {
 				t.Fatal(err)
 			}
 			if n := testing.AllocsPerRun(100, func() {
-				if err := q.put(large, ""); err != errFull {
+				if _, err := q.put(large, ""); err != errFull {
 					t.Error(err)
 				}
 			}); n != 0 {
@@ -77,7 +80,7 @@ func TestQueueFull(t *testing.T) {
 			q.done(q.take(nil, 10))
 		}
 		q.end()
-		if err := q.put(large, ""); err != cluster.ErrClosed {
+		if _, err := q.put(large, ""); err != cluster.ErrClosed {
 			t.Error(err)
 		}
 	}
@@ -90,7 +93,7 @@ func TestQueueWakes(t *testing.T) {
 	put := func(want int) {
 		t.Helper()
 		for range 3 {
-			_ = q.put(emit("x"), "")
+			_, _ = q.put(emit("x"), "")
 		}
 		if woken != want {
 			t.Errorf("woken %d times, want %d", woken, want)

@@ -88,7 +88,9 @@ func (r receiver) Receive(m *cluster.Message) {
 			q.answered(m)
 		}
 	case cluster.ServerEvent:
-		if !n.event(m) {
+		if m.To != "" {
+			n.host.Question(m, n.answer(m))
+		} else if !n.event(m) {
 			n.gaps.lose(0, 1, errSlowHandler, time.Now())
 			n.cannot(m.Node, m, "too many events for servers wait")
 		}
@@ -137,12 +139,18 @@ func (n *Node) ask(m *cluster.Message, reply cluster.Message) {
 }
 
 // serverEvent runs the application's handlers of a server event.
-func (n *Node) serverEvent(m *cluster.Message) {
-	n.host.ServerEvent(m, func(data []byte, attachments [][]byte) {
-		if m.ID != "" {
-			n.Publish(&cluster.Message{Kind: cluster.Answer, To: m.Node, Namespace: m.Namespace, ID: m.ID, Data: data, Attachments: attachments})
+func (n *Node) serverEvent(m *cluster.Message) { n.host.ServerEvent(m, n.answer(m)) }
+
+// answer returns what publishes the answer to a server event.
+func (n *Node) answer(m *cluster.Message) func(data []byte, attachments [][]byte) {
+	reply := cluster.Message{Kind: cluster.Answer, To: m.Node, Namespace: m.Namespace, ID: m.ID}
+	return func(data []byte, attachments [][]byte) {
+		if reply.ID != "" {
+			a := reply
+			a.Data, a.Attachments = data, attachments
+			n.Publish(&a)
 		}
-	})
+	}
 }
 
 // arrived takes up a node. Who serves nobody says Hello to learn who is there, and is none.

@@ -83,8 +83,21 @@ func (rs *requests) unsaid(ms []*cluster.Message, err error) {
 // The answers to an Emit are, from each node, an Asked, which says how many Acked are to
 // come; none is handed over that was not asked for. With m.To only that node is asked.
 func (n *Node) Request(ctx context.Context, m *cluster.Message, each func(m *cluster.Message)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, n.patience(m), cluster.ErrRequestTimeout)
-	defer cancel()
+	return n.request(ctx, m, each, true)
+}
+
+// Poll is Request for what nodes of this kind alone answer: nobody waits for others. It takes as long
+// as ctx.
+func (n *Node) Poll(ctx context.Context, m *cluster.Message, each func(m *cluster.Message)) error {
+	return n.request(ctx, m, each, false)
+}
+
+func (n *Node) request(ctx context.Context, m *cluster.Message, each func(m *cluster.Message), others bool) error {
+	if others {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, n.patience(m), cluster.ErrRequestTimeout)
+		defer cancel()
+	}
 	ctx, leave := context.WithCancelCause(ctx)
 	defer context.AfterFunc(n.staying, func() { leave(cluster.ErrClosed) })()
 	defer leave(nil)
@@ -92,7 +105,7 @@ func (n *Node) Request(ctx context.Context, m *cluster.Message, each func(m *clu
 	if err := n.Ready(ctx); err != nil {
 		return &cluster.Missing{Err: err}
 	}
-	if err := n.audience(ctx, r); err != nil {
+	if err := n.audience(ctx, r, others); err != nil {
 		return err
 	}
 	id, err := n.requests.add(r) // before anybody can answer
@@ -104,7 +117,7 @@ func (n *Node) Request(ctx context.Context, m *cluster.Message, each func(m *clu
 	defer n.emitter.asked(m.Namespace)
 	q := *m
 	q.ID = id
-	if err := n.publish(&q, ""); err != nil {
+	if _, err := n.publish(&q, ""); err != nil {
 		r.fail(err)
 	}
 	n.pruned(r) // who has gone since it was asked for
@@ -126,8 +139,8 @@ func (n *Node) patience(m *cluster.Message) time.Duration {
 	return n.opts.RequestTimeout
 }
 
-// audience sets who is to answer.
-func (n *Node) audience(ctx context.Context, r *request) error {
+// audience sets who is to answer; others: nodes of other kinds too.
+func (n *Node) audience(ctx context.Context, r *request, others bool) error {
 	names := n.members.names()
 	if r.to != "" {
 		if !slices.Contains(names, r.to) {
@@ -136,15 +149,15 @@ func (n *Node) audience(ctx context.Context, r *request) error {
 		r.waiting[r.to] = struct{}{}
 		return nil
 	}
-	if n.counter != nil {
-		others, err := n.counter.Others(ctx, r.namespace)
+	if others && n.counter != nil {
+		count, err := n.counter.Others(ctx, r.namespace)
 		if err != nil {
 			if ctx.Err() != nil {
 				err = context.Cause(ctx)
 			}
 			return &cluster.Missing{Nodes: names, Err: err}
 		}
-		r.others = max(0, others)
+		r.others = max(0, count)
 	}
 	for _, name := range names {
 		r.waiting[name] = struct{}{}

@@ -1,0 +1,105 @@
+package sio
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/siokit/siokit/core/cluster"
+)
+
+// TestHandoverShutdown: a server that shuts down hands the sessions of its clients over while it is
+// there, and waits for them.
+func TestHandoverShutdown(t *testing.T) {
+	m := newMovers(t, nil, nil)
+	m.socket(0).Join("room")
+	shut := make(chan error, 1)
+	go func() { shut <- m.all[0].Shutdown(context.Background()) }()
+	m.r.w.End()
+	m.say(1, toRoom, "missed")
+	if !m.move(1) {
+		t.Fatal("not recovered")
+	}
+	m.r.expect("missed")
+	select {
+	case err := <-shut:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(handoverPatience / 2):
+		t.Fatal("it waits for nobody")
+	}
+	m.r.away(m.all[1])
+	m.say(1, toRoom, "again")
+	if !m.move(2) { // the server that the secret names is not there any more
+		t.Fatal("not recovered once more")
+	}
+	m.r.expect("again")
+	_ = m.all[1].Of("/").To(m.r.sid).Emit("to the id")
+	m.r.expect("to the id")
+}
+
+// TestHandoverShutdownAlone: who does not come back is waited for as long as it says, since it was
+// sent away.
+func TestHandoverShutdownAlone(t *testing.T) {
+	m := newMovers(t, nil, nil)
+	m.socket(0)
+	const wait = 300 * time.Millisecond
+	m.all[0].recovery.times.wait = wait
+	begin := time.Now()
+	if err := m.all[0].Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if d := time.Since(begin); d < wait {
+		t.Error(d)
+	}
+	if sessionsAt(m.all[0]) != 0 {
+		t.Error("a session is left")
+	}
+}
+
+// TestHandoverShutdownLong: what the server does behind the end of the last client is part of the
+// time.
+func TestHandoverShutdownLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := cluster.NewBus()
+		other := NewServer(&Options{Cluster: bus.Backend()})
+		srv := NewServer(&Options{Cluster: bus.Backend(), Recovery: &Recovery{}})
+		time.Sleep(time.Minute)
+		r := srv.recovery
+		r.leaving, r.last = 1, r.wheel.Now()
+		time.Sleep(maxHandoverWait - time.Second)
+		begin := time.Now()
+		r.wait(t.Context())
+		if d := time.Since(begin); d != time.Second {
+			t.Error(d)
+		}
+		_, _ = srv.Shutdown(t.Context()), other.Shutdown(t.Context())
+	})
+}
+
+// TestHandoverKilled: a node that falls silent is waited for until the others know that it has gone.
+func TestHandoverKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := cluster.NewBus()
+		var all []*Server
+		for range 3 {
+			all = append(all, NewServer(&Options{Cluster: bus.Backend(), Recovery: &Recovery{}}))
+		}
+		time.Sleep(time.Minute)
+		bus.Cut(all[2].Node())
+		begin := time.Now()
+		counts, err := all[0].recovery.countEvents()
+		if d := time.Since(begin); err != nil || len(counts) != 1 || d > handoverTime-takeoverTime {
+			t.Error(counts, err, d)
+		}
+		begin = time.Now()
+		if _, err := all[0].recovery.countEvents(); err != nil || time.Since(begin) > 0 {
+			t.Error(err, time.Since(begin))
+		}
+		for _, srv := range all {
+			_ = srv.Shutdown(t.Context())
+		}
+	})
+}
