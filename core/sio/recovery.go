@@ -121,7 +121,7 @@ func (c *client) boundTo() string {
 }
 
 // recoveryCounts are part of Stats.
-type recoveryCounts struct{ recovered, refused atomic.Int64 }
+type recoveryCounts struct{ recovered, refused, dropped atomic.Int64 }
 
 // recover gives a new socket the session that its client asks for, or else one of its own.
 func (c *client) recover(s *Socket, p *packet.Packet) {

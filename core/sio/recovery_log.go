@@ -155,6 +155,7 @@ func (l *recoveryLog) keep(e keptEvent, p packet.Packet) {
 	l.events = append(l.events, e)
 	l.bytes += e.cost
 	for len(l.events) > 0 && (len(l.events) > l.r.opts.MaxEvents || l.bytes > l.r.opts.MaxBytes) {
+		l.r.srv.recoveries.dropped.Add(1)
 		l.drop()
 	}
 	l.forgetOld()

@@ -293,6 +293,10 @@ type Stats struct {
 	// NotRecovered how many were not, whose clients have asked for a session of theirs.
 	Recovered    int64
 	NotRecovered int64
+	// RecoveryDropped is how many events Recovery.MaxEvents and MaxBytes have pushed out since
+	// the start: clients that have missed one of them are not recovered. Events that are too old
+	// for any client do not count.
+	RecoveryDropped int64
 	// Failures is how many failures there were since the start, by Failure.Name.
 	Failures map[string]int64
 }
@@ -300,7 +304,8 @@ type Stats struct {
 // Stats returns the numbers of the server now.
 func (s *Server) Stats() Stats {
 	st := Stats{Sessions: s.hub.Len(), Pending: s.hub.Pending(), DroppedVolatile: s.hub.Dropped(), Failures: s.failures.all(),
-		Recovered: s.recoveries.recovered.Load(), NotRecovered: s.recoveries.refused.Load()}
+		Recovered: s.recoveries.recovered.Load(), NotRecovered: s.recoveries.refused.Load(),
+		RecoveryDropped: s.recoveries.dropped.Load()}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, n := range s.namespaces {
