@@ -11,11 +11,11 @@ func TestOnOneServer(t *testing.T) {
 	r := newRun(nil, []Option{Clustered(nil)})
 	n := 0
 	for _, c := range r.cases() {
-		if r.placed(c.name) != "" {
+		if r.placed(c.name) != "" && !below(c.name, "recovery") { // a client comes back to its server
 			n++
 		}
 	}
-	if n > 16 {
+	if n > 13 {
 		t.Errorf("%d cases have one server with all sessions", n)
 	}
 	for name, reason := range onOneServer {

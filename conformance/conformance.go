@@ -51,6 +51,7 @@ type testCase struct {
 	spec  string // where that is said
 	run   func(c *env)
 	opts  func(o *sio.Options)
+	at    string   // where a server behind Remote has such options; "" means nowhere
 	all   bool     // every dialect and transport is enabled
 	slow  bool     // left out by -short
 	local bool     // needs the server in this process

@@ -53,6 +53,9 @@ func newContext(r *run, c testCase, p *probe) *env {
 	if c.opts != nil {
 		c.opts(&x.opts)
 	}
+	if r.url != "" && c.at != "" {
+		x.mount = c.at
+	}
 	if c.prepare != nil {
 		c.prepare(x)
 	}

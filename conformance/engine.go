@@ -107,7 +107,7 @@ func (r *run) leftOut(c testCase) string {
 		return "only for hosts without " + c.lack
 	case r.url != "" && c.local:
 		return needsServer
-	case r.url != "" && c.opts != nil:
+	case r.url != "" && c.opts != nil && c.at == "":
 		return "needs a server with options of its own"
 	}
 	for _, need := range c.need {

@@ -107,6 +107,7 @@ const (
 	sio1        = "sio1"
 	sio06       = "sio06"
 	jsonp       = "jsonp"
+	comesBack   = "recovery"
 )
 
 // Capabilities lists what Lacks may name:
@@ -122,11 +123,12 @@ const (
 //	sio1          clients 0.7 to 0.9 are served
 //	sio06         clients 0.6 are served
 //	jsonp         the transport jsonp-polling is served
+//	recovery      the application is served with connection state recovery, too
 //
 // A host written in Go may lack the first five. What follows them is up to the server, and
 // only a server behind Remote may lack it.
 func Capabilities() []string {
-	return []string{webSocket, streaming, partialBody, clientGone, hostCookies, closeCodes, eio4, eio3, sio1, sio06, jsonp}
+	return []string{webSocket, streaming, partialBody, clientGone, hostCookies, closeCodes, eio4, eio3, sio1, sio06, jsonp, comesBack}
 }
 
 // run is one call of Run or Check.

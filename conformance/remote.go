@@ -36,7 +36,13 @@ The namespaces /, /chat and /secret know these events:
 To /secret come only those whose auth has the token "letmein"; they are sent
 "welcome" and their id. Others are refused with "unauthorized" and the data
 {"code":401}; the token "broken" makes the check fail, "panic" makes it panic.
+
+With the capability recovery the same application is mounted at /recovery too, by
+a server that has connection state recovery, and is else as the first one.
 `
+
+// recoveryMount is where the server with connection state recovery is mounted.
+const recoveryMount = "/recovery"
 
 // control talks to the application behind an address, beside the case.
 type control struct{ url string }

@@ -15,19 +15,26 @@ import (
 
 // TestRemote: our own server passes what can be verified from outside.
 func TestRemote(t *testing.T) {
-	srv := sio.NewServer(&sio.Options{
+	opts := sio.Options{
 		PingInterval: 10 * time.Second, PingTimeout: 10 * time.Second, ConnectTimeout: 10 * time.Second, MaxPayload: 2 << 20,
 		Transports: []string{"polling", "websocket", "jsonp", "htmlfile", "xhr-multipart", "flashsocket"},
 		Dialects:   []string{"eio4", "eio3", "sio1", "sio06"},
-	})
+	}
+	srv := sio.NewServer(&opts)
+	more := opts
+	more.Path, more.Recovery = "/recovery", &sio.Recovery{}
+	recovering := sio.NewServer(&more)
 	conformance.RegisterApplication(srv)
+	conformance.RegisterApplication(recovering)
 	mux := http.NewServeMux()
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Set-Cookie", "host=1")
-		srv.ServeHTTP(w, r)
-	})
-	mux.Handle("/socket.io", h)
-	mux.Handle("/socket.io/", h)
+	for path, srv := range map[string]*sio.Server{"/socket.io": srv, "/recovery": recovering} {
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Set-Cookie", "host=1")
+			srv.ServeHTTP(w, r)
+		})
+		mux.Handle(path, h)
+		mux.Handle(path+"/", h)
+	}
 	mux.HandleFunc("/plain", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) })
 	hs := httptest.NewServer(mux)
 	defer hs.Close()
@@ -35,6 +42,7 @@ func TestRemote(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_ = srv.Shutdown(ctx)
+		_ = recovering.Shutdown(ctx)
 	}()
 	conformance.Run(t, nil, conformance.Remote(hs.URL))
 }
@@ -59,7 +67,7 @@ func TestOptionsThatDoNotFit(t *testing.T) {
 		{"a case of sessions", host, []conformance.Option{conformance.Only("none-at-handshake")}, `no case ["none-at-handshake"]`},
 		{
 			"no such capability", host, []conformance.Option{conformance.Lacks("WebSocket", "")},
-			`no capability "WebSocket"; those that exist are websocket, streaming, partial-body, client-gone, host-cookies, close-codes, eio4, eio3, sio1, sio06, jsonp`,
+			`no capability "WebSocket"; those that exist are websocket, streaming, partial-body, client-gone, host-cookies, close-codes, eio4, eio3, sio1, sio06, jsonp, recovery`,
 		},
 	} {
 		if results, err := conformance.Check(row.f, row.opts...); err == nil || !strings.Contains(err.Error(), row.want) || len(results) > 0 {

@@ -387,7 +387,7 @@ func TestReference(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, ref := range []struct{ generation, caps string }{
-		{"4.8", "websocket,streaming,partial-body,client-gone,host-cookies,eio4,eio3"},
+		{"4.8", "websocket,streaming,partial-body,client-gone,host-cookies,eio4,eio3,recovery"},
 		{"0.9", "websocket,streaming,partial-body,client-gone,sio1,jsonp"},
 	} {
 		t.Run(ref.generation, func(t *testing.T) {

@@ -63,7 +63,8 @@ function application(socket, say) {
   on("fail", (_, ack) => ack?.({ error: "fail" }));
 }
 
-if (generation === "4.8") {
+// Serves the application with a server of 4.8.
+function serve(options) {
   const { Server } = require("server-4.8");
   const io = new Server(host, {
     allowEIO3: true,
@@ -71,6 +72,7 @@ if (generation === "4.8") {
     pingTimeout: 10_000,
     connectTimeout: 10_000,
     maxHttpBufferSize: 2 << 20,
+    ...options,
   });
   io.engine.on("headers", (headers) => (headers["set-cookie"] = "host=1"));
   io.of("/secret").use((socket, next) => {
@@ -97,6 +99,12 @@ if (generation === "4.8") {
       if (path === "/secret") socket.emit("welcome", socket.id);
     });
   }
+}
+
+if (generation === "4.8") {
+  serve({});
+  // Upgrades of other paths are for the first one to refuse.
+  serve({ path: "/recovery", connectionStateRecovery: {}, destroyUpgrade: false });
 } else {
   const io = require("server-0.9").listen(host, { "log level": 0, transports: ["websocket", "htmlfile", "xhr-polling", "jsonp-polling"] });
   io.set("heartbeat interval", 10);
