@@ -51,6 +51,7 @@ var Groups = []struct {
 	{"S", "Socket.IO packets", packetRows},
 	{"B", "Attachments", attachmentRows},
 	{"N", "Namespaces, access rules and rooms", namespaceRows},
+	{"K", "Clients that come back", recoveryRows},
 	{"O", "Origins, cookies and sessions", originRows},
 	{"R", "Resources and fairness", resourceRows},
 	{"C", "The bus of a cluster", clusterRows},

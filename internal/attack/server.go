@@ -34,6 +34,8 @@ const (
 	modern  = "modern"  // clients of 3.x and 4.x alone
 	few     = "few"     // no more than 30 connections of one address
 	asking  = "asking"  // OnHandshake does what the header X-Do says
+	returns = "returns" // clients come back: connection state recovery
+	crowded = "crowded" // the same for few of them
 )
 
 var kinds = []kind{
@@ -76,6 +78,24 @@ var kinds = []kind{
 			return nil
 		}
 	}},
+	{returns, recovering(1000)},
+	{crowded, recovering(50)},
+}
+
+// recovering has clients come back, so many at once, each to the sessions of its own user. The
+// control client is none of them. No clock runs out within a row, however slow the machine is.
+func recovering(sessions int) func(o *sio.Options) {
+	return func(o *sio.Options) {
+		o.ConnectTimeout, o.PingTimeout = time.Minute, time.Minute
+		o.Recovery = &sio.Recovery{
+			MaxDisconnection: 2 * time.Minute, MaxSessions: sessions, MaxBytes: 1 << 20,
+			Namespaces: []string{"/", "/chat", "/auth", "/back/{n}"},
+		}
+		o.OnHandshake = func(ctx context.Context, r *sio.Request, _ host.Exchange) error {
+			sio.ConnFromContext(ctx).BindRecovery(r.Query().Get("user"))
+			return nil
+		}
+	}
 }
 
 // server is a running server of one kind with its control client.
@@ -156,6 +176,7 @@ func (s *server) register() {
 		s.serve(s.srv.Of(path))
 	}
 	s.srv.OfPattern("/dyn/{n}")
+	s.serve(s.srv.OfPattern("/back/{n}"))
 	for _, path := range []string{"/slow", "/twice"} {
 		s.srv.Of(path).OnConnect(func(ctx context.Context, _ *sio.Socket) error {
 			s.count(path)
