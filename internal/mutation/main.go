@@ -54,12 +54,13 @@ var suites = map[string][]string{
 	"faults":   {"cluster/redis", "-run", "^TestServers(Killed|Stalled|Poison)$|^TestStreamBehind$", "."},
 	"sessions": {"examples", "-run", "^(TestSessions|TestCookieSessions)$/^(nethttp|gin)$", "./internal/hosts"},
 
-	// Tests of one package, for moments that no client can hit.
+	// Tests of one package, for moments that no client can hit and for rules that no case has.
 	"mixin":     {".", "-run", "^TestOnceFails$", "./core/mixin"},
 	"sio":       {".", "-run", "^TestOpenedBehindTheEnd$|^TestShutdownUpgrading$|^TestLoopCutOff$", "./core/sio"},
 	"socket":    {".", "-run", "^TestShutdownBehindGreeting$", "./core/internal/virtsocket"},
 	"polling":   {".", "-run", "^TestGoodbyeBehindTheLast$", "./core/internal/transport/polling"},
 	"websocket": {".", "-run", "^TestCloseFrameBehindTheLast$", "./core/internal/transport/websocket"},
+	"recovery":  {".", "-run", "^TestRecovery|^TestExpir", "./core/sio"},
 }
 
 type mutant struct {
