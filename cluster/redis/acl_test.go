@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 	"github.com/siokit/siokit/core/cluster"
@@ -151,6 +152,51 @@ func exactly(t *testing.T, r *redis, root rueidis.ClientOption, user string, w W
 	} {
 		if err := u.Do(t.Context(), u.B().Arbitrary(args...).Build()).Error(); err == nil || !strings.HasPrefix(err.Error(), "NOPERM") {
 			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+// TestACLRecovery: with Options.Recovery a user needs the words that docs/cluster.md has for that,
+// and no others.
+func TestACLRecovery(t *testing.T) {
+	users := rules(t)
+	page, err := os.ReadFile("../../docs/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("(?s)```acl-recovery\n(.*?)\n```").FindSubmatch(page)
+	if m == nil {
+		t.Fatal("docs/cluster.md has no words for recovery")
+	}
+	words := string(m[1])
+	line := regexp.MustCompile(`(?m)^user siokit-streams .*$`).FindString(users)
+	r, root := guarded(t, strings.Replace(users, line, line+" "+words, 1))
+	a, j := journal(t, New(r.as("siokit-streams"), Options{Wire: Streams}), "AAAAA")
+	x := emit(`["x"]`)
+	a.say(&x)
+	if _, _, err := behind(t, j, j.Reached(), "/"); err != nil {
+		t.Error(err)
+	}
+	s := cluster.Session{ID: "s", PID: strings.Repeat("p", 20), Rooms: []string{"s"}, Extra: []byte("x")}
+	if err := j.SaveSession(t.Context(), &s, time.Minute); err != nil {
+		t.Error(err)
+	}
+	if got, err := j.TakeSession(t.Context(), s.PID); err != nil || got == nil || string(got.Extra) != "x" {
+		t.Error(got, err)
+	}
+	refusedNothing(t, root)
+	c, err := rueidis.NewClient(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	info, err := do(t, c, "INFO", "commandstats").ToString()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for word := range strings.FieldsSeq(words) {
+		if command, ok := strings.CutPrefix(word, "+"); ok && !strings.Contains(info, "cmdstat_"+command+":calls=") {
+			t.Errorf("no node has used %s", command)
 		}
 	}
 }

@@ -24,6 +24,7 @@ type bus struct {
 	opts    Options
 	invalid error
 	answers bool // the node serves nobody, and hears answers alone
+	journal bool // see OpenJournal
 
 	node   string
 	r      cluster.Receiver
@@ -52,6 +53,7 @@ type bus struct {
 	sweep   time.Time // when Publish looks at asked again
 	maxLen  string    // Options.MaxLen
 	streams []*stream
+	reached atomic.Uint64 // see Reached
 }
 
 var (

@@ -59,6 +59,16 @@
 // for [Options.Probe] a message is published to the node itself, and when that does not come
 // either the connections are closed.
 //
+// # Recovery
+//
+// With sio.Options.Recovery and the wire Streams a client that has lost its connection comes back
+// to any node, and gets what it has missed from the stream; processes of Node with
+// connectionStateRecovery take such a client, too, and what they do not promise is not promised then.
+// Redis keeps the sessions of clients that are away, in keys that begin with [Options.Sessions], and
+// in others beside them that begin with "siokit:". It takes one stream ([Options.Count]), and an
+// [Options.MaxLen] that is enough for what is emitted in all namespaces while clients are away.
+// docs/cluster.md of the project says what is promised.
+//
 // # History
 //
 // [NewHistory] is a store for the field Store of mixin.History, in a Redis: that of the bus, or

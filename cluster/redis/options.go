@@ -57,6 +57,9 @@ type Options struct {
 	// MaxLen is about how many entries a stream keeps, 10 000 by default. It bounds how long a
 	// node may be away and miss nothing.
 	MaxLen int
+	// Sessions is what the names of the keys begin with in which sessions are kept for recovery,
+	// "sio:session:" by default: Node's option sessionKeyPrefix. It is for Streams.
+	Sessions string
 	// Probe is how long nothing may come before the connection is tried, and how long the try
 	// may take: 5 s by default.
 	Probe time.Duration
@@ -77,6 +80,9 @@ func (o *Options) defaults() error {
 	}
 	if o.Stream == "" {
 		o.Stream = "socket.io"
+	}
+	if o.Sessions == "" {
+		o.Sessions = "sio:session:"
 	}
 	o.Count = max(o.Count, 1)
 	if o.MaxLen == 0 {

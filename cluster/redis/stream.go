@@ -70,6 +70,7 @@ func (b *bus) openStreams(ctx, opening context.Context, l *link) error {
 			return fmt.Errorf("redisbus: %w", err)
 		}
 		s.last, s.read = st.last, st.added
+		b.reached.Store(position(st.last))
 	}
 	reading, cancel := context.WithCancel(ctx)
 	l.cancel = cancel
@@ -276,7 +277,7 @@ func ignoreNil(err error) error {
 // inStream reports whether a message is an entry of the stream: what is for sockets and wants no
 // answer. Those of siokit's own are there too, since they have their place in that order.
 func inStream(m *cluster.Message) bool {
-	return nodewire.Streamed(m) || m.Kind == cluster.LeaveAll || m.Kind == cluster.CloseTransport
+	return nodewire.Streamed(m) || m.Kind == cluster.LeaveAll || m.Kind == cluster.CloseTransport || m.Kind == cluster.Gap
 }
 
 // nativeEntry is the namespace of entries in siokit's own form. Node ignores them: its
@@ -300,11 +301,18 @@ func (b *bus) encodeEntry(s rueidis.CoreClient, m *cluster.Message) (rueidis.Com
 	}
 	// Either e.Data lies behind the text already, or this makes place for the next one.
 	b.out.text = append(b.out.text, e.Data...)
-	return s.B().Xadd().Key(streamFor(&b.opts, m.Namespace)).
+	cmd := s.B().Xadd().Key(streamFor(&b.opts, m.Namespace)).
 		Maxlen().Almost().Threshold(b.maxLen).Id("*").FieldValue().
 		FieldValue("uid", e.Node).FieldValue("nsp", e.Namespace).FieldValue("type", e.Type).
-		FieldValue("data", rueidis.BinaryString(e.Data)).Build(), nil
+		FieldValue("data", rueidis.BinaryString(e.Data))
+	if m.Ticket > 0 {
+		cmd = cmd.FieldValue(ticketField, strconv.FormatUint(m.Ticket, 10))
+	}
+	return cmd.Build(), nil
 }
+
+// ticketField is the field of an entry by which its node knows it again. Node ignores it.
+const ticketField = "n"
 
 // entry hands over an entry of a stream.
 func (b *bus) entry(s *stream, x *rueidis.XRangeEntry) {
@@ -312,7 +320,9 @@ func (b *bus) entry(s *stream, x *rueidis.XRangeEntry) {
 	s.read++
 	f := x.FieldValues
 	e := nodewire.Entry{Node: f["uid"], Namespace: f["nsp"], Type: f["type"]}
-	if e.Node == b.node {
+	at := position(x.ID)
+	defer func() { b.reached.Store(max(b.reached.Load(), at)) }()
+	if e.Node == b.node && b.own(&e, f[ticketField], at) {
 		return
 	}
 	b.mu.Lock()
@@ -328,18 +338,25 @@ func (b *bus) entry(s *stream, x *rueidis.XRangeEntry) {
 		b.r.Lost(1, fmt.Errorf("redisbus: stream %q, entry %s: %w", s.name, x.ID, err))
 		return
 	}
+	if b.journal {
+		b.in.Position = at
+		b.in.Ticket, _ = strconv.ParseUint(f[ticketField], 10, 64)
+	}
 	b.r.Receive(&b.in)
 }
 
 // parseEntry reads b.text into b.in.
-func (b *bus) parseEntry(e *nodewire.Entry) error {
+func (b *bus) parseEntry(e *nodewire.Entry) error { return parseEntry(e, b.text, &b.in) }
+
+// parseEntry reads the data of an entry, in memory of its own, into m.
+func parseEntry(e *nodewire.Entry, text []byte, m *cluster.Message) error {
 	if e.Namespace != nativeEntry {
-		e.Data = b.text
-		return nodewire.ParseEntry(e, &b.in)
+		e.Data = text
+		return nodewire.ParseEntry(e, m)
 	}
-	n, err := base64.StdEncoding.Decode(b.text, b.text)
+	n, err := base64.StdEncoding.Decode(text, text)
 	if err != nil {
 		return err
 	}
-	return cluster.Parse(b.text[:n], &b.in)
+	return cluster.Parse(text[:n], m)
 }

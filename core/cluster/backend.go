@@ -11,9 +11,9 @@ import "context"
 // watch the namespace, and one of them that is for a single room only those that watch the
 // room. A message with a To need reach that node alone. What has no namespace, and every
 // request, reaches all nodes of siokit, whatever they watch, and of other nodes all that
-// Counter counts. Nothing is stored: what is published while the bus is away is lost, and the
-// Backend says so, by an error of Publish where it knows, and by Receiver.Lost where it does
-// not.
+// Counter counts. Nothing is stored, but by a Journal: what is published while the bus is away is
+// lost, and the Backend says so, by an error of Publish where it knows, and by Receiver.Lost where
+// it does not.
 type Backend interface {
 	// Start connects to the bus as the node with this name and hands to r what other
 	// nodes publish. It may return before the bus can be reached: then it goes on trying,
@@ -57,7 +57,8 @@ type Interest struct {
 
 // Receiver is what a Backend hands messages to, with one call of its methods at a time.
 type Receiver interface {
-	// Receive takes a message of another node, or one of the node's own, which is ignored.
+	// Receive takes a message of another node, or one of the node's own, which is ignored, but
+	// for those of a Journal.
 	// It returns soon; m and what it holds are the Backend's again then. It changes nothing
 	// of it but keeps strings. A Backend calls it from one goroutine, in the order in which
 	// the messages have come.
@@ -106,8 +107,8 @@ type Unordered interface {
 // sockets without being asked to. Any other Backend is not told, and Watch is not called.
 type AnswerWatcher interface {
 	// WatchAnswers is called once, before Start, for a node that serves nobody. Watch names no
-	// rooms then, and those namespaces in which the node makes requests: the Backend subscribes
-	// to what may be an answer to them and not to what is for those who serve the namespace, so that
+	// rooms then, and those namespaces in which the node makes requests: the Backend subscribes to
+	// what may be an answer to them and not to what is for those who serve the namespace, so that
 	// no Counter counts this node. Messages to this node, Hello, Heartbeat and Bye come as to any
 	// other; requests of others, which are for all nodes, may come too, and are ignored.
 	WatchAnswers()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Bus is a bus in memory, by which several Servers of one process are a cluster: in tests,
@@ -14,11 +15,14 @@ import (
 // It hands messages only to the nodes that they need reach, in one order for all, and never
 // hands a node its own. What is handed over is cleared when Receive has returned, so that a
 // Receiver that keeps something is found out.
+//
+// With Keep it is a Journal, which keeps messages and the sessions of clients.
 type Bus struct {
 	mu    sync.Mutex
 	nodes []*busNode
 	cut   map[string]bool
 	away  bool
+	log   busLog
 }
 
 // maxBusMessages is how many messages may wait in a Bus for one node, and maxBusBytes how many
@@ -65,12 +69,16 @@ func (b *Bus) reaches(name string) bool { return !b.away && !b.cut[name] }
 // publish hands a message to the nodes that it is for; b.mu is held.
 func (b *Bus) publish(from *busNode, m *Message) {
 	var size int
+	m = b.log.append(m) // its own from here on
 	for _, n := range b.nodes {
-		if n != from && n.up && n.wants(m) {
+		if n.up && (n != from && n.wants(m) || n.journal && m.Position > 0) {
 			if size == 0 {
 				size = m.size()
 			}
 			n.put(m, size)
+		}
+		if n.up && m.Position > 0 {
+			n.passed = m.Position
 		}
 	}
 }
@@ -109,6 +117,10 @@ type busNode struct {
 	stop    bool
 	backlog backlog
 	wake    chan struct{} // holds one signal for the node's goroutine
+
+	journal bool          // bus.mu guards it, and passed
+	passed  uint64        // up to here the log was queued, or lost
+	reached atomic.Uint64 // see Journal.Reached
 }
 
 var (
@@ -153,6 +165,8 @@ func (n *busNode) Start(ctx context.Context, node string, r Receiver) error {
 	}
 	n.started, n.name, n.wake = true, node, make(chan struct{}, 1)
 	n.bus.nodes = append(n.bus.nodes, n)
+	n.passed = n.bus.log.last
+	n.reached.Store(n.passed)
 	if n.bus.reaches(node) {
 		n.connect(true)
 	} else {
@@ -225,6 +239,9 @@ func (n *busNode) Close(ctx context.Context) error {
 func (n *busNode) connect(up bool) {
 	if n.up != up {
 		n.up = up
+		if up && n.journal {
+			n.catchUp()
+		}
 		n.event(busEvent{up: up, down: !up})
 	}
 }
@@ -316,9 +333,19 @@ func (n *busNode) run(r Receiver) {
 				handing = true
 			}
 			n.mu.Unlock()
+			at := e.position()
 			e.hand(r)
+			n.reached.Store(max(n.reached.Load(), at))
 		}
 	}
+}
+
+// position is that of the message in the log.
+func (e busEvent) position() uint64 {
+	if e.m == nil {
+		return 0
+	}
+	return e.m.Position
 }
 
 // hand tells the receiver, and takes what it was told away from it.

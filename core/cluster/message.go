@@ -67,7 +67,8 @@ const (
 	Bye
 
 	// Gap says that events of the node were not published, in the namespaces in Names or, when
-	// there are none, in any. The node says so as soon as it can.
+	// there are none, in any. The node says so as soon as it can. In a Journal it says that what
+	// the log has up to here is not complete.
 	Gap
 )
 
@@ -118,6 +119,13 @@ type Message struct {
 	// Info is what a Hello or Heartbeat says of the node: its address for forwarded
 	// requests, "" for none.
 	Info string
+
+	// Position is where the message stands in the log of a Journal; 0: it does not. Positions
+	// rise, and are the same on all nodes.
+	Position uint64
+	// Ticket is a number that the node itself has given a message which it has appended to a
+	// Journal: the node gets the message back with it. Other nodes may see 0.
+	Ticket uint64
 }
 
 // Clone returns a copy that shares nothing with m but strings.

@@ -137,7 +137,7 @@ func (t Target) message(k cluster.Kind) cluster.Message {
 	if t.skip != nil {
 		m.Except = append(t.except[:len(t.except):len(t.except)], t.skip.id)
 	}
-	if len(m.Rooms) == 1 {
+	if r := t.ns.srv.recovery; len(m.Rooms) == 1 && (r == nil || r.journal == nil) { // else every node gets everything
 		room, n := m.Rooms[0], t.ns.srv.node
 		m.To = n.Owner(room)
 		moves := m.To != "" && t.ns.srv.socketsMove()
@@ -231,7 +231,14 @@ func (h clusterHost) target(m *cluster.Message) (Target, bool) {
 // Deliver implements node.Host.
 func (h clusterHost) Deliver(m *cluster.Message) {
 	if m.Kind == cluster.Gap {
-		h.srv.recoveryGap(m.Names)
+		if r := h.srv.recovery; r != nil && r.journal != nil {
+			r.gapped(m)
+		} else {
+			h.srv.recoveryGap(m.Names)
+		}
+		return
+	}
+	if m.Node == h.srv.node.Name() && !h.own(m) {
 		return
 	}
 	t, ok := h.target(m)
@@ -330,6 +337,10 @@ func (h clusterHost) emit(t Target, m *cluster.Message) {
 	_ = t.unmark(m.Node).split(func(t Target) error {
 		p := packet.Packet{Type: packet.Event, Namespace: t.ns.path, Data: m.Data, Attachments: attachments}
 		b := h.srv.newBroadcast(p)
+		b.position = m.Position
+		if l := t.ns.log(); m.Position == 0 && !m.Volatile && l.journaled() {
+			l.nowhere()
+		}
 		t.hand(b, func(b *broadcast) { b.sendTo(t) }, nil, nil)
 		b.done()
 		return nil
@@ -368,6 +379,9 @@ func (h clusterHost) Sockets(m *cluster.Message) (list []cluster.Socket) {
 
 // Count implements node.Host.
 func (h clusterHost) Count(m *cluster.Message) (n int) {
+	if r := h.srv.recovery; m.Namespace == "" && r != nil && r.journal != nil {
+		return r.holds(m.Rooms)
+	}
 	if n, polled := h.srv.polled(m); polled {
 		return n
 	}

@@ -74,6 +74,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.end()
 	if s.recovery != nil {
 		s.recovery.close()
+		err = leave(ctx, err, s.recovery.saveAll)
 	}
 	if s.forward != nil { // behind the last answers
 		err = leave(ctx, err, s.forward.Close)

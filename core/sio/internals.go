@@ -108,7 +108,9 @@ package sio
 //	Namespace.mu               registration; middleware is constructed under it
 //	handover.beside            for reading while an event is emitted to several namespaces
 //	Socket.roomsMu             the rooms of a socket
-//	recoveryLog.mu             what a namespace has emitted; held while it is queued
+//	recoverable.storing        a session that is being stored; no lock is held when it is taken
+//	recoveryLog.mu             what a namespace has emitted; held while it is queued. That of a
+//	                           pattern is above those of its namespaces
 //	Server.mu                  namespaces that exist
 //	common.mu                  registration for all namespaces
 //	rooms.mu and its shards    the sockets of a namespace and of a room

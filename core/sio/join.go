@@ -170,6 +170,9 @@ func (c *client) refusedBy(t *table, s *Socket) bool {
 // with the connection, and when the connect timeout came first.
 func (c *client) welcome(s *Socket) bool {
 	c.joinRooms(s)
+	if !s.recovered {
+		s.arrives()
+	}
 	rec := s.recovery
 	if rec != nil {
 		rec.log.mu.Lock() // until all that was missed is queued

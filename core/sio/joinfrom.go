@@ -63,6 +63,7 @@ func (s *Socket) JoinFrom(ctx context.Context, room string, read func(ctx contex
 		return nil
 	}
 	err = m.from.begin(s, room, position)
+	s.ns.recovery.Load().nudge(false)
 	entered = err == nil
 	return err
 }
@@ -78,6 +79,7 @@ func (s *Socket) enterFrom(room string) (*membership, error) {
 	if s.membership(room) != nil {
 		return nil, nil
 	}
+	s.moves(room)
 	m := s.joinRoom(room, &joinedFrom{held: new(heldEvents)})
 	s.addMembership(m)
 	return m, nil
@@ -88,6 +90,7 @@ func (s *Socket) leaveRoom(m *membership) {
 	s.roomsMu.Lock()
 	defer s.roomsMu.Unlock()
 	if s.membership(m.room.name) == m {
+		s.moves(m.room.name)
 		s.leaveMembership(m)
 		s.removeMembership(m)
 	}
@@ -163,6 +166,8 @@ func (j *joinedFrom) begin(s *Socket, room string, position uint64) error {
 	for _, e := range held.list {
 		switch {
 		case e.position <= position || rec != nil && e.volatile:
+		case rec != nil && rec.log.journaled():
+			rec.log.appendOne(s, &e.p)
 		case rec != nil:
 			_ = rec.log.sendOne(s, e.p)
 		case s.state.Load() == stateConnected:

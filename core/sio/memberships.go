@@ -15,6 +15,7 @@ func (s *Socket) Join(names ...string) {
 			return
 		}
 		if s.membership(name) == nil {
+			s.moves(name)
 			s.addMembership(s.joinRoom(name, nil))
 		}
 	}
@@ -27,6 +28,7 @@ func (s *Socket) Leave(names ...string) {
 	defer s.roomsMu.Unlock()
 	for _, name := range names {
 		if m := s.membership(name); m != nil {
+			s.moves(name)
 			s.leaveMembership(m)
 			s.removeMembership(m)
 		}

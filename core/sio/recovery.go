@@ -26,11 +26,18 @@ import (
 //
 // In a cluster a client is recovered by any server that has Recovery too, while the one that it was
 // at can be asked: also while that one shuts down, and not after it was killed. All servers have to
-// have the same Recovery. It does not happen either when another node is silent, with the wire
-// Streams of Redis and the wire Sharded on a Redis Cluster, when the client has missed more than 512
+// have the same Recovery. It does not happen either when another node is silent, with several
+// streams of Redis and the wire Sharded on a Redis Cluster, when the client has missed more than 512
 // KiB, for some values (see RestoredKey), and when an event was for the client, in the moment in
-// which it comes back, that a process of Node or an Emitter has emitted. What Target.Join, Leave and
-// Disconnect do does not reach a client that is away.
+// which it comes back, that a process of Node or an Emitter has emitted.
+//
+// Where the bus is a log that all nodes share, a cluster.Journal, as one stream of Redis is, none of
+// that is needed: a client is recovered after a restart too. There
+// events that can be recovered are sent to the clients of this process, too, when the bus has taken
+// them; Target.Local cannot be recovered; acks, and events that ask for one, may overtake others.
+// See docs/cluster.md.
+//
+// What Target.Join, Leave and Disconnect do does not reach a client that is away.
 //
 // The official clients 4.6 and newer know recovery. The server sends each event for them with
 // one more argument, a text, which clients 3.0 to 4.5 hand to their listeners too: nothing
@@ -57,6 +64,12 @@ type Recovery struct {
 	// off.
 	FirstEvent   string
 	NoFirstEvent bool
+	// StoreLive keeps the sessions of clients that are connected stored, too, where the bus is a
+	// cluster.Journal, so that clients are recovered by another server after theirs was killed.
+	// That is a write to the bus for each client that connects, for each room that a client
+	// enters or leaves, and for each client each PingInterval. What a client did in the last
+	// moments before the end may not be stored.
+	StoreLive bool
 	// Namespaces are the names of the namespaces and the patterns of OfPattern whose clients
 	// can be recovered; nil means all, and those of OfFunc are among them only then.
 	Namespaces []string
@@ -129,7 +142,7 @@ func (c *client) recover(s *Socket, p *packet.Packet) {
 	if r == nil || c.vs.Dialect().Name() != "eio4" {
 		return
 	}
-	if names := r.opts.Namespaces; names != nil && !slices.ContainsFunc(names, s.ns.isCalled) {
+	if !r.recovers(s.ns) {
 		return
 	}
 	pid, offset := recoveryAuth(p.Data)
@@ -146,6 +159,11 @@ func (c *client) recover(s *Socket, p *packet.Packet) {
 		c.srv.recoveries.refused.Add(1)
 	}
 	s.recovery = r.fresh(s)
+}
+
+// recovers reports whether the clients of a namespace can be recovered.
+func (r *recovery) recovers(n *Namespace) bool {
+	return r.opts.Namespaces == nil || slices.ContainsFunc(r.opts.Namespaces, n.isCalled)
 }
 
 // isCalled reports whether a name is that of the namespace or of its pattern.

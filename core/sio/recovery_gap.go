@@ -19,7 +19,7 @@ func (l *recoveryLog) broken() {
 // breaks. The node is asked whenever that matters, so nothing depends on when somebody is told.
 // l.mu is held.
 func (l *recoveryLog) whole() bool {
-	if l.r.srv.node == nil {
+	if l.r.srv.node == nil || l.journaled() { // a journal is read on where it was
 		return true
 	}
 	changes, deaf := l.r.srv.node.Deaf()

@@ -303,7 +303,7 @@ func (s *Server) polled(m *cluster.Message) (n int, ok bool) {
 
 // wait waits, at Shutdown, while clients that were sent away come back to other nodes.
 func (r *recovery) wait(ctx context.Context) {
-	if r.srv.node == nil || len(r.srv.node.Nodes()) == 0 {
+	if r.srv.node == nil || r.journal != nil || len(r.srv.node.Nodes()) == 0 {
 		return
 	}
 	left := make(chan struct{})

@@ -33,6 +33,11 @@ type recoveryLog struct {
 	over     bool              // nobody comes back to the namespace
 	seen     map[string]uint64 // the number of the last event of each node of a cluster
 	carried  int               // bytes of the events that sessions have brought from other nodes
+
+	// With a journal, see recovery_journal.go.
+	known  uint64 // memory has all behind it, but for what lost says; never: nobody has looked yet
+	ticket uint64 // of the last event of this node
+	line   []*onItsWay
 }
 
 // keptEvent is an event of the log. Its target is that of the packet, as it was emitted.
@@ -56,7 +61,10 @@ func (r *recovery) log(n *Namespace) *recoveryLog {
 		return l
 	}
 	l := &recoveryLog{r: r, ns: n, epoch: virtsocket.NewID()[:6]}
-	if node := r.srv.node; node != nil {
+	switch node := r.srv.node; {
+	case r.journal != nil: // what comes in this moment may be missed: memory is not complete before it was compared
+		l.position, l.known = r.journal.Reached(), never
+	case node != nil:
 		l.deaf, _ = node.Deaf()
 	}
 	n.recovery.CompareAndSwap(nil, l)
@@ -65,11 +73,21 @@ func (r *recovery) log(n *Namespace) *recoveryLog {
 
 // offset is a position as clients know it.
 func (l *recoveryLog) offset(position uint64) string {
+	if l.r.journal != nil {
+		return strconv.FormatUint(position>>sequenceBits, 10) + "-" + strconv.FormatUint(position&(1<<sequenceBits-1), 10)
+	}
 	return l.epoch + strconv.FormatUint(position, 36)
 }
 
 // parse reads an offset that a client has sent.
 func (l *recoveryLog) parse(offset string) (position uint64, ok bool) {
+	if l.r.journal != nil {
+		time, number, _ := strings.Cut(offset, "-")
+		ms, err1 := strconv.ParseUint(time, 10, 64-sequenceBits)
+		n, err2 := strconv.ParseUint(number, 10, sequenceBits)
+		position = ms<<sequenceBits | n
+		return position, err1 == nil && err2 == nil && l.offset(position) == offset
+	}
 	digits, mine := strings.CutPrefix(offset, l.epoch)
 	if !mine {
 		return 0, false
@@ -88,20 +106,18 @@ func (l *recoveryLog) send(t Target, b *broadcast, to func(b *broadcast), n *nod
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.journaled() {
+		l.arrived(t, b, to)
+		return
+	}
 	if n != nil && !t.here() { // a socket that is here now cannot be handed over meanwhile
 		number, _ := t.publish(n, enc)
 		t.stamp = published(n, number)
 	}
 	l.see(t.stamp)
 	if !t.volatile {
-		e := keptEvent{rooms: slices.Clone(t.rooms), except: slices.Clone(t.except), stamp: t.stamp}
-		if t.skip != nil {
-			e.skip = t.skip.id
-		}
-		if t.placed() {
-			e.placed = t.position
-		}
-		l.keep(e, b.packet)
+		l.position++
+		l.keep(keptTarget(t), b.packet)
 	}
 	b.offset, b.stamp = l.offset(l.position), t.stamp
 	to(b)
@@ -109,6 +125,7 @@ func (l *recoveryLog) send(t Target, b *broadcast, to func(b *broadcast), n *nod
 
 // sendOne is send for one socket. l.mu is held.
 func (l *recoveryLog) sendOne(s *Socket, p packet.Packet) error {
+	l.position++
 	l.keep(keptEvent{socket: s.id}, p)
 	if !s.recovery.deliver(stamp{}, false) {
 		return nil
@@ -124,27 +141,24 @@ func (rec *recoverable) emit(s *Socket, p packet.Packet, e *encoder) error {
 		return ErrDisconnected
 	}
 	p.Data, p.Attachments = e.buf, e.parts
+	if rec.log.journaled() {
+		q := p
+		rec.log.queueOne(s, &q)
+		return nil
+	}
 	rec.log.mu.Lock()
 	defer rec.log.mu.Unlock()
 	return rec.log.sendOne(s, p)
 }
 
-// keep adds an event, and forgets those that are too many or too old. l.mu is held.
+// keep adds an event, at the position of the log, and forgets those that are too many or too old.
+// l.mu is held.
 func (l *recoveryLog) keep(e keptEvent, p packet.Packet) {
 	l.whole()
-	l.position++
 	e.position, e.at = l.position, l.r.wheel.Now()
 	p.Namespace, p.Data = l.ns.path, bytes.Clone(p.Data)
 	e.packet = p
-	e.cost = recoverableCost + len(p.Data)
-	for _, a := range p.Attachments {
-		e.cost += len(a)
-	}
-	for _, names := range [][]string{e.rooms, e.except} {
-		for _, name := range names {
-			e.cost += len(name)
-		}
-	}
+	e.cost = e.size()
 	if l.over {
 		l.lost = l.position
 		return
@@ -159,6 +173,20 @@ func (l *recoveryLog) keep(e keptEvent, p packet.Packet) {
 		l.drop()
 	}
 	l.forgetOld()
+}
+
+// size is about how much memory the event takes.
+func (e *keptEvent) size() int {
+	n := recoverableCost + len(e.packet.Data)
+	for _, a := range e.packet.Attachments {
+		n += len(a)
+	}
+	for _, names := range [][]string{e.rooms, e.except} {
+		for _, name := range names {
+			n += len(name)
+		}
+	}
+	return n
 }
 
 // drop forgets the oldest event. l.mu is held.

@@ -15,7 +15,7 @@ func (rec *recoverable) joins(name string, placed uint64) {
 		rec.joined[name] = st
 		return
 	}
-	rec.joined[name] = stay{rec.log.position, placed}
+	rec.joined[name] = stay{max(rec.log.position, rec.upTo), placed}
 }
 
 // leaves notes that the socket leaves a room. log.mu is held.
@@ -50,6 +50,9 @@ func (rec *recoverable) leftAt(name string, st stay, to uint64) {
 func (rec *recoverable) in(name string, e *keptEvent) bool {
 	had := func(st stay) bool { return st.from < e.position && (e.placed == 0 || e.placed > st.placed) }
 	if name == rec.id {
+		if rec.log.journaled() { // what OnConnect has emitted to it, too, goes by its id
+			return rec.from < e.position
+		}
 		return rec.all < e.position
 	}
 	if st, ok := rec.joined[name]; ok && had(st) {
@@ -67,6 +70,9 @@ func (rec *recoverable) in(name string, e *keptEvent) bool {
 func (rec *recoverable) meant(e *keptEvent) bool {
 	if rec.moved.had(e.stamp) {
 		return false
+	}
+	if meant, ok := rec.exact[e.position]; ok {
+		return meant
 	}
 	if e.socket != "" {
 		return e.socket == rec.id
@@ -165,6 +171,7 @@ func (s *Socket) joinRoom(name string, from *joinedFrom) *membership {
 		return s.ns.rooms.join(s, name, from)
 	}
 	l := s.recovery.log
+	defer l.r.changed(s.recovery)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -180,6 +187,7 @@ func (s *Socket) joinRoom(name string, from *joinedFrom) *membership {
 func (s *Socket) leaveMembership(m *membership) {
 	if s.recovery != nil {
 		l := s.recovery.log
+		defer l.r.changed(s.recovery)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		s.recovery.leaves(m.room.name)

@@ -3,7 +3,6 @@ package sio
 import (
 	"container/list"
 	"context"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +22,7 @@ type recovery struct {
 	over  atomic.Bool   // Shutdown has been called: nobody comes back
 
 	handover
+	journaling
 
 	mu    sync.Mutex // a leaf
 	byPID map[string]*recoverable
@@ -41,6 +41,7 @@ type recoverable struct {
 	socket *Socket       // nil while the client is away
 	ended  chan struct{} // closed when socket is nil
 	place  *list.Element // in away
+	saved  chan struct{} // closed when it was saved, while it is being saved
 	until  time.Duration // of the wheel: when it ends
 	turns  int           // how many sockets have taken it over
 	shut   bool          // it is away because the server shuts down
@@ -50,6 +51,10 @@ type recoverable struct {
 	spent  bool   // it cannot be recovered any more
 	values map[any]any
 	ends   time.Time // of Socket.ExpireAt; zero: never
+	stored bool      // it came from the journal: it holds nothing here
+	data   []byte    // what Node keeps with the socket
+
+	storing sync.Mutex // held while it is stored, or what is stored is removed
 
 	// Guarded by log.mu.
 	from      uint64 // what was before it is not for it
@@ -64,6 +69,9 @@ type recoverable struct {
 	before    map[string]stay // of the earlier socket, and not joined again yet
 	left      []leftRoom
 	forgotten uint64 // left does not have all that was left up to here
+	upTo      uint64 // with a journal: it has had, or will be sent, everything up to here
+	fetched   []keptEvent
+	exact     map[uint64]bool // of events that were on their way when it changed rooms
 }
 
 // stay is a socket in a room, from behind a position. Of events with a Target.Position it has had
@@ -80,10 +88,14 @@ const never = ^uint64(0)
 
 func newRecovery(s *Server) *recovery {
 	o := s.opts.Recovery
-	return &recovery{srv: s, opts: o, wheel: s.hub.Wheel(), byPID: make(map[string]*recoverable),
+	r := &recovery{srv: s, opts: o, wheel: s.hub.Wheel(), byPID: make(map[string]*recoverable),
 		handover: handover{times: handoverTimes{takeoverTime, handoverTime, maxHandoverWait}},
 		first:    append(jsontext.AppendString([]byte{'['}, o.FirstEvent), ']'),
 		kept:     o.MaxDisconnection + s.opts.PingInterval + s.opts.PingTimeout + handoverTime}
+	if r.openJournal(); o.StoreLive && r.journal == nil {
+		panic("sio: Options.Recovery.StoreLive: Options.Cluster is no log of the cluster, see cluster.Journal")
+	}
+	return r
 }
 
 // fresh begins a session.
@@ -91,6 +103,7 @@ func (r *recovery) fresh(s *Socket) *recoverable {
 	rec := &recoverable{pid: r.srv.newID(), id: s.id, bound: s.client.boundTo(), log: r.log(s.ns),
 		socket: s, ended: make(chan struct{}), all: never}
 	rec.log.mu.Lock()
+	rec.log.catchUp()
 	rec.log.whole()
 	rec.from = rec.log.position
 	rec.last = rec.from
@@ -105,6 +118,9 @@ func (r *recovery) fresh(s *Socket) *recoverable {
 // ended first. Nil: there is none, or not all of it is there; here: the server has it all the same,
 // or had it a moment ago.
 func (r *recovery) claim(s *Socket, pid, offset string) (rec *recoverable, here bool) {
+	if r.journal != nil {
+		return r.claimKept(s, pid, offset), true
+	}
 	bound := s.client.boundTo()
 	ctx, cancel := context.WithTimeout(s.client.connection().Context(), r.times.takeover)
 	defer cancel()
@@ -155,6 +171,7 @@ func (r *recovery) leave(s *Socket, rec *recoverable) bool {
 	rec.socket = nil
 	if !rec.stays() || !s.recovered && s.refused.Load() { // the client may not know of it
 		delete(r.byPID, rec.pid)
+		r.unstore(rec)
 		return false
 	}
 	now := r.wheel.Now()
@@ -168,6 +185,7 @@ func (r *recovery) leave(s *Socket, rec *recoverable) bool {
 		r.leaving++
 		r.last = now
 	}
+	r.startSave(rec)
 	for r.away.Len() > r.opts.MaxSessions {
 		first := r.away.Front().Value.(*recoverable)
 		r.forget(first)
@@ -212,18 +230,6 @@ func (r *recovery) close() {
 	for _, l := range r.logs() {
 		l.close()
 	}
-}
-
-// logs are those of all namespaces that there are.
-func (r *recovery) logs() (logs []*recoveryLog) {
-	r.srv.mu.RLock()
-	defer r.srv.mu.RUnlock()
-	for _, n := range r.srv.namespaces {
-		if l := n.recovery.Load(); l != nil {
-			logs = append(logs, l)
-		}
-	}
-	return logs
 }
 
 // drop ends a session whose client is away.
@@ -282,76 +288,10 @@ func (rec *recoverable) release() {
 	rec.log.ns.exit()
 }
 
-// depart notes where the socket ends. What comes from here on is found in the log.
-func (rec *recoverable) depart(s *Socket) {
-	l := rec.log
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !rec.restoring {
-		rec.since = l.position
-	}
-	for name, st := range rec.before {
-		if _, again := rec.joined[name]; !again {
-			rec.joined[name] = st
-		}
-	}
-	rec.before, rec.restoring = nil, false
-	rec.values = s.values.restorable()
-	s.mu.Lock()
-	if s.expiry != nil {
-		rec.ends = s.expiry.at
-	}
-	s.mu.Unlock()
-}
-
-// expire has a socket that came back end when the earlier one would have ended, unless OnConnect
-// says otherwise.
-func (rec *recoverable) expire(s *Socket) {
-	if rec != nil && !rec.ends.IsZero() {
-		_ = s.ExpireAt(rec.ends)
-	}
-}
-
-// restore gives a new socket what the session has kept.
-func (rec *recoverable) restore(s *Socket) {
-	s.mu.Lock()
-	s.id, s.recovery, s.recovered = rec.id, rec, true
-	if rec.why = 0; s.state.Load() == stateDisconnected { // the client is back once more, on another connection
-		rec.why = TransportClose
-	}
-	s.mu.Unlock()
-	s.values.m = maps.Clone(rec.values)
-	rec.log.mu.Lock()
-	rec.restoring = true
-	rec.before, rec.joined = rec.joined, make(map[string]stay)
-	before := maps.Clone(rec.before)
-	rec.log.mu.Unlock()
-	for name, st := range before {
-		if !ServerRoom(name) {
-			s.rejoin(name, st)
-		}
-	}
-	// The socket has its own part in the namespace, and in the rooms.
-	rec.heldOver(before)
-	s.ns.exit()
-}
-
-// rejoin is Join for a room of the earlier socket.
-func (s *Socket) rejoin(name string, st stay) {
-	var from *joinedFrom
-	if st.placed > 0 {
-		from = &joinedFrom{position: st.placed}
-	}
-	s.roomsMu.Lock()
-	defer s.roomsMu.Unlock()
-	if !s.left && s.membership(name) == nil {
-		s.addMembership(s.joinRoom(name, from))
-	}
-}
-
 // enter has a socket take part in what is emitted to all, and returns what a client that comes
 // back has missed. It reports false when not all of that is there any more. log.mu is held.
 func (rec *recoverable) enter(s *Socket) (missed []keptEvent, ok bool) {
+	defer rec.log.r.changed(rec)
 	if !s.recovered {
 		rec.all = rec.log.position
 		return nil, true
@@ -360,6 +300,9 @@ func (rec *recoverable) enter(s *Socket) (missed []keptEvent, ok bool) {
 		rec.leftAt(name, st, rec.since)
 	}
 	rec.before = nil
+	if rec.log.journaled() {
+		return rec.enterKept()
+	}
 	if !rec.log.whole() || !rec.has(rec.asked) {
 		rec.spent = true
 		return nil, false

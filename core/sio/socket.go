@@ -200,6 +200,12 @@ func (s *Socket) emit(p packet.Packet, event string, args []any) error {
 	if s.recovery != nil && p.Type != packet.Ack && !p.HasID {
 		return s.recovery.emit(s, p, e)
 	}
+	if l := s.ns.log(); l.journaled() && s.state.Load() != stateDisconnected {
+		q := p
+		if q.Data, q.Attachments = e.buf, e.parts; l.queueOne(s, &q) {
+			return nil
+		}
+	}
 	out := outgoing.Get().(*packet.Packet)
 	*out = p
 	out.Data, out.Attachments = e.buf, e.parts
@@ -309,6 +315,9 @@ func (s *Socket) CloseTransport() {
 // disconnect ends the socket once and has OnDisconnect run after its handlers. With
 // tell the client learns it, by a DISCONNECT or, while it is connecting, a refusal.
 func (s *Socket) disconnect(r Reason, tell bool) bool {
+	if tell {
+		s.parts()
+	}
 	first, due := s.close(r, tell, false)
 	if due {
 		s.client.inbox.Push(s.ns.path, task{end: s, reason: r})

@@ -202,6 +202,12 @@ func (t Target) emit(p packet.Packet, event string, args []any) error {
 	if !t.ns.srv.serves() {
 		return t.emitAway(event, args)
 	}
+	if t.ns.several() && t.node() != nil {
+		if t.ns.log() != nil {
+			return t.emitSeveral(p, event, args)
+		}
+		t.ns = t.ns.orLive()
+	}
 	if n := t.node(); n != nil && t.ns.several() && !(p.Type == packet.Event && ReservedEvent(event)) {
 		return t.spread(n, p, event, args)
 	}
@@ -224,6 +230,11 @@ func (t Target) send(p packet.Packet, event string, args []any, to func(b *broad
 		return err
 	}
 	p.Namespace, p.Data, p.Attachments = t.ns.path, e.buf, e.parts
+	if l := t.ns.log(); l.journaled() {
+		if q := p; l.queue(t, &q) {
+			return nil
+		}
+	}
 	b := t.ns.srv.newBroadcast(p)
 	if n := t.bus(); n != nil && !p.HasID {
 		t.hand(b, to, n, e)
@@ -237,11 +248,11 @@ func (t Target) send(p packet.Packet, event string, args []any, to func(b *broad
 // hand has a broadcast sent by to, with an offset where clients can be recovered, and by n to the
 // clients of other nodes; n is nil for none.
 func (t Target) hand(b *broadcast, to func(b *broadcast), n *node.Node, e *encoder) {
-	l := t.ns.recovery.Load()
+	l := t.ns.log()
 	if r := t.ns.srv.recovery; l == nil && n != nil && r != nil {
 		r.beside.RLock()
 		defer r.beside.RUnlock()
-		l = t.ns.recovery.Load()
+		l = t.ns.log()
 	}
 	if l != nil {
 		l.send(t, b, to, n, e)
@@ -279,6 +290,10 @@ type broadcast struct {
 	out    virtsocket.Fanout
 	offset string // for clients that can be recovered; the lock of the namespace's log is held then
 	stamp  stamp
+	// position is that of the event in the journal of the cluster, 0 for none; pinned are sockets
+	// that are seen to by onItsWay.sendTo.
+	position uint64
+	pinned   map[*Socket]bool
 }
 
 // broadcasts are used again: they are large, and live on the heap.
@@ -296,7 +311,7 @@ func (b *broadcast) done() {
 	b.out.Done()
 	b.out.Begin(nil)
 	clear(b.encoded[:b.n])
-	b.srv, b.packet, b.n, b.offset, b.stamp = nil, packet.Packet{}, 0, "", stamp{}
+	b.srv, b.packet, b.n, b.offset, b.position, b.stamp = nil, packet.Packet{}, 0, "", 0, stamp{}
 	broadcasts.Put(b)
 }
 
@@ -333,7 +348,10 @@ func (b *broadcast) message(s *Socket) *packet.Message {
 }
 
 func (b *broadcast) send(s *Socket, volatile bool) {
-	if s.recovery != nil && b.offset != "" && !s.recovery.deliver(b.stamp, volatile) {
+	if _, apart := b.pinned[s]; apart {
+		return
+	}
+	if rec := s.recovery; rec != nil && b.offset != "" && (b.position > 0 && b.position <= rec.upTo || !rec.deliver(b.stamp, volatile)) {
 		return
 	}
 	m := b.message(s)

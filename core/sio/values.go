@@ -185,13 +185,20 @@ func (k *Key[T]) Set(h ValueStore, v T) { h.Set(k, v) }
 
 // Get returns the value that h keeps; ok is false when there is none.
 func (k *Key[T]) Get(h ValueStore) (v T, ok bool) {
-	v, ok = h.Get(k).(T)
+	if v, ok = h.Get(k).(T); !ok && k.restored {
+		return k.thaw(h)
+	}
 	return v, ok
 }
 
 // GetOrSet returns the value that h keeps, and keeps the result of mk when there is
 // none. mk runs with h locked, so it must not use h.
 func (k *Key[T]) GetOrSet(h ValueStore, mk func() T) T {
+	if k.restored {
+		if v, ok := k.Get(h); ok {
+			return v
+		}
+	}
 	v, _ := h.GetOrSet(k, func() any { return mk() }).(T)
 	return v
 }

@@ -39,7 +39,7 @@ var rows = []row{
 	{id: "F15", fault: "a node is killed", holds: "requests name it, others lose nothing, presence is clean", by: []string{"cluster/redis.TestServersKilled", "cluster/natsembed.TestServersKilled", "cluster/natsembed.TestServersServerKilled"}},
 	{id: "F16", fault: "a node stands still and goes on", holds: "it reports what it has missed, and says nothing stale", by: []string{"cluster/redis.TestServersStalled", "cluster/natsembed.TestServersStalled", "core/internal/node.TestStoodStill"}},
 	{id: "F17", fault: "a rolling restart of three nodes", holds: "all clients come back; at most once, in order", run: rolling, by: []string{"case nodes/shutdown", "case lifecycle/restart"}},
-	{id: "F18", fault: "the clock jumps", holds: "no wall clock decides anything but Socket.ExpireAt, which follows the system's clock on purpose", run: clocks, by: []string{"core/internal/virtsocket.TestStaleExpiry", "core/internal/wheel.TestExpiry"}},
+	{id: "F18", fault: "the clock jumps", holds: "no wall clock decides anything but Socket.ExpireAt, which follows the system's clock on purpose, and how much longer a stored session is kept that a stranger has asked for", run: clocks, by: []string{"core/internal/virtsocket.TestStaleExpiry", "core/internal/wheel.TestExpiry"}},
 	{id: "F19", fault: "no CPU time for 2 s", holds: "no false ping timeout", run: starved},
 	{id: "F20", fault: "Shutdown with many connections", holds: "503, polls answered, 1001, the reason, within 5 s", run: shutdownMany, by: []string{"case lifecycle/shutdown", "case generations/shutdown"}},
 	{id: "F21", fault: "Shutdown during upgrades, joins, and without a bus", holds: "ends with its context",

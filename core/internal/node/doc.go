@@ -27,10 +27,14 @@
 // hears who answers, and says nothing more about itself. What it publishes before the bus was
 // first reached, or could not be, waits in the queue.
 //
+// With a cluster.Journal, see Node.Append, the Host also gets what this node itself has published,
+// in the order of the log, and is told at once of what is lost: it has to send events that it has
+// kept back.
+//
 // # Goroutines
 //
 //   - The publisher is the only one that calls Publish and Watch of the backend. It says that
-//     the node is there, and gives up silent nodes.
+//     the node is there, and gives up silent nodes. It calls Appender.Unpublished.
 //   - The reporter tells the Host which nodes there are, and the application of gaps. It
 //     waits for application code, and nobody waits for it.
 //   - The backend's goroutine calls Receive, and through it the methods of the Host, in the

@@ -55,6 +55,19 @@ type Host interface {
 	Left(node string, bye bool)
 }
 
+// Appender is a Host whose backend is a cluster.Journal that is open. Deliver gets this node's own
+// messages too then, with their Position, and those of the kind Gap.
+type Appender interface {
+	// Unpublished is called by the publisher, for messages that may not be in the log. They are
+	// valid until it returns.
+	Unpublished(ms []*cluster.Message)
+	// Away, Back and Missed are called by the goroutine that calls Deliver: the bus cannot be
+	// reached, can be reached, or messages of the log were not received.
+	Away()
+	Back()
+	Missed()
+}
+
 // Options of a Node. All fields are required but Name, Info and Emitter.
 type Options struct {
 	Name           string        // a random one; NameLength characters of a-z, A-Z, 0-9, - and _
@@ -82,6 +95,7 @@ type Node struct {
 	sockets  bool            // the backend wants to know the ids of sockets
 	emitter  *emitter        // nil for a node that serves somebody
 	host     Host
+	appends  Appender // nil unless Append was called
 	opts     Options
 
 	out       queue
@@ -142,6 +156,9 @@ func New(b cluster.Backend, h Host, o Options) *Node {
 	n.staying, n.leave = context.WithCancel(context.Background())
 	return n
 }
+
+// Append says that the backend is a cluster.Journal that is open. It is called before Start.
+func (n *Node) Append(a Appender) { n.appends = a }
 
 func random(n int) string {
 	b := make([]byte, n)
@@ -230,6 +247,9 @@ func (n *Node) Mixed(ctx context.Context, namespace string) bool {
 // Info is what a node says of itself, or has said that has fallen silent, as long as the Host does
 // not know.
 func (n *Node) Info(name string) (info string, ok bool) { return n.members.infoOf(name) }
+
+// Up reports whether the bus can be reached.
+func (n *Node) Up() bool { return !n.gaps.down.Load() }
 
 // Stats are numbers of a Node, since it was made.
 type Stats struct {

@@ -218,6 +218,9 @@ func (p *publisher) batch() bool {
 			n.untold.lost(m, 0)
 		}
 		n.unanswered(gone, err)
+		if n.appends != nil {
+			n.appends.Unpublished(gone)
+		}
 	}
 	clear(p.ms)
 	if !n.out.done(p.list) {

@@ -23,6 +23,9 @@ func (r receiver) Up() {
 	n.meet.Do(func() { close(n.met) })
 	n.emitter.release()
 	n.signal()
+	if n.appends != nil {
+		n.appends.Back()
+	}
 }
 
 // Down ends the open requests: their answers are lost, or were never asked for.
@@ -39,6 +42,9 @@ func (r receiver) Down(err error) {
 	n.greeting.abort()
 	n.emitter.release()
 	n.signal()
+	if n.appends != nil {
+		n.appends.Away()
+	}
 	for _, q := range n.requests.all() {
 		q.fail(cluster.ErrDown)
 	}
@@ -47,6 +53,9 @@ func (r receiver) Down(err error) {
 func (r receiver) Lost(n int, err error) {
 	if (n > 0 || err != nil) && !r.n.closed.Load() {
 		r.n.gaps.miss(n, err, time.Now())
+		if r.n.appends != nil {
+			r.n.appends.Missed()
+		}
 	}
 }
 
@@ -56,7 +65,11 @@ func (r receiver) Receive(m *cluster.Message) {
 		return
 	}
 	if m.Node == n.name {
-		n.twin(m)
+		if m.Position > 0 && n.appends != nil {
+			n.host.Deliver(m)
+		} else {
+			n.twin(m)
+		}
 		return
 	}
 	n.members.seen(m.Node, time.Now())
@@ -116,7 +129,7 @@ func (n *Node) told(m *cluster.Message) {
 	case m.Kind == cluster.ListRooms:
 		reply.Kind, reply.Names = cluster.Rooms, n.host.Rooms(m.Namespace)
 		n.Publish(&reply)
-	case m.Kind >= cluster.Emit && m.Kind <= cluster.CloseTransport:
+	case m.Kind >= cluster.Emit && m.Kind <= cluster.CloseTransport || m.Kind == cluster.Gap:
 		n.host.Deliver(m)
 	}
 }

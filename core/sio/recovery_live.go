@@ -1,0 +1,177 @@
+package sio
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/siokit/siokit/core/cluster"
+)
+
+// Recovery.StoreLive: the sessions of connected clients are stored, too, and found when the
+// process that has written them does not answer any more.
+
+// liveStore writes sessions of connected clients, in a goroutine of its own.
+type liveStore struct {
+	wake  chan struct{}
+	over  chan struct{} // closed by close
+	done  chan struct{} // closed when the goroutine has ended
+	once  sync.Once
+	dirty map[*recoverable]struct{} // recovery.mu guards it
+}
+
+// startLive begins to store the sessions of connected clients, if the option says so.
+func (r *recovery) startLive() {
+	if r.journal == nil || !r.opts.StoreLive {
+		return
+	}
+	r.live = &liveStore{wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}), dirty: make(map[*recoverable]struct{})}
+	go r.storeLive()
+}
+
+// close ends the goroutine, and returns what is closed when it has ended.
+func (l *liveStore) close() <-chan struct{} {
+	if l == nil {
+		done := make(chan struct{})
+		close(done)
+		return done
+	}
+	l.once.Do(func() { close(l.over) })
+	return l.done
+}
+
+// changed notes that a session of a connected client is not stored as it is. It may be called with
+// the lock of the log held.
+func (r *recovery) changed(rec *recoverable) {
+	if r.live == nil {
+		return
+	}
+	r.mu.Lock()
+	r.live.dirty[rec] = struct{}{}
+	r.mu.Unlock()
+	select {
+	case r.live.wake <- struct{}{}:
+	default:
+	}
+}
+
+// storeLive stores what has changed, and all of it now and then: it is not kept for longer than the
+// client may be away.
+func (r *recovery) storeLive() {
+	l := r.live
+	defer close(l.done)
+	again := time.NewTicker(r.srv.opts.PingInterval)
+	defer again.Stop()
+	for {
+		select {
+		case <-l.over:
+			return
+		case <-l.wake:
+		case <-again.C:
+			r.mu.Lock()
+			for _, rec := range r.byPID {
+				l.dirty[rec] = struct{}{}
+			}
+			r.mu.Unlock()
+		}
+		r.mu.Lock()
+		dirty := l.dirty
+		l.dirty = make(map[*recoverable]struct{})
+		r.mu.Unlock()
+		for rec := range dirty {
+			select {
+			case <-l.over:
+				return
+			default:
+				r.storeOne(rec)
+			}
+		}
+	}
+}
+
+// storeOne stores the session of a client that is connected.
+func (r *recovery) storeOne(rec *recoverable) {
+	rec.storing.Lock()
+	defer rec.storing.Unlock()
+	r.mu.Lock()
+	s := rec.socket
+	r.mu.Unlock()
+	if s == nil || r.torn() {
+		return // it is stored as that of one who is away, or comes again
+	}
+	rec.log.mu.Lock()
+	connected := !rec.restoring && s.state.Load() == stateConnected
+	rec.log.mu.Unlock()
+	if !connected {
+		return
+	}
+	keep := r.opts.MaxDisconnection + 2*r.srv.opts.PingInterval
+	st, err := rec.liveSession(s, keep)
+	if err != nil {
+		return // the same error is told when the client is away
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), saveTime)
+	defer cancel()
+	_ = r.journal.SaveSession(ctx, st, keep) // else the next time
+}
+
+// liveSession is the session of a connected client. What the client has had is not known.
+func (rec *recoverable) liveSession(s *Socket, keep time.Duration) (*cluster.Session, error) {
+	s.mu.Lock()
+	var ends time.Time
+	if s.expiry != nil {
+		ends = s.expiry.at
+	}
+	s.mu.Unlock()
+	return rec.sessionOf(s.values.restorable(), ends, keep, func(saved *savedSession) {
+		saved.Last, saved.Since, saved.Live = never, 0, rec.log.r.srv.node.Name()
+	})
+}
+
+// unstore forgets a session that is stored, and has ended for good.
+func (r *recovery) unstore(rec *recoverable) {
+	if r.live == nil {
+		return
+	}
+	r.saves.Add()
+	go func() {
+		defer r.saves.Done()
+		rec.storing.Lock()
+		defer rec.storing.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), saveTime)
+		defer cancel()
+		_, _ = r.journal.TakeSession(ctx, rec.pid) // else its time ends
+	}()
+}
+
+// settle is a session that the journal had, when that is the last word. When the process that has
+// stored it while its client was connected is there, that one has the last word.
+func (r *recovery) settle(ctx context.Context, s *Socket, st *cluster.Session) (*cluster.Session, error) {
+	var saved savedSession
+	if st == nil || json.Unmarshal(st.Extra, &saved) != nil || saved.Live == "" {
+		return st, nil
+	}
+	if saved.Live == r.srv.node.Name() { // it has ended here for good
+		return nil, nil
+	}
+	asking, cancel := context.WithTimeout(ctx, takeoverTime)
+	defer cancel()
+	answered, has := false, false
+	m := cluster.Message{Kind: cluster.Count, To: saved.Live, Rooms: asksFor(s, st.PID), Timeout: takeoverTime}
+	_ = r.srv.node.Request(asking, &m, func(a *cluster.Message) { answered, has = true, a.Number > 0 })
+	switch {
+	case !answered:
+		return st, nil
+	case !has && r.isTheirs(s, &saved):
+		return nil, nil
+	case !has:
+		return st, nil // it is refused as that of somebody else
+	}
+	return r.await(ctx, s, st.PID)
+}
+
+// isTheirs reports whether a session is for the client of a socket.
+func (r *recovery) isTheirs(s *Socket, saved *savedSession) bool {
+	return saved.Namespace == s.ns.path && equal(saved.Bound, hashed(s.client.boundTo()))
+}
