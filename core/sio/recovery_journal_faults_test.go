@@ -207,16 +207,24 @@ func TestJournalDoubled(t *testing.T) {
 			b := NewServer(&Options{Cluster: bus.Backend(), Recovery: &Recovery{}})
 			ra, rb := newReturning(t, serve(t, a), ""), newReturning(t, serve(t, b), "")
 			for i := range 20 {
-				n, m := fmt.Sprint("n", i), fmt.Sprint("m", i)
+				n, m, x := fmt.Sprint("n", i), fmt.Sprint("m", i), fmt.Sprint("x", i)
+				at := ""
 				v.shut(i%2 == 0)
 				if held {
 					v.holding.Lock()
 				}
 				_ = a.Of("/").Emit(n)
 				v.open(fmt.Errorf("failure %d", i))
-				if held {
+				if held { // another one waits when it comes back
 					ra.expect(n)
+					v.open(nil)
+					_ = a.Of("/").Emit(x)
+					if err := a.node.Flush(t.Context()); err != nil {
+						t.Fatal(err)
+					}
 					v.holding.Unlock()
+					ra.expect(x)
+					at = ra.offset
 				}
 				flush(t, a)
 				v.open(nil)
@@ -228,7 +236,15 @@ func TestJournalDoubled(t *testing.T) {
 				if i%2 == 0 {
 					rb.expect(n)
 				}
+				if held {
+					if rb.expect(x); rb.offset != at {
+						t.Errorf("%s is at %s and at %s", x, at, rb.offset)
+					}
+				}
 				rb.expect(m)
+				if ra.offset != rb.offset {
+					t.Errorf("%s is at %s and at %s", m, ra.offset, rb.offset)
+				}
 			}
 		})
 	}

@@ -52,6 +52,7 @@ var suites = map[string][]string{
 	"handover": {".", "-run", "^TestHandover|^TestRecoveryBound$", "./core/sio"},
 	"redis":    {"cluster/redis", "-run", "^TestRunCluster$/^classic$", "."},
 	"faults":   {"cluster/redis", "-run", "^TestServers(Killed|Stalled|Poison)$|^TestStreamBehind$", "."},
+	"journal":  {".", "-run", "^TestJournal", "./core/sio"},
 	"sessions": {"examples", "-run", "^(TestSessions|TestCookieSessions)$/^(nethttp|gin)$", "./internal/hosts"},
 
 	// Tests of one package, for moments that no client can hit and for rules that no case has.

@@ -49,12 +49,20 @@ func script(t *testing.T, args ...string) (cmd *exec.Cmd, in io.WriteCloser, out
 
 func startNode(t *testing.T, wire, addr string) *process {
 	t.Helper()
+	p := launch(t, "node.mjs", wire, addr)
+	p.next("ready")
+	return p
+}
+
+// launch starts a script, which ends with the test.
+func launch(t *testing.T, args ...string) *process {
+	t.Helper()
 	if os.Getenv("SIOKIT_INTEROP") != "1" {
 		t.Skip("needs Node and npm ci; .ci/run installs them and sets SIOKIT_INTEROP=1")
 	}
 	p := &process{t: t, out: make(chan map[string]any, 1000)}
 	var out io.Reader
-	p.cmd, p.in, out = script(t, "node.mjs", wire, addr)
+	p.cmd, p.in, out = script(t, args...)
 	go func() {
 		defer close(p.out)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
@@ -67,7 +75,6 @@ func startNode(t *testing.T, wire, addr string) *process {
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
 	})
-	p.next("ready")
 	return p
 }
 
