@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -62,7 +63,9 @@ func parseHead(data []byte) (h head, ok bool) {
 	}
 	if p.number() == 1 {
 		h.tls = &tls.ConnectionState{HandshakeComplete: true}
-		h.tls.Version, h.tls.CipherSuite = uint16(p.number()), uint16(p.number())
+		version, suite := p.number(), p.number()
+		p.bad = p.bad || version > math.MaxUint16 || suite > math.MaxUint16
+		h.tls.Version, h.tls.CipherSuite = uint16(version), uint16(suite)
 		h.tls.ServerName, h.tls.NegotiatedProtocol = p.text(), p.text()
 	}
 	return h, !p.bad && len(p.data) == 0
