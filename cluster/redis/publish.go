@@ -254,10 +254,10 @@ func isSiokit(name string) bool {
 
 // Unordered reports whether messages of one node come by ways that keep no order between each other:
 // on the wire Streams requests are not in the stream, and on the wire Sharded each server of a Redis
-// Cluster has channels of its own.
+// Cluster has channels of its own. Who has opened the journal goes by the stream alone.
 func (b *bus) Unordered() bool {
 	if b.opts.Wire != Sharded {
-		return b.opts.Wire == Streams
+		return b.opts.Wire == Streams && !b.journal
 	}
 	l := b.link.Load()
 	return l != nil && l.slots != nil
