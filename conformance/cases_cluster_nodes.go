@@ -177,7 +177,7 @@ var clusterNodeCases = []clusterCase{
 		name: "nodes/recovery",
 		rule: "a client that comes back to another node has the same id there, and gets what it has missed, in order; " +
 			"where the bus keeps no order it is a new one",
-		spec:  "docs/protocol.md 14.2",
+		spec:  "docs/protocol.md 14.2; docs/protocol.md 14.4",
 		alone: true,
 		run:   clusterRecovery,
 	},
