@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -88,7 +89,7 @@ func (n *busNode) catchUp() {
 // behind are the messages behind a position; Bus.mu is held.
 func (l *busLog) behind(position uint64) []*Message {
 	i, _ := slices.BinarySearchFunc(l.kept, position+1, func(m *Message, p uint64) int {
-		return int(int64(m.Position - p))
+		return cmp.Compare(m.Position, p)
 	})
 	return l.kept[i:]
 }
