@@ -112,7 +112,10 @@ func renew(n *sio.Namespace, t tokens) http.HandlerFunc {
 			http.Error(w, "internal error", http.StatusInternalServerError)
 			return
 		}
-		for s := range n.To(userRoom(user)).Local().Sockets(r.Context()) {
+		for s, err := range n.To(userRoom(user)).Local().Sockets(r.Context()) {
+			if err != nil { // the request has ended: nobody gets the token
+				return
+			}
 			_ = s.(*sio.Socket).ExpireAt(ends) // one that has ended meanwhile needs no renewal
 		}
 		_, _ = fmt.Fprint(w, token)

@@ -86,6 +86,13 @@ func TestTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token(short, "ben"))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	nobody := httptest.NewRecorder() // the page has left before its sockets were looked for
+	renew(srv.Of("/"), tk).ServeHTTP(nobody, req.WithContext(gone))
+	if nobody.Body.Len() > 0 {
+		t.Errorf("a request that has ended got %s", nobody.Body)
+	}
 	res, err := c.HTTP.Do(req)
 	if err != nil {
 		t.Fatal(err)
