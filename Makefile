@@ -1,7 +1,7 @@
 # The steps of .ci/run one by one, with a few that take longer.
 MODULES := $(shell go list -m -f '{{.Dir}}')
 
-.PHONY: all help fmt vet lint test test-race attacks modules fuzz bench interop soak faults consumers figures
+.PHONY: all help fmt vet lint vuln test test-race attacks modules fuzz bench interop soak faults consumers figures
 all: fmt vet lint test ## format, vet, lint and test
 
 help: ## list the targets
@@ -13,8 +13,16 @@ fmt: ## format all Go files
 vet: ## go vet, every module
 	go vet work
 
-lint: ## staticcheck, every module
+# docs/linters.md says what they find, and the answers. To build golangci-lint takes minutes, the first time.
+lint: ## staticcheck and golangci-lint, every module
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 work
+	@rc=0; for m in $(MODULES); do echo "== golangci-lint: $$m"; (cd $$m && go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...) || rc=1; done; exit $$rc
+
+# Each module on its own, with the versions that it requires itself. The database is asked for over
+# the network.
+VULNDB ?= https://vuln.go.dev
+vuln: ## known vulnerabilities that the code can reach; VULNDB=file:///somewhere for a copy of the database
+	@rc=0; for m in $(MODULES); do echo "== $$m"; (cd $$m && GOWORK=off go run golang.org/x/vuln/cmd/govulncheck@v1.8.0 -db $(VULNDB) ./...) || rc=1; done; exit $$rc
 
 test: ## the tests of every module
 	go test work

@@ -24,6 +24,6 @@ func duplicate(raw syscall.RawConn) (net.Conn, error) {
 		return nil, os.NewSyscallError("dup", err)
 	}
 	f := os.NewFile(uintptr(fd), "")
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // a descriptor of a connection, nothing was written
 	return net.FileConn(f)
 }

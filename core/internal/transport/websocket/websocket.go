@@ -73,7 +73,7 @@ func (t Transport) Serve(x host.Exchange, l transport.Link, start func(c transpo
 		}()
 		if br != nil {
 			rd.early, _ = io.ReadAll(br)
-			br = nil // not kept for as long as the connection lives
+			br = nil //nolint:ineffassign // not kept for as long as the connection lives
 		}
 		start(c)
 		read = true
