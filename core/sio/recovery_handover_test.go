@@ -23,7 +23,6 @@ type late struct {
 	list []*cluster.Message
 	from map[string]bool // nodes of which something is kept back
 	seen int             // how many messages were
-	gone chan struct{}   // the backend is closed
 }
 
 func (l *late) Start(ctx context.Context, node string, r cluster.Receiver) error {

@@ -2,6 +2,7 @@ package sio
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -230,7 +231,7 @@ func (l *recoveryLog) close() {
 // behind are the events with larger positions. l.mu is held.
 func (l *recoveryLog) behind(position uint64) []keptEvent {
 	i, _ := slices.BinarySearchFunc(l.events, position+1, func(e keptEvent, p uint64) int {
-		return int(int64(e.position - p))
+		return cmp.Compare(e.position, p)
 	})
 	return l.events[i:]
 }
