@@ -148,10 +148,10 @@ func (b *bus) run(ctx context.Context) {
 		began := time.Now()
 		l, err := b.open(ctx)
 		if err == nil {
-			b.hand(b.r.Up)
 			if l.denied != nil {
 				b.hand(func() { b.r.Lost(0, fmt.Errorf("redisbus: %w", l.denied)) })
 			}
+			b.hand(b.r.Up)
 			down = false
 			err = l.wait(ctx)
 		}

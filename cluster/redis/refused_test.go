@@ -57,14 +57,19 @@ func TestRefusedChannel(t *testing.T) {
 			r.Kill()
 			b.until(t, "down", func() bool { return b.downs > 0 })
 			a.until(t, "down", func() bool { return a.downs > 0 })
+			if err := enter("good5", "bad3"); err != nil {
+				t.Errorf("without Redis: %v", err)
+			}
 			r.Restart()
 			b.until(t, "up", func() bool { return b.ups == 2 })
 			a.until(t, "up", func() bool { return a.ups == 2 })
 			b.until(t, "something is missing", func() bool {
 				return slices.ContainsFunc(b.errs, func(err error) bool { return err != nil && strings.Contains(err.Error(), "NOPERM") })
 			})
-			hears("good1", "good2", "good3", "good4")
-			refused(enter("bad1"), 0)
+			hears("good1", "good2", "good3", "good4", "good5")
+			// All is told again, and tried as far as it is refused.
+			refused(enter("good1", "bad3", "good5", "bad1", "good4"), 1, 3)
+			hears("good1", "good5")
 
 			// Redis takes it now.
 			c, err := rueidis.NewClient(root)

@@ -1,6 +1,7 @@
 package redisbus
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -46,6 +47,29 @@ func TestServersRestart(t *testing.T) {
 		r := startRedis(t)
 		clustertest.Away(t, r.bus(Options{Wire: w}), r.Kill, r.Restart)
 	})
+}
+
+// TestServersRefused: a room that Redis refuses when it is there again.
+func TestServersRefused(t *testing.T) {
+	t.Parallel()
+	for _, w := range []Wire{Classic, Sharded} {
+		t.Run(w.String(), func(t *testing.T) {
+			t.Parallel()
+			rules := "user partly on >CHANGE-ME ~* +@all resetchannels &socket.io-* &socket.io#/# &socket.io#/#r#"
+			for _, length := range []int{5, 20} { // a node has a channel, and on the wire Classic a socket
+				rules += " &socket.io#/#" + strings.Repeat("?", length) + "#"
+			}
+			r, root := guarded(t, rules+"\n")
+			clustertest.Refused(t, New(r.as("partly"), Options{Wire: w}), "NOPERM", r.Kill, r.Restart, func() {
+				c, err := rueidis.NewClient(root)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				do(t, c, "ACL", "SETUSER", "partly", "&socket.io#/#bad#")
+			})
+		})
+	}
 }
 
 // TestServersStopped: Redis says nothing for 10 s, and its connections stay.

@@ -30,7 +30,8 @@ type Backend interface {
 	// subscribes to all of it again after a time without the bus. An error means that the bus
 	// may not have taken the changes, or those of them that a Partial names: nothing may come
 	// for these rooms. It is reported, and the same is said again now and then, until there is
-	// no error: then the Backend tries once more. It is called by one goroutine, the one that
+	// no error: then the Backend tries once more. What the bus refuses at another time, as when all
+	// is subscribed to again, is for Receiver.Lost. It is called by one goroutine, the one that
 	// calls Publish: what it says of a room holds for what is published afterwards, by this
 	// node and, once Watch has returned, by others. So it waits until the bus has taken it,
 	// unless the bus is away.
@@ -70,7 +71,9 @@ type Receiver interface {
 	Down(err error)
 	// Lost says that n messages of other nodes were dropped, or could not be understood;
 	// err says why. With an error n may be 0: some may be missing, and nobody knows how many,
-	// because the bus has refused a subscription, say.
+	// because the bus has refused a subscription, say. What the error of a Watch says is not said
+	// here again. After a call with 0 Watch is told of all rooms again, and tries those that were
+	// refused. A Backend that knows of a refusal before Up calls Lost before Up.
 	Lost(n int, err error)
 }
 

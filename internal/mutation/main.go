@@ -51,7 +51,7 @@ var suites = map[string][]string{
 	"fiberv3s": {"sessionbridge/fiberv3", "-run", "^TestBackend$", "."},
 	"handover": {".", "-run", "^TestHandover|^TestRecoveryBound$", "./core/sio"},
 	"redis":    {"cluster/redis", "-run", "^TestRunCluster$/^classic$", "."},
-	"faults":   {"cluster/redis", "-run", "^TestServers(Killed|Stalled|Poison)$|^TestStreamBehind$", "."},
+	"faults":   {"cluster/redis", "-run", "^TestServers(Killed|Stalled|Poison|Refused)$|^TestStreamBehind$", "."},
 	"journal":  {".", "-run", "^TestJournal", "./core/sio"},
 	"sessions": {"examples", "-run", "^(TestSessions|TestCookieSessions)$/^(nethttp|gin)$", "./internal/hosts"},
 

@@ -11,7 +11,9 @@
 // order with what was said since. A gap is the time from the first loss, or from the moment
 // when the bus went away, to the last loss, or the moment when the bus was back. It is
 // reported when it begins, and when nothing was lost for a heartbeat. While the bus does not
-// take a room that has sockets here, which it is told again and again, it goes on.
+// take a room that has sockets here, which it is told again and again, it goes on. What the bus refuses
+// at another time than when it is told, as behind a reconnect, the backend says without naming it
+// (Lost with the number 0): then it is told of all rooms, and names what is refused.
 //
 // What a gap means for others is two things. Messages of others may be missing here (Deaf): while
 // the bus is away, and until nothing was dropped, or not subscribed to, for a heartbeat. And events of

@@ -20,6 +20,10 @@ type interests struct {
 	changes []cluster.Interest
 	leaving []leaving // in the order of their times, each room once
 
+	// Why the bus may have refused something that it was told before, until it is told of all rooms
+	// again; doubt is for what has come since that has begun.
+	doubt, telling error
+
 	// What the bus has not taken, and when it is told again, after which pause.
 	refused map[interestKey]refusal
 	retry   time.Time
@@ -28,7 +32,7 @@ type interests struct {
 	// How many rooms were entered, how many of them take has returned, and of how many of
 	// those the backend was told.
 	entered, taken, told uint64
-	moved                chan struct{} // closed when told has grown; nil when nobody waits
+	moved                chan struct{} // closed when what wait looks at has changed; nil when nobody waits
 }
 
 type interestKey struct{ namespace, room string }
@@ -47,6 +51,7 @@ const (
 )
 
 type interest struct {
+	socket  bool // the room is the id of a socket
 	on      bool // there are sockets
 	leaving bool // the room is among those that leave
 	again   bool // it has had sockets since it was put there
@@ -67,7 +72,7 @@ func (in *interests) enter(namespace, room string, socket bool) {
 	if in.rooms == nil {
 		in.rooms = make(map[interestKey]interest)
 	}
-	i.on, i.again = true, i.leaving
+	i.socket, i.on, i.again = socket, true, i.leaving
 	in.rooms[key] = i
 	if !known {
 		in.changes = append(in.changes, cluster.Interest{Namespace: namespace, Room: room, Socket: socket, On: true})
@@ -120,9 +125,9 @@ func (in *interests) take(now time.Time, up bool) (changes []cluster.Interest, n
 		i := in.rooms[l.key]
 		switch {
 		case i.on:
-			in.rooms[l.key] = interest{on: true}
+			in.rooms[l.key] = interest{socket: l.socket, on: true}
 		case i.again:
-			in.rooms[l.key] = interest{leaving: true}
+			in.rooms[l.key] = interest{socket: l.socket, leaving: true}
 			in.leaving = append(in.leaving, leaving{l.key, l.socket, now.Add(in.linger)})
 		default:
 			delete(in.rooms, l.key)
@@ -134,7 +139,7 @@ func (in *interests) take(now time.Time, up bool) (changes []cluster.Interest, n
 	}
 	changes, in.changes = in.changes, nil
 	in.taken = in.entered
-	if len(in.refused) == 0 || !up {
+	if len(in.refused) == 0 && in.doubt == nil || !up {
 		return changes, next
 	}
 	if now.Before(in.retry) {
@@ -143,25 +148,68 @@ func (in *interests) take(now time.Time, up bool) (changes []cluster.Interest, n
 		}
 		return changes, next
 	}
-	var again []cluster.Interest // in front: a change may be that the room has left
-	for key, r := range in.refused {
-		again = append(again, cluster.Interest{Namespace: key.namespace, Room: key.room, Socket: r.socket, On: true})
+	return append(in.repeated(now), changes...), next // in front: a change may be that the room has left
+}
+
+// repeated is what the bus is told again; in.mu is held. All rooms are for a time when there is doubt,
+// with the pauses of what was refused, unless there was none for a while.
+func (in *interests) repeated(now time.Time) (list []cluster.Interest) {
+	if in.doubt == nil {
+		for key, r := range in.refused {
+			list = append(list, cluster.Interest{Namespace: key.namespace, Room: key.room, Socket: r.socket, On: true})
+		}
+		return list
 	}
-	return append(again, changes...), next
+	if len(in.refused) == 0 && now.Sub(in.retry) > in.pause {
+		in.pause = 0
+	}
+	in.pause = min(max(2*in.pause, minRetryTime), maxRetryTime)
+	in.retry = now.Add(in.pause)
+	for key, i := range in.rooms {
+		list = append(list, cluster.Interest{Namespace: key.namespace, Room: key.room, Socket: i.socket, On: true})
+	}
+	// Without its namespace a room is of no use: the first have the better chance.
+	slices.SortStableFunc(list, func(a, b cluster.Interest) int { return min(1, len(a.Room)) - min(1, len(b.Room)) })
+	in.telling, in.doubt = in.doubt, nil
+	if len(list) == 0 {
+		in.telling = nil
+		in.release()
+	}
+	return list
+}
+
+// doubts is for a bus that may have refused something that it was told before.
+func (in *interests) doubts(err error) {
+	in.mu.Lock()
+	in.doubt = err
+	in.mu.Unlock()
+	in.wake()
 }
 
 // done says that the backend was told what take has returned, with the backend's error.
 func (in *interests) done(changes []cluster.Interest, err error, now time.Time) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.told = in.taken
+	in.told, in.telling = in.taken, nil
 	if err != nil || len(in.refused) > 0 {
 		in.note(changes, err, now)
 	}
+	in.release()
+}
+
+// release has those look again who wait; in.mu is held.
+func (in *interests) release() {
 	if in.moved != nil {
 		close(in.moved)
 		in.moved = nil
 	}
+}
+
+// away is for a bus that has gone: nobody waits for it.
+func (in *interests) away() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.release()
 }
 
 // note notes what the bus has taken, and what not; in.mu is held.
@@ -196,10 +244,13 @@ func (in *interests) again() {
 	in.retry = time.Time{}
 }
 
-// deaf is why the bus has not taken one of the rooms, nil when it has taken all.
+// deaf is why the bus has not taken one of the rooms, or may not have, nil when it has taken all.
 func (in *interests) deaf() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if err := first(in.doubt, in.telling); err != nil {
+		return err
+	}
 	for _, r := range in.refused {
 		return r.err
 	}
@@ -223,12 +274,12 @@ func (in *interests) count() uint64 {
 	return in.entered
 }
 
-// wait returns nil when the backend was told of the first n rooms that were entered, else what
-// is closed when it was told of more.
+// wait returns nil when the backend was told of the first n rooms that were entered, and has not
+// to be told of them again, else what is closed when that may have changed.
 func (in *interests) wait(n uint64) <-chan struct{} {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.told >= n {
+	if in.told >= n && in.doubt == nil && in.telling == nil {
 		return nil
 	}
 	if in.moved == nil {

@@ -39,6 +39,7 @@ func (r receiver) Down(err error) {
 	}
 	n.gaps.set(true, err, time.Now())
 	n.meet.Do(func() { close(n.met) })
+	n.interests.away()
 	n.greeting.abort()
 	n.emitter.release()
 	n.signal()
@@ -52,6 +53,9 @@ func (r receiver) Down(err error) {
 
 func (r receiver) Lost(n int, err error) {
 	if (n > 0 || err != nil) && !r.n.closed.Load() {
+		if n == 0 { // it may be a subscription: Watch gets the refusal
+			r.n.interests.doubts(err)
+		}
 		r.n.gaps.miss(n, err, time.Now())
 		if r.n.appends != nil {
 			r.n.appends.Missed()
