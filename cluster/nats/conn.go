@@ -100,6 +100,7 @@ func (b *backend) reached(then nats.ConnHandler) nats.ConnHandler {
 	return func(nc *nats.Conn) {
 		b.mu.Lock() // Start may still subscribe
 		current := b.conn != nil && b.conn.nc == nc
+		b.crowded = false
 		b.mu.Unlock()
 		if current {
 			b.settle(nc)
@@ -110,23 +111,35 @@ func (b *backend) reached(then nats.ConnHandler) nats.ConnHandler {
 	}
 }
 
-// settle waits until the server has taken the subscriptions.
+// settle waits until the server has taken the subscriptions. What it has refused is handed on next,
+// and told first.
 func (b *backend) settle(nc *nats.Conn) {
 	err := flush(b.life, nc)
 	switch {
 	case b.life.Err() != nil:
 	case err == nil:
-		b.up.Store(true)
-		b.queue.event(event{up: true})
+		last := nc.LastError()
+		if errors.Is(last, nats.ErrPermissionViolation) || errors.Is(last, nats.ErrMaxSubscriptionsExceeded) {
+			b.awaited = last
+			return
+		}
+		b.settled()
 	case errors.Is(err, context.DeadlineExceeded):
 		_ = nc.ForceReconnect() // fails when there is no connection to replace
 	}
+}
+
+// settled is for a connection on which all is subscribed to, but for what was refused.
+func (b *backend) settled() {
+	b.up.Store(true)
+	b.queue.event(event{up: true})
 }
 
 // down is for a connection that has broken, or that could not be made.
 func (b *backend) down(err error) {
 	b.up.Store(false)
 	b.fits.Store(0)
+	b.awaited = nil
 	if err == nil {
 		err = cluster.ErrDown
 	} else {
@@ -137,14 +150,53 @@ func (b *backend) down(err error) {
 
 // failed is for what goes wrong on a connection that stays.
 func (b *backend) failed(sub *nats.Subscription, err error) {
+	refusal, collected := b.denials.note(err)
 	if errors.Is(err, nats.ErrSlowConsumer) && sub != nil {
 		b.queue.overrun(sub)
 		return
 	}
-	if publish := b.denials.note(err); !publish {
-		b.queue.event(event{err: fmt.Errorf("natsbus: %w", err)}) // a subscription that the user may not have, say
+	if !collected {
+		if refusal.err != nil && !refusal.publish {
+			b.unsubscribed(refusal.subject)
+		}
+		b.queue.event(event{err: fmt.Errorf("natsbus: %w", err)})
+	}
+	if b.awaited != nil && b.awaited == err {
+		b.awaited = nil
+		b.settled()
 	}
 }
+
+// unsubscribed is for a subscription that the server has refused outside of Watch, or has ended, and
+// that the next Watch is to try again; "" for one of which the server does not say which. Then all
+// are ended: it may be that of the node itself.
+func (b *backend) unsubscribed(subject string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if subject != "" {
+		if sub := b.subscribed[subject]; sub != nil {
+			_ = b.unsubscribe(sub)
+			b.subscribed[subject] = nil
+		}
+		return
+	}
+	if b.crowded { // it is said once for each of them
+		return
+	}
+	b.crowded = true
+	for subject, sub := range b.subscribed {
+		_ = b.unsubscribe(sub)
+		b.subscribed[subject] = nil
+	}
+	for _, subject := range b.own() {
+		if err := b.subscribe(subject); err != nil {
+			b.queue.event(event{err: err})
+		}
+	}
+}
+
+// own are the subjects that every node subscribes to.
+func (b *backend) own() [2]string { return [...]string{b.subjects.nodes(), b.subjects.node(b.node)} }
 
 // again makes another connection in place of one that nats.go has given up.
 func (b *backend) again() {

@@ -36,7 +36,8 @@
 // says otherwise; it must not be less than 512 KiB) is not published, and neither is one to a
 // subject that the user may not publish to. The error of Publish names it, and how many there
 // were; the other messages of the batch are published. A subscription that the server refuses is
-// the error of Watch.
+// the error of Watch. Behind a reconnect it is told by Lost, with the number 0, and the next Watch
+// that says the same tries it again.
 //
 // A node that does not take messages as quickly as they come has 65 536 messages or 64 MiB
 // wait. What comes then is dropped, and counted exactly.
@@ -133,7 +134,12 @@ type backend struct {
 	mu         sync.Mutex
 	started    bool
 	conn       *conn
-	subscribed map[string]*nats.Subscription // by subject; nil when it has failed
+	subscribed map[string]*nats.Subscription // by subject; nil when it has failed, or was refused
+	crowded    bool                          // the server has refused some, has not said which, and all were ended
+
+	// The last refusal of a connection that is about to be up. It is of the goroutine that calls the
+	// handlers of the connection.
+	awaited error
 
 	// These are of Publish, which one goroutine calls: a message, its subject, and the subject
 	// before.
@@ -177,7 +183,8 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 	if err != nil || len(ms) == 0 {
 		return err
 	}
-	connections, before := nc.Stats().Reconnects, b.denials.begin(nc)
+	connections, before := nc.Stats().Reconnects, b.denials.begin(nc, nil)
+	defer b.denials.end()
 	var refused refused
 	for i, m := range ms {
 		subject := b.subject(m)

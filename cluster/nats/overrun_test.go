@@ -26,6 +26,8 @@ type fakeServer struct {
 	conn net.Conn
 	sids map[string]string // by subject
 	pong chan struct{}
+	// subscribed and published are what the server says to a subscription, and to a message.
+	subscribed, published func(subject string) string
 }
 
 func startFakeServer(t *testing.T) *fakeServer {
@@ -58,7 +60,16 @@ func (s *fakeServer) serve() {
 			case len(f) == 3 && f[0] == "SUB":
 				s.mu.Lock()
 				s.sids[f[1]] = f[2]
+				say := s.subscribed
 				s.mu.Unlock()
+				if say != nil {
+					s.say(say(f[1]))
+				}
+			case len(f) == 3 && f[0] == "PUB":
+				in.Scan() // a message without the end of a line in it
+				if s.published != nil {
+					s.say(s.published(f[1]))
+				}
 			case len(f) == 1 && f[0] == "PING":
 				s.say("PONG\r\n")
 			case len(f) == 1 && f[0] == "PONG":
@@ -77,21 +88,26 @@ func (s *fakeServer) say(text string) {
 
 // send sends messages, and returns when the client has read them.
 func (s *fakeServer) send(n int, payload []byte, subjects ...string) {
+	s.say(s.messages(n, payload, subjects...) + "PING\r\n")
+	<-s.pong
+}
+
+func (s *fakeServer) messages(n int, payload []byte, subjects ...string) string {
 	var b strings.Builder
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range n {
 		subject := subjects[i%len(subjects)]
 		fmt.Fprintf(&b, "MSG %s %s %d\r\n%s\r\n", subject, s.sids[subject], len(payload), payload)
 	}
-	s.mu.Unlock()
-	s.say(b.String() + "PING\r\n")
-	<-s.pong
+	return b.String()
 }
 
 // tally is a Receiver that counts.
 type tally struct {
 	mu        sync.Mutex
 	got, lost int
+	told      int // Lost without a number
 	up        chan struct{}
 	news      chan struct{}
 }
@@ -107,7 +123,14 @@ func (r *tally) count(got, lost int) {
 func (r *tally) Receive(*cluster.Message) { r.count(1, 0) }
 func (r *tally) Up()                      { signal(r.up) }
 func (r *tally) Down(error)               {}
-func (r *tally) Lost(n int, _ error)      { r.count(0, n) }
+func (r *tally) Lost(n int, _ error) {
+	if n == 0 {
+		r.mu.Lock()
+		r.told++
+		r.mu.Unlock()
+	}
+	r.count(0, n)
+}
 
 // TestOverrun: the channel to nats.go is full, because the goroutine that reads it does not
 // run. What nats.go drops is counted, exactly.

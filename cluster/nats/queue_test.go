@@ -3,6 +3,7 @@ package natsbus
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -98,20 +99,41 @@ func TestQueueBehind(t *testing.T) {
 	behind("long ago", 0, false)
 }
 
-// TestDenials: what the server says in its words.
+// TestDenials: what the server says in its words, and who hears it.
 func TestDenials(t *testing.T) {
-	var d denials
-	for _, text := range []string{`Permissions Violation for Publish to "sio.a.nodes"`, `Permissions Violation for Subscription to "sio.a.Lw.r.cg"`, "something else"} {
-		d.note(fmt.Errorf("%w: %s", nats.ErrPermissionViolation, text))
-	}
-	d.note(nats.ErrMaxSubscriptionsExceeded)
-	d.note(nats.ErrSlowConsumer)
-	if len(d.list) != 3 || d.last != nats.ErrSlowConsumer {
-		t.Fatal(d.list, d.last)
-	}
-	for i, want := range []denial{{subject: "sio.a.nodes", publish: true}, {subject: "sio.a.Lw.r.cg"}, {}} {
-		if got := d.list[i]; got.subject != want.subject || got.publish != want.publish {
-			t.Errorf("%+v instead of %+v", got, want)
+	publish := fmt.Errorf("%w: %s", nats.ErrPermissionViolation, `Permissions Violation for Publish to "sio.a.nodes"`)
+	room := fmt.Errorf("%w: %s", nats.ErrPermissionViolation, `Permissions Violation for Subscription to "sio.a.Lw.r.cg"`)
+	ended := fmt.Errorf("%w: %s", nats.ErrPermissionViolation, `Permissions Violation for Subscription to "sio.a.Lw.r.cg" (sid "3")`)
+	other := fmt.Errorf("%w: %s", nats.ErrPermissionViolation, "something else")
+	full := nats.ErrMaxSubscriptionsExceeded
+	list := []error{publish, room, ended, full, other, nats.ErrSlowConsumer}
+	want := []denial{{"sio.a.nodes", true, publish}, {"sio.a.Lw.r.cg", false, room}, {"sio.a.Lw.r.cg", false, ended}, {"", false, full}, {}, {}}
+	var nc nats.Conn
+	for _, row := range []struct {
+		when      string
+		begin     bool
+		claimed   map[string]struct{}
+		collected []bool
+	}{
+		{"nothing is collected", false, nil, make([]bool, 6)},
+		{"a Publish", true, nil, []bool{true, false, false, false, false, false}},
+		{"a Watch of the room", true, map[string]struct{}{"sio.a.Lw.r.cg": {}}, []bool{true, true, true, true, false, false}},
+		{"a Watch of another room", true, map[string]struct{}{"x": {}}, []bool{true, false, false, true, false, false}},
+	} {
+		var d denials
+		if row.begin {
+			d.begin(&nc, row.claimed)
+		}
+		for i, err := range list {
+			if got, collected := d.note(err); got != want[i] || collected != row.collected[i] {
+				t.Errorf("%s: %v: %+v, collected: %v", row.when, err, got, collected)
+			}
+		}
+		if got := d.end(); row.begin && !slices.Equal(got, want[:4]) || !row.begin && got != nil {
+			t.Errorf("%s: %+v", row.when, got)
+		}
+		if _, collected := d.note(publish); collected || d.slow != 1 {
+			t.Errorf("%s: collected behind the end, or %d times slow", row.when, d.slow)
 		}
 	}
 }

@@ -19,15 +19,25 @@ func (b *backend) Watch(ctx context.Context, changes []cluster.Interest) error {
 	if err != nil {
 		return err
 	}
-	if nc != nil && b.up.Load() {
-		if err := flush(ctx, nc); err == nil {
-			denied, _ := b.denials.since(ctx, nc, before, b.beyond(len(failed.made)))
-			b.refuse(changes, failed, denied)
-		} else if !errors.Is(err, cluster.ErrDown) {
-			return fmt.Errorf("natsbus: the server has not said that it has the subscriptions: %w", err)
+	all := true
+	var denied []denial
+	if nc != nil { // a connection that is about to be up has not waited for these
+		if err = flush(ctx, nc); err == nil {
+			denied, all = b.denials.since(ctx, nc, before, b.beyond(len(failed.made)))
 		}
 	}
-	if len(failed.lost) > 0 {
+	denied = append(denied, b.denials.end()...)
+	own := b.refuse(changes, failed, denied)
+	switch {
+	case !all:
+		b.undo(changes, failed)
+		return fmt.Errorf("natsbus: the server has refused subscriptions, and nats.go has not said which: %w", nc.LastError())
+	case err != nil && !errors.Is(err, cluster.ErrDown):
+		b.undo(changes, failed)
+		return fmt.Errorf("natsbus: the server has not said that it has the subscriptions: %w", err)
+	case own != nil:
+		return fmt.Errorf("natsbus: what every node has to subscribe to: %w", own) // nothing comes without
+	case len(failed.lost) > 0:
 		return failed
 	}
 	return nil
@@ -35,19 +45,24 @@ func (b *backend) Watch(ctx context.Context, changes []cluster.Interest) error {
 
 // change subscribes and unsubscribes, and returns the connection, if there is one, with its last
 // error before. It notes what has failed.
-func (b *backend) change(changes []cluster.Interest, failed *refused) (nc *nats.Conn, before, err error) {
+func (b *backend) change(changes []cluster.Interest, failed *refused) (nc *nats.Conn, before mark, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.life.Err() != nil {
-		return nil, nil, cluster.ErrClosed
+		return nil, before, cluster.ErrClosed
+	}
+	b.crowded = false
+	last := make(map[string]int, len(changes))
+	claimed := make(map[string]struct{})
+	for i, c := range changes {
+		subject := b.subjects.watched(c)
+		if last[subject] = i; b.subscribed[subject] == nil {
+			claimed[subject] = struct{}{}
+		}
 	}
 	if b.conn != nil {
 		nc = b.conn.nc
-		before = b.denials.begin(nc)
-	}
-	last := make(map[string]int, len(changes))
-	for i, c := range changes {
-		last[b.subjects.watched(c)] = i
+		before = b.resume(nc, claimed)
 	}
 	for _, on := range [...]bool{false, true} { // first what leaves makes room
 		for i, c := range changes {
@@ -74,9 +89,41 @@ func (b *backend) change(changes []cluster.Interest, failed *refused) (nc *nats.
 	return nc, before, nil
 }
 
+// resume begins to collect what the server refuses, and subscribes again to what every node needs,
+// where that was refused; b.mu is held.
+func (b *backend) resume(nc *nats.Conn, claimed map[string]struct{}) (before mark) {
+	var list []string
+	for _, subject := range b.own() {
+		if sub, known := b.subscribed[subject]; known && sub == nil {
+			list = append(list, subject)
+			claimed[subject] = struct{}{}
+		}
+	}
+	before = b.denials.begin(nc, claimed)
+	for _, subject := range list {
+		if err := b.subscribe(subject); err != nil {
+			b.queue.event(event{err: err})
+		}
+	}
+	return before
+}
+
+// undo ends the subscriptions that were made: nobody knows whether the server has taken them.
+func (b *backend) undo(changes []cluster.Interest, failed *refused) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, i := range failed.made {
+		if subject := b.subjects.watched(changes[i]); b.subscribed[subject] != nil {
+			_ = b.unsubscribe(b.subscribed[subject])
+			b.subscribed[subject] = nil
+		}
+	}
+}
+
 // refuse notes the subscriptions that the server has not taken, and forgets them. Of those that
-// are too many the server does not say which: they are the last.
-func (b *backend) refuse(changes []cluster.Interest, failed *refused, list []denial) {
+// are too many the server does not say which: they are the last. The error is for what every node
+// needs.
+func (b *backend) refuse(changes []cluster.Interest, failed *refused, list []denial) (own error) {
 	subjects := make(map[string]error)
 	var full []error
 	for _, d := range list {
@@ -102,9 +149,16 @@ func (b *backend) refuse(changes []cluster.Interest, failed *refused, list []den
 		}
 	}
 	slices.Sort(failed.lost)
+	for _, subject := range b.own() {
+		if err := subjects[subject]; err != nil {
+			_ = b.unsubscribe(b.subscribed[subject])
+			b.subscribed[subject], own = nil, err
+		}
+	}
 	if tooMany {
 		b.fits.Store(int64(b.live()))
 	}
+	return own
 }
 
 // beyond is how many of the subscriptions that were made now may be too many: none when so many were

@@ -331,11 +331,7 @@ func TestServerRefuses(t *testing.T) {
 	a.awaitUp(t, 1)
 	b.awaitUp(t, 1)
 	a.watch("back")
-	o := broker.opts
-	o.Host, o.Port, o.NoLog, o.NoSigs, o.NoSystemAccount, o.MaxPayload = "127.0.0.1", broker.port, true, true, true, 1000
-	if err := broker.srv.ReloadOptions(&o); err != nil {
-		t.Fatal(err)
-	}
+	broker.reload(func(o *server.Options) { o.MaxPayload = 1000 })
 	// The client does not know of the new bound.
 	if err := a.publish(emit(strings.Repeat("x", 5000), "room")); err == nil {
 		t.Error("taken beyond the server's bound")
@@ -413,12 +409,102 @@ func TestForbidden(t *testing.T) {
 	a := broker.node("aaaaa", nats.UserInfo("u", "p"))
 	a.awaitUp(t, 1)
 	refusedRooms(t, a, nats.ErrPermissionViolation, []int{1}, "", "room")
-	a.await(t, "the error", func() bool { return len(a.errs) == 1 })
-	if !errors.Is(a.errs[0], nats.ErrPermissionViolation) || a.lost != 0 {
-		t.Errorf("told %v, lost %d", a.errs, a.lost)
-	}
 	refusedRooms(t, a, nats.ErrPermissionViolation, []int{0}, "room") // it is tried again
 	a.watch("")
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.errs) > 0 || a.lost != 0 { // it is told once, by Watch
+		t.Errorf("told %v, lost %d", a.errs, a.lost)
+	}
+}
+
+// TestForbiddenBehindReconnect: what the server refuses with the next connection is told before that
+// is up, and a Watch of all rooms tries it again, and nothing else.
+func TestForbiddenBehindReconnect(t *testing.T) {
+	users := func(deny ...string) []*server.User {
+		return []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
+			Subscribe: &server.SubjectPermission{Allow: []string{"sio.test.>"}, Deny: deny}}}, {Username: "v", Password: "p"}}
+	}
+	broker := startBroker(t, server.Options{Users: users()})
+	a, b := broker.node("aaaaa", nats.UserInfo("u", "p")), broker.node("bbbbb", nats.UserInfo("v", "p"))
+	again := func(ups int) {
+		t.Helper()
+		a.awaitUp(t, ups)
+		b.awaitUp(t, ups)
+	}
+	again(1)
+	a.watch("", "good", "bad")
+	broker.stop()
+	a.await(t, "down", func() bool { return a.downs == 1 })
+	a.watch("late") // without a connection
+	broker.opts.Users = users("sio.test.Lw.r.YmFk", "sio.test.Lw.r.bGF0ZQ")
+	broker.start()
+	again(2)
+	a.await(t, "both refusals", func() bool { return len(a.errs) == 3 })
+	a.mu.Lock()
+	if i, k := slices.Index(a.log, "lost 0"), slices.Index(a.log[1:], "up")+1; i < 0 || i > k || !errors.Is(a.errs[1], nats.ErrPermissionViolation) {
+		t.Errorf("told %q, %v", a.log, a.errs)
+	}
+	a.mu.Unlock()
+	for range 2 {
+		refusedRooms(t, a, nats.ErrPermissionViolation, []int{1, 3}, "good", "bad", "", "late")
+	}
+	b.send(emit("x", "bad"), emit("y", "late"), emit("z", "good"), emit("end"))
+	a.awaitMessage(t, "end")
+	if got := a.messages(); !slices.Equal(got, []string{"z", "end"}) {
+		t.Errorf("got %q", got)
+	}
+	broker.stop()
+	a.await(t, "down", func() bool { return a.downs == 2 })
+	// What every node needs, too.
+	broker.opts.Users = users("sio.test.nodes")
+	broker.start()
+	again(3)
+	err := a.Watch(t.Context(), []cluster.Interest{{Namespace: "/", Room: "good", On: true}})
+	if _, ok := errors.AsType[cluster.Partial](err); ok || !errors.Is(err, nats.ErrPermissionViolation) {
+		t.Errorf("without the subject of all nodes: %v", err)
+	}
+	broker.stop()
+	a.await(t, "down", func() bool { return a.downs == 3 })
+	broker.opts.Users = users()
+	broker.start()
+	again(4)
+	a.watch("", "good", "bad", "late")
+	b.send(emit("1", "bad"), emit("2", "late"), &cluster.Message{Kind: cluster.Heartbeat, ID: "i"}, emit("end 2"))
+	a.awaitMessage(t, "end 2")
+	if got := a.messages(); !slices.Equal(got[2:], []string{"1", "2", fmt.Sprint("kind ", uint8(cluster.Heartbeat), " i"), "end 2"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestTooManyBehindReconnect: the server does not say which subscriptions are too many: all are tried
+// again, first those that every node needs.
+func TestTooManyBehindReconnect(t *testing.T) {
+	broker := startBroker(t, server.Options{})
+	a, b := broker.node("aaaaa"), broker.node("bbbbb")
+	a.awaitUp(t, 1)
+	b.awaitUp(t, 1)
+	a.watch("1", "2", "3", "4", "5")
+	broker.opts.MaxSubs = 5 // two are for the node
+	const rounds = 4        // nats.go subscribes in another order each time
+	for round := 1; round <= rounds; round++ {
+		broker.stop()
+		a.await(t, "down", func() bool { return a.downs == round })
+		if round > 1 {
+			a.watch("4", "5") // they were refused before
+		}
+		broker.start()
+		a.awaitUp(t, round+1)
+		b.awaitUp(t, round+1)
+		a.await(t, "two refusals", func() bool { return len(a.errs) == 3*round })
+		refusedRooms(t, a, nats.ErrMaxSubscriptionsExceeded, []int{3, 4}, "1", "2", "3", "4", "5")
+		end := &cluster.Message{Kind: cluster.Answer, To: "aaaaa", ID: fmt.Sprint(round), Data: []byte("[1]")}
+		b.send(emit("x", "4"), emit("1", "1"), emit("y", "5"), emit("2", "2"), emit("3", "3"), end)
+		a.awaitMessage(t, say(end))
+		if got := a.messages(); !slices.Equal(got[4*(round-1):4*round-1], []string{"1", "2", "3"}) {
+			t.Errorf("got %q", got)
+		}
+	}
 }
 
 // refusedRooms watches rooms, some of which the server does not take.

@@ -155,6 +155,17 @@ func TestServersForbidden(t *testing.T) {
 	}
 }
 
+// TestServersRefused: a room that the server refuses when it is there again.
+func TestServersRefused(t *testing.T) {
+	t.Parallel()
+	users := func(deny ...string) []*server.User {
+		return []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{Subscribe: &server.SubjectPermission{Allow: []string{">"}, Deny: deny}}}}
+	}
+	b := startBroker(t, server.Options{Users: users("sio.default.*.r.YmFk")}) // the room "bad"
+	backend := natsbus.New(b.url(), &natsbus.Options{Connect: append(quick(), nats.UserInfo("u", "p"))})
+	clustertest.Refused(t, backend, nats.ErrPermissionViolation.Error(), b.stop, b.start, func() { b.reload(func(o *server.Options) { o.Users = users() }) })
+}
+
 // TestServersPoison: what nobody should publish, on every subject.
 func TestServersPoison(t *testing.T) {
 	t.Parallel()

@@ -215,10 +215,26 @@ func startBroker(t *testing.T, o server.Options) *broker {
 	return b
 }
 
-func (b *broker) start() {
-	b.t.Helper()
+// options are those of the server that runs.
+func (b *broker) options() server.Options {
 	o := b.opts
 	o.Host, o.Port, o.NoLog, o.NoSigs, o.NoSystemAccount = "127.0.0.1", b.port, true, true, true
+	return o
+}
+
+// reload changes options of the server while it runs.
+func (b *broker) reload(change func(o *server.Options)) {
+	b.t.Helper()
+	o := b.options()
+	change(&o)
+	if err := b.srv.ReloadOptions(&o); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *broker) start() {
+	b.t.Helper()
+	o := b.options()
 	srv, err := server.NewServer(&o)
 	if err != nil {
 		b.t.Fatal(err)
