@@ -18,7 +18,8 @@ type refused struct {
 	made  []int // of changes that have subscribed
 	of    int
 	what  string
-	first error
+	first string  // what was wrong with the first
+	why   []error // with all of them
 }
 
 // The two.
@@ -31,15 +32,24 @@ var _ cluster.Partial = (*refused)(nil)
 
 func (r *refused) add(i int, m *cluster.Message, err error) {
 	if r.lost = append(r.lost, i); len(r.lost) == 1 {
-		r.first = fmt.Errorf("a message of kind %v for the rooms %q of %q: %w", m.Kind, shortened(m.Rooms), m.Namespace, err)
+		r.first = fmt.Sprintf("a message of kind %v for the rooms %q of %q: %v", m.Kind, shortened(m.Rooms), m.Namespace, err)
+	}
+	r.because(err)
+}
+
+// because notes a reason, but not twice in a row.
+func (r *refused) because(err error) {
+	if last := len(r.why) - 1; last < 0 || r.why[last].Error() != err.Error() {
+		r.why = append(r.why, err)
 	}
 }
 
 // addRoom adds a change.
 func (r *refused) addRoom(i int, c cluster.Interest, err error) {
 	if r.lost = append(r.lost, i); len(r.lost) == 1 {
-		r.first = fmt.Errorf("the rooms %q of %q: %w", shortened([]string{c.Room}), c.Namespace, err)
+		r.first = fmt.Sprintf("the rooms %q of %q: %v", shortened([]string{c.Room}), c.Namespace, err)
 	}
+	r.because(err)
 }
 
 // denied adds the messages to subjects that the user may not publish to.
@@ -73,11 +83,11 @@ func shortened(rooms []string) []string {
 
 // Error names the first of the messages.
 func (r *refused) Error() string {
-	return fmt.Sprintf("natsbus: %d of %d %s; the first: %v", len(r.lost), r.of, r.what, r.first)
+	return fmt.Sprintf("natsbus: %d of %d %s; the first: %s", len(r.lost), r.of, r.what, r.first)
 }
 
-// Unwrap returns what was wrong with the first.
-func (r *refused) Unwrap() error { return r.first }
+// Unwrap returns what was wrong with each.
+func (r *refused) Unwrap() []error { return r.why }
 
 // Unpublished are the indexes of the messages that were not published, or of the changes.
 func (r *refused) Unpublished() []int { return r.lost }

@@ -3,8 +3,10 @@ package redisbus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +26,32 @@ func TestUnpublishable(t *testing.T) {
 	}
 	if m := b.next(t, 1)[0]; string(m.Data) != `["good"]` {
 		t.Errorf("%+v", m)
+	}
+}
+
+// TestManyReasons: what one of the messages, or of the channels, has failed of is an error of all.
+func TestManyReasons(t *testing.T) {
+	down := fmt.Errorf("%w: %w", cluster.ErrDown, net.ErrClosed)
+	first, last := errors.New("it cannot be encoded"), errors.New("NOPERM")
+	published := &PublishError{Of: 300}
+	published.add(0, first)
+	for i := range 256 {
+		published.add(1+i, down)
+	}
+	published.add(257, last)
+	b := New(rueidis.ClientOption{}, Options{Wire: Sharded}).(*bus)
+	interests := []cluster.Interest{{Namespace: "/", Room: "a", On: true}, {Namespace: "/", Room: "b", On: true}, {Namespace: "/", Room: "c", On: true}}
+	refused := make(refusals)
+	for i, err := range []error{first, down, last} {
+		b.channels(&interests[i], func(name string, _ use) { refused[name] = err })
+	}
+	for _, err := range []error{published, b.untaken(interests, refused)} {
+		if !errors.Is(err, first) || !errors.Is(err, cluster.ErrDown) || !errors.Is(err, last) || !strings.Contains(err.Error(), first.Error()) || len(err.Error()) > 200 {
+			t.Errorf("%v", err)
+		}
+	}
+	if len(published.Unwrap()) != 3 || published.Unwrap()[0] != published.Err {
+		t.Errorf("%q", published.Unwrap())
 	}
 }
 

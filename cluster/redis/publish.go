@@ -18,6 +18,8 @@ type PublishError struct {
 	Failed []int // the indexes of these messages
 	Of     int   // how many messages there were
 	Err    error // why the first of them failed
+
+	more []error // why others did
 }
 
 // Error says how many failed, and why the first of them did.
@@ -25,8 +27,8 @@ func (e *PublishError) Error() string {
 	return fmt.Sprintf("redisbus: %d of %d messages not published: %v", len(e.Failed), e.Of, e.Err)
 }
 
-// Unwrap returns Err.
-func (e *PublishError) Unwrap() error { return e.Err }
+// Unwrap returns Err, and why others of the messages failed.
+func (e *PublishError) Unwrap() []error { return append([]error{e.Err}, e.more...) }
 
 var _ cluster.Partial = (*PublishError)(nil)
 
@@ -84,7 +86,17 @@ func (b *bus) Publish(ctx context.Context, ms []*cluster.Message) error {
 func (e *PublishError) add(i int, err error) {
 	if e.Failed = append(e.Failed, i); e.Err == nil {
 		e.Err = err
+	} else {
+		e.more = because(e.more, err)
 	}
+}
+
+// because adds an error to a list, but not twice in a row.
+func because(list []error, err error) []error {
+	if last := len(list) - 1; last >= 0 && list[last].Error() == err.Error() {
+		return list
+	}
+	return append(list, err)
 }
 
 func (b *bus) do(ctx context.Context, l *link, failed *PublishError) {

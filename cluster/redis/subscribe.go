@@ -35,20 +35,21 @@ func (b *bus) note(names []string, refused refusals) {
 func (b *bus) untaken(changes []cluster.Interest, refused refusals) error {
 	e := &watchError{of: len(changes)}
 	for i := range changes {
-		var why error
+		failed := false
 		b.channels(&changes[i], func(name string, _ use) {
-			if err := refused[name]; err != nil {
-				why = fmt.Errorf("the channel %.200q: %w", name, err)
+			err := refused[name]
+			if err == nil {
+				return
+			}
+			if failed, e.why = true, because(e.why, err); e.channel == "" {
+				e.channel = name
 			}
 		})
-		if why == nil {
-			continue
-		}
-		if e.failed = append(e.failed, i); e.err == nil {
-			e.err = why
+		if failed {
+			e.failed = append(e.failed, i)
 		}
 	}
-	if e.err == nil {
+	if len(e.failed) == 0 {
 		return nil
 	}
 	return e
@@ -56,20 +57,21 @@ func (b *bus) untaken(changes []cluster.Interest, refused refusals) error {
 
 // watchError is the error of a Watch of which Redis has taken a part.
 type watchError struct {
-	failed []int // the indexes of the other changes
-	of     int
-	err    error
+	failed  []int // the indexes of the other changes
+	of      int
+	channel string  // the first that was refused
+	why     []error // first that of the channel
 }
 
 var _ cluster.Partial = (*watchError)(nil)
 
 // Error says how many changes were refused, and why the first of them was.
 func (e *watchError) Error() string {
-	return fmt.Sprintf("redisbus: %d of %d changes of subscriptions not taken: %v", len(e.failed), e.of, e.err)
+	return fmt.Sprintf("redisbus: %d of %d changes of subscriptions not taken: the channel %.200q: %v", len(e.failed), e.of, e.channel, e.why[0])
 }
 
-// Unwrap returns why the first change was refused.
-func (e *watchError) Unwrap() error { return e.err }
+// Unwrap returns why changes were refused.
+func (e *watchError) Unwrap() []error { return e.why }
 
 // Unpublished returns the indexes of the changes.
 func (e *watchError) Unpublished() []int { return e.failed }
