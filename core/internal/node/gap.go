@@ -29,7 +29,6 @@ type gaps struct {
 	open atomic.Bool // there is a gap
 	// deaf is odd while messages of others may not come here, and rises with each change.
 	deaf atomic.Uint64
-	held atomic.Bool // the bus does not take a room that has sockets here: the gap goes on
 
 	mu           sync.Mutex
 	gap          *Gap
@@ -136,11 +135,12 @@ func (gs *gaps) news() (g Gap, ok bool) {
 	return *gs.gap, true
 }
 
-// end returns a gap that has ended, by news: nothing was lost since then, and the bus takes all rooms.
+// end returns a gap that has ended, by news: nothing was lost since then. That the bus has taken all
+// rooms is for the caller to know.
 func (gs *gaps) end(since time.Time) (g Gap, ok bool) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	if gs.gap == nil || !gs.told || gs.down.Load() || gs.held.Load() || !gs.well || gs.last.After(since) {
+	if gs.gap == nil || !gs.told || gs.down.Load() || !gs.well || gs.last.After(since) {
 		return Gap{}, false
 	}
 	return gs.over(gs.last), true

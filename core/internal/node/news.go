@@ -21,6 +21,7 @@ func (n *Node) report() {
 		select {
 		case <-n.news:
 		case now := <-tick.C:
+			// A Watch that fails behind this look is a loss that end sees.
 			if n.interests.deaf() != nil {
 				continue // the gap goes on
 			}

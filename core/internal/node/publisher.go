@@ -194,7 +194,6 @@ func (p *publisher) batch() bool {
 			n.gaps.miss(0, err, time.Now())
 		}
 		n.interests.done(changes, err, time.Now())
-		n.gaps.held.Store(n.interests.deaf() != nil)
 	}
 	if len(p.list) == 0 {
 		return false
