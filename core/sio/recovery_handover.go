@@ -259,9 +259,13 @@ func (rec *recoverable) expired() bool { return !rec.ends.IsZero() && !time.Now(
 func (r *recovery) takeover(ctx context.Context, rec *recoverable) bool {
 	old, ended := rec.socket, rec.ended
 	r.mu.Unlock()
+	reason := TransportClose
+	if old.client.vs.Ended() && !r.srv.Ready() { // a client that was sent away may be back before its sockets have ended
+		reason = ServerShutdown
+	}
 	// What the client had sent before is still handled, by the earlier socket.
-	if _, due := old.close(TransportClose, false, true); due {
-		old.client.inbox.Push(old.ns.path, task{end: old, reason: TransportClose})
+	if _, due := old.close(reason, false, true); due {
+		old.client.inbox.Push(old.ns.path, task{end: old, reason: reason})
 	}
 	old.client.vs.Lose()
 	select {

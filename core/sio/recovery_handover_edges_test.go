@@ -126,6 +126,7 @@ func TestHandoverLeaves(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			m := newMovers(t, nil, nil)
 			m.socket(0).Join("room")
+			m.reach(m.all[2].Of("/").To("room"), 1) // what server 2 says to the room comes from now on
 			m.r.away(m.all[0])
 			m.say(2, toRoom, "one")
 			m.late[1].hold(answersOf(m.all[0], row.skip))

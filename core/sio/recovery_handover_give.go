@@ -92,7 +92,7 @@ func (h clusterHost) Question(m *cluster.Message, answer func(data []byte, attac
 		ctx, cancel := context.WithTimeout(h.srv.life, patience)
 		defer cancel()
 		if q.Give {
-			answer(r.give(ctx, &q))
+			r.give(ctx, &q, answer)
 		} else {
 			answer(r.offer(ctx, &q), nil)
 		}
@@ -147,28 +147,35 @@ func (rec *recoverable) describe(o *sessionOffer) []byte {
 	return data
 }
 
-// give ends a session, and returns what its client has missed.
-func (r *recovery) give(ctx context.Context, q *question) (data []byte, attachments [][]byte) {
+// give ends a session, and answers with what its client has missed. Shutdown waits for the answer.
+func (r *recovery) give(ctx context.Context, q *question, answer func(data []byte, attachments [][]byte)) {
 	counts, err := r.fences.wait(ctx, r.countEvents)
 	if err != nil {
-		return refusedSession, nil
+		answer(refusedSession, nil)
+		return
 	}
 	if _, heard := counts[q.from]; !heard { // it is not known to be there
-		return refusedSession, nil
+		answer(refusedSession, nil)
+		return
 	}
 	rec, missed, past := r.part(q, counts)
 	if rec == nil {
-		return refusedSession, nil
+		answer(refusedSession, nil)
+		return
 	}
 	rec.release()
 	if past == nil {
-		return refusedSession, nil
+		answer(refusedSession, nil)
+	} else {
+		answer(encodeGiven(missed, past))
 	}
-	return encodeGiven(missed, past)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.departed(rec)
 }
 
 // part takes a session out, with what its client has missed; past is nil when that is not all of it.
-// recovery.beside is held: what this node has numbered is in its logs.
+// recovery.beside is held: what this node has numbered is in its logs. The caller calls departed.
 func (r *recovery) part(q *question, counts map[string]uint64) (rec *recoverable, missed []keptEvent, past map[string]uint64) {
 	r.beside.Lock()
 	defer r.beside.Unlock()
@@ -178,7 +185,7 @@ func (r *recovery) part(q *question, counts map[string]uint64) (rec *recoverable
 		r.mu.Unlock()
 		return nil, nil, nil
 	}
-	r.forget(rec)
+	r.takeOut(rec)
 	r.arm()
 	r.mu.Unlock()
 	rec.log.mu.Lock()

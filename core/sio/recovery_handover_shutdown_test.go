@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/cluster"
+	"github.com/siokit/siokit/core/internal/virtsocket"
 )
 
 // TestHandoverShutdown: a server that shuts down hands the sessions of its clients over while it is
@@ -14,6 +15,7 @@ import (
 func TestHandoverShutdown(t *testing.T) {
 	m := newMovers(t, nil, nil)
 	m.socket(0).Join("room")
+	m.reach(m.all[1].Of("/").To("room"), 1) // what server 1 says to the room comes from now on
 	shut := make(chan error, 1)
 	go func() { shut <- m.all[0].Shutdown(context.Background()) }()
 	m.r.w.End()
@@ -38,6 +40,69 @@ func TestHandoverShutdown(t *testing.T) {
 	m.r.expect("again")
 	_ = m.all[1].Of("/").To(m.r.sid).Emit("to the id")
 	m.r.expect("to the id")
+}
+
+// TestHandoverShutdownAnswer: a server that shuts down waits until it has answered who takes the last
+// session over: before, the answer could be that there is none any more.
+func TestHandoverShutdownAnswer(t *testing.T) {
+	m := newMovers(t, nil, nil)
+	m.socket(0)
+	r, log := m.all[0].recovery, &m.all[0].Of("/").recovery.Load().mu
+	shut, done := make(chan error, 1), make(chan struct{})
+	go func() { shut <- m.all[0].Shutdown(context.Background()) }()
+	m.r.w.End()
+	m.late[1].hold(answersOf(m.all[0], 0))
+	go func() {
+		defer close(done)
+		until(t, "what the session is comes late", func() bool { return m.late[1].waiting() >= 1 })
+		log.Lock() // so that what the client has missed cannot be answered yet
+		defer log.Unlock()
+		m.late[1].release()
+		until(t, "the session is given away", func() bool { return sessionsAt(m.all[0]) == 0 })
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.leaving != 1 {
+			t.Error("Shutdown does not wait for the answer")
+		}
+	}()
+	if !m.move(1) {
+		t.Error("not recovered")
+	}
+	<-done
+	if err := <-shut; err != nil {
+		t.Error(err)
+	}
+}
+
+// unheard is the handler of a connection whose sockets have not heard yet that it has ended.
+type unheard struct{ virtsocket.Handler }
+
+func (unheard) Closed(virtsocket.Reason) {}
+
+// TestHandoverShutdownFast: Shutdown waits also for a client that it has sent away, and that has come
+// to another server before its socket has ended here.
+func TestHandoverShutdownFast(t *testing.T) {
+	reasons := make(chan Reason, 3)
+	m := newMovers(t, func(srv *Server) {
+		srv.Of("/").OnDisconnect(func(_ context.Context, _ *Socket, r Reason) { reasons <- r })
+	}, nil)
+	s := m.socket(0)
+	shutting := func(on bool) {
+		m.all[0].mu.Lock()
+		defer m.all[0].mu.Unlock()
+		m.all[0].closed = on
+	}
+	shutting(true)
+	s.client.vs.Handle(unheard{s.client})
+	s.client.vs.Close(virtsocket.ServerShutdown)
+	if !m.move(1) {
+		t.Error("not recovered")
+	}
+	s.client.Closed(virtsocket.ServerShutdown)
+	shutting(false)
+	if got := <-reasons; got != ServerShutdown {
+		t.Error(got)
+	}
 }
 
 // TestHandoverShutdownAlone: who does not come back is waited for as long as it says, since it was

@@ -116,6 +116,9 @@ func newMovers(t *testing.T, set func(srv *Server), opts func(i int, o *Options)
 		c.Patience, c.HTTP.Timeout = handoverPatience, handoverPatience
 	}
 	m.r = newReturning(t, m.at[0], "")
+	for _, srv := range m.all[1:] { // what they say to all comes from now on
+		m.reach(srv.Of("/").All(), 1)
+	}
 	return m
 }
 

@@ -248,10 +248,15 @@ func (r *recovery) drop(rec *recoverable) {
 // forget takes a session from those whose clients are away. r.mu is held; release is called
 // without it.
 func (r *recovery) forget(rec *recoverable) {
+	r.takeOut(rec)
+	r.departed(rec)
+}
+
+// takeOut is forget for a session that Shutdown still waits for. r.mu is held.
+func (r *recovery) takeOut(rec *recoverable) {
 	r.away.Remove(rec.place)
 	rec.place = nil
 	delete(r.byPID, rec.pid)
-	r.departed(rec)
 }
 
 // Expired implements wheel.Owner: the time of sessions is over.
