@@ -11,8 +11,9 @@ import (
 //
 // What is emitted while the bus is away is lost, counted exactly, and reported as one incident of
 // each node. Of what was under way at that moment the number is not known better than by one
-// batch. A node that comes back later than others misses what those emit until then. Nothing comes
-// twice, nor late, and nothing else is missing.
+// batch; and what a bus that Keeps has taken, and nobody has read, is lost with it. A node that
+// comes back later than others misses what those emit until then. Nothing comes twice, nor late,
+// and nothing else is missing.
 func Away(t *testing.T, bus Bus, take, give func()) {
 	var ns []*Node
 	for i := range 3 {
@@ -51,6 +52,12 @@ func Away(t *testing.T, bus Bus, take, give func()) {
 	more, stop := traffic(ns...)
 	more(500)
 	take()
+	kept := make([]int, len(ns)) // what was emitted until then may have gone with the bus, unread
+	for k, n := range ns {
+		if bus.Keeps {
+			kept[k] = n.total()
+		}
+	}
 	for _, n := range ns {
 		n.begins(2)
 	}
@@ -69,8 +76,8 @@ func Away(t *testing.T, bus Bus, take, give func()) {
 		least := from.total()
 		for _, to := range ns {
 			if to != from {
-				n := gap(t, from, to, 160+k, lost[k].Lost)
-				text, least = text+fmt.Sprint(" ", n), min(least, n)
+				n, unread := gap(t, from, to, 160+k, lost[k].Lost), within(to.missing(from), 160+k, kept[k]-1)
+				text, least = text+fmt.Sprintf(" %d (%d unread)", n, unread), min(least, n-unread)
 			}
 		}
 		t.Log(text)
