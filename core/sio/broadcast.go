@@ -23,6 +23,7 @@ type broadcast struct {
 	// that are seen to by onItsWay.sendTo.
 	position uint64
 	pinned   map[*Socket]bool
+	unplaced bool // it should have a position
 }
 
 // broadcasts are used again: they are large, and live on the heap.
@@ -40,7 +41,7 @@ func (b *broadcast) done() {
 	b.out.Done()
 	b.out.Begin(nil)
 	clear(b.encoded[:b.n])
-	b.srv, b.packet, b.n, b.offset, b.position, b.stamp = nil, packet.Packet{}, 0, "", 0, stamp{}
+	b.srv, b.packet, b.n, b.offset, b.position, b.stamp, b.unplaced = nil, packet.Packet{}, 0, "", 0, stamp{}, false
 	broadcasts.Put(b)
 }
 
@@ -80,8 +81,13 @@ func (b *broadcast) send(s *Socket, volatile bool) {
 	if _, apart := b.pinned[s]; apart {
 		return
 	}
-	if rec := s.recovery; rec != nil && b.offset != "" && (b.position > 0 && b.position <= rec.upTo || !rec.deliver(b.stamp, volatile)) {
-		return
+	if rec := s.recovery; rec != nil && b.offset != "" {
+		if b.position > 0 && b.position <= rec.upTo || !rec.deliver(b.stamp, volatile) {
+			return
+		}
+		if b.unplaced {
+			rec.unplaced()
+		}
 	}
 	m := b.message(s)
 	if m == nil {

@@ -139,6 +139,7 @@ func (h clusterHost) emit(t Target, m *cluster.Message) {
 		b.position = m.Position
 		if l := t.ns.log(); m.Position == 0 && !m.Volatile && l.journaled() {
 			l.nowhere()
+			b.unplaced = true
 		}
 		t.hand(b, func(b *broadcast) { b.sendTo(t) }, nil, nil)
 		b.done()

@@ -225,7 +225,7 @@ func (rec *recoverable) covers(ctx context.Context, asked uint64) bool {
 		l.mu.Unlock()
 		return false
 	}
-	if asked >= rec.last { // it has had everything, until it was away
+	if asked >= rec.last && asked >= rec.broke { // it has had everything, until it was away
 		asked = max(asked, rec.since)
 	}
 	rec.asked, rec.upTo, rec.fetched = asked, asked, nil
@@ -317,7 +317,7 @@ func (rec *recoverable) enterKept() (missed []keptEvent, ok bool) {
 		rec.spent = true
 		return nil, false
 	}
-	rec.restoring = false
+	rec.restoring, rec.sound = false, l.broke
 	for i := range rec.fetched {
 		if rec.meant(&rec.fetched[i]) {
 			missed = append(missed, rec.fetched[i])

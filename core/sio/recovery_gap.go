@@ -15,6 +15,21 @@ func (l *recoveryLog) broken() {
 	l.events, l.bytes = nil, 0
 }
 
+// gone is broken for a log with a journal: what is missing stands at a position, or, with 0, behind
+// all that was read. A client that was connected may have had nothing since, and lacks it. l.mu is
+// held.
+func (l *recoveryLog) gone(position uint64) {
+	known := l.reach(position)
+	if !known {
+		l.catchUp()
+	}
+	l.forget()
+	if !known {
+		l.lost = max(l.lost, l.position+1) // it is behind the position
+	}
+	l.broke = l.lost
+}
+
 // whole reports whether what other nodes emit comes here now. When it did not for a while, the log
 // breaks. The node is asked whenever that matters, so nothing depends on when somebody is told.
 // l.mu is held.

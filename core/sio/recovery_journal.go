@@ -282,7 +282,7 @@ func (l *recoveryLog) since() uint64 { return max(l.lost, l.known) }
 
 // forget drops what is kept in memory: it is not complete. The journal is. l.mu is held.
 func (l *recoveryLog) forget() {
-	l.lost = l.position
+	l.lost = max(l.lost, l.position)
 	l.events, l.bytes = nil, 0
 }
 
@@ -317,7 +317,7 @@ func (l *recoveryLog) take(x *onItsWay, position uint64) {
 			l.keep(keptEvent{socket: s.id}, p)
 		}
 		if _, had := x.pinned[s]; !had {
-			l.sendAlone(s, p, position, x.target.volatile)
+			l.sendAlone(s, p, x, position)
 		}
 		return
 	}
@@ -327,7 +327,7 @@ func (l *recoveryLog) take(x *onItsWay, position uint64) {
 		l.keep(keptTarget(t), p)
 	}
 	b := l.r.srv.newBroadcast(p)
-	b.offset, b.position = l.offset(l.position), position
+	b.offset, b.position, b.unplaced = l.offset(l.position), position, x.unplaced(position)
 	x.sendTo(b, t)
 	b.done()
 }
@@ -348,11 +348,18 @@ func (x *onItsWay) sendTo(b *broadcast, t Target) {
 	}
 }
 
+// unplaced reports whether the event should have a position, and has none.
+func (x *onItsWay) unplaced(position uint64) bool { return position == 0 && x.ticket > 0 }
+
 // sendAlone sends an event to one socket. l.mu is held.
-func (l *recoveryLog) sendAlone(s *Socket, p packet.Packet, position uint64, volatile bool) {
+func (l *recoveryLog) sendAlone(s *Socket, p packet.Packet, x *onItsWay, position uint64) {
+	volatile := x.target.volatile
 	if rec := s.recovery; rec != nil {
 		if position > 0 && position <= rec.upTo || !rec.deliver(stamp{}, volatile) {
 			return
+		}
+		if x.unplaced(position) {
+			rec.unplaced()
 		}
 		p.Data = withOffset(p.Data, l.offset(l.position))
 	}

@@ -142,8 +142,12 @@ func (r *recovery) gapped(m *cluster.Message) {
 	}
 	for _, l := range r.logs() {
 		l.mu.Lock()
-		l.reach(m.Position)
-		l.forget()
+		if m.Node != r.srv.node.Name() || m.Position == 0 {
+			l.gone(m.Position)
+		} else { // the clients of this node have had what is missing
+			l.reach(m.Position)
+			l.forget()
+		}
 		l.mu.Unlock()
 	}
 }
@@ -201,7 +205,7 @@ func (r *recovery) Back() {
 func (r *recovery) Missed() {
 	for _, l := range r.logs() {
 		l.mu.Lock()
-		l.forget()
+		l.gone(0)
 		l.giveUp()
 		l.advance()
 		l.mu.Unlock()
@@ -234,7 +238,7 @@ func (l *recoveryLog) nowhere() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forget()
-	l.lost++ // it is behind the position
+	l.lost = max(l.lost, l.position+1) // it is behind the position
 }
 
 // orLive is the namespace itself, or the one that has its name now, when its events go by a

@@ -16,6 +16,9 @@ func (rec *recoverable) depart(s *Socket) {
 	defer l.mu.Unlock()
 	if !rec.restoring {
 		rec.since = max(l.position, rec.upTo)
+		if l.broke > rec.sound {
+			rec.broke = l.broke
+		}
 	}
 	for name, st := range rec.before {
 		if _, again := rec.joined[name]; !again {

@@ -160,10 +160,14 @@ func (rec *recoverable) deliver(which stamp, volatile bool) bool {
 		return false
 	}
 	if !volatile {
-		rec.last = rec.log.position
+		rec.last = max(rec.last, rec.log.position)
 	}
 	return true
 }
+
+// unplaced notes that an event that was sent has no position: no offset says that the client has had
+// it. log.mu is held.
+func (rec *recoverable) unplaced() { rec.last = rec.log.position + 1 }
 
 // joinRoom is rooms.join, and notes it. s.roomsMu is held.
 func (s *Socket) joinRoom(name string, from *joinedFrom) *membership {

@@ -71,6 +71,8 @@ type recoverable struct {
 	forgotten uint64 // left does not have all that was left up to here
 	upTo      uint64 // with a journal: it has had, or will be sent, everything up to here
 	fetched   []keptEvent
+	sound     uint64          // with a journal: up to here it lacks nothing of what never came
+	broke     uint64          // up to here it may lack something that was for it, see recoveryLog.broke
 	exact     map[uint64]bool // of events that were on their way when it changed rooms
 }
 
@@ -105,7 +107,7 @@ func (r *recovery) fresh(s *Socket) *recoverable {
 	rec.log.mu.Lock()
 	rec.log.catchUp()
 	rec.log.whole()
-	rec.from = rec.log.position
+	rec.from, rec.sound = rec.log.position, rec.log.broke
 	rec.last = rec.from
 	rec.log.mu.Unlock()
 	r.mu.Lock()

@@ -35,6 +35,7 @@ type savedSession struct {
 	Last      uint64                     `json:"last"`
 	Since     uint64                     `json:"since"`
 	Forgotten uint64                     `json:"forgotten,omitempty"`
+	Broke     uint64                     `json:"broke,omitempty"`
 	Joined    map[string]savedStay       `json:"joined,omitempty"`
 	Left      []savedStay                `json:"left,omitempty"`
 	Exact     map[uint64]bool            `json:"exact,omitempty"`
@@ -73,7 +74,7 @@ func (rec *recoverable) sessionOf(of map[any]any, ends time.Time, keep time.Dura
 	s := &cluster.Session{ID: rec.id, PID: rec.pid, Rooms: []string{rec.id}, Data: rec.data}
 	saved := savedSession{
 		Namespace: l.ns.path, Bound: hashed(rec.bound), From: rec.from, All: rec.all, Last: rec.last, Since: rec.since,
-		Until: time.Now().Add(keep).UnixMilli(), Forgotten: rec.forgotten, Joined: make(map[string]savedStay, len(rec.joined)), Exact: rec.exact, Values: values,
+		Until: time.Now().Add(keep).UnixMilli(), Forgotten: rec.forgotten, Broke: rec.broke, Joined: make(map[string]savedStay, len(rec.joined)), Exact: rec.exact, Values: values,
 	}
 	if !ends.IsZero() {
 		saved.Ends = ends.UnixMilli()
@@ -175,7 +176,7 @@ func (r *recovery) restored(s *Socket, st *cluster.Session) (*recoverable, error
 	if saved.Ends != 0 {
 		rec.ends = time.UnixMilli(saved.Ends)
 	}
-	rec.from, rec.all, rec.last, rec.since, rec.forgotten, rec.exact = saved.From, saved.All, saved.Last, saved.Since, saved.Forgotten, saved.Exact
+	rec.from, rec.all, rec.last, rec.since, rec.forgotten, rec.broke, rec.exact = saved.From, saved.All, saved.Last, saved.Since, saved.Forgotten, saved.Broke, saved.Exact
 	for _, name := range st.Rooms { // Node may have had it meanwhile: the rooms are right, and their positions maybe old
 		if name != st.ID && !ServerRoom(name) {
 			was, here := saved.Joined[name]
