@@ -108,6 +108,9 @@ func (l *recoveryLog) send(t Target, b *broadcast, to func(b *broadcast), n *nod
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.journaled() {
+		if n != nil && !t.here() { // it needs no position, and does not wait for one: see queue
+			t.publish(n, enc)
+		}
 		l.arrived(t, b, to)
 		return
 	}
