@@ -33,7 +33,7 @@ func (h clusterHost) Deliver(m *cluster.Message) {
 		if r := h.srv.recovery; r != nil && r.journal != nil {
 			r.gapped(m)
 		} else {
-			h.srv.recoveryGap(m.Names)
+			h.srv.recoveryGap(0, m.Names...)
 		}
 		return
 	}
@@ -48,7 +48,7 @@ func (h clusterHost) Deliver(m *cluster.Message) {
 	case cluster.Emit:
 		if err := h.checkEvent(m); err != nil {
 			if err == errNested && !m.Volatile { // the sender's own clients have it
-				h.srv.recoveryGap([]string{m.Namespace})
+				h.srv.recoveryGap(m.Position, m.Namespace)
 			}
 			h.malformed(m, err)
 			return

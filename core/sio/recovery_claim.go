@@ -272,7 +272,10 @@ func (rec *recoverable) fetch(ctx context.Context, asked uint64) error {
 		if m.Position == 0 {
 			return errGap
 		}
-		if h.checkEvent(m) != nil {
+		switch err := h.checkEvent(m); {
+		case err == errNested: // other nodes may take it
+			return errGap
+		case err != nil:
 			return nil // live sockets have not had it either
 		}
 		e := keptMessage(l.ns, m)

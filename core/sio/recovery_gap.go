@@ -45,15 +45,20 @@ func (l *recoveryLog) whole() bool {
 	return !deaf
 }
 
-// recoveryGap is for what another node could not publish in namespaces, none for all.
-func (s *Server) recoveryGap(namespaces []string) {
+// recoveryGap is for what another node could not publish in namespaces, none for all, or has
+// published and is not taken here. position is its place in a journal.
+func (s *Server) recoveryGap(position uint64, namespaces ...string) {
 	if s.recovery == nil {
 		return
 	}
 	for _, l := range s.recovery.logs() {
 		if len(namespaces) == 0 || slices.ContainsFunc(namespaces, l.ns.hears) {
 			l.mu.Lock()
-			l.broken()
+			if l.journaled() {
+				l.gone(position)
+			} else {
+				l.broken()
+			}
 			l.mu.Unlock()
 		}
 	}

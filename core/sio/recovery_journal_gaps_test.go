@@ -136,3 +136,50 @@ func TestJournalUnread(t *testing.T) {
 		}
 	}
 }
+
+// TestJournalDeep: an event is nested deeper than the limits of a node allow. Its clients do not get
+// it, and none of them is recovered across it; no offset is invented for it.
+func TestJournalDeep(t *testing.T) {
+	for _, c := range []string{"away", "away from the node that emits", "connected"} {
+		t.Run(c, func(t *testing.T) {
+			bus := journalBus()
+			o := Options{Recovery: &Recovery{}, Limits: Limits{Depth: 4}}
+			a, b := o, o
+			a.Cluster, b.Cluster = bus.Backend(), bus.Backend()
+			from, to := NewServer(&a), NewServer(&b)
+			ca, cb := serve(t, from), serve(t, to)
+			first, at := ca, from
+			if c == "connected" {
+				first, at = cb, to
+			}
+			r := newReturning(t, first, "")
+			_ = from.Of("/").Emit("one")
+			r.expect("one")
+			if c != "connected" {
+				r.stored(at)
+			}
+			l := to.recovery.log(to.Of("/"))
+			_ = from.Of("/").Emit("deep", [][][][]int{{{{1}}}})
+			flush(t, from)
+			caughtUp(t, to, from)
+			if c == "connected" {
+				r.stored(at)
+			}
+			l.mu.Lock()
+			if l.position != to.recovery.journal.Reached() {
+				t.Errorf("the log is at %s, and the journal at %s", l.offset(l.position), l.offset(to.recovery.journal.Reached()))
+			}
+			l.mu.Unlock()
+			back := cb
+			if c == "away from the node that emits" { // the memory of that node is not complete yet
+				back = ca
+			}
+			if r.at(back).connect("") {
+				t.Error("recovered")
+			}
+			r.expect("recovery")
+			_ = from.Of("/").Emit("two")
+			r.expect("two")
+		})
+	}
+}
