@@ -2,6 +2,8 @@ package sio
 
 import (
 	"testing"
+
+	"github.com/siokit/siokit/core/cluster"
 )
 
 // caughtUp waits until a node has read what another one has.
@@ -181,5 +183,21 @@ func TestJournalDeep(t *testing.T) {
 			_ = from.Of("/").Emit("two")
 			r.expect("two")
 		})
+	}
+}
+
+// TestJournalBreaks: what is said of two breaks at once may come back in either order.
+func TestJournalBreaks(t *testing.T) {
+	s := NewServer(&Options{Cluster: journalBus().Backend(), Recovery: &Recovery{}})
+	serve(t, s)
+	until(t, "the bus is there", s.node.Up)
+	r := s.recovery
+	r.breaks.count.Store(2)
+	r.breaks.said.Store(2)
+	for _, count := range []uint64{2, 1} {
+		clusterHost{s}.Deliver(&cluster.Message{Kind: cluster.Gap, Node: s.node.Name(), Ticket: count, Position: r.journal.Reached() + 3 - count})
+	}
+	if r.torn() {
+		t.Error("the log is torn for ever")
 	}
 }

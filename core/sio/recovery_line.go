@@ -135,10 +135,20 @@ func (r *recovery) mend() {
 	}
 }
 
+// mend notes that the Gap of a break has come back. It mends those before, whose own may come later.
+func (b *breaks) mend(count uint64) {
+	for {
+		mended := b.mended.Load()
+		if mended >= count || b.mended.CompareAndSwap(mended, count) {
+			return
+		}
+	}
+}
+
 // gapped is called for a cluster.Gap: what the journal has up to there is not complete.
 func (r *recovery) gapped(m *cluster.Message) {
 	if m.Node == r.srv.node.Name() && m.Ticket > 0 {
-		r.breaks.mended.Store(m.Ticket)
+		r.breaks.mend(m.Ticket)
 	}
 	for _, l := range r.logs() {
 		l.mu.Lock()
