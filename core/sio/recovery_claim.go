@@ -262,6 +262,14 @@ func (rec *recoverable) fetch(ctx context.Context, asked uint64) error {
 	if err := r.srv.node.Listening(ctx, l.ns.busName(), rec.id); err != nil { // the namespace may be new here
 		return err
 	}
+	l.mu.Lock()
+	first := l.known == never
+	l.mu.Unlock()
+	if first { // what is on its way from an earlier namespace of this name comes back to nobody: it is to be in the journal
+		if err := r.srv.node.Flush(ctx); err != nil {
+			return err
+		}
+	}
 	last, err := r.journal.After(ctx, asked, names, func(m *cluster.Message) error {
 		if m.Kind == cluster.Gap {
 			return errGap

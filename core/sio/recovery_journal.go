@@ -42,6 +42,7 @@ type breaks struct {
 type journaling struct {
 	journal cluster.Journal // nil: the bus is none
 	breaks  breaks
+	tickets atomic.Uint64   // the last: a namespace may end, and its events come back to the next of its name
 	claims  chan struct{}   // of those who read the journal
 	writes  chan struct{}   // of those who save sessions
 	saves   tracker.Tracker // sessions that are being saved
@@ -200,8 +201,7 @@ func (x *onItsWay) message() cluster.Message {
 
 // append publishes an event of the line. l.mu is held, so the journal has the order of the line.
 func (l *recoveryLog) append(x *onItsWay) {
-	l.ticket++
-	x.ticket, x.lost = l.ticket, false
+	x.ticket, x.lost = l.r.tickets.Add(1), false
 	l.r.mend()
 	m := x.message()
 	if !l.r.srv.node.Publish(&m) {
@@ -267,7 +267,7 @@ func (l *recoveryLog) echoed(ticket, position uint64) {
 	if len(l.line) > 0 && l.line[0].ticket == ticket {
 		l.release(l.next(), position)
 		l.advance()
-	} else { // clients have had it without its position: the Gap behind it has them refused
+	} else { // clients have had it without its position: the Gap behind it has them refused; or it is of an earlier namespace, see fetch
 		l.reach(position)
 		l.forget()
 	}

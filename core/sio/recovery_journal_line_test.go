@@ -50,3 +50,80 @@ func TestJournalVolatile(t *testing.T) {
 		}
 	}
 }
+
+// TestJournalNextNamespace: a namespace of a pattern ends while its events are on their way, and the
+// next one of its name begins. What comes back of the first is not taken for what the second waits
+// for.
+func TestJournalNextNamespace(t *testing.T) {
+	const path = "/room/7"
+	bus := journalBus()
+	v := newValve(bus.Backend())
+	a := NewServer(&Options{Cluster: v, Recovery: &Recovery{}})
+	b := NewServer(&Options{Cluster: bus.Backend(), Recovery: &Recovery{}})
+	a.OfPattern("/room/{number}")
+	b.OfPattern("/room/{number}")
+	ca, far := serve(t, a), newReturning(t, serve(t, b), path)
+	first := newReturning(t, ca, path)
+	for range 3 {
+		_ = a.Lookup(path).Emit("before")
+		first.expect("before")
+		far.expect("before")
+	}
+	v.holding.Lock()
+	for range 3 {
+		_ = a.Lookup(path).Emit("old")
+		far.expect("old")
+	}
+	first.w.Reset()
+	until(t, "the namespace ends", func() bool { return a.Lookup(path) == nil })
+	next := newReturning(t, ca, path)
+	_ = a.Lookup(path).Emit("new")
+	_ = a.Lookup(path).Emit("newer")
+	if err := a.node.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v.holding.Unlock()
+	for _, e := range []string{"new", "newer"} {
+		next.expect(e)
+		far.expect(e)
+		if next.offset != far.offset {
+			t.Errorf("%q is at %s and at %s", e, next.offset, far.offset)
+		}
+	}
+	flush(t, a)
+	if n := a.recovery.breaks.count.Load(); n != 0 {
+		t.Errorf("%d breaks", n)
+	}
+}
+
+// TestJournalNextNamespaceComesBack: the client of a namespace that has ended comes back while an
+// event of it is on its way to the log, and gets it.
+func TestJournalNextNamespaceComesBack(t *testing.T) {
+	v := newValve(journalBus().Backend())
+	a := NewServer(&Options{Cluster: v, Recovery: &Recovery{}})
+	a.OfPattern("/room/{number}")
+	c := serve(t, a)
+	for i := range 10 {
+		path := fmt.Sprint("/room/", i)
+		r := newReturning(t, c, path)
+		_ = a.Lookup(path).Emit("one")
+		r.expect("one")
+		flush(t, a)
+		v.shut(false)
+		_ = a.Lookup(path).Emit("two")
+		r.w.Reset()
+		until(t, "the namespace ends", func() bool { return a.Lookup(path) == nil })
+		pid, back := r.pid, make(chan bool)
+		go func() { back <- r.connect("") }()
+		until(t, "the session is there", func() bool {
+			a.recovery.mu.Lock()
+			defer a.recovery.mu.Unlock()
+			return a.recovery.byPID[pid] != nil
+		})
+		v.open(nil)
+		if !<-back {
+			t.Fatal("not recovered")
+		}
+		r.expect("two")
+	}
+}

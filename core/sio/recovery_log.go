@@ -36,9 +36,8 @@ type recoveryLog struct {
 	carried  int               // bytes of the events that sessions have brought from other nodes
 
 	// With a journal, see recovery_journal.go.
-	known  uint64 // memory has all behind it, but for what lost says; never: nobody has looked yet
-	ticket uint64 // of the last event of this node
-	line   []*onItsWay
+	known uint64 // memory has all behind it, but for what lost says; never: nobody has looked yet
+	line  []*onItsWay
 }
 
 // keptEvent is an event of the log. Its target is that of the packet, as it was emitted.
