@@ -312,7 +312,7 @@ func (l *recoveryLog) take(x *onItsWay, position uint64) {
 			s.recovery.pin(position, meant)
 		}
 	}
-	if s := x.target.only; s != nil {
+	if s := l.now(x.target.only); s != nil {
 		if placed {
 			l.keep(keptEvent{socket: s.id}, p)
 		}
@@ -322,7 +322,7 @@ func (l *recoveryLog) take(x *onItsWay, position uint64) {
 		return
 	}
 	t := x.target
-	t.ns = l.ns
+	t.ns, t.skip = l.ns, l.now(t.skip)
 	if placed {
 		l.keep(keptTarget(t), p)
 	}
@@ -330,6 +330,17 @@ func (l *recoveryLog) take(x *onItsWay, position uint64) {
 	b.offset, b.position, b.unplaced = l.offset(l.position), position, x.unplaced(position)
 	x.sendTo(b, t)
 	b.done()
+}
+
+// now is the socket that has the session of one that may have ended while its event was on its way:
+// the client is back on another connection.
+func (l *recoveryLog) now(s *Socket) *Socket {
+	if s != nil {
+		if live := l.ns.rooms.byID(s.id); live != nil {
+			return live
+		}
+	}
+	return s
 }
 
 // sendTo sends to the sockets that the event is for.

@@ -51,6 +51,65 @@ func TestJournalVolatile(t *testing.T) {
 	}
 }
 
+// TestJournalComesBackFirst: a client is back on another connection before what its old socket has
+// emitted has come back from the log. It gets what is for it alone, and not what that socket has
+// emitted to others; also when it is taken out before that comes back.
+func TestJournalComesBackFirst(t *testing.T) {
+	v := newValve(journalBus().Backend())
+	a := NewServer(&Options{Cluster: v, Recovery: &Recovery{}})
+	n := a.Of("/")
+	sockets := connected(n)
+	c := serve(t, a)
+	r := newReturning(t, c, "")
+	s := <-sockets
+	s.Join("room")
+	r.stored(a)
+	if !r.connect("") { // from here on memory is complete
+		t.Fatal("not recovered")
+	}
+	s = <-sockets
+	other := newReturning(t, c, "")
+	(<-sockets).Join("room")
+	_ = n.Emit("one")
+	r.expect("one")
+	other.expect("one")
+	v.shut(false)
+	_ = s.Emit("two")
+	_ = s.To("room").Emit("three")
+	_ = s.Emit("four")
+	r.stored(a)
+	if !r.connect("") {
+		t.Fatal("not recovered")
+	}
+	s = <-sockets
+	v.open(nil)
+	r.expect("two", "four")
+	other.expect("three")
+	flush(t, a)
+	r.stored(a)
+	_ = n.Emit("five")
+	if !r.connect("") {
+		t.Fatal("not recovered")
+	}
+	r.expect("five")
+	other.expect("five")
+	s = <-sockets
+	v.shut(false)
+	_ = s.Emit("six")
+	_ = s.To("room").Emit("seven")
+	r.stored(a)
+	if !r.connect("") {
+		t.Fatal("not recovered")
+	}
+	(<-sockets).Disconnect()
+	r.expect("six")
+	if m := r.w.Next(); m != "41" {
+		t.Error(m)
+	}
+	v.open(nil)
+	other.expect("seven")
+}
+
 // TestJournalNextNamespace: a namespace of a pattern ends while its events are on their way, and the
 // next one of its name begins. What comes back of the first is not taken for what the second waits
 // for.

@@ -21,8 +21,8 @@ func (x *onItsWay) meant(s *Socket) bool {
 	in := func(name string) bool { return name == s.id || s.membership(name) != nil }
 	switch {
 	case t.only != nil:
-		return t.only == s
-	case t.skip == s || slices.ContainsFunc(t.except, in):
+		return t.only.id == s.id // it may have the session of that one, see now
+	case t.skip != nil && t.skip.id == s.id || slices.ContainsFunc(t.except, in):
 		return false
 	case t.some:
 		return slices.ContainsFunc(t.rooms, in)
