@@ -190,3 +190,31 @@ func TestRecoveryWithoutRedis(t *testing.T) {
 		far.expect("again")
 	}
 }
+
+// TestRecoveryVolatile: a volatile event is an entry of the stream as well, which its own node does
+// not send for the second time.
+func TestRecoveryVolatile(t *testing.T) {
+	r := startRedis(t)
+	a, b := startRecovering(t, r.Addr), startRecovering(t, r.Addr)
+	own, other := &guest{t: t}, &guest{t: t}
+	own.connect(a)
+	other.connect(b)
+	for i := range 1000 { // one is dropped while an earlier message waits for the client
+		dropped := a.Stats().DroppedVolatile + b.Stats().DroppedVolatile
+		_ = a.Of("/").To("room").Volatile().Emit("volatile")
+		_ = a.Of("/").Emit("end", i)
+		counts := make(map[*guest]int)
+		for _, g := range []*guest{own, other} {
+			for m := g.w.Next(); !strings.HasPrefix(m, fmt.Sprintf(`42["end",%d,`, i)); m = g.w.Next() {
+				counts[g]++
+			}
+		}
+		if counts[own] == 1 && counts[other] == 1 {
+			return
+		}
+		if counts[own] > 1 || counts[other] > 1 || a.Stats().DroppedVolatile+b.Stats().DroppedVolatile == dropped {
+			t.Fatalf("it came %d times at its node, and %d times at the other", counts[own], counts[other])
+		}
+	}
+	t.Error("it is always dropped")
+}
