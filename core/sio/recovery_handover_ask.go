@@ -3,6 +3,7 @@ package sio
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/siokit/siokit/core/cluster"
 	"github.com/siokit/siokit/core/internal/node"
@@ -100,13 +101,21 @@ func (r *recovery) offered(ctx context.Context, from string, q *question) (o *se
 	return o, true
 }
 
+// patience is how long a node may take for a question.
+func (r *recovery) patience(q *question) time.Duration {
+	if q.Give {
+		return r.times.handover
+	}
+	return r.times.takeover
+}
+
 // ask asks one node, and returns its answer, or nil.
 func (r *recovery) ask(ctx context.Context, to string, q *question) (answer *cluster.Message) {
 	data, err := json.Marshal([]any{questionEvent, q})
 	if err != nil {
 		return nil
 	}
-	m := cluster.Message{Kind: cluster.ServerEvent, To: to, Namespace: q.ns, Data: data}
+	m := cluster.Message{Kind: cluster.ServerEvent, To: to, Namespace: q.ns, Data: data, Timeout: r.patience(q)}
 	if r.srv.node.Request(ctx, &m, func(m *cluster.Message) { answer = m.Clone() }) != nil {
 		return nil
 	}

@@ -83,13 +83,9 @@ func (h clusterHost) Question(m *cluster.Message, answer func(data []byte, attac
 		answer(refusedSession, nil)
 		return
 	}
-	patience := r.times.takeover
-	if q.Give {
-		patience = r.times.handover
-	}
 	go func() { // it waits for a socket, and for other nodes
 		defer r.asked.Add(-1)
-		ctx, cancel := context.WithTimeout(h.srv.life, patience)
+		ctx, cancel := context.WithTimeout(h.srv.life, r.patience(&q))
 		defer cancel()
 		if q.Give {
 			r.give(ctx, &q, answer)

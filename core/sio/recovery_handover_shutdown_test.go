@@ -2,6 +2,7 @@ package sio
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,5 +167,39 @@ func TestHandoverKilled(t *testing.T) {
 		for _, srv := range all {
 			_ = srv.Shutdown(t.Context())
 		}
+	})
+}
+
+// TestHandoverBesideKilled: a client that moves before the cluster has noticed that a third node was
+// killed waits for that, and is recovered.
+func TestHandoverBesideKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := cluster.NewBus()
+		var all []*Server
+		for range 3 {
+			all = append(all, NewServer(&Options{Cluster: bus.Backend(), Recovery: &Recovery{}}))
+		}
+		time.Sleep(time.Minute)
+		p := &pollingReturning{inMemory: inMemory{t, all[0]}, returning: returning{t: t}}
+		p.connect()
+		p.leave()
+		bus.Cut(all[2].Node())
+		_ = all[0].Of("/").Emit("missed")
+		p.srv = all[1]
+		p.ask()
+		time.Sleep(clusterRequestTimeout)
+		if got := p.take(); len(got) > 0 {
+			t.Errorf("%q comes before the cluster can have noticed", got)
+		} else {
+			time.Sleep(handoverTime - clusterRequestTimeout)
+			if recovered, events := p.answer(); !recovered || !slices.Equal(events, []string{`["missed"]`}) {
+				t.Errorf("recovered %v, with %q", recovered, events)
+			}
+		}
+		p.leave()
+		for _, srv := range all {
+			_ = srv.Shutdown(t.Context())
+		}
+		time.Sleep(time.Hour) // the timers of the servers end by themselves
 	})
 }

@@ -91,6 +91,12 @@ type pollingReturning struct {
 // the events that come at once.
 func (p *pollingReturning) connect() (recovered bool, events []string) {
 	p.inMemory.t.Helper()
+	p.ask()
+	return p.answer()
+}
+
+// ask is connect without the answer.
+func (p *pollingReturning) ask() {
 	_, sid, _ := strings.Cut(p.do("GET", "", "").Body.String(), `"sid":"`)
 	sid, _, _ = strings.Cut(sid, `"`)
 	auth := ""
@@ -99,14 +105,21 @@ func (p *pollingReturning) connect() (recovered bool, events []string) {
 	}
 	p.query, p.over = "sid="+sid, make(chan struct{})
 	p.do("POST", p.query, "40"+auth)
+	query, over := p.query, p.over
+	m := p.inMemory
 	go func() {
-		defer close(p.over)
-		p.until(time.Now(), p.query, func(packet string) {
+		defer close(over)
+		m.until(time.Now(), query, func(packet string) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.packets = append(p.packets, packet)
 		})
 	}()
+}
+
+// answer is what has come since ask.
+func (p *pollingReturning) answer() (recovered bool, events []string) {
+	p.inMemory.t.Helper()
 	packets := p.take()
 	var answer struct{ Sid, Pid string }
 	if len(packets) == 0 || json.Unmarshal([]byte(strings.TrimPrefix(packets[0], "40")), &answer) != nil || answer.Pid == "" {
