@@ -27,6 +27,7 @@ type task struct {
 	reason Reason
 	leave  bool // the server shuts down, and everything before it is done
 	last   bool // the connection has ended, and everything before it is done
+	freeze bool // not its end: encode the values of end; see storeOne
 }
 
 // keyOf is the key of a packet in the inbox. A client that leaves the default namespace
@@ -100,6 +101,8 @@ func (c *client) Do(t task) {
 		c.srv.running.Done()
 	case t.leave:
 		c.left()
+	case t.freeze:
+		c.freeze(t.end)
 	case t.end != nil:
 		c.end(t.end, t.reason)
 	case t.p != nil:

@@ -35,8 +35,9 @@ package sio
 // # The tasks of a connection
 //
 // Everything that must keep an order is a task in client.inbox: a packet other than an
-// ack, the OnDisconnect of a socket, the end of the connection. The key of a task is its
-// namespace, so within one namespace the order is that of arrival:
+// ack, the OnDisconnect of a socket, the end of the connection; and what must not be done
+// beside a handler, as the values of RestoredKeys are encoded (task.freeze). The key of a
+// task is its namespace, so within one namespace the order is that of arrival:
 //
 //	CONNECT, events, DISCONNECT, OnDisconnect, CONNECT, ...
 //

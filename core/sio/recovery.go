@@ -67,8 +67,9 @@ type Recovery struct {
 	// StoreLive keeps the sessions of clients that are connected stored, too, where the bus is a
 	// cluster.Journal, so that clients are recovered by another server after theirs was killed.
 	// That is a write to the bus for each client that connects, for each room that a client
-	// enters or leaves, and for each client each PingInterval. What a client did in the last
-	// moments before the end may not be stored.
+	// enters or leaves, and for each client each PingInterval, and one more when the values of
+	// its RestoredKeys have changed. What a client did in the last moments before the end may not
+	// be stored, nor what a handler has done to the values that still ran.
 	StoreLive bool
 	// Namespaces are the names of the namespaces and the patterns of OfPattern whose clients
 	// can be recovered; nil means all, and those of OfFunc are among them only then.

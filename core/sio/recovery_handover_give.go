@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"sync"
 	"time"
 
@@ -129,11 +128,10 @@ func (rec *recoverable) describe(o *sessionOffer) []byte {
 	for name, st := range rec.joined {
 		o.Rooms = append(o.Rooms, offeredRoom{[]byte(name), st.placed})
 	}
-	o.Ends = rec.ends
-	values := maps.Clone(rec.values)
+	o.Ends, o.Values = rec.ends, rec.frozen.values
+	err := rec.frozen.err
 	rec.log.mu.Unlock()
-	var ok bool
-	if o.Values, ok = rec.log.r.srv.encodeValues(values); !ok {
+	if err != nil {
 		return refusedSession
 	}
 	data, err := json.Marshal([]*sessionOffer{o})

@@ -95,9 +95,9 @@ func TestRestoredKeyNames(t *testing.T) {
 	srv := NewServer(nil)
 	defer func() { _ = srv.Shutdown(context.Background()) }()
 	one := RestoredKey[int]("TestRestoredKeyNames")
-	data, ok := srv.encodeValues(map[any]any{one: 7})
-	if !ok || string(data["TestRestoredKeyNames"]) != "7" {
-		t.Fatal(data, ok)
+	data, err := srv.encodeValues(map[any]any{one: 7})
+	if err != nil || string(data["TestRestoredKeyNames"]) != "7" {
+		t.Fatal(data, err)
 	}
 	if v, ok := srv.decodeValues(data); !ok || v[one] != 7 {
 		t.Error(v, ok)
@@ -109,8 +109,8 @@ func TestRestoredKeyNames(t *testing.T) {
 		t.Error("no key has the name")
 	}
 	RestoredKey[int]("TestRestoredKeyNames")
-	if _, ok := srv.encodeValues(map[any]any{one: 7}); ok {
-		t.Error("two keys have the name")
+	if _, err := srv.encodeValues(map[any]any{one: 7}); err != errTwoKeys {
+		t.Error("two keys have the name", err)
 	}
 }
 

@@ -18,7 +18,7 @@ type liveStore struct {
 	over  chan struct{} // closed by close
 	done  chan struct{} // closed when the goroutine has ended
 	once  sync.Once
-	dirty map[*recoverable]struct{} // recovery.mu guards it
+	dirty map[*recoverable]bool // with true the values have to be encoded; recovery.mu guards it
 }
 
 // startLive begins to store the sessions of connected clients, if the option says so.
@@ -26,7 +26,7 @@ func (r *recovery) startLive() {
 	if r.journal == nil || !r.opts.StoreLive {
 		return
 	}
-	r.live = &liveStore{wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}), dirty: make(map[*recoverable]struct{})}
+	r.live = &liveStore{wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}), dirty: make(map[*recoverable]bool)}
 	go r.storeLive()
 }
 
@@ -43,12 +43,15 @@ func (l *liveStore) close() <-chan struct{} {
 
 // changed notes that a session of a connected client is not stored as it is. It may be called with
 // the lock of the log held.
-func (r *recovery) changed(rec *recoverable) {
+func (r *recovery) changed(rec *recoverable) { r.store(rec, true) }
+
+// store has a session stored that is not as it is stored; encode: after its values were encoded.
+func (r *recovery) store(rec *recoverable, encode bool) {
 	if r.live == nil {
 		return
 	}
 	r.mu.Lock()
-	r.live.dirty[rec] = struct{}{}
+	r.live.dirty[rec] = r.live.dirty[rec] || encode
 	r.mu.Unlock()
 	select {
 	case r.live.wake <- struct{}{}:
@@ -71,27 +74,30 @@ func (r *recovery) storeLive() {
 		case <-again.C:
 			r.mu.Lock()
 			for _, rec := range r.byPID {
-				l.dirty[rec] = struct{}{}
+				l.dirty[rec] = true
 			}
 			r.mu.Unlock()
 		}
 		r.mu.Lock()
 		dirty := l.dirty
-		l.dirty = make(map[*recoverable]struct{})
+		l.dirty = make(map[*recoverable]bool)
 		r.mu.Unlock()
-		for rec := range dirty {
+		for rec, encode := range dirty {
 			select {
 			case <-l.over:
 				return
 			default:
-				r.storeOne(rec)
+				r.storeOne(rec, encode)
 			}
 		}
 	}
 }
 
-// storeOne stores the session of a client that is connected.
-func (r *recovery) storeOne(rec *recoverable) {
+// storeOne stores the session of a client that is connected, with its rooms and with its values as
+// they were encoded last. encode has them encoded, in the turn of its socket, and when they have
+// changed it is stored once more. So a handler that takes long does not keep its rooms from being
+// stored.
+func (r *recovery) storeOne(rec *recoverable, encode bool) {
 	rec.storing.Lock()
 	defer rec.storing.Unlock()
 	r.mu.Lock()
@@ -100,11 +106,22 @@ func (r *recovery) storeOne(rec *recoverable) {
 	if s == nil || r.torn() {
 		return // it is stored as that of one who is away, or comes again
 	}
+	values := len(s.values.restorable()) > 0
 	rec.log.mu.Lock()
 	connected := !rec.restoring && s.state.Load() == stateConnected
+	if connected && !values {
+		rec.frozen = frozen{known: true}
+	}
+	known := rec.frozen.known
 	rec.log.mu.Unlock()
 	if !connected {
 		return
+	}
+	if values && encode {
+		r.askValues(rec, s)
+	}
+	if !known {
+		return // it is stored when its values were encoded
 	}
 	keep := r.opts.MaxDisconnection + 2*r.srv.opts.PingInterval
 	st, err := rec.liveSession(s, keep)
@@ -116,6 +133,40 @@ func (r *recovery) storeOne(rec *recoverable) {
 	_ = r.journal.SaveSession(ctx, st, keep) // else the next time
 }
 
+// askValues has the values of a socket encoded in its turn, if they are not about to be.
+func (r *recovery) askValues(rec *recoverable, s *Socket) {
+	r.mu.Lock()
+	asked := rec.asks == s
+	rec.asks = s
+	r.mu.Unlock()
+	if !asked {
+		s.client.inbox.Push(s.ns.path, task{end: s, freeze: true})
+	}
+}
+
+// freeze does what askValues asks for.
+func (c *client) freeze(s *Socket) {
+	rec := s.recovery
+	l := rec.log
+	r := l.r
+	r.mu.Lock()
+	if rec.asks == s {
+		rec.asks = nil
+	}
+	r.mu.Unlock()
+	if s.over { // they were encoded behind its OnDisconnect
+		return
+	}
+	f := s.freeze(s.values.restorable())
+	l.mu.Lock()
+	changed := !rec.frozen.same(f)
+	rec.frozen = f
+	l.mu.Unlock()
+	if changed {
+		r.store(rec, false)
+	}
+}
+
 // liveSession is the session of a connected client. What the client has had is not known.
 func (rec *recoverable) liveSession(s *Socket, keep time.Duration) (*cluster.Session, error) {
 	s.mu.Lock()
@@ -124,7 +175,7 @@ func (rec *recoverable) liveSession(s *Socket, keep time.Duration) (*cluster.Ses
 		ends = s.expiry.at
 	}
 	s.mu.Unlock()
-	return rec.sessionOf(s.values.restorable(), ends, keep, func(saved *savedSession) {
+	return rec.sessionOf(ends, keep, func(saved *savedSession) {
 		saved.Last, saved.Since, saved.Live = never, 0, rec.log.r.srv.node.Name()
 	})
 }

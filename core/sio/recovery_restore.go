@@ -7,6 +7,10 @@ import "maps"
 // depart notes where the socket ends. What comes from here on is found in the log.
 func (rec *recoverable) depart(s *Socket) {
 	l := rec.log
+	values, frozen := s.values.restorable(), frozen{}
+	if l.r.srv.node != nil && rec.stays() {
+		frozen = s.freeze(values)
+	}
 	s.ns.lines(func(x *onItsWay) {
 		if _, pinned := x.pinned[s]; pinned { // at which position is not known yet
 			rec.spent = true
@@ -26,7 +30,7 @@ func (rec *recoverable) depart(s *Socket) {
 		}
 	}
 	rec.before, rec.restoring = nil, false
-	rec.values = s.values.restorable()
+	rec.values, rec.frozen = values, frozen
 	s.mu.Lock()
 	if s.expiry != nil {
 		rec.ends = s.expiry.at
@@ -53,6 +57,9 @@ func (rec *recoverable) restore(s *Socket) {
 	s.values.m = maps.Clone(rec.values)
 	rec.log.mu.Lock()
 	rec.restoring = true
+	if rec.log.r.live == nil {
+		rec.frozen = frozen{}
+	}
 	rec.before, rec.joined = rec.joined, make(map[string]stay)
 	before := maps.Clone(rec.before)
 	rec.log.mu.Unlock()

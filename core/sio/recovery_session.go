@@ -42,6 +42,7 @@ type recoverable struct {
 	ended  chan struct{} // closed when socket is nil
 	place  *list.Element // in away
 	saved  chan struct{} // closed when it was saved, while it is being saved
+	asks   *Socket       // the values of this one are about to be encoded, see storeLive
 	until  time.Duration // of the wheel: when it ends
 	turns  int           // how many sockets have taken it over
 	shut   bool          // it is away because the server shuts down
@@ -57,6 +58,7 @@ type recoverable struct {
 	storing sync.Mutex // held while it is stored, or what is stored is removed
 
 	// Guarded by log.mu.
+	frozen    frozen
 	from      uint64 // what was before it is not for it
 	all       uint64 // from here on it has what is emitted to all
 	last      uint64 // the last event that was for it while it had a socket

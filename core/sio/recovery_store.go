@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/siokit/siokit/core/cluster"
-	"github.com/siokit/siokit/core/internal/jsontext"
 	"github.com/siokit/siokit/core/internal/node"
 )
 
@@ -60,21 +59,21 @@ func hashed(bound string) string {
 
 // session is the session as it is kept, while the client is away.
 func (rec *recoverable) session(keep time.Duration) (*cluster.Session, error) {
-	return rec.sessionOf(rec.values, rec.ends, keep, func(*savedSession) {})
+	return rec.sessionOf(rec.ends, keep, func(*savedSession) {})
 }
 
-// sessionOf is the session with these values and this end. change changes what is saved.
-func (rec *recoverable) sessionOf(of map[any]any, ends time.Time, keep time.Duration, change func(s *savedSession)) (*cluster.Session, error) {
-	values, err := rec.log.r.srv.freeze(of)
-	if err != nil {
-		return nil, err
-	}
+// sessionOf is the session with this end. change changes what is saved.
+func (rec *recoverable) sessionOf(ends time.Time, keep time.Duration, change func(s *savedSession)) (*cluster.Session, error) {
 	l := rec.log
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if rec.frozen.err != nil {
+		return nil, rec.frozen.err
+	}
 	s := &cluster.Session{ID: rec.id, PID: rec.pid, Rooms: []string{rec.id}, Data: rec.data}
 	saved := savedSession{
 		Namespace: l.ns.path, Bound: hashed(rec.bound), From: rec.from, All: rec.all, Last: rec.last, Since: rec.since,
-		Until: time.Now().Add(keep).UnixMilli(), Forgotten: rec.forgotten, Broke: rec.broke, Joined: make(map[string]savedStay, len(rec.joined)), Exact: rec.exact, Values: values,
+		Until: time.Now().Add(keep).UnixMilli(), Forgotten: rec.forgotten, Broke: rec.broke, Joined: make(map[string]savedStay, len(rec.joined)), Exact: rec.exact, Values: rec.frozen.values,
 	}
 	if !ends.IsZero() {
 		saved.Ends = ends.UnixMilli()
@@ -89,65 +88,9 @@ func (rec *recoverable) sessionOf(of map[any]any, ends time.Time, keep time.Dura
 		saved.Left = append(saved.Left, savedStay{st.name, st.from, st.to, st.placed})
 	}
 	change(&saved)
+	var err error
 	s.Extra, err = json.Marshal(saved)
-	l.mu.Unlock()
 	return s, err
-}
-
-// freeze encodes the values of RestoredKeys, by their names.
-func (s *Server) freeze(values map[any]any) (map[string]json.RawMessage, error) {
-	if len(values) == 0 {
-		return nil, nil
-	}
-	encoded := make(map[string]json.RawMessage, len(values))
-	for key, value := range values {
-		if name, ok := key.(sentKey); ok {
-			if v, ok := value.(sentValue); ok && encoded[string(name)] == nil {
-				encoded[string(name)] = v.raw
-			}
-		}
-	}
-	for key, value := range values {
-		k, ok := key.(restoredKey)
-		if _, sent := key.(sentKey); !ok || sent {
-			continue
-		}
-		raw, err := s.marshal(value)
-		if err != nil {
-			return nil, err
-		}
-		if !jsontext.Valid(raw, 0) {
-			return nil, errors.New("sio: a value of a RestoredKey is not encoded as JSON")
-		}
-		encoded[k.called()] = raw
-	}
-	return encoded, nil
-}
-
-// sentKey is the place of a value of a RestoredKey with this name that another process has had,
-// until it is asked for.
-type sentKey string
-
-func (sentKey) isRestored() bool { return true }
-func (k sentKey) called() string { return string(k) }
-
-// decoded is for restoredKey: a value that nobody has asked for goes on as it came.
-func (sentKey) decoded(*Server, []byte) (any, error) { return nil, errExit }
-
-type sentValue struct {
-	raw  json.RawMessage
-	json JSON
-}
-
-// thaw decodes a value that another process has had.
-func (k *Key[T]) thaw(h ValueStore) (v T, ok bool) {
-	sent, ok := h.Get(sentKey(k.name)).(sentValue)
-	if !ok || sent.json.Unmarshal(sent.raw, &v) != nil {
-		var none T
-		return none, false
-	}
-	v, ok = h.GetOrSet(k, func() any { return v }).(T)
-	return v, ok
 }
 
 // errNotTheirs: a client has asked for a session of somebody else.
@@ -197,10 +140,14 @@ func (r *recovery) restored(s *Socket, st *cluster.Session) (*recoverable, error
 	if st.Extra == nil {
 		rec.last = never
 	}
+	rec.frozen = frozen{known: true, values: saved.Values}
 	if len(saved.Values) > 0 {
 		rec.values = make(map[any]any, len(saved.Values))
 	}
 	for name, raw := range saved.Values {
+		if restoredKeys.shared(name) {
+			return nil, errTwoKeys
+		}
 		rec.values[sentKey(name)] = sentValue{raw, s.ns.srv.opts.JSON}
 	}
 	return rec, nil

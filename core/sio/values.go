@@ -2,6 +2,7 @@ package sio
 
 import (
 	"encoding/json"
+	"errors"
 	"sync"
 )
 
@@ -71,10 +72,17 @@ func NewKey[T any](name string) *Key[T] { return &Key[T]{name: name} }
 // RestoredKey is NewKey for values that belong to the client rather than to one connection: the
 // socket of a client that is recovered has those of the earlier socket. See Options.Recovery.
 //
-// To another node of a cluster a value travels as JSON, by Options.JSON: what that leaves out, such as
-// fields that are not exported, is missing there. There the key is found by its name. So a client
-// that has a value which is no JSON, or whose name two keys have, or that no key has there, is not
-// recovered by another node.
+// To another process a value travels as JSON, by Options.JSON: what that leaves out, such as fields
+// that are not exported, is missing there. There the key is found by its name. So a client that has a
+// value which is no JSON, or whose name two keys have, is not recovered by another process; nor is
+// one, but with a cluster.Journal, with a value whose name no key has there. With a cluster.Journal
+// the values are JSON for a client that comes back to the same process, too.
+//
+// In a cluster the values are encoded where the handlers of the socket run, with none of them beside:
+// behind OnDisconnect, and with Recovery.StoreLive also between two handlers, now and then. So what
+// OnConnect, handlers and OnDisconnect change in a value needs no lock for that. What else changes
+// one, a Loop, Socket.Go, a Concurrent handler with StoreLive, or any other goroutine, has to Set a
+// new value in its place, or the value's MarshalJSON takes the lock under which it is changed.
 func RestoredKey[T any](name string) *Key[T] {
 	k := &Key[T]{name: name, restored: true}
 	restoredKeys.add(k)
@@ -127,23 +135,45 @@ func (kn *keyNames) get(name string) restoredKey {
 	return kn.m[name]
 }
 
-// encodeValues are values as other nodes get them. It reports false when that is not possible.
-func (s *Server) encodeValues(values map[any]any) (data map[string]json.RawMessage, ok bool) {
+// shared reports whether several keys have a name.
+func (kn *keyNames) shared(name string) bool {
+	kn.mu.Lock()
+	defer kn.mu.Unlock()
+	k, there := kn.m[name]
+	return there && k == nil
+}
+
+// Values that another process cannot have.
+var (
+	errTwoKeys = errors.New("sio: two keys of RestoredKey have the same name")
+	errNotJSON = errors.New("sio: a value of a RestoredKey is not encoded as JSON")
+)
+
+// encodeValues are values as other processes get them, by the names of their keys. One that was never
+// asked for here goes on as it came.
+func (s *Server) encodeValues(values map[any]any) (data map[string]json.RawMessage, err error) {
+	data = make(map[string]json.RawMessage, len(values))
 	for key, value := range values {
-		k, ok := key.(restoredKey)
-		if !ok || restoredKeys.get(k.called()) != k {
-			return nil, false
+		k, _ := key.(restoredKey)
+		if sent, ok := value.(sentValue); ok {
+			if data[k.called()] == nil {
+				data[k.called()] = sent.raw
+			}
+			continue
+		}
+		if restoredKeys.get(k.called()) != k {
+			return nil, errTwoKeys
 		}
 		text, err := s.marshal(value)
-		if err != nil || !json.Valid(text) {
-			return nil, false
+		if err != nil {
+			return nil, err
 		}
-		if data == nil {
-			data = make(map[string]json.RawMessage)
+		if !json.Valid(text) {
+			return nil, errNotJSON
 		}
 		data[k.called()] = text
 	}
-	return data, true
+	return data, nil
 }
 
 // decodeValues is the opposite of encodeValues.
