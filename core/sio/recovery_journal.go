@@ -50,6 +50,7 @@ type journaling struct {
 	// guards it.
 	claiming map[string]int
 	live     *liveStore // nil without StoreLive
+	silences silences
 }
 
 // openJournal has the bus be the log, if it is one.

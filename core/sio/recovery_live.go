@@ -206,11 +206,7 @@ func (r *recovery) settle(ctx context.Context, s *Socket, st *cluster.Session) (
 	if saved.Live == r.srv.node.Name() { // it has ended here for good
 		return nil, nil
 	}
-	asking, cancel := context.WithTimeout(ctx, takeoverTime)
-	defer cancel()
-	answered, has := false, false
-	m := cluster.Message{Kind: cluster.Count, To: saved.Live, Rooms: asksFor(s, st.PID), Timeout: takeoverTime}
-	_ = r.srv.node.Request(asking, &m, func(a *cluster.Message) { answered, has = true, a.Number > 0 })
+	has, answered := r.askOne(ctx, s, st.PID, saved.Live)
 	switch {
 	case !answered:
 		return st, nil

@@ -272,24 +272,4 @@ func (r *recovery) holds(asked []string) (n int) {
 	return 1
 }
 
-// askAll asks the other nodes of siokit for a session, and reports whether one of them has it, or
-// has it saved by now.
-func (r *recovery) askAll(ctx context.Context, s *Socket, pid string) bool {
-	n := r.srv.node
-	if n.Settled() && len(n.Nodes()) == 0 {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, takeoverTime)
-	defer cancel()
-	found := false
-	m := cluster.Message{Kind: cluster.Count, Rooms: asksFor(s, pid), Timeout: takeoverTime}
-	_ = n.Request(ctx, &m, func(a *cluster.Message) {
-		if a.Number > 0 {
-			found = true
-			cancel()
-		}
-	})
-	return found
-}
-
 var _ node.Appender = (*recovery)(nil)

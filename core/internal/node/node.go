@@ -248,6 +248,16 @@ func (n *Node) Mixed(ctx context.Context, namespace string) bool {
 // not know.
 func (n *Node) Info(name string) (info string, ok bool) { return n.members.infoOf(name) }
 
+// Heard is when the last message of a node has come, or when the bus was back since when it could.
+// there: the node is. It may be called with any lock held.
+func (n *Node) Heard(name string) (last time.Time, there bool) {
+	m := n.members.find(name)
+	if m == nil {
+		return last, false
+	}
+	return began.Add(time.Duration(m.seen.Load())), true
+}
+
 // Up reports whether the bus can be reached.
 func (n *Node) Up() bool { return !n.gaps.down.Load() }
 
