@@ -195,6 +195,14 @@ func (m *moved) behind(had int) []keptEvent {
 	return slices.Clone(m.carried[min(had, len(m.carried)):])
 }
 
+// count is how many events behind has.
+func (m *moved) count(had int) int {
+	if m == nil {
+		return 0
+	}
+	return max(0, len(m.carried)-had)
+}
+
 // Expired implements wheel.Owner. A client whose connection has lived so long has had what was
 // carried, and one that was away so long is not recovered. Its offset may be the last of them still.
 func (m *moved) Expired(*wheel.Timer) {

@@ -168,6 +168,7 @@ func (rec *recoverable) take(events []keptEvent, past map[string]uint64) bool {
 	}
 	m.carried = events
 	l.carried += m.size
+	rec.lacks = len(events)
 	rec.asked = rec.from
 	if l.over || l.carried > l.r.opts.MaxBytes || !l.whole() || !l.r.reaches() || !rec.has(rec.asked) {
 		return false

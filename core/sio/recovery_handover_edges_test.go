@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/siokit/siokit/core/cluster"
@@ -250,5 +251,55 @@ func TestHandoverDenied(t *testing.T) {
 	until(t, "no session is left", func() bool { return sessionsAt(m.all[0])+sessionsAt(m.all[1]) == 0 })
 	if m.move(2) {
 		t.Error("recovered after a refusal")
+	}
+}
+
+// TestHandoverDropped: what a session has brought is forgotten after a while. When that happens while
+// OnConnect runs for a client that has not had it, the client is not told that it is recovered.
+func TestHandoverDropped(t *testing.T) {
+	for _, had := range []bool{false, true} {
+		t.Run(map[bool]string{false: "not had", true: "had"}[had], func(t *testing.T) {
+			entered, goOn := make(chan struct{}), make(chan struct{})
+			var waits atomic.Bool
+			m := newMovers(t, func(srv *Server) {
+				srv.Of("/").OnConnect(func(context.Context, *Socket) error {
+					if waits.CompareAndSwap(true, false) {
+						close(entered)
+						<-goOn
+					}
+					return nil
+				})
+			}, nil)
+			m.r.away(m.all[0])
+			m.say(2, toAll, "missed")
+			if !m.move(1) {
+				t.Fatal("not recovered")
+			}
+			if had {
+				m.r.expect("missed")
+			}
+			m.r.away(m.all[1])
+			waits.Store(true)
+			w := m.r.again()
+			<-entered
+			r := m.all[1].recovery
+			r.mu.Lock()
+			moved := r.byPID[m.r.pid].moved
+			r.mu.Unlock()
+			moved.Expired(nil)
+			until(t, "it is forgotten", func() bool {
+				moved.log.mu.Lock()
+				defer moved.log.mu.Unlock()
+				return moved.carried == nil
+			})
+			close(goOn)
+			answer, _ := w.Read()
+			if recovered := strings.Contains(answer, m.r.pid); recovered != had {
+				t.Errorf("recovered %v, by %q", recovered, answer)
+			}
+			if !had && m.move(1) {
+				t.Error("recovered when it comes once more")
+			}
+		})
 	}
 }

@@ -136,7 +136,7 @@ func (rec *recoverable) lacking(offset string) (missed []keptEvent, ok bool) {
 	if !l.whole() || !rec.has(position) {
 		return nil, false
 	}
-	rec.asked, rec.had = position, had
+	rec.asked, rec.had, rec.lacks = position, had, rec.moved.count(had)
 	missed = rec.missed(position)
 	return missed, rec.fits(missed)
 }

@@ -65,6 +65,7 @@ type recoverable struct {
 	since     uint64 // the position at which it was left without one
 	asked     uint64 // the offset of the client that comes back
 	had       int    // how many events of moved that client has had
+	lacks     int    // and how many it has not
 	moved     *moved // what the session has brought from another node, nil for nothing
 	restoring bool   // the client comes back: everything goes by the log
 	joined    map[string]stay
@@ -312,7 +313,7 @@ func (rec *recoverable) enter(s *Socket) (missed []keptEvent, ok bool) {
 	if rec.log.journaled() {
 		return rec.enterKept()
 	}
-	if !rec.log.whole() || !rec.has(rec.asked) {
+	if !rec.log.whole() || !rec.has(rec.asked) || rec.moved.count(rec.had) != rec.lacks {
 		rec.spent = true
 		return nil, false
 	}

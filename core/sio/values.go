@@ -73,10 +73,10 @@ func NewKey[T any](name string) *Key[T] { return &Key[T]{name: name} }
 // socket of a client that is recovered has those of the earlier socket. See Options.Recovery.
 //
 // To another process a value travels as JSON, by Options.JSON: what that leaves out, such as fields
-// that are not exported, is missing there. There the key is found by its name. So a client that has a
-// value which is no JSON, or whose name two keys have, is not recovered by another process; nor is
-// one, but with a cluster.Journal, with a value whose name no key has there. With a cluster.Journal
-// the values are JSON for a client that comes back to the same process, too.
+// that are not exported, is missing there. There the key is found by its name. A client that has a
+// value which is no JSON, or whose name two keys have, is not recovered by another process. With a
+// cluster.Journal values are JSON for a client that comes back to the same process, too; without
+// one, a client with a value whose name no key has there is not recovered there.
 //
 // In a cluster the values are encoded where the handlers of the socket run, with none of them beside:
 // behind OnDisconnect, and with Recovery.StoreLive also between two handlers, now and then. So what
