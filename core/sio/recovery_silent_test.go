@@ -33,9 +33,9 @@ func killedNode(t *testing.T, live bool, clients int, do func(a, b *Server, all 
 	})
 }
 
-// TestSilentMany: after a kill, before the cluster has noticed, all clients that come at once wait
+// TestJournalSilentMany: after a kill, before the cluster has noticed, all clients that come at once wait
 // once until the killed process has not answered, and not in turns.
-func TestSilentMany(t *testing.T) {
+func TestJournalSilentMany(t *testing.T) {
 	for _, live := range []bool{true, false} {
 		t.Run(map[bool]string{true: "stored", false: "new"}[live], func(t *testing.T) {
 			killedNode(t, live, 3*maxClaims, func(a, b *Server, all []*pollingReturning, cut, _ func()) {
@@ -68,8 +68,8 @@ func TestSilentMany(t *testing.T) {
 	}
 }
 
-// TestSilentHeard: a node that was silent and is heard again is asked, and has the last word.
-func TestSilentHeard(t *testing.T) {
+// TestJournalSilentHeard: a node that was silent and is heard again is asked, and has the last word.
+func TestJournalSilentHeard(t *testing.T) {
 	killedNode(t, true, 2, func(a, b *Server, all []*pollingReturning, cut, heal func()) {
 		name := a.node.Name()
 		cut()

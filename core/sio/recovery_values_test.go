@@ -40,7 +40,7 @@ func (v *turnValue) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &v.Text)
 }
 
-var turnKey = RestoredKey[*turnValue]("TestStoreLiveTurn")
+var turnKey = RestoredKey[*turnValue]("TestJournalTurn")
 
 // storedAs is a session as the journal has it: its rooms, without the id, and the value of turnKey.
 func storedAs(t *testing.T, j cluster.Journal, pid string) (rooms []string, value string) {
@@ -57,12 +57,12 @@ func storedAs(t *testing.T, j cluster.Journal, pid string) (rooms []string, valu
 		t.Fatal(err)
 	}
 	rooms = slices.DeleteFunc(slices.Clone(st.Rooms), func(name string) bool { return name == st.ID })
-	return rooms, string(saved.Values["TestStoreLiveTurn"])
+	return rooms, string(saved.Values["TestJournalTurn"])
 }
 
-// TestStoreLiveTurn: the values of a connected client are encoded between its handlers, and never
+// TestJournalTurn: the values of a connected client are encoded between its handlers, and never
 // while one runs; its rooms are stored all the same.
-func TestStoreLiveTurn(t *testing.T) {
+func TestJournalTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var encoded, beside atomic.Int64
 		srv := NewServer(&Options{Cluster: journalBus().Backend(), Recovery: &Recovery{StoreLive: true}, Logger: slog.New(slog.DiscardHandler)})
