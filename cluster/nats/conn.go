@@ -101,6 +101,13 @@ func (b *backend) reached(then nats.ConnHandler) nats.ConnHandler {
 		b.mu.Lock() // Start may still subscribe
 		current := b.conn != nil && b.conn.nc == nc
 		b.crowded = false
+		if current { // not every node calls Watch again
+			for _, subject := range b.own() {
+				if sub, known := b.subscribed[subject]; known && sub == nil {
+					_ = b.subscribe(subject) // it is told when that is refused once more
+				}
+			}
+		}
 		b.mu.Unlock()
 		if current {
 			b.settle(nc)
@@ -132,7 +139,7 @@ func (b *backend) settle(nc *nats.Conn) {
 // settled is for a connection on which all is subscribed to, but for what was refused.
 func (b *backend) settled() {
 	b.up.Store(true)
-	b.queue.event(event{up: true})
+	b.tell(event{up: true})
 }
 
 // down is for a connection that has broken, or that could not be made.
@@ -145,7 +152,7 @@ func (b *backend) down(err error) {
 	} else {
 		err = fmt.Errorf("%w: %w", cluster.ErrDown, err)
 	}
-	b.queue.event(event{down: true, err: err})
+	b.tell(event{down: true, err: err})
 }
 
 // failed is for what goes wrong on a connection that stays.
@@ -159,7 +166,7 @@ func (b *backend) failed(sub *nats.Subscription, err error) {
 		if refusal.err != nil && !refusal.publish {
 			b.unsubscribed(refusal.subject)
 		}
-		b.queue.event(event{err: fmt.Errorf("natsbus: %w", err)})
+		b.tell(event{err: fmt.Errorf("natsbus: %w", err)})
 	}
 	if b.awaited != nil && b.awaited == err {
 		b.awaited = nil

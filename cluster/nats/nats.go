@@ -119,6 +119,7 @@ type backend struct {
 	queue    queue
 	denials  denials
 	taken    chan *nats.Msg // what all subscriptions bring
+	news     chan event     // see tell
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
@@ -165,6 +166,7 @@ func (b *backend) Start(ctx context.Context, node string, r cluster.Receiver) er
 	}
 	b.started, b.node = true, node
 	b.taken = make(chan *nats.Msg, chanSize)
+	b.news = make(chan event, 16) // nobody takes any before the first attempt to connect is over
 	b.queue.init(r)
 	b.subscribed[b.subjects.nodes()] = nil
 	b.subscribed[b.subjects.node(node)] = nil

@@ -138,12 +138,27 @@ func (q *queue) stop() {
 	signal(q.wake)
 }
 
-// collect puts what the subscriptions bring into the queue, until Close.
+// tell is for what the handlers of a connection say: it comes behind what the connection has
+// brought before.
+func (b *backend) tell(e event) {
+	select {
+	case b.news <- e:
+	case <-b.life.Done():
+	}
+}
+
+// collect puts what the subscriptions bring, and what is told of the connection, into the queue,
+// until Close.
 func (b *backend) collect() {
 	for {
 		select {
 		case m := <-b.taken:
 			b.queue.put(m)
+		case e := <-b.news:
+			for n := len(b.taken); n > 0; n-- {
+				b.queue.put(<-b.taken)
+			}
+			b.queue.event(e)
 		case <-b.queue.overran:
 		case <-b.life.Done():
 			return

@@ -1,12 +1,16 @@
 package natsbus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/siokit/siokit/internal/testkit"
 )
 
 // TestQueueBounds: nothing that waits for a Receiver grows without end.
@@ -135,5 +139,32 @@ func TestDenials(t *testing.T) {
 		if _, collected := d.note(publish); collected || d.slow != 1 {
 			t.Errorf("%s: collected behind the end, or %d times slow", row.when, d.slow)
 		}
+	}
+}
+
+// TestTellBehind: what is told of a connection comes behind what the connection has brought, also
+// when the goroutine for that has not been given a processor for a while.
+func TestTellBehind(t *testing.T) {
+	for range 20 {
+		b := &backend{taken: make(chan *nats.Msg, 50), news: make(chan event, 1)}
+		b.life, b.end = context.WithCancel(t.Context())
+		b.queue.init(nil)
+		for range cap(b.taken) {
+			b.taken <- &nats.Msg{}
+		}
+		b.tell(event{down: true})
+		b.wg.Go(b.collect)
+		var list []event
+		testkit.Until(t, 10*time.Second, "all is in the queue", func() bool {
+			b.queue.mu.Lock()
+			defer b.queue.mu.Unlock()
+			list = slices.Clone(b.queue.waiting)
+			return len(list) == cap(b.taken)+1
+		})
+		if i := slices.IndexFunc(list, func(e event) bool { return e.down }); i != cap(b.taken) {
+			t.Fatalf("%d of %d messages come before the end of their connection", i, cap(b.taken))
+		}
+		b.end()
+		b.wg.Wait()
 	}
 }
