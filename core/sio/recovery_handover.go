@@ -268,7 +268,7 @@ func (r *recovery) takeover(ctx context.Context, rec *recoverable) bool {
 	old, ended := rec.socket, rec.ended
 	r.mu.Unlock()
 	reason := TransportClose
-	if old.client.vs.Ended() && !r.srv.Ready() { // a client that was sent away may be back before its sockets have ended
+	if old.client.vs.EndReason() == ServerShutdown.below() { // it may be back before its sockets have ended
 		reason = ServerShutdown
 	}
 	// What the client had sent before is still handled, by the earlier socket.

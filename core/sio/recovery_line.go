@@ -114,8 +114,15 @@ func (rec *recoverable) pin(position uint64, meant bool) {
 	rec.exact[position] = meant
 }
 
-// torn reports whether events are not in the journal that should be.
-func (r *recovery) torn() bool { return r.breaks.count.Load() != r.breaks.mended.Load() }
+// torn reports whether events are not in the journal that should be. When that could not be said in
+// the journal before it is tried again: a bus that was full takes it by now.
+func (r *recovery) torn() bool {
+	if r.breaks.count.Load() == r.breaks.mended.Load() {
+		return false
+	}
+	r.mend()
+	return true
+}
 
 // tear notes that events are not in the journal, or may not be.
 func (r *recovery) tear() {
@@ -137,6 +144,9 @@ func (r *recovery) mend() {
 
 // mend notes that the Gap of a break has come back. It mends those before, whose own may come later.
 func (b *breaks) mend(count uint64) {
+	if count > b.count.Load() { // not one of this node's
+		return
+	}
 	for {
 		mended := b.mended.Load()
 		if mended >= count || b.mended.CompareAndSwap(mended, count) {

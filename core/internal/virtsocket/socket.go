@@ -112,6 +112,14 @@ func (s *Socket) Settle() { s.hub.limiter.note(&s.slot, settled) }
 // under way.
 func (s *Socket) Ended() bool { return s.isClosed() }
 
+// EndReason is why the socket has been closed, 0 while it is not. Handler.Closed may still be
+// under way.
+func (s *Socket) EndReason() Reason {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason
+}
+
 // Handle gives the socket its handler before Options.Accept has returned. Accept
 // calls it before application code sees the socket, which may be closed from then
 // on: h.Closed is called exactly once, also when Accept refuses.
