@@ -56,6 +56,15 @@ func (m *mover) expect(events ...string) {
 	}
 }
 
+// gone waits until the client's socket at a node is not counted any more: that is a moment behind
+// its OnDisconnect.
+func (m *mover) gone(n *clusterNode, ended <-chan struct{}) {
+	m.c.T.Helper()
+	<-ended
+	id := m.Sid
+	m.c.eventually("the socket has gone", func() bool { return n.Of(m.c.ns).Socket(id) == nil })
+}
+
 func clusterRecovery(c *clusterEnv) {
 	recovering := func(o *sio.Options) { o.Recovery = &sio.Recovery{} }
 	a, b := c.start(recovering), c.start(recovering)
@@ -82,7 +91,7 @@ func (c *clusterEnv) recovers(a, b *clusterNode, ended <-chan struct{}) bool {
 	a.Of(c.ns).Socket(m.Sid).Join("room")
 	c.count("the room", b.Of(c.ns).To("room"), 1) // what is emitted to it reaches it from now on
 	m.w.Reset()
-	<-ended
+	m.gone(a, ended)
 	at, emit := []*clusterNode{b, a, b}, []string{"one", "two", "three"}
 	for i, t := range []sio.Target{b.Of(c.ns).All(), a.Of(c.ns).To("room"), b.Of(c.ns).To(m.Sid)} {
 		c.check(t.Emit(emit[i]))
@@ -91,7 +100,7 @@ func (c *clusterEnv) recovers(a, b *clusterNode, ended <-chan struct{}) bool {
 	same := m.connect(b)
 	defer func() {
 		m.w.Send("41" + c.ns + ",") // nobody waits for it
-		<-ended
+		m.gone(b, ended)
 	}()
 	if u, ok := b.backend.(cluster.Unordered); ok && u.Unordered() {
 		if same {
