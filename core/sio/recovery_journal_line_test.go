@@ -81,7 +81,7 @@ func TestJournalComesBackFirst(t *testing.T) {
 	if !r.connect("") {
 		t.Fatal("not recovered")
 	}
-	s = <-sockets
+	<-sockets
 	v.open(nil)
 	r.expect("two", "four")
 	other.expect("three")
