@@ -175,6 +175,13 @@ func (r *request) gone(name string, err error) {
 	r.check()
 }
 
+// asked is for a request that is published: one that nobody is to answer is over.
+func (r *request) asked() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.check()
+}
+
 // check ends the request when nothing more is awaited; r.mu is held.
 func (r *request) check() {
 	if r.over || len(r.waiting) > 0 || r.others > 0 {

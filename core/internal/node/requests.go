@@ -105,12 +105,14 @@ func (n *Node) request(ctx context.Context, m *cluster.Message, each func(m *clu
 	if err := n.Ready(ctx); err != nil {
 		return &cluster.Missing{Err: err}
 	}
-	if err := n.audience(ctx, r, others); err != nil {
-		return err
+	if others && m.To == "" && n.counter != nil {
+		if err := n.countOthers(ctx, r); err != nil {
+			return err
+		}
 	}
-	id, err := n.requests.add(r) // before anybody can answer
+	id, err := n.open(r)
 	if err != nil {
-		return &cluster.Missing{Nodes: n.members.names(), Err: err}
+		return err
 	}
 	defer n.requests.remove(id)
 	n.emitter.asks(m.Namespace)
@@ -120,7 +122,7 @@ func (n *Node) request(ctx context.Context, m *cluster.Message, each func(m *clu
 	if _, err := n.publish(&q, ""); err != nil {
 		r.fail(err)
 	}
-	n.pruned(r) // who has gone since it was asked for
+	r.asked()
 	select {
 	case <-r.done:
 	case <-ctx.Done():
@@ -139,44 +141,38 @@ func (n *Node) patience(m *cluster.Message) time.Duration {
 	return n.opts.RequestTimeout
 }
 
-// audience sets who is to answer; others: nodes of other kinds too.
-func (n *Node) audience(ctx context.Context, r *request, others bool) error {
+// countOthers sets how many nodes of other kinds are to answer.
+func (n *Node) countOthers(ctx context.Context, r *request) error {
+	count, err := n.counter.Others(ctx, r.namespace)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return &cluster.Missing{Nodes: n.members.names(), Err: err}
+	}
+	r.others = max(0, count)
+	return nil
+}
+
+// open sets who is to answer, and takes up the request before anybody can. Who leaves meanwhile
+// is either not asked, or is taken out when r.mu is released: lost takes a node out of the members
+// before it goes through the open requests, and this is the other way round.
+func (n *Node) open(r *request) (id string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if id, err = n.requests.add(r); err != nil {
+		return "", &cluster.Missing{Nodes: n.members.names(), Err: err}
+	}
 	names := n.members.names()
 	if r.to != "" {
 		if !slices.Contains(names, r.to) {
-			return &cluster.Missing{Nodes: []string{r.to}, Err: cluster.ErrGone}
+			n.requests.remove(id)
+			return "", &cluster.Missing{Nodes: []string{r.to}, Err: cluster.ErrGone}
 		}
-		r.waiting[r.to] = struct{}{}
-		return nil
-	}
-	if others && n.counter != nil {
-		count, err := n.counter.Others(ctx, r.namespace)
-		if err != nil {
-			if ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
-			return &cluster.Missing{Nodes: names, Err: err}
-		}
-		r.others = max(0, count)
+		names = []string{r.to}
 	}
 	for _, name := range names {
 		r.waiting[name] = struct{}{}
 	}
-	return nil
-}
-
-// pruned takes out of a request who has gone while it was made, and ends one that asks
-// nobody.
-func (n *Node) pruned(r *request) {
-	r.mu.Lock()
-	names := slices.Collect(maps.Keys(r.waiting))
-	r.mu.Unlock()
-	for _, name := range names {
-		if !n.members.alive(name) {
-			r.gone(name, cluster.ErrGone)
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.check()
+	return id, nil
 }

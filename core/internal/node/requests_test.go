@@ -133,6 +133,37 @@ func TestNodeLeaves(t *testing.T) {
 	})
 }
 
+// TestNodeLeavesAtOnce: a node that leaves, or is given up, while the request to it is on its way
+// out of its caller's goroutine is no other than one that does so later.
+func TestNodeLeavesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ps := nodes(t, cluster.NewBus(), "aaaaa", "bbbbb", "ccccc")
+		r := newRequest(count(), nil)
+		if _, err := ps[0].Node.open(r); err != nil {
+			t.Fatal(err)
+		}
+		ps[1].leave(t)
+		synctest.Wait()
+		r.asked()
+		if _, waits := r.waiting["bbbbb"]; waits || r.over || len(r.lost) > 0 {
+			t.Errorf("waits for %v, over: %v, missing: %v", r.waiting, r.over, r.lost)
+		}
+		ps[2].leave(t)
+		synctest.Wait()
+		if !r.over || r.err != nil {
+			t.Errorf("over: %v, %v", r.over, r.err)
+		}
+		// Nobody is there any more.
+		alone := newRequest(count(), nil)
+		if _, err := ps[0].Node.open(alone); err != nil || alone.over {
+			t.Error(err, alone.over)
+		}
+		if alone.asked(); !alone.over || alone.err != nil {
+			t.Errorf("over: %v, %v", alone.over, alone.err)
+		}
+	})
+}
+
 // TestTimeout: who has not answered is named; an answer that comes later is ignored.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
