@@ -3,6 +3,7 @@ package nodewire
 import (
 	"bytes"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 func fuzzWrite(f *testing.F, w wire) {
 	for k := cluster.Emit; k <= cluster.Bye; k++ {
 		f.Add(uint8(k), uint8(0), "node1", "r1", "/chat", "room", full.Data, []byte{1, 2}, 800)
+		f.Add(uint8(k), uint8(0), "n", "r", "/", "a", []byte(`null`), []byte(nil), 0)
 		f.Add(uint8(k), uint8(15), "", "", "/", "\xff", []byte(`["e",{"__proto__":{"a":1}},"\ud800",1e999,1.0,{"type":"Buffer","data":[1]}]`), []byte(nil), 0)
 		f.Add(uint8(k), uint8(1), "n", "r", "/", "a", []byte(`["e",{"__proto__":{"_placeholder":true,"num":0}},{"num":1,"_placeholder":true}]`), []byte("x"), -1)
 		f.Add(uint8(k), uint8(17), "n", "r", "/", "a", []byte(`["e",{"a":{"_placeholder":true,"num":0}},{"num":1,"_placeholder":true}]`), []byte("x"), 1)
@@ -59,10 +61,13 @@ func fuzzWrite(f *testing.F, w wire) {
 }
 
 // reshaped reports whether JSON holds what is written and read again as something else with
-// the same meaning: the JSON of a Buffer.
+// the same meaning: the JSON of a Buffer, or a number that is an infinity, for which JSON has null.
 func reshaped(data []byte) bool {
-	return bytes.Contains(data, []byte(`Buffer`)) || bytes.Contains(data, []byte(`\u`))
+	return bytes.Contains(data, []byte(`Buffer`)) || bytes.Contains(data, []byte(`\u`)) || infinite.Match(data)
 }
+
+// infinite matches at least the numbers above 1.8e308.
+var infinite = regexp.MustCompile(`[eE]\+?0*[1-9][0-9]{2}|[0-9]{200}`)
 
 func FuzzAppendClassic(f *testing.F) { fuzzWrite(f, wires[0]) }
 func FuzzAppendSharded(f *testing.F) { fuzzWrite(f, wires[1]) }

@@ -69,6 +69,11 @@ func TestSession(t *testing.T) {
 			t.Errorf("%s: %q, %v", what, b, err)
 		}
 	}
+	// An application of Node reads members of it.
+	null := cluster.Session{ID: "s", PID: "p", Rooms: []string{"s"}, Data: data(" null\n")}
+	if b, err := AppendSession(nil, &null); err != nil || string(b) != sessionText("\x84\xa3sid\xa1s\xa3pid\xa1p\xa5rooms\x91\xa1s\xa4data\x80") {
+		t.Errorf("%s, %v", b, err)
+	}
 	// Node's reader throws for such a key: the data is left out, and the client comes back.
 	proto := cluster.Session{ID: "s", PID: "p", Data: data(`{"__proto__":1}`)}
 	if b, err := AppendSession(nil, &proto); err != nil || nodeTakesSession(b) != nil {
@@ -105,6 +110,8 @@ func FuzzAppendSession(f *testing.F) {
 	f.Add("sid", "pid", "room", []byte(`{"a":[1,"x",null]}`))
 	f.Add("", "pid", "\xff", []byte(`{"__proto__":1}`))
 	f.Add("s", "p", "", []byte(`"\ud800"`))
+	f.Add("s", "p", "r", []byte(` null `))
+	f.Add("s", "p", "r", []byte(`{"a":[-1e999]}`))
 	f.Fuzz(func(t *testing.T, id, pid, room string, data []byte) {
 		s := cluster.Session{ID: id, PID: pid, Rooms: []string{id, room}, Data: data}
 		b, err := AppendSession([]byte("x"), &s)

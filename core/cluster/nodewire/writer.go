@@ -1,6 +1,7 @@
 package nodewire
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -316,12 +317,12 @@ func (w *writer) sockets(m *cluster.Message, only bool) {
 	w.end(']')
 }
 
-// declared writes JSON that may be missing: an empty object is what Node has then. The same
-// stands for what Node would refuse: a client must not keep answers back by what it has sent
-// in its handshake.
+// declared writes JSON that may be missing, or null: an empty object is what Node has then, and
+// its applications read members of it. The same stands for what Node would refuse: a client must
+// not keep answers back by what it has sent in its handshake.
 func (w *writer) declared(text []byte) {
 	b := w.b
-	if len(text) > 0 {
+	if text = bytes.Trim(text, " \t\r\n"); len(text) > 0 && string(text) != "null" {
 		if w.value(text, nil); !errors.Is(w.err, ErrNotOnWire) {
 			return
 		}
