@@ -105,7 +105,7 @@ export const generations = [
   { names: ["3.1.3", "4.0.2", "4.8"], open: modern, transports: three, cannot: () => ({}) },
 ];
 
-export const patience = (promise, what, ms = 10_000) => {
+export const patience = (promise, what, ms = 30_000) => {
   let timer;
   const late = new Promise((_, no) => { timer = setTimeout(() => no(new Error("timeout: " + what)), ms); });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));

@@ -27,6 +27,8 @@ import (
 
 type config struct {
 	adapter, addr, mount, profile, transports, origins, session string
+
+	patience time.Duration
 }
 
 func main() {
@@ -38,6 +40,7 @@ func main() {
 	flag.StringVar(&c.transports, "transports", "all", "enabled transports, comma-separated, or all")
 	flag.StringVar(&c.origins, "origins", "*", `allowed origins, comma-separated, beside the server's own; "*" reflects any`)
 	flag.StringVar(&c.session, "session", "none", "session routes and bridge: memory, gorilla, scs, fiber, none")
+	flag.DurationVar(&c.patience, "patience", 0, "how much longer than the contract matrix says clients may be silent, where the machine has other work")
 	flag.Parse()
 	if err := run(c); err != nil {
 		log.Fatal(err)

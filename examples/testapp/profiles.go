@@ -43,7 +43,7 @@ func newApp(c config, bridge *sessionbridge.Bridge) (*app, error) {
 	switch c.profile {
 	case "matrix":
 		namespaces = append(namespaces, "/chat", "/secret")
-		a.io = matrix(o)
+		a.io = matrix(o, c.patience)
 	case "protocol":
 		namespaces = append(namespaces, "/custom")
 		a.io = protocol(o)
