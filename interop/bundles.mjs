@@ -16,7 +16,7 @@ const bundles = {
 // What runs in the page. It returns what has failed.
 async function inPage({ client, transport }) {
   const failed = [];
-  const patience = (p, what) => Promise.race([p, new Promise((_, no) => setTimeout(() => no(new Error("timeout: " + what)), 8000))]);
+  const patience = (p, what) => Promise.race([p, new Promise((_, no) => setTimeout(() => no(new Error("timeout: " + what)), 30_000))]);
   const next = (s, event) => patience(new Promise(yes => {
     const on = (...a) => { s.removeListener ? s.removeListener(event, on) : s.off(event, on); yes(a); };
     s.on(event, on);
