@@ -54,6 +54,10 @@ type Recovery struct {
 	// 16 MiB. Attachments count, and some bytes for each event.
 	MaxEvents int
 	MaxBytes  int
+	// MaxTotalBytes is how much is kept of all namespaces together, such as the many that
+	// match a pattern; 256 MiB. Where the next event would be too much, its namespace forgets the
+	// oldest of its own.
+	MaxTotalBytes int
 	// SkipConnect does not ask the policies, OnConnect and the guards again about a client that
 	// is recovered, as Node's server does not. Without it they are asked, and Socket.Recovered
 	// tells them; a client that they refuse has no session any more.
@@ -96,6 +100,7 @@ func (o *Options) recoveryDefaults() {
 	defaultTo("Recovery.MaxSessions", &r.MaxSessions, 10_000)
 	defaultTo("Recovery.MaxEvents", &r.MaxEvents, 10_000)
 	defaultTo("Recovery.MaxBytes", &r.MaxBytes, 16<<20)
+	defaultTo("Recovery.MaxTotalBytes", &r.MaxTotalBytes, 256<<20)
 	if r.FirstEvent == "" {
 		r.FirstEvent = "recovery"
 	}

@@ -12,7 +12,7 @@ import "slices"
 func (l *recoveryLog) broken() {
 	l.position++
 	l.lost, l.broke = l.position, l.position
-	l.events, l.bytes = nil, 0
+	l.empty()
 }
 
 // gone is broken for a log with a journal: what is missing stands at a position, or, with 0, behind

@@ -219,6 +219,7 @@ func (m *moved) Expired(*wheel.Timer) {
 // drop forgets what was carried. log.mu is held.
 func (m *moved) drop() {
 	m.log.carried -= m.size
+	m.log.r.bytes.Add(-int64(m.size))
 	m.carried, m.size = nil, 0
 }
 

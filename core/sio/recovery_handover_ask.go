@@ -168,9 +168,10 @@ func (rec *recoverable) take(events []keptEvent, past map[string]uint64) bool {
 	}
 	m.carried = events
 	l.carried += m.size
+	l.r.bytes.Add(int64(m.size))
 	rec.lacks = len(events)
 	rec.asked = rec.from
-	if l.over || l.carried > l.r.opts.MaxBytes || !l.whole() || !l.r.reaches() || !rec.has(rec.asked) {
+	if l.over || l.carried > l.r.opts.MaxBytes || l.r.bytes.Load() > int64(l.r.opts.MaxTotalBytes) || !l.whole() || !l.r.reaches() || !rec.has(rec.asked) {
 		return false
 	}
 	behind := l.behind(rec.from)

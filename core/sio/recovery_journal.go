@@ -284,7 +284,7 @@ func (l *recoveryLog) since() uint64 { return max(l.lost, l.known) }
 // forget drops what is kept in memory: it is not complete. The journal is. l.mu is held.
 func (l *recoveryLog) forget() {
 	l.lost = max(l.lost, l.position)
-	l.events, l.bytes = nil, 0
+	l.empty()
 }
 
 // release sends an event to its sockets. position 0: it has none. l.mu is held.

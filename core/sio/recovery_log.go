@@ -170,12 +170,31 @@ func (l *recoveryLog) keep(e keptEvent, p packet.Packet) {
 		l.r.wheel.Set(&l.timer, l, l.r.kept)
 	}
 	l.events = append(l.events, e)
-	l.bytes += e.cost
-	for len(l.events) > 0 && (len(l.events) > l.r.opts.MaxEvents || l.bytes > l.r.opts.MaxBytes) {
+	l.weigh(e.cost)
+	for len(l.events) > 0 && l.full() {
 		l.r.srv.recoveries.dropped.Add(1)
 		l.drop()
 	}
 	l.forgetOld()
+}
+
+// weigh adds to what is kept, or takes from it. l.mu is held.
+func (l *recoveryLog) weigh(cost int) {
+	l.bytes += cost
+	l.r.bytes.Add(int64(cost))
+}
+
+// full reports whether more is kept than may be, here or in all logs together: then the log that
+// grows gives way. l.mu is held.
+func (l *recoveryLog) full() bool {
+	o := l.r.opts
+	return len(l.events) > o.MaxEvents || l.bytes > o.MaxBytes || l.r.bytes.Load() > int64(o.MaxTotalBytes)
+}
+
+// empty forgets all events. l.mu is held.
+func (l *recoveryLog) empty() {
+	l.weigh(-l.bytes)
+	l.events = nil
 }
 
 // size is about how much memory the event takes.
@@ -195,7 +214,7 @@ func (e *keptEvent) size() int {
 // drop forgets the oldest event. l.mu is held.
 func (l *recoveryLog) drop() {
 	l.lost = l.events[0].position
-	l.bytes -= l.events[0].cost
+	l.weigh(-l.events[0].cost)
 	l.events[0] = keptEvent{}
 	if l.events = l.events[1:]; len(l.events) == 0 {
 		l.events = nil
@@ -226,7 +245,7 @@ func (l *recoveryLog) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over, l.lost = true, l.position
-	l.events, l.bytes = nil, 0
+	l.empty()
 	l.r.wheel.Stop(&l.timer)
 }
 

@@ -3,6 +3,7 @@ package sio
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -110,4 +111,40 @@ func TestRecoveryPushedOut(t *testing.T) {
 		t.Error("recovered")
 	}
 	r.expect("recovery")
+}
+
+// TestRecoveryTotal: what all namespaces keep together is bounded, and the one that grows gives way.
+func TestRecoveryTotal(t *testing.T) {
+	const most = 3000
+	srv := NewServer(&Options{Recovery: &Recovery{MaxTotalBytes: most}})
+	srv.OfPattern("/p/{id}")
+	c := serve(t, srv)
+	first, second := newReturning(t, c, "/p/1"), newReturning(t, c, "/p/2")
+	first.away(srv)
+	second.away(srv)
+	missed := slices.Repeat([]string{"one"}, 8)
+	for range missed {
+		_ = srv.Of("/p/1").Emit("one")
+	}
+	for range 12 {
+		_ = srv.Of("/p/2").Emit("two")
+	}
+	if n := srv.recovery.bytes.Load(); n > most || n < most/2 {
+		t.Errorf("%d bytes are kept", n)
+	}
+	if !first.connect("") {
+		t.Error("what it has missed is kept, and it is not recovered")
+	}
+	first.expect(missed...)
+	if second.connect("") {
+		t.Error("recovered without what the bound has pushed out")
+	}
+	second.expect("recovery")
+	if st := srv.Stats(); st.RecoveryDropped == 0 {
+		t.Errorf("%+v", st)
+	}
+	_ = srv.Shutdown(t.Context())
+	if n := srv.recovery.bytes.Load(); n != 0 {
+		t.Errorf("%d bytes are kept when nothing is", n)
+	}
 }

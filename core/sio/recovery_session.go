@@ -18,6 +18,7 @@ type recovery struct {
 	opts  *Recovery
 	wheel *wheel.Wheel
 	kept  time.Duration // how long events are kept
+	bytes atomic.Int64  // of the events in all logs, and of those that sessions have brought
 	first []byte        // FirstEvent
 	over  atomic.Bool   // Shutdown has been called: nobody comes back
 

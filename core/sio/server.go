@@ -293,8 +293,8 @@ type Stats struct {
 	// NotRecovered how many were not, whose clients have asked for a session of theirs.
 	Recovered    int64
 	NotRecovered int64
-	// RecoveryDropped is how many events Recovery.MaxEvents and MaxBytes have pushed out since
-	// the start: clients that have missed one of them are not recovered. Events that are too old
+	// RecoveryDropped is how many events Recovery.MaxEvents, MaxBytes and MaxTotalBytes have pushed
+	// out since the start: clients that have missed one of them are not recovered. Events that are too old
 	// for any client do not count.
 	RecoveryDropped int64
 	// Failures is how many failures there were since the start, by Failure.Name.
