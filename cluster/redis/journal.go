@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -138,6 +139,14 @@ func (b *bus) sessionKeys(pid string) (key, extra string) {
 	return key, "siokit:{" + key + "}"
 }
 
+// saveScript keeps a session, and what siokit keeps beside it behind the number of its moves, unless
+// that number is larger there. What Node has taken has left its number behind.
+const saveScript = `local moves, old = ARGV[1], redis.call('GET', KEYS[2])
+if old and (tonumber(old:match('^%d+')) or 0) > tonumber(moves) then return 0 end
+redis.call('SET', KEYS[2], moves .. ' ' .. ARGV[2], 'PX', ARGV[4])
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+return 1`
+
 // SaveSession implements cluster.Journal.
 func (b *bus) SaveSession(ctx context.Context, s *cluster.Session, keep time.Duration) error {
 	l, err := b.live()
@@ -149,14 +158,11 @@ func (b *bus) SaveSession(ctx context.Context, s *cluster.Session, keep time.Dur
 		return err
 	}
 	key, extra := b.sessionKeys(s.PID)
-	ms := max(keep.Milliseconds(), 1)
-	all := l.send.DoMulti(ctx, // who finds the session finds the rest
-		l.send.B().Set().Key(extra).Value(rueidis.BinaryString(s.Extra)).PxMilliseconds(ms).Build(),
-		l.send.B().Set().Key(key).Value(rueidis.BinaryString(text)).PxMilliseconds(ms).Build())
-	for _, r := range all {
-		if err := r.Error(); err != nil {
-			return fmt.Errorf("redisbus: %w", err)
-		}
+	ms := strconv.FormatInt(max(keep.Milliseconds(), 1), 10)
+	err = l.send.Do(ctx, l.send.B().Eval().Script(saveScript).Numkeys(2).Key(key, extra).
+		Arg(strconv.FormatUint(s.Moves, 10), rueidis.BinaryString(s.Extra), rueidis.BinaryString(text), ms).Build()).Error()
+	if err != nil {
+		return fmt.Errorf("redisbus: %w", err)
 	}
 	return nil
 }
@@ -192,7 +198,13 @@ func (b *bus) TakeSession(ctx context.Context, pid string) (*cluster.Session, er
 		return nil, fmt.Errorf("redisbus: the session in %q is another one", key)
 	}
 	if more, err := parts[1].ToString(); err == nil {
-		s.Extra = []byte(more)
+		moves, extra, _ := strings.Cut(more, " ")
+		if s.Moves, err = strconv.ParseUint(moves, 10, 64); err != nil {
+			return nil, fmt.Errorf("redisbus: what is kept beside the session in %q: %w", key, err)
+		}
+		if extra != "" { // else the session is Node's, and was put back
+			s.Extra = []byte(extra)
+		}
 	}
 	return s, nil
 }

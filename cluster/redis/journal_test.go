@@ -202,6 +202,43 @@ func TestJournalSessions(t *testing.T) {
 	if x, err := jb.TakeSession(t.Context(), pid); err != nil || x == nil || x.Extra != nil {
 		t.Error(x, err)
 	}
+	// What was put back for Node's client is Node's still.
+	if err := ja.SaveSession(t.Context(), &cluster.Session{ID: "s", PID: pid, Rooms: s.Rooms}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if x, err := jb.TakeSession(t.Context(), pid); err != nil || x == nil || x.Extra != nil {
+		t.Error(x, err)
+	}
+	// The newer one stays, also while Node has it.
+	older, newer := s, s
+	newer.Moves, newer.Extra, newer.Rooms = 10, []byte("newer, 2 words"), []string{"s", "new"}
+	older.Moves = 9
+	save := func(x *cluster.Session) {
+		t.Helper()
+		if err := ja.SaveSession(t.Context(), x, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(&older)
+	save(&newer)
+	save(&older)
+	if x, err := jb.TakeSession(t.Context(), pid); err != nil || x == nil || x.Moves != 10 || string(x.Extra) != "newer, 2 words" || !slices.Equal(x.Rooms, newer.Rooms) {
+		t.Error(x, err)
+	}
+	save(&newer)
+	do(t, raw, "DEL", "sio:session:"+pid)
+	save(&older)
+	if x, err := jb.TakeSession(t.Context(), pid); x != nil || err != nil {
+		t.Error(x, err)
+	}
+	save(&newer)
+	if ms, err := do(t, raw, "PTTL", "siokit:{sio:session:"+pid+"}").AsInt64(); err != nil || ms < 50_000 || ms > 60_000 {
+		t.Error(ms, err)
+	}
+	do(t, raw, "SET", "siokit:{sio:session:"+pid+"}", "no number")
+	if x, err := jb.TakeSession(t.Context(), pid); err == nil {
+		t.Errorf("%+v", x)
+	}
 	for _, bad := range []string{"", "*", "wA==", strings.Replace(text, "cHBw", "cXFx", 1)} {
 		do(t, raw, "SET", "sio:session:"+pid, bad)
 		if x, err := jb.TakeSession(t.Context(), pid); err == nil {

@@ -141,6 +141,9 @@ func (n *busNode) SaveSession(_ context.Context, s *Session, keep time.Duration)
 			delete(l.sessions, pid)
 		}
 	}
+	if l.sessions[s.PID].Moves > s.Moves {
+		return nil
+	}
 	kept := *s
 	kept.Rooms, kept.Data, kept.Extra = slices.Clone(s.Rooms), slices.Clone(s.Data), slices.Clone(s.Extra)
 	l.sessions[s.PID] = busSession{kept, now.Add(keep)}

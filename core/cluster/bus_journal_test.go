@@ -122,6 +122,16 @@ func TestBusJournal(t *testing.T) {
 		if got, err := b.TakeSession(t.Context(), "p"); err != nil || got != nil {
 			t.Error(got, err)
 		}
+		older, newer := s, s
+		older.Moves, newer.Moves = 1, 2
+		for _, x := range []*Session{&older, &newer, &older} {
+			if err := a.SaveSession(t.Context(), x, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := b.TakeSession(t.Context(), "p"); err != nil || got == nil || got.Moves != 2 {
+			t.Error(got, err)
+		}
 		_ = a.SaveSession(t.Context(), &s, time.Minute)
 		time.Sleep(time.Minute)
 		if got, err := b.TakeSession(t.Context(), "p"); err != nil || got != nil {

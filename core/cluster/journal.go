@@ -31,7 +31,9 @@ type Journal interface {
 	// After's again when each returns; an error of each ends it. ErrNotKept: the log may have
 	// dropped messages that were behind the position.
 	After(ctx context.Context, position uint64, namespaces []string, each func(m *Message) error) (uint64, error)
-	// SaveSession keeps a session for a while, in place of one with the same PID.
+	// SaveSession keeps a session for a while, in place of one with the same PID, unless that one
+	// has more Moves: then nothing changes, and there is no error. ErrDown and ErrClosed mean that
+	// it is not kept; after any other error it may be.
 	SaveSession(ctx context.Context, s *Session, keep time.Duration) error
 	// TakeSession returns a session, which is not kept any more: of several who ask, one gets
 	// it. Without such a session it returns nil and no error. pid is what a client has sent,
@@ -54,4 +56,7 @@ type Session struct {
 	// Extra is what siokit needs besides; nil when a server of another kind has saved the
 	// session. Such servers do not see it.
 	Extra []byte
+	// Moves is how often a node of siokit has taken the session, and kept it for its client. So a
+	// node that was cut off does not save what is older in place of what is newer.
+	Moves uint64
 }
