@@ -73,7 +73,8 @@ type Recovery struct {
 	// That is a write to the bus for each client that connects, for each room that a client
 	// enters or leaves, and for each client each PingInterval, and one more when the values of
 	// its RestoredKeys have changed. What a client did in the last moments before the end may not
-	// be stored, nor what a handler has done to the values that still ran.
+	// be stored, nor what a handler has done to the values that still ran. A client that comes back
+	// to a server that cannot reach the bus is new: another one may have had it meanwhile.
 	StoreLive bool
 	// Namespaces are the names of the namespaces and the patterns of OfPattern whose clients
 	// can be recovered; nil means all, and those of OfFunc are among them only then.

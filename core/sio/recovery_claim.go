@@ -63,11 +63,12 @@ func (r *recovery) claimKept(s *Socket, pid, offset string) *recoverable {
 	}
 	defer r.claimed(pid)
 	again := r.claimsNow(pid)
-	rec := r.claimHere(ctx, s, pid)
+	rec, here := r.claimHere(ctx, s, pid)
+	if !here {
+		rec = r.claimThere(ctx, s, pid, again)
+	}
 	if rec == nil {
-		if rec = r.claimThere(ctx, s, pid, again); rec == nil {
-			return nil
-		}
+		return nil
 	}
 	if !rec.ends.IsZero() && !time.Now().Before(rec.ends) || !rec.covers(ctx, asked) {
 		r.end(rec)
@@ -96,9 +97,10 @@ func (r *recovery) claimed(pid string) {
 	}
 }
 
-// claimHere takes a session that this node has. A socket that still has it is ended first.
-func (r *recovery) claimHere(ctx context.Context, s *Socket, pid string) *recoverable {
-	ctx, cancel := context.WithTimeout(ctx, takeoverTime)
+// claimHere takes a session that this node has, or the newer one of another node, see latest. A
+// socket that still has it is ended first. here: what it returns is the last word.
+func (r *recovery) claimHere(ctx context.Context, s *Socket, pid string) (rec *recoverable, here bool) {
+	ending, cancel := context.WithTimeout(ctx, takeoverTime)
 	defer cancel()
 	bound := s.client.boundTo()
 	for {
@@ -106,7 +108,7 @@ func (r *recovery) claimHere(ctx context.Context, s *Socket, pid string) *recove
 		rec := r.byPID[pid]
 		if rec == nil || rec.log.ns != s.ns || !equal(rec.bound, bound) {
 			r.mu.Unlock()
-			return nil
+			return nil, false
 		}
 		old, wait := rec.socket, rec.ended
 		switch {
@@ -114,8 +116,7 @@ func (r *recovery) claimHere(ctx context.Context, s *Socket, pid string) *recove
 			r.away.Remove(rec.place)
 			rec.place, rec.socket, rec.ended = nil, s, make(chan struct{})
 			r.mu.Unlock()
-			_, _ = r.journal.TakeSession(ctx, pid) // it may be there, though its node was told otherwise
-			return rec
+			return r.latest(ctx, s, rec), true
 		case old == nil:
 			wait = rec.saved
 		}
@@ -125,8 +126,8 @@ func (r *recovery) claimHere(ctx context.Context, s *Socket, pid string) *recove
 		}
 		select {
 		case <-wait:
-		case <-ctx.Done():
-			return nil
+		case <-ending.Done():
+			return nil, false
 		}
 	}
 }
@@ -141,6 +142,12 @@ func (r *recovery) claimThere(ctx context.Context, s *Socket, pid string, again 
 			st, err = r.await(ctx, s, pid)
 		}
 	}
+	return r.taken(ctx, s, st, err)
+}
+
+// taken is a session that the journal had, as one of this node. Nil: it had none, or none that is for
+// the socket.
+func (r *recovery) taken(ctx context.Context, s *Socket, st *cluster.Session, err error) *recoverable {
 	if err == nil {
 		st, err = r.settle(ctx, s, st)
 	}
@@ -162,13 +169,35 @@ func (r *recovery) claimThere(ctx context.Context, s *Socket, pid string, again 
 		return nil
 	}
 	rec.socket = s
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.byPID[pid] != nil { // the same secret twice: not ours
+	if !r.register(ctx, rec) {
 		return nil
 	}
-	r.byPID[pid] = rec
 	return rec
+}
+
+// register has a session that came from the journal found from now on. It reports false when the same
+// secret is another one's. A session of this node that was saved a moment ago may be about to be
+// forgotten still.
+func (r *recovery) register(ctx context.Context, rec *recoverable) bool {
+	for {
+		r.mu.Lock()
+		other := r.byPID[rec.pid]
+		if other == nil {
+			r.byPID[rec.pid] = rec
+			r.mu.Unlock()
+			return true
+		}
+		saved := other.saved
+		r.mu.Unlock()
+		if saved == nil {
+			return false
+		}
+		select {
+		case <-saved:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // await takes a session that a node is about to save.

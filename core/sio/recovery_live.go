@@ -128,9 +128,7 @@ func (r *recovery) storeOne(rec *recoverable, encode bool) {
 	if err != nil {
 		return // the same error is told when the client is away
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), saveTime)
-	defer cancel()
-	_ = r.journal.SaveSession(ctx, st, keep) // else the next time
+	_ = r.keep(rec, st, keep) // else the next time
 }
 
 // askValues has the values of a socket encoded in its turn, if they are not about to be.
@@ -192,7 +190,10 @@ func (r *recovery) unstore(rec *recoverable) {
 		defer rec.storing.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), saveTime)
 		defer cancel()
-		_, _ = r.journal.TakeSession(ctx, rec.pid) // else its time ends
+		st, _ := r.journal.TakeSession(ctx, rec.pid) // else its time ends
+		if st != nil && st.Moves > rec.moves {       // the client was at another node since
+			r.putBack(st)
+		}
 	}()
 }
 

@@ -56,6 +56,9 @@ type recoverable struct {
 	stored bool      // it came from the journal: it holds nothing here
 	data   []byte    // what Node keeps with the socket
 
+	moves  uint64      // with a journal: how often a node has taken it from there; it stays what it is
+	copied atomic.Bool // the journal may have it, or another node may have taken it from there
+
 	storing sync.Mutex // held while it is stored, or what is stored is removed
 
 	// Guarded by log.mu.

@@ -70,7 +70,7 @@ func (rec *recoverable) sessionOf(ends time.Time, keep time.Duration, change fun
 	if rec.frozen.err != nil {
 		return nil, rec.frozen.err
 	}
-	s := &cluster.Session{ID: rec.id, PID: rec.pid, Rooms: []string{rec.id}, Data: rec.data}
+	s := &cluster.Session{ID: rec.id, PID: rec.pid, Rooms: []string{rec.id}, Data: rec.data, Moves: rec.moves}
 	saved := savedSession{
 		Namespace: l.ns.path, Bound: hashed(rec.bound), From: rec.from, All: rec.all, Last: rec.last, Since: rec.since,
 		Until: time.Now().Add(keep).UnixMilli(), Forgotten: rec.forgotten, Broke: rec.broke, Joined: make(map[string]savedStay, len(rec.joined)), Exact: rec.exact, Values: rec.frozen.values,
@@ -100,7 +100,7 @@ var errNotTheirs = errors.New("sio: a session of another namespace, or that is b
 // it is none for the socket.
 func (r *recovery) restored(s *Socket, st *cluster.Session) (*recoverable, error) {
 	rec := &recoverable{pid: st.PID, id: st.ID, bound: s.client.boundTo(), log: r.log(s.ns), stored: true, data: st.Data,
-		joined: make(map[string]stay), ended: make(chan struct{})}
+		moves: st.Moves + 1, joined: make(map[string]stay), ended: make(chan struct{})}
 	var saved savedSession
 	switch {
 	case st.ID == "" || len(st.ID) > maxSocketID:
@@ -197,9 +197,7 @@ func (r *recovery) saveNow(rec *recoverable) error {
 	if err != nil || keep <= 0 {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), saveTime)
-	defer cancel()
-	return r.journal.SaveSession(ctx, s, keep)
+	return r.keep(rec, s, keep)
 }
 
 // startSave begins to save a session whose client is away. r.mu is held.
