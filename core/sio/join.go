@@ -59,7 +59,12 @@ func (c *client) connect(p *packet.Packet) {
 	}
 	s.recovery.expire(s)
 	asked := !s.recovered || !c.srv.opts.Recovery.SkipConnect
-	if asked && c.refusedBy(t, s) || !c.welcome(s) && !s.heard {
+	if asked && c.refusedBy(t, s) {
+		c.abandon(s)
+		return
+	}
+	s.recovery.welcoming(s)
+	if !c.welcome(s) && !s.heard {
 		c.abandon(s)
 		return
 	}

@@ -145,8 +145,7 @@ func (r *recovery) askValues(rec *recoverable, s *Socket) {
 // freeze does what askValues asks for.
 func (c *client) freeze(s *Socket) {
 	rec := s.recovery
-	l := rec.log
-	r := l.r
+	r := rec.log.r
 	r.mu.Lock()
 	if rec.asks == s {
 		rec.asks = nil
@@ -155,13 +154,28 @@ func (c *client) freeze(s *Socket) {
 	if s.over { // they were encoded behind its OnDisconnect
 		return
 	}
-	f := s.freeze(s.values.restorable())
-	l.mu.Lock()
-	changed := !rec.frozen.same(f)
-	rec.frozen = f
-	l.mu.Unlock()
-	if changed {
+	if rec.encode(s) {
 		r.store(rec, false)
+	}
+}
+
+// encode has the values of a socket encoded, and reports whether they are others than before. It is
+// called in a task of the socket's namespace.
+func (rec *recoverable) encode(s *Socket) (changed bool) {
+	f := s.freeze(s.values.restorable())
+	rec.log.mu.Lock()
+	defer rec.log.mu.Unlock()
+	changed = !rec.frozen.same(f)
+	rec.frozen = f
+	return changed
+}
+
+// welcoming is called before a client is told that it is connected, in the turn of its socket: from
+// then on its session can be stored, with what OnConnect has set, however long OnConnected and the
+// handlers take.
+func (rec *recoverable) welcoming(s *Socket) {
+	if rec != nil && rec.log.r.live != nil {
+		rec.encode(s)
 	}
 }
 

@@ -222,3 +222,61 @@ func TestJournalTwoKeys(t *testing.T) {
 		time.Sleep(time.Hour) // the timers of the servers end by themselves
 	})
 }
+
+// TestJournalStoredAtOnce: the session of a new client is stored with its rooms and values when the
+// client is told of it, however long OnConnected takes; what OnConnected does is stored behind it.
+// A log that is slow is not waited for.
+func TestJournalStoredAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := journalBus().Backend()
+		way := &saves{Backend: b, Journal: b.(cluster.Journal)}
+		srv := NewServer(&Options{Cluster: way, Recovery: &Recovery{StoreLive: true}, Logger: slog.New(slog.DiscardHandler)})
+		var encoded, beside atomic.Int64
+		goOn := make(chan struct{})
+		n := srv.Of("/")
+		n.OnConnect(func(_ context.Context, s *Socket) error {
+			turnKey.Set(s, &turnValue{Text: "one", encoded: &encoded, beside: &beside})
+			s.Join("room")
+			return nil
+		})
+		n.OnConnected(func(_ context.Context, s *Socket) {
+			v, _ := turnKey.Get(s)
+			v.busy = true
+			<-goOn
+			v.busy, v.Text = false, "two"
+		})
+		time.Sleep(time.Minute)
+		p := &pollingReturning{inMemory: inMemory{t, srv}, returning: returning{t: t}}
+		is := func(value string) {
+			t.Helper()
+			synctest.Wait()
+			if rooms, v := storedAs(t, way.Journal, p.pid); strings.Join(rooms, " ") != "room" || v != value {
+				t.Errorf("stored with the rooms %q and the value %s", rooms, v)
+			}
+		}
+		_, sid, _ := strings.Cut(p.do("GET", "", "").Body.String(), `"sid":"`)
+		sid, _, _ = strings.Cut(sid, `"`)
+		go p.do("POST", "sid="+sid, "40")
+		p.packets = strings.Split(p.do("GET", "sid="+sid, "").Body.String(), "\x1e")
+		p.answer()
+		is(`"one"`)
+		close(goOn)
+		is(`"two"`)
+		if n := beside.Load(); n > 0 {
+			t.Errorf("encoded %d times while OnConnected ran", n)
+		}
+		way.slow.Store(true)
+		q := &pollingReturning{inMemory: inMemory{t, srv}, returning: returning{t: t}}
+		began := time.Now()
+		q.connect()
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("it has waited %v for a log that is slow", waited)
+		}
+		way.slow.Store(false)
+		time.Sleep(3 * saveTime)
+		if err := srv.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Hour) // the timers of the server end by themselves
+	})
+}

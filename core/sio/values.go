@@ -79,10 +79,11 @@ func NewKey[T any](name string) *Key[T] { return &Key[T]{name: name} }
 // one, a client with a value whose name no key has there is not recovered there.
 //
 // In a cluster the values are encoded where the handlers of the socket run, with none of them beside:
-// behind OnDisconnect, and with Recovery.StoreLive also between two handlers, now and then. So what
-// OnConnect, handlers and OnDisconnect change in a value needs no lock for that. What else changes
-// one, a Loop, Socket.Go, a Concurrent handler with StoreLive, or any other goroutine, has to Set a
-// new value in its place, or the value's MarshalJSON takes the lock under which it is changed.
+// behind OnDisconnect, and with Recovery.StoreLive also behind OnConnect, before the client is told
+// that it is connected, and between two handlers, now and then. So what OnConnect, handlers and
+// OnDisconnect change in a value needs no lock for that. What else changes one, a Loop, Socket.Go, a
+// Concurrent handler with StoreLive, or any other goroutine, has to Set a new value in its place, or
+// the value's MarshalJSON takes the lock under which it is changed.
 func RestoredKey[T any](name string) *Key[T] {
 	k := &Key[T]{name: name, restored: true}
 	restoredKeys.add(k)
