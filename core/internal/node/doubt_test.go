@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -152,6 +153,89 @@ func TestDoubtWithoutEnd(t *testing.T) {
 		synctest.Wait()
 		if told != before+1 {
 			t.Errorf("told %d times", told-before)
+		}
+	})
+}
+
+// TestDoubtBesideRefusal: a doubt is over at once also while a refusal lasts, and each of the two is
+// told again with pauses of its own.
+func TestDoubtBesideRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		why := errors.New("forbidden")
+		var mu sync.Mutex
+		var doubted bool
+		refused, tries := "bad", make(map[string][]time.Time)
+		h := new(held)
+		h.watch = func(changes []cluster.Interest) error {
+			mu.Lock()
+			defer mu.Unlock()
+			var not part
+			for i, c := range changes {
+				if tries[c.Room] = append(tries[c.Room], time.Now()); c.Room == refused && c.On {
+					not = append(not, i)
+				}
+			}
+			if doubted {
+				h.r.Lost(0, why)
+			}
+			if len(not) > 0 {
+				return errors.Join(why, not)
+			}
+			return nil
+		}
+		set := func(room string, doubt bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			refused, doubted = room, doubt
+		}
+		told := func(room string) []time.Time {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(tries[room])
+		}
+		p := newPeer(h, "aaaaa").start(t)
+		p.Enter("/", "good", false)
+		p.Enter("/", "bad", false)
+		time.Sleep(5 * time.Minute) // the pauses of the refusal are as long as they become
+		before := len(told("bad"))
+		for len(told("bad")) == before {
+			time.Sleep(time.Second)
+		}
+		begin := time.Now()
+		list := told("bad")
+		next := list[len(list)-1].Add(maxRetryTime)
+		before = len(list)
+		for i, most := range []time.Duration{0, minRetryTime, 2 * minRetryTime} {
+			h.r.Lost(0, why)
+			from := time.Now()
+			if err := p.Listening(t.Context(), "/", "good"); err != nil {
+				t.Error(err)
+			}
+			if d := time.Since(from); d > most || d < most/2 {
+				t.Errorf("doubt %d: who enters a room has waited %v", i, d)
+			}
+			if n := len(told("good")); n != i+2 {
+				t.Errorf("doubt %d: a room that the bus has taken was told %d times", i, n)
+			}
+		}
+		time.Sleep(90*time.Second - time.Since(begin))
+		list = told("bad")[before+3:] // all rooms were told for each doubt, this one too
+		if len(list) != 1 || list[0].Before(next) || list[0].After(next.Add(2*beat)) {
+			t.Errorf("the room that is refused was tried at %v, it was due at %v", list, next)
+		}
+		// The same the other way round.
+		set("", true)
+		h.r.Lost(0, why)
+		time.Sleep(5 * time.Minute)
+		set("", false)
+		time.Sleep(maxRetryTime + 2*beat)
+		set("worse", false)
+		p.Enter("/", "worse", false)
+		list = told("worse")
+		time.Sleep(minRetryTime + beat)
+		if again := told("worse"); len(again) <= len(list) {
+			t.Errorf("the room was tried at %v, and not again until %v", list, time.Now())
 		}
 	})
 }

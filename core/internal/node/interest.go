@@ -21,13 +21,14 @@ type interests struct {
 	leaving []leaving // in the order of their times, each room once
 
 	// Why the bus may have refused something that it was told before, until it is told of all rooms
-	// again; doubt is for what has come since that has begun.
+	// again; doubt is for what has come since that has begun. ask is when the bus is told again: a
+	// doubt, for which everybody waits who enters a room, does not wait for what was refused.
 	doubt, telling error
+	ask            pauses
 
-	// What the bus has not taken, and when it is told again, after which pause.
+	// What the bus has not taken, and when it is told again.
 	refused map[interestKey]refusal
-	retry   time.Time
-	pause   time.Duration
+	retry   pauses
 
 	// How many rooms were entered, how many of them take has returned, and of how many of
 	// those the backend was told.
@@ -49,6 +50,18 @@ const (
 	minRetryTime = time.Second
 	maxRetryTime = time.Minute
 )
+
+// pauses are between the times when the bus is told something again.
+type pauses struct {
+	until time.Time // the end of the last one
+	last  time.Duration
+}
+
+// next begins the next pause, which is twice as long.
+func (p *pauses) next(now time.Time) {
+	p.last = min(max(2*p.last, minRetryTime), maxRetryTime)
+	p.until = now.Add(p.last)
+}
 
 type interest struct {
 	socket  bool // the room is the id of a socket
@@ -139,32 +152,49 @@ func (in *interests) take(now time.Time, up bool) (changes []cluster.Interest, n
 	}
 	changes, in.changes = in.changes, nil
 	in.taken = in.entered
-	if len(in.refused) == 0 && in.doubt == nil || !up {
+	if !up {
 		return changes, next
 	}
-	if now.Before(in.retry) {
-		if next.IsZero() || in.retry.Before(next) {
-			next = in.retry
-		}
-		return changes, next
+	again, sooner := in.repeated(now)
+	if next.IsZero() || !sooner.IsZero() && sooner.Before(next) {
+		next = sooner
 	}
-	return append(in.repeated(now), changes...), next // in front: a change may be that the room has left
+	return append(again, changes...), next // in front: a change may be that the room has left
 }
 
-// repeated is what the bus is told again; in.mu is held. All rooms are for a time when there is doubt,
-// with the pauses of what was refused, unless there was none for a while.
-func (in *interests) repeated(now time.Time) (list []cluster.Interest) {
-	if in.doubt == nil {
-		for key, r := range in.refused {
-			list = append(list, cluster.Interest{Namespace: key.namespace, Room: key.room, Socket: r.socket, On: true})
+// repeated is what the bus is told again now, and when to ask for more of that; in.mu is held.
+func (in *interests) repeated(now time.Time) (list []cluster.Interest, next time.Time) {
+	if in.doubt != nil {
+		if next = in.ask.until; !now.Before(next) {
+			return in.all(now), time.Time{}
 		}
-		return list
 	}
-	if len(in.refused) == 0 && now.Sub(in.retry) > in.pause {
-		in.pause = 0
+	if len(in.refused) > 0 {
+		if !now.Before(in.retry.until) {
+			return in.untaken(), next
+		}
+		if next.IsZero() || in.retry.until.Before(next) {
+			next = in.retry.until
+		}
 	}
-	in.pause = min(max(2*in.pause, minRetryTime), maxRetryTime)
-	in.retry = now.Add(in.pause)
+	return nil, next
+}
+
+// untaken is what the bus has not taken; in.mu is held.
+func (in *interests) untaken() (list []cluster.Interest) {
+	for key, r := range in.refused {
+		list = append(list, cluster.Interest{Namespace: key.namespace, Room: key.room, Socket: r.socket, On: true})
+	}
+	return list
+}
+
+// all is what the bus is told when there is doubt: all rooms; in.mu is held. The pauses begin anew
+// when there was none for a while.
+func (in *interests) all(now time.Time) (list []cluster.Interest) {
+	if now.Sub(in.ask.until) > in.ask.last {
+		in.ask.last = 0
+	}
+	in.ask.next(now)
 	for key, i := range in.rooms {
 		list = append(list, cluster.Interest{Namespace: key.namespace, Room: key.room, Socket: i.socket, On: true})
 	}
@@ -230,18 +260,17 @@ func (in *interests) note(changes []cluster.Interest, err error, now time.Time) 
 	}
 	switch {
 	case len(in.refused) == 0:
-		in.pause = 0
-	case none || !now.Before(in.retry):
-		in.pause = min(max(2*in.pause, minRetryTime), maxRetryTime)
-		in.retry = now.Add(in.pause)
+		in.retry.last = 0
+	case none || !now.Before(in.retry.until):
+		in.retry.next(now)
 	}
 }
 
-// again has the bus told at once of what it has not taken: it is there again.
+// again has the bus told at once of what it has not taken, or may not have: it is there again.
 func (in *interests) again() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.retry = time.Time{}
+	in.retry.until, in.ask.until = time.Time{}, time.Time{}
 }
 
 // deaf is why the bus has not taken one of the rooms, or may not have, nil when it has taken all.
