@@ -100,8 +100,8 @@ func (b *backend) reached(then nats.ConnHandler) nats.ConnHandler {
 	return func(nc *nats.Conn) {
 		b.mu.Lock() // Start may still subscribe
 		current := b.conn != nil && b.conn.nc == nc
-		b.crowded = false
 		if current { // not every node calls Watch again
+			b.unsure = unsure{all: true}
 			for _, subject := range b.own() {
 				if sub, known := b.subscribed[subject]; known && sub == nil {
 					_ = b.subscribe(subject) // it is told when that is refused once more
@@ -126,6 +126,11 @@ func (b *backend) settle(nc *nats.Conn) {
 	case b.life.Err() != nil:
 	case err == nil:
 		last := nc.LastError()
+		if last == nil {
+			b.mu.Lock()
+			b.unsure.all = false
+			b.mu.Unlock()
+		}
 		if errors.Is(last, nats.ErrPermissionViolation) || errors.Is(last, nats.ErrMaxSubscriptionsExceeded) {
 			b.awaited = last
 			return
@@ -162,6 +167,9 @@ func (b *backend) failed(sub *nats.Subscription, err error) {
 		b.queue.overrun(sub)
 		return
 	}
+	if collected && refusal.subject == "" && b.unclear() { // it may be none of the Watch that has collected it
+		collected = false
+	}
 	if !collected {
 		if refusal.err != nil && !refusal.publish {
 			b.unsubscribed(refusal.subject)
@@ -171,34 +179,6 @@ func (b *backend) failed(sub *nats.Subscription, err error) {
 	if b.awaited != nil && b.awaited == err {
 		b.awaited = nil
 		b.settled()
-	}
-}
-
-// unsubscribed is for a subscription that the server has refused outside of Watch, or has ended, and
-// that the next Watch is to try again; "" for one of which the server does not say which. Then all
-// are ended: it may be that of the node itself.
-func (b *backend) unsubscribed(subject string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if subject != "" {
-		if sub := b.subscribed[subject]; sub != nil {
-			_ = b.unsubscribe(sub)
-			b.subscribed[subject] = nil
-		}
-		return
-	}
-	if b.crowded { // it is said once for each of them
-		return
-	}
-	b.crowded = true
-	for subject, sub := range b.subscribed {
-		_ = b.unsubscribe(sub)
-		b.subscribed[subject] = nil
-	}
-	for _, subject := range b.own() {
-		if err := b.subscribe(subject); err != nil {
-			b.queue.event(event{err: err})
-		}
 	}
 }
 

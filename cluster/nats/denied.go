@@ -19,6 +19,7 @@ type denials struct {
 	news chan struct{} // closed and replaced with each thing that is handed on
 	slow int           // how often nats.go has handed on that it drops messages
 	ever bool          // something was refused on some connection
+	last error         // what nats.go has handed on last
 
 	// What was refused since begin; open: something is collected, messages, or subscriptions of
 	// these subjects.
@@ -29,8 +30,9 @@ type denials struct {
 
 // mark is what is known of the errors of a connection at some time.
 type mark struct {
-	err  error
-	slow int
+	err        error
+	slow       int
+	reconnects uint64
 }
 
 // denial is one of them. Without a subject it may be any subscription.
@@ -76,6 +78,7 @@ func (d *denials) note(err error) (refusal denial, collected bool) {
 	default:
 		collected = claimed
 	}
+	d.last = err
 	if errors.Is(err, nats.ErrSlowConsumer) {
 		d.slow++
 	}
@@ -91,7 +94,7 @@ func (d *denials) begin(nc *nats.Conn, claimed map[string]struct{}) mark {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.list, d.open, d.claimed = nil, true, claimed
-	return mark{nc.LastError(), d.slow}
+	return mark{nc.LastError(), d.slow, nc.Stats().Reconnects}
 }
 
 // end returns what was refused since begin, as far as nats.go has handed that on. What comes later is
@@ -163,6 +166,14 @@ func (d *denials) since(ctx context.Context, nc *nats.Conn, before mark, made in
 			timer.Reset(wait)
 		}
 	}
+}
+
+// handedOn reports whether nats.go has handed on an error, and all before it: one that is another each
+// time, and the last.
+func (d *denials) handedOn(err error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last == err && errors.Is(err, nats.ErrPermissionViolation)
 }
 
 // has reports whether an error was handed on; d.mu is held.

@@ -36,8 +36,9 @@
 // says otherwise; it must not be less than 512 KiB) is not published, and neither is one to a
 // subject that the user may not publish to. The error of Publish names it, and how many there
 // were; the other messages of the batch are published. A subscription that the server refuses is
-// the error of Watch. Behind a reconnect it is told by Lost, with the number 0, and the next Watch
-// that says the same tries it again.
+// the error of Watch. Behind a reconnect, or when nats.go says so only later, it is told by Lost,
+// with the number 0, and the next Watch that says the same tries it again. When there are too many
+// the server does not say which: then all are made again that it may have refused.
 //
 // A node that does not take messages as quickly as they come has 65 536 messages or 64 MiB
 // wait. What comes then is dropped, and counted exactly.
@@ -136,7 +137,7 @@ type backend struct {
 	started    bool
 	conn       *conn
 	subscribed map[string]*nats.Subscription // by subject; nil when it has failed, or was refused
-	crowded    bool                          // the server has refused some, has not said which, and all were ended
+	unsure     unsure
 
 	// The last refusal of a connection that is about to be up. It is of the goroutine that calls the
 	// handlers of the connection.
@@ -185,7 +186,7 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 	if err != nil || len(ms) == 0 {
 		return err
 	}
-	connections, before := nc.Stats().Reconnects, b.denials.begin(nc, nil)
+	before := b.denials.begin(nc, nil)
 	defer b.denials.end()
 	var refused refused
 	for i, m := range ms {
@@ -213,7 +214,7 @@ func (b *backend) Publish(ctx context.Context, ms []*cluster.Message) error {
 			return fmt.Errorf("natsbus: the server has not said that it has the messages: %w", err)
 		}
 		// An answer of the next connection says nothing about this one.
-		if nc.Stats().Reconnects != connections {
+		if nc.Stats().Reconnects != before.reconnects {
 			return fmt.Errorf("natsbus: %w: the connection broke", cluster.ErrDown)
 		}
 		denied, all := b.denials.since(ctx, nc, before, 0)

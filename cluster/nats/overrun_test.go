@@ -25,6 +25,7 @@ type fakeServer struct {
 	mu   sync.Mutex
 	conn net.Conn
 	sids map[string]string // by subject
+	log  []string          // what was subscribed to, with a plus sign, and unsubscribed from, with a minus sign
 	pong chan struct{}
 	// subscribed and published are what the server says to a subscription, and to a message.
 	subscribed, published func(subject string) string
@@ -60,11 +61,20 @@ func (s *fakeServer) serve() {
 			case len(f) == 3 && f[0] == "SUB":
 				s.mu.Lock()
 				s.sids[f[1]] = f[2]
+				s.log = append(s.log, "+"+f[1])
 				say := s.subscribed
 				s.mu.Unlock()
 				if say != nil {
 					s.say(say(f[1]))
 				}
+			case len(f) == 2 && f[0] == "UNSUB":
+				s.mu.Lock()
+				for subject, sid := range s.sids {
+					if sid == f[1] {
+						s.log = append(s.log, "-"+subject)
+					}
+				}
+				s.mu.Unlock()
 			case len(f) == 3 && f[0] == "PUB":
 				in.Scan() // a message without the end of a line in it
 				if s.published != nil {

@@ -24,6 +24,7 @@ func (b *backend) Watch(ctx context.Context, changes []cluster.Interest) error {
 	if nc != nil { // a connection that is about to be up has not waited for these
 		if err = flush(ctx, nc); err == nil {
 			denied, all = b.denials.since(ctx, nc, before, b.beyond(len(failed.made)))
+			b.sure(nc, before)
 		}
 	}
 	denied = append(denied, b.denials.end()...)
@@ -39,6 +40,8 @@ func (b *backend) Watch(ctx context.Context, changes []cluster.Interest) error {
 		return fmt.Errorf("natsbus: what every node has to subscribe to: %w", own) // nothing comes without
 	case len(failed.lost) > 0:
 		return failed
+	case err == nil:
+		b.fit()
 	}
 	return nil
 }
@@ -51,7 +54,6 @@ func (b *backend) change(changes []cluster.Interest, failed *refused) (nc *nats.
 	if b.life.Err() != nil {
 		return nil, before, cluster.ErrClosed
 	}
-	b.crowded = false
 	last := make(map[string]int, len(changes))
 	claimed := make(map[string]struct{})
 	for i, c := range changes {
@@ -76,9 +78,11 @@ func (b *backend) change(changes []cluster.Interest, failed *refused) (nc *nats.
 			case on && sub == nil:
 				if err = b.subscribe(subject); err == nil {
 					failed.made = append(failed.made, i)
+					b.doubt(subject)
 				}
 			case !on && there:
 				delete(b.subscribed, subject)
+				delete(b.unsure.later, subject)
 				err = b.unsubscribe(sub)
 			}
 			if err != nil {
@@ -104,6 +108,7 @@ func (b *backend) resume(nc *nats.Conn, claimed map[string]struct{}) (before mar
 		if err := b.subscribe(subject); err != nil {
 			b.queue.event(event{err: err})
 		}
+		b.doubt(subject)
 	}
 	return before
 }
@@ -113,10 +118,7 @@ func (b *backend) undo(changes []cluster.Interest, failed *refused) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, i := range failed.made {
-		if subject := b.subjects.watched(changes[i]); b.subscribed[subject] != nil {
-			_ = b.unsubscribe(b.subscribed[subject])
-			b.subscribed[subject] = nil
-		}
+		b.giveUp(b.subjects.watched(changes[i]))
 	}
 }
 
@@ -142,17 +144,16 @@ func (b *backend) refuse(changes []cluster.Interest, failed *refused, list []den
 		if err == nil && len(full) > 0 {
 			err, full = full[0], full[1:]
 		}
-		if sub := b.subscribed[subject]; err != nil && sub != nil {
-			_ = b.unsubscribe(sub)
-			b.subscribed[subject] = nil
+		if err != nil {
+			b.giveUp(subject) // unless a refusal that was not collected any more has ended it
 			failed.addRoom(i, changes[i], err)
 		}
 	}
 	slices.Sort(failed.lost)
 	for _, subject := range b.own() {
 		if err := subjects[subject]; err != nil {
-			_ = b.unsubscribe(b.subscribed[subject])
-			b.subscribed[subject], own = nil, err
+			b.giveUp(subject)
+			own = err
 		}
 	}
 	if tooMany {
@@ -167,6 +168,15 @@ func (b *backend) beyond(made int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return min(made, max(0, b.live()-int(b.fits.Load())))
+}
+
+// fit is for subscriptions all of which the server has taken: it takes so many at least.
+func (b *backend) fit() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if fits := b.fits.Load(); fits > 0 {
+		b.fits.CompareAndSwap(fits, max(fits, int64(b.live())))
+	}
 }
 
 // live is how many subscriptions to rooms there are; b.mu is held.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -493,17 +494,87 @@ func TestTooManyBehindReconnect(t *testing.T) {
 		if round > 1 {
 			a.watch("4", "5") // they were refused before
 		}
+		told := a.told()
 		broker.start()
 		a.awaitUp(t, round+1)
 		b.awaitUp(t, round+1)
-		a.await(t, "two refusals", func() bool { return len(a.errs) == 3*round })
-		refusedRooms(t, a, nats.ErrMaxSubscriptionsExceeded, []int{3, 4}, "1", "2", "3", "4", "5")
+		a.await(t, "two refusals", func() bool { return len(a.errs) == told+2 })
+		tooManyRooms(t, a, []int{3, 4}, "1", "2", "3", "4", "5")
 		end := &cluster.Message{Kind: cluster.Answer, To: "aaaaa", ID: fmt.Sprint(round), Data: []byte("[1]")}
 		b.send(emit("x", "4"), emit("1", "1"), emit("y", "5"), emit("2", "2"), emit("3", "3"), end)
 		a.awaitMessage(t, say(end))
 		if got := a.messages(); !slices.Equal(got[4*(round-1):4*round-1], []string{"1", "2", "3"}) {
 			t.Errorf("got %q", got)
 		}
+	}
+}
+
+// TestTooManyLate: what nats.go hands on when Watch does not wait for it any more takes no room away
+// that the server has taken before, and is told; then the rooms are tried again that it may be about.
+func TestTooManyLate(t *testing.T) {
+	broker := startBroker(t, server.Options{MaxSubs: 5}) // two are for the node
+	goOn := make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	a := broker.node("aaaaa", nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) { <-goOn }))
+	defer release()
+	b := broker.node("bbbbb")
+	a.awaitUp(t, 1)
+	b.awaitUp(t, 1)
+	a.watch("1")
+	told := a.told()
+	handed := watchRooms(t, a, nats.ErrMaxSubscriptionsExceeded, "2", "3", "4", "5") // the handler holds up the second refusal
+	if len(handed) > 1 {
+		t.Errorf("refused %v", handed)
+	}
+	release()
+	a.await(t, "what comes late", func() bool { return len(a.errs) == told+2-len(handed) })
+	a.send(&cluster.Message{Kind: cluster.Heartbeat}) // what it has ended, it has ended now
+	end := func(s string) *cluster.Message {
+		return &cluster.Message{Kind: cluster.Answer, To: "aaaaa", ID: s, Data: []byte("[1]")}
+	}
+	b.send(emit("1", "1"), end("x"))
+	a.awaitMessage(t, say(end("x")))
+	tooManyRooms(t, a, []int{3, 4}, "1", "2", "3", "4", "5")
+	b.send(emit("5", "5"), emit("4", "4"), emit("3", "3"), emit("2", "2"), emit("1", "1"), end("y"))
+	a.awaitMessage(t, say(end("y")))
+	if got, want := a.messages(), []string{"1", say(end("x")), "3", "2", "1", say(end("y"))}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// watchRooms watches rooms, of which the server may not take some, and returns which.
+func watchRooms(t *testing.T, m *member, why error, rooms ...string) []int {
+	t.Helper()
+	var changes []cluster.Interest
+	for _, r := range rooms {
+		changes = append(changes, cluster.Interest{Namespace: "/", Room: r, On: true})
+	}
+	err := m.Watch(t.Context(), changes)
+	p, ok := errors.AsType[cluster.Partial](err)
+	switch {
+	case err == nil:
+		return nil
+	case !ok || !errors.Is(err, why):
+		t.Fatalf("Watch: %v", err)
+	}
+	return p.Unpublished()
+}
+
+// tooManyRooms watches rooms, which are more than the server takes, until Watch has said which. Of
+// what Watch has not waited for, on a machine that is slow, each refusal is told by Lost.
+func tooManyRooms(t *testing.T, m *member, want []int, rooms ...string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; {
+		told := m.told()
+		got := watchRooms(t, m, nats.ErrMaxSubscriptionsExceeded, rooms...)
+		late := len(want) - len(got)
+		if slices.Equal(got, want) && m.told() == told {
+			return
+		}
+		if late < 0 || time.Now().After(end) {
+			t.Fatalf("Watch has refused %v, want %v", got, want)
+		}
+		m.await(t, "what Watch has not waited for", func() bool { return len(m.errs) >= told+late })
 	}
 }
 
@@ -528,7 +599,7 @@ func TestTooManySubscriptions(t *testing.T) {
 	b.awaitUp(t, 1)
 	a.watch("1", "2")
 	for range 2 {
-		refusedRooms(t, a, nats.ErrMaxSubscriptionsExceeded, []int{1, 2}, "3", "4", "5")
+		tooManyRooms(t, a, []int{1, 2}, "3", "4", "5")
 		a.unwatch("3")
 	}
 	a.unwatch("1", "2")
@@ -666,14 +737,12 @@ func TestSilentServer(t *testing.T) {
 	a := join(t, "aaaaa", natsbus.New("nats://"+proxy.Addr, &natsbus.Options{App: "test", Connect: quick()}))
 	a.awaitUp(t, 1)
 	proxy.Freeze()
-	from := time.Now()
+	watch := testkit.NewStopwatch()
 	a.await(t, "down", func() bool { return a.downs == 1 })
-	if d := time.Since(from); d > 8*time.Second {
+	if d := watch.Stop(); d > 8*time.Second {
 		t.Errorf("noticed after %v", d)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if err := a.Publish(ctx, []*cluster.Message{emit("x")}); !errors.Is(err, cluster.ErrDown) {
+	if err := a.Publish(t.Context(), []*cluster.Message{emit("x")}); !errors.Is(err, cluster.ErrDown) {
 		t.Errorf("published: %v", err)
 	}
 	proxy.Heal()
@@ -696,13 +765,13 @@ func TestStuckServer(t *testing.T) {
 	published := 0
 	for a.up() {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		from := time.Now()
+		watch := testkit.NewStopwatch()
 		err := a.Publish(ctx, []*cluster.Message{emit(big, "room"), emit(big, "room"), emit(big, "room"), emit(big, "room")})
 		cancel()
 		if err == nil {
 			published++
 		}
-		if d := time.Since(from); d > 7*time.Second {
+		if d := watch.Stop(); d > 7*time.Second {
 			t.Errorf("Publish has taken %v", d)
 		}
 	}
@@ -713,6 +782,13 @@ func TestStuckServer(t *testing.T) {
 	a.awaitUp(t, 2)
 	a.send(emit("end", "room"))
 	b.awaitMessage(t, "end")
+}
+
+// told is how many errors Lost and Down had.
+func (r *recorder) told() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.errs)
 }
 
 func (r *recorder) up() bool {

@@ -218,6 +218,7 @@ func startBroker(t *testing.T, o server.Options) *broker {
 // options are those of the server that runs.
 func (b *broker) options() server.Options {
 	o := b.opts
+	o.AuthTimeout = patience.Seconds() // a login on a machine that stands still
 	o.Host, o.Port, o.NoLog, o.NoSigs, o.NoSystemAccount = "127.0.0.1", b.port, true, true, true
 	return o
 }
@@ -260,5 +261,7 @@ func (b *broker) node(name string, options ...nats.Option) *member {
 }
 
 func quick() []nats.Option {
-	return []nats.Option{nats.ReconnectWait(10 * time.Millisecond), nats.ReconnectJitter(time.Millisecond, time.Millisecond)}
+	// What a machine that stands still for longer than the two seconds of nats.go would end is no
+	// part of these tests.
+	return []nats.Option{nats.Timeout(patience), nats.ReconnectWait(10 * time.Millisecond), nats.ReconnectJitter(time.Millisecond, time.Millisecond)}
 }
