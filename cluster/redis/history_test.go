@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,11 +136,15 @@ func TestHistoryTrips(t *testing.T) {
 // and nothing done, and hold up nobody; when Redis is back they work, and history is there.
 func TestHistoryAway(t *testing.T) {
 	r := startRedis(t)
-	h := &mixin.History{Store: NewHistory(r.client(), HistoryOptions{}), Timeout: 300 * time.Millisecond}
+	store := NewHistory(r.client(), HistoryOptions{})
+	h := &mixin.History{Store: store, Timeout: 300 * time.Millisecond}
+	patient := &mixin.History{Store: store, Timeout: 10 * time.Second} // when Redis answers; this process may stand still
+	var now atomic.Pointer[mixin.History]
+	now.Store(patient)
 	srv := sio.NewServer(&sio.Options{Cluster: New(r.option(), Options{})})
 	n := srv.Of("/")
 	n.On("join", sio.Reply(func(_ context.Context, s *sio.Socket, room string) (bool, error) {
-		err := h.Join(s, room)
+		err := now.Load().Join(s, room)
 		return s.In(room), err
 	}))
 	hs := httptest.NewServer(srv)
@@ -155,9 +160,10 @@ func TestHistoryAway(t *testing.T) {
 	if m := old.Next(); m != `430[true]` {
 		t.Fatal(m)
 	}
-	if err := h.Emit(n, "r", "before"); err != nil {
+	if err := patient.Emit(n, "r", "before"); err != nil {
 		t.Fatal(err)
 	}
+	now.Store(h)
 	r.Stop()
 	began := time.Now()
 	err := h.Emit(n, "r", "away")
@@ -182,6 +188,7 @@ func TestHistoryAway(t *testing.T) {
 		t.Errorf("it took %v", d)
 	}
 	r.Continue()
+	now.Store(patient)
 	late.Send(`421["join","r"]`)
 	for m := late.Next(); m != `42["before"]`; m = late.Next() {
 		if strings.Contains(m, "internal") { // the connection may have been given up
@@ -200,7 +207,7 @@ func TestHistoryRestart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := &mixin.History{Store: NewHistory(client, HistoryOptions{})}
+		h := &mixin.History{Store: NewHistory(client, HistoryOptions{}), Timeout: 10 * time.Second}
 		srv := sio.NewServer(nil)
 		srv.Of("/").Mix(&mixin.Rooms{Enter: h.Join}, h)
 		hs := httptest.NewServer(srv)

@@ -15,9 +15,9 @@ import (
 // The tests of this file have clients at Servers: what they get, and what is reported to the
 // application.
 
-// quick is the Probe of nodes that have to notice a silent Redis. Others keep the default: a busy
-// machine may be silent for a while.
-const quick = 2 * time.Second
+// quick is the Probe of nodes that have to notice a silent Redis: longer than this process may stand
+// still. Others keep the default: a busy machine may be silent for a while.
+const quick = 3 * time.Second
 
 func (r *redis) bus(o Options) clustertest.Bus { return busAt(r.Addr, o) }
 
