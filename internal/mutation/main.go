@@ -61,6 +61,7 @@ var suites = map[string][]string{
 	"socket":    {".", "-run", "^TestShutdownBehindGreeting$", "./core/internal/virtsocket"},
 	"polling":   {".", "-run", "^TestGoodbyeBehindTheLast$", "./core/internal/transport/polling"},
 	"websocket": {".", "-run", "^TestCloseFrameBehindTheLast$", "./core/internal/transport/websocket"},
+	"node":      {".", "-run", "^TestDoubt", "./core/internal/node"},
 	"recovery":  {".", "-run", "^TestRecovery|^TestExpir", "./core/sio"},
 }
 
