@@ -64,7 +64,7 @@ func (c *client) connect(p *packet.Packet) {
 		return
 	}
 	s.recovery.welcoming(s)
-	if !c.welcome(s) && !s.heard {
+	if !c.welcome(s) && !s.isHeard() {
 		c.abandon(s)
 		return
 	}
@@ -74,6 +74,14 @@ func (c *client) connect(p *packet.Packet) {
 	if t.loop != nil {
 		s.startLoop(t.loop)
 	}
+}
+
+// isHeard is heard for a goroutine that has not seen the end of the socket: the connection may be
+// ending beside it.
+func (s *Socket) isHeard() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heard
 }
 
 // mayJoin reports whether the client may try to join one more namespace. If so it has a

@@ -186,6 +186,34 @@ func TestJournalDeep(t *testing.T) {
 	}
 }
 
+// TestJournalGivenUp: the bus goes away while an event is on its way back from the log, and the clients
+// of the node get the event without its position. A client that comes back to another node with the
+// position before it is new there: the log would give it the event once more.
+func TestJournalGivenUp(t *testing.T) {
+	bus := journalBus()
+	v := newValve(bus.Backend())
+	a := NewServer(&Options{Cluster: v, Recovery: &Recovery{}})
+	b := NewServer(&Options{Cluster: bus.Backend(), Recovery: &Recovery{}})
+	r := newReturning(t, serve(t, a), "")
+	there := serve(t, b)
+	_ = a.Of("/").Emit("one")
+	r.expect("one")
+	caughtUp(t, b, a)
+	before := b.recovery.journal.Reached()
+	v.holding.Lock()
+	_ = a.Of("/").Emit("two")
+	until(t, "the other node has read that", func() bool { return b.recovery.journal.Reached() > before })
+	a.recovery.Away()
+	r.expect("two")
+	v.holding.Unlock()
+	until(t, "the log is mended", func() bool { return !a.recovery.torn() })
+	caughtUp(t, b, a)
+	if r.stored(a); r.at(there).connect("") {
+		t.Error("recovered, with an event behind the offset that it has had")
+	}
+	r.expect("recovery")
+}
+
 // TestJournalBreaks: what is said of two breaks at once may come back in either order.
 func TestJournalBreaks(t *testing.T) {
 	s := NewServer(&Options{Cluster: journalBus().Backend(), Recovery: &Recovery{}})
