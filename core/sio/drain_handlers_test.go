@@ -259,7 +259,7 @@ func TestShutdownCutShort(t *testing.T) {
 // answers have been written, not before.
 func TestShutdownSlowReader(t *testing.T) {
 	srv := NewServer(&Options{Drain: Drain{AnswerTimeout: time.Minute}}) // for 16 MiB, on a busy machine
-	large := strings.Repeat("x", 16<<20) // more than the buffers of a connection take
+	large := strings.Repeat("x", 16<<20)                                 // more than the buffers of a connection take
 	returned := make(chan struct{})
 	srv.Of("/").On("large", Reply(func(context.Context, *Socket, None) (string, error) {
 		defer close(returned)
