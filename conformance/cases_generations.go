@@ -277,7 +277,7 @@ func streamsHeartbeats(c *env) {
 	s.Until("still here")
 	c.Want("nobody ended", len(c.own().ended()), 0)
 	s.Close()
-	c.ends()
+	c.ends(1)
 }
 
 func streamsSlowReader(c *env) {

@@ -181,10 +181,10 @@ func sio1Disconnect(c *env) {
 	c.holds()
 	s.Send(`5:::{"name":"drop"}`)
 	c.Want("a poll of a session that the server drops fails", (<-held).Status, 503)
+	c.ends(3) // with those of the websocket
 	s = c.Polling1()
-	c.forget()
 	s.Send(`5:::{"name":"drop"}`)
-	c.ends()
+	c.ends(1)
 	c.Want("and so does the next one", s.Must("GET", "", "").Status, 503)
 }
 

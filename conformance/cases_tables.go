@@ -209,7 +209,7 @@ func websocketBadFrame(c *env, row websocketBadFrameRow) {
 	} else {
 		c.Want("close code", w.End().Code, row.code)
 	}
-	c.ends()
+	c.ends(1)
 	c.Alive()
 }
 

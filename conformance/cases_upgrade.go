@@ -194,7 +194,7 @@ func upgradeInterrupted(c *env) {
 		c.Want("upgraded after "+step, w.Next(), `42["echo","done"]`)
 		// After the upgrade packet the websocket is the session.
 		w.Reset()
-		c.ends()
+		c.ends(1)
 	}
 }
 

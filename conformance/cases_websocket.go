@@ -122,7 +122,7 @@ func websocketReset(c *env) {
 	_ = w.Raw(f[:len(f)-1])
 	c.Eventually("the first message", func() bool { return len(c.handled()) == 1 })
 	w.Reset()
-	c.ends()
+	c.ends(1)
 	c.Want("handled", c.handled(), []int{1})
 }
 

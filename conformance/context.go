@@ -260,23 +260,16 @@ func (c *env) handled() []int {
 	return c.control.handled(c)
 }
 
-// ends waits for the end of one socket.
-func (c *env) ends() {
+// ends waits for the end of as many sockets as there are that may end.
+func (c *env) ends(sockets int) {
 	c.T.Helper()
 	if c.Server == nil { // unknown from outside
 		c.holds()
 		return
 	}
-	c.Eventually("the disconnect", func() bool { return len(c.app.ended()) > 0 })
-	c.Want("disconnects", len(c.app.ended()), 1)
+	c.Eventually("the disconnect", func() bool { return len(c.app.ended()) >= sockets })
+	c.Want("disconnects", len(c.app.ended()), sockets)
 	c.app.forget()
-}
-
-// forget forgets which sockets have ended.
-func (c *env) forget() {
-	if c.app != nil {
-		c.app.forget()
-	}
 }
 
 // reason waits for the end of one socket and checks why it ended.
