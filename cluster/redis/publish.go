@@ -67,20 +67,21 @@ func (b *bus) Publish(ctx context.Context, ms []*cluster.Message) error {
 			b.out.index = append(b.out.index, i)
 		}
 	}
-	if len(b.out.cmds) > 0 {
-		b.do(ctx, l, failed)
-	}
+	broken := len(b.out.cmds) > 0 && b.do(ctx, l, failed)
 	for i, m := range ms {
 		if aboutNode(m, b.node) && !slices.Contains(failed.Failed, i) {
 			l.said.Add(1)
 		}
 	}
-	if len(failed.Failed) > 0 {
-		slices.Sort(failed.Failed)
-		failed.Failed = slices.Compact(failed.Failed) // a request is published twice
-		return failed
+	if len(failed.Failed) == 0 {
+		return nil
 	}
-	return nil
+	slices.Sort(failed.Failed)
+	failed.Failed = slices.Compact(failed.Failed) // a request is published twice
+	if broken {
+		l.fail(failed) // last: from here on others read it
+	}
+	return failed
 }
 
 func (e *PublishError) add(i int, err error) {
@@ -99,8 +100,8 @@ func because(list []error, err error) []error {
 	return append(list, err)
 }
 
-func (b *bus) do(ctx context.Context, l *link, failed *PublishError) {
-	broken := false
+// do sends the commands. It reports whether the connection is of no use any more.
+func (b *bus) do(ctx context.Context, l *link, failed *PublishError) (broken bool) {
 	for i, r := range l.send.DoMulti(ctx, b.out.cmds...) {
 		err := r.Error()
 		if err == nil {
@@ -115,14 +116,14 @@ func (b *bus) do(ctx context.Context, l *link, failed *PublishError) {
 		broken = broken || outdated(r)
 	}
 	if broken {
-		l.fail(failed)
 		b.out = batch{} // rueidis may still be writing what is in it
-		return
+		return true
 	}
 	clear(b.out.cmds)
 	if b.out.text = b.out.text[:0]; cap(b.out.text) > maxKept {
 		b.out.text = nil
 	}
+	return false
 }
 
 // outdated reports whether a result says that the connection is of no use any more: it has
