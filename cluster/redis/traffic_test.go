@@ -208,8 +208,8 @@ func TestStopped(t *testing.T) {
 		tr := newTraffic(a)
 		b.flows(1000)
 		over := time.After(10 * time.Second)
-		r.Stop()
 		before := [...]int{a.count(), b.count()} // none, unless this process has stood still
+		r.Stop()
 		a.until(t, "down", func() bool { return a.downs > before[0] })
 		b.until(t, "down", func() bool { return b.downs > before[1] })
 		<-over
