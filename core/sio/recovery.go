@@ -55,8 +55,8 @@ type Recovery struct {
 	MaxEvents int
 	MaxBytes  int
 	// MaxTotalBytes is how much is kept of all namespaces together, such as the many that
-	// match a pattern; 256 MiB. Where the next event would be too much, its namespace forgets the
-	// oldest of its own.
+	// match a pattern; 256 MiB, or MaxBytes when that is more. Where the next event would be too
+	// much, its namespace forgets the oldest of its own.
 	MaxTotalBytes int
 	// SkipConnect does not ask the policies, OnConnect and the guards again about a client that
 	// is recovered, as Node's server does not. Without it they are asked, and Socket.Recovered
@@ -101,7 +101,7 @@ func (o *Options) recoveryDefaults() {
 	defaultTo("Recovery.MaxSessions", &r.MaxSessions, 10_000)
 	defaultTo("Recovery.MaxEvents", &r.MaxEvents, 10_000)
 	defaultTo("Recovery.MaxBytes", &r.MaxBytes, 16<<20)
-	defaultTo("Recovery.MaxTotalBytes", &r.MaxTotalBytes, 256<<20)
+	defaultTo("Recovery.MaxTotalBytes", &r.MaxTotalBytes, max(256<<20, r.MaxBytes))
 	if r.FirstEvent == "" {
 		r.FirstEvent = "recovery"
 	}
