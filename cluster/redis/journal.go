@@ -136,7 +136,26 @@ func (b *bus) behind(ctx context.Context, last string) ([]rueidis.XRangeEntry, s
 // not need. In a Redis Cluster both are in one slot.
 func (b *bus) sessionKeys(pid string) (key, extra string) {
 	key = b.opts.Sessions + pid
+	if hashTagged(b.opts.Sessions) {
+		return key, "siokit:" + key
+	}
 	return key, "siokit:{" + key + "}"
+}
+
+// hashTagged reports whether keys that begin so have a hash tag: the part between the first braces,
+// which then alone says the slot.
+func hashTagged(prefix string) bool {
+	_, tag, _ := strings.Cut(prefix, "{")
+	return strings.IndexByte(tag, '}') > 0
+}
+
+// keyed is the connection for keys that are no stream: in a Redis Cluster these are in other slots,
+// and the connection that is for the stream alone takes no command for them.
+func (l *link) keyed() rueidis.CoreClient {
+	if l.client.Mode() == rueidis.ClientModeCluster {
+		return l.client
+	}
+	return l.send
 }
 
 // saveScript keeps a session, and what siokit keeps beside it behind the number of its moves, unless
@@ -159,7 +178,8 @@ func (b *bus) SaveSession(ctx context.Context, s *cluster.Session, keep time.Dur
 	}
 	key, extra := b.sessionKeys(s.PID)
 	ms := strconv.FormatInt(max(keep.Milliseconds(), 1), 10)
-	err = l.send.Do(ctx, l.send.B().Eval().Script(saveScript).Numkeys(2).Key(key, extra).
+	c := l.keyed()
+	err = c.Do(ctx, c.B().Eval().Script(saveScript).Numkeys(2).Key(key, extra).
 		Arg(strconv.FormatUint(s.Moves, 10), rueidis.BinaryString(s.Extra), rueidis.BinaryString(text), ms).Build()).Error()
 	if err != nil {
 		return fmt.Errorf("redisbus: %w", err)
@@ -167,9 +187,11 @@ func (b *bus) SaveSession(ctx context.Context, s *cluster.Session, keep time.Dur
 	return nil
 }
 
-// takeScript returns a session and what siokit keeps beside it, and deletes both.
+// takeScript returns a session and what siokit keeps beside it, and deletes them but for the number of
+// moves. That stays for the rest of its time: nobody saves an older one meanwhile.
 const takeScript = `local s, e = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
-if s then redis.call('DEL', KEYS[1], KEYS[2]) end
+if s then redis.call('DEL', KEYS[1]) end
+if s and e then redis.call('SET', KEYS[2], (e:match('^%d+') or '0') .. ' ', 'KEEPTTL') end
 return {s, e}`
 
 // TakeSession implements cluster.Journal.
@@ -179,7 +201,8 @@ func (b *bus) TakeSession(ctx context.Context, pid string) (*cluster.Session, er
 		return nil, err
 	}
 	key, extra := b.sessionKeys(pid)
-	parts, err := l.send.Do(ctx, l.send.B().Eval().Script(takeScript).Numkeys(2).Key(key, extra).Build()).ToArray()
+	c := l.keyed()
+	parts, err := c.Do(ctx, c.B().Eval().Script(takeScript).Numkeys(2).Key(key, extra).Build()).ToArray()
 	if err != nil {
 		return nil, fmt.Errorf("redisbus: %w", err)
 	}

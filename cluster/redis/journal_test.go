@@ -183,8 +183,15 @@ func TestJournalSessions(t *testing.T) {
 	if found != 1 {
 		t.Errorf("%d have got it", found)
 	}
-	if n, _ := do(t, raw, "DBSIZE").AsInt64(); n != 0 {
+	if n, _ := do(t, raw, "DBSIZE").AsInt64(); n != 1 {
 		t.Errorf("%d keys are left", n)
+	}
+	beside := "siokit:{sio:session:" + pid + "}"
+	if moves, err := do(t, raw, "GET", beside).ToString(); moves != "0 " || err != nil {
+		t.Errorf("%q, %v", moves, err)
+	}
+	if ms, err := do(t, raw, "PTTL", beside).AsInt64(); err != nil || ms < 50_000 || ms > 60_000 {
+		t.Error(ms, err)
 	}
 	// What Node has had meanwhile keeps what siokit knows of it.
 	if err := ja.SaveSession(t.Context(), &s, time.Minute); err != nil {
@@ -223,6 +230,10 @@ func TestJournalSessions(t *testing.T) {
 	save(&newer)
 	save(&older)
 	if x, err := jb.TakeSession(t.Context(), pid); err != nil || x == nil || x.Moves != 10 || string(x.Extra) != "newer, 2 words" || !slices.Equal(x.Rooms, newer.Rooms) {
+		t.Error(x, err)
+	}
+	save(&older) // when the newer one was taken, too
+	if x, err := jb.TakeSession(t.Context(), pid); x != nil || err != nil {
 		t.Error(x, err)
 	}
 	save(&newer)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -58,7 +59,8 @@ type Options struct {
 	// node may be away and miss nothing.
 	MaxLen int
 	// Sessions is what the names of the keys begin with in which sessions are kept for recovery,
-	// "sio:session:" by default: Node's option sessionKeyPrefix. It is for Streams.
+	// "sio:session:" by default: Node's option sessionKeyPrefix. It is for Streams. It may have a hash
+	// tag, and no other closing brace.
 	Sessions string
 	// Probe is how long nothing may come before the connection is tried, and how long the try
 	// may take: 5 s by default.
@@ -83,6 +85,9 @@ func (o *Options) defaults() error {
 	}
 	if o.Sessions == "" {
 		o.Sessions = "sio:session:"
+	}
+	if strings.Contains(o.Sessions, "}") && !hashTagged(o.Sessions) { // no other key would be in its slot
+		return errors.New("redisbus: a closing brace in Sessions, and no hash tag")
 	}
 	o.Count = max(o.Count, 1)
 	if o.MaxLen == 0 {

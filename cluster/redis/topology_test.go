@@ -87,7 +87,24 @@ func TestCluster(t *testing.T) {
 					t.Cleanup(c.Close)
 					return NewWith(c, Options{Wire: w, Prefix: fmt.Sprint(w, own)})
 				}
-				a, b := join(t, backend(), "AAAAA"), join(t, backend(), "BBBBB")
+				one, two := backend(), backend()
+				logs := []bool{one.(cluster.Journal).OpenJournal(), two.(cluster.Journal).OpenJournal()}
+				a, b := join(t, one, "AAAAA"), join(t, two, "BBBBB")
+				for i := range 20 { // sessions are in all slots
+					s := cluster.Session{ID: "s", PID: fmt.Sprintf("p%019d", i), Extra: []byte("ours")}
+					if !logs[0] || !logs[1] {
+						break
+					}
+					if err := one.(cluster.Journal).SaveSession(t.Context(), &s, time.Minute); err != nil {
+						t.Fatal(err)
+					}
+					if x, err := two.(cluster.Journal).TakeSession(t.Context(), s.PID); err != nil || x == nil || x.ID != "s" || string(x.Extra) != "ours" {
+						t.Fatal(x, err)
+					}
+				}
+				if logs[0] != (w == Streams) {
+					t.Errorf("a log: %v", logs)
+				}
 				if n, err := a.Backend.(cluster.Counter).Others(t.Context(), "/"); n != 0 || err != nil {
 					t.Errorf("%d others, %v", n, err)
 				}

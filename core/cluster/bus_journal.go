@@ -157,10 +157,10 @@ func (n *busNode) TakeSession(_ context.Context, pid string) (*Session, error) {
 	if !n.up {
 		return nil, ErrDown
 	}
-	s, ok := n.bus.log.sessions[pid]
-	delete(n.bus.log.sessions, pid)
-	if !ok || !time.Now().Before(s.until) {
+	s := n.bus.log.sessions[pid]
+	if s.PID == "" || !time.Now().Before(s.until) {
 		return nil, nil
 	}
+	n.bus.log.sessions[pid] = busSession{Session{Moves: s.Moves}, s.until} // what is older stays away
 	return &s.Session, nil
 }

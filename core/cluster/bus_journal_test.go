@@ -132,6 +132,11 @@ func TestBusJournal(t *testing.T) {
 		if got, err := b.TakeSession(t.Context(), "p"); err != nil || got == nil || got.Moves != 2 {
 			t.Error(got, err)
 		}
+		_ = a.SaveSession(t.Context(), &older, time.Minute) // when the newer one was taken, too
+		if got, err := b.TakeSession(t.Context(), "p"); err != nil || got != nil {
+			t.Error(got, err)
+		}
+		time.Sleep(time.Minute)
 		_ = a.SaveSession(t.Context(), &s, time.Minute)
 		time.Sleep(time.Minute)
 		if got, err := b.TakeSession(t.Context(), "p"); err != nil || got != nil {

@@ -32,8 +32,9 @@ type Journal interface {
 	// dropped messages that were behind the position.
 	After(ctx context.Context, position uint64, namespaces []string, each func(m *Message) error) (uint64, error)
 	// SaveSession keeps a session for a while, in place of one with the same PID, unless that one
-	// has more Moves: then nothing changes, and there is no error. ErrDown and ErrClosed mean that
-	// it is not kept; after any other error it may be.
+	// has more Moves, or had when it was taken, as long as it would be kept: then nothing changes,
+	// and there is no error. ErrDown and ErrClosed mean that it is not kept; after any other error it
+	// may be.
 	SaveSession(ctx context.Context, s *Session, keep time.Duration) error
 	// TakeSession returns a session, which is not kept any more: of several who ask, one gets
 	// it. Without such a session it returns nil and no error. pid is what a client has sent,

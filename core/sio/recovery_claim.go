@@ -110,15 +110,15 @@ func (r *recovery) claimHere(ctx context.Context, s *Socket, pid string) (rec *r
 			r.mu.Unlock()
 			return nil, false
 		}
-		old, wait := rec.socket, rec.ended
+		old, wait, patience := rec.socket, rec.ended, ending
 		switch {
 		case old == nil && rec.saved == nil && rec.place != nil:
 			r.away.Remove(rec.place)
 			rec.place, rec.socket, rec.ended = nil, s, make(chan struct{})
 			r.mu.Unlock()
 			return r.latest(ctx, s, rec), true
-		case old == nil:
-			wait = rec.saved
+		case old == nil: // it is in the journal then, or stays here
+			wait, patience = rec.saved, ctx
 		}
 		r.mu.Unlock()
 		if old != nil {
@@ -126,7 +126,7 @@ func (r *recovery) claimHere(ctx context.Context, s *Socket, pid string) (rec *r
 		}
 		select {
 		case <-wait:
-		case <-ending.Done():
+		case <-patience.Done():
 			return nil, false
 		}
 	}

@@ -30,7 +30,7 @@ var errSaves = errors.New("no session is kept")
 
 func (j *saves) SaveSession(ctx context.Context, s *cluster.Session, keep time.Duration) error {
 	if j.slow.Load() {
-		time.Sleep(saveTime)
+		time.Sleep(2 * takeoverTime)
 	}
 	if j.refuse.Load() {
 		return errSaves
@@ -244,6 +244,27 @@ func TestJournalNewerEnded(t *testing.T) {
 	})
 }
 
+// TestJournalNewerOver: the other node has ended the session for good, and nothing of it is stored. What
+// this node has still is older.
+func TestJournalNewerOver(t *testing.T) {
+	for _, saved := range []bool{true, false} {
+		inTwoPlaces(t, true, func(w *twoPlaces) {
+			w.come(w.b)
+			w.is(w.b)
+			w.b.Of("/").Socket(w.p.sid).Disconnect()
+			w.p.take() // the client is told
+			time.Sleep(time.Second)
+			w.ways[0].refuse.Store(!saved)
+			w.heal()
+			w.ways[0].refuse.Store(false)
+			w.come(w.a)
+			if recovered, _ := w.p.answer(); recovered {
+				w.Errorf("recovered after its end; this node could save what it had: %v", saved)
+			}
+		})
+	}
+}
+
 // TestJournalNewerUnknown: a node that cannot reach the journal does not know whether another one has
 // had the client since: the client is new. A session that no other node can have is recovered.
 func TestJournalNewerUnknown(t *testing.T) {
@@ -301,6 +322,7 @@ func TestJournalNewerTaken(t *testing.T) {
 		if st, err := w.ways[0].Journal.TakeSession(w.Context(), w.p.pid); st == nil || err != nil {
 			w.Fatal("nothing is stored", err)
 		}
+		w.ways[0].refuse.Store(false)
 		w.come(w.a)
 		w.is(w.a)
 	})
@@ -323,6 +345,12 @@ func TestJournalNewerKept(t *testing.T) {
 // TestJournalSavedLate: a client that comes back while its node does not know yet that the session was
 // saved is recovered.
 func TestJournalSavedLate(t *testing.T) {
+	for _, sent := range []bool{true, false} { // before the client is back
+		savedLate(t, sent)
+	}
+}
+
+func savedLate(t *testing.T, sent bool) {
 	synctest.Test(t, func(t *testing.T) {
 		b := journalBus().Backend()
 		way := &saves{Backend: b, Journal: b.(cluster.Journal)}
@@ -330,14 +358,16 @@ func TestJournalSavedLate(t *testing.T) {
 		time.Sleep(time.Minute)
 		p := &pollingReturning{inMemory: inMemory{t, srv}, returning: returning{t: t}}
 		p.connect()
-		way.late.Store(true)
+		way.late.Store(sent)
+		way.slow.Store(!sent)
 		p.leave()
 		p.ask()
-		time.Sleep(3 * takeoverTime)
+		time.Sleep(4 * takeoverTime)
 		if recovered, _ := p.answer(); !recovered {
-			t.Error("not recovered")
+			t.Errorf("not recovered; sent before: %v", sent)
 		}
 		way.late.Store(false)
+		way.slow.Store(false)
 		if err := srv.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}

@@ -18,25 +18,40 @@ func (r *recovery) latest(ctx context.Context, s *Socket, rec *recoverable) *rec
 	asking, cancel := context.WithTimeout(ctx, takeoverTime)
 	defer cancel()
 	st, err := r.journal.TakeSession(asking, rec.pid)
-	copied, found := rec.copied.Load(), false
-	if err == nil && st == nil && copied { // its time is over there, or another node has taken it
-		if found = r.askAll(ctx, s, rec.pid); found {
+	copied := rec.copied.Load()
+	if !copied && (err != nil || st == nil) { // it never was where another node could take it
+		return rec
+	}
+	if err == nil && st == nil { // its time is over there, or another node has taken it
+		if r.askAll(ctx, s, rec.pid) {
 			st, err = r.await(ctx, s, rec.pid)
+			if st == nil && err == nil && s.client.hasEnded() {
+				return rec // who has it saves what is newer
+			}
+		} else {
+			st, err = r.tried(asking, rec)
 		}
 	}
-	switch {
-	case err != nil && !copied: // it never was where another node could take it
-		return rec
-	case err != nil:
-	case st == nil && (!found || s.client.hasEnded()): // who has it saves what is newer
-		return rec
-	case st != nil && st.Moves <= rec.moves: // this node has saved it, though it was told otherwise
+	if err == nil && st != nil && st.Moves <= rec.moves { // this node has saved it
 		rec.copied.Store(false)
 		return rec
 	}
 	r.end(rec)
 	rec.release()
 	return r.taken(ctx, s, st, err)
+}
+
+// tried saves a session and takes it again. Where the journal has had a newer one that has ended, it
+// does not keep this one, and nil is returned.
+func (r *recovery) tried(ctx context.Context, rec *recoverable) (*cluster.Session, error) {
+	st, err := rec.session(r.opts.MaxDisconnection)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.journal.SaveSession(ctx, st, r.opts.MaxDisconnection); err != nil {
+		return nil, err
+	}
+	return r.journal.TakeSession(ctx, rec.pid)
 }
 
 // keep has the journal keep a session of this node, unless it has a newer one.

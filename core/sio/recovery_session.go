@@ -168,6 +168,7 @@ func (r *recovery) end(rec *recoverable) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.byPID, rec.pid)
+	rec.socket = nil // it goes on without the session, which is not stored any more
 	close(rec.ended) // another connection may wait for it
 }
 
