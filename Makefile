@@ -42,10 +42,10 @@ modules: ## every go.mod is tidy and enough on its own
 FUZZTIME ?= 1000000x
 FUZZ = go test -run '^$$' -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
 fuzz: ## every fuzz target; FUZZTIME=10000x for fewer inputs than a million each
-	@grep -roE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' core | sort | while IFS=: read -r file f; do \
+	@grep -roE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' core | sort | { rc=0; while IFS=: read -r file f; do \
 		echo "== $${f#func } in $${file%/*}"; \
-		$(FUZZ) -fuzz "^$${f#func }\$$" ./$${file%/*} </dev/null || exit 1; \
-	done
+		$(FUZZ) -fuzz "^$${f#func }\$$" ./$${file%/*} </dev/null || rc=1; \
+	done; exit $$rc; }
 
 bench: ## the benchmarks of the codecs and the emit path
 	go test -run '^$$' -bench . -benchmem ./core/...

@@ -44,7 +44,7 @@ func QueryCount(raw, key string) (n int) {
 }
 
 // unescapesTo reports whether s is key, as it is or query-escaped. It stops at
-// the first character that differs.
+// the first character that differs. A key has no plus sign and no percent sign.
 func unescapesTo(s, key string) bool {
 	if s == key {
 		return true
