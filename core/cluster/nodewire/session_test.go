@@ -111,7 +111,7 @@ func FuzzAppendSession(f *testing.F) {
 	f.Add("", "pid", "\xff", []byte(`{"__proto__":1}`))
 	f.Add("s", "p", "", []byte(`"\ud800"`))
 	f.Add("s", "p", "r", []byte(` null `))
-	f.Add("s", "p", "r", []byte(`{"a":[-1e999]}`))
+	f.Add("s", "p", "r", []byte(`{"a":[-1e999,10000000000000000E0]}`))
 	f.Fuzz(func(t *testing.T, id, pid, room string, data []byte) {
 		s := cluster.Session{ID: id, PID: pid, Rooms: []string{id, room}, Data: data}
 		b, err := AppendSession([]byte("x"), &s)
