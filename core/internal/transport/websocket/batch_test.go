@@ -41,7 +41,7 @@ func TestRestIsABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &batched{}
 		var c *Conn
-		second := make(chan int32, 1)
+		second := make(chan int32) // its batch does not end before it is looked at
 		l.frame = func(data string) {
 			if data == "b" {
 				second <- l.open.Load()
