@@ -175,6 +175,9 @@ func (p *peer) single() {
 // ask waits for the ack of a client, which comes within Options.AckTimeout unless the connection
 // ends.
 func (p *peer) ask() {
+	if !p.sock.Connected() { // its OnConnect may run still: the client cannot answer yet
+		return
+	}
 	p.mu.Lock()
 	k := p.asked
 	p.asked++
