@@ -1,11 +1,11 @@
 # The steps of .ci/run one by one, with a few that take longer.
 MODULES := $(shell go list -m -f '{{.Dir}}')
 
-.PHONY: all help fmt vet lint vuln test test-race attacks modules fuzz bench interop soak faults consumers figures
+.PHONY: all help fmt vet lint vuln test test-race attacks modules fuzz bench bench-report interop soak faults consumers figures
 all: fmt vet lint test ## format, vet, lint and test
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 fmt: ## format all Go files
 	gofmt -l -w .
@@ -50,6 +50,13 @@ fuzz: ## every fuzz target; FUZZTIME=10000x for fewer inputs than a million each
 bench: ## the benchmarks of the codecs and the emit path
 	go test -run '^$$' -bench . -benchmem ./core/...
 
+# QUICK=1 is a few seconds for a round. Fewer than five rounds, or less than everything, write no page.
+ROUNDS ?= 5
+QUICK ?=
+BENCHFLAGS ?=
+bench-report: ## measure all hosts and other servers, and write docs/performance.md; an hour, Linux only
+	go run ./bench/report -rounds $(ROUNDS) $(if $(QUICK),-quick) $(BENCHFLAGS)
+
 interop: ## official clients, a browser, clusters with Node; needs Node, chromium and Redis
 	cd interop && npm ci && npm ci --prefix cluster && SIOKIT_INTEROP=1 go test -count=1 -v ./...
 
@@ -71,7 +78,7 @@ faults: ## the table of faults in its long form, with the tests of other package
 consumers: ## install every module as a user does, outside of the workspace
 	go run ./release check
 
-figures: ## repeat the figures of docs/performance.md; an hour, Linux only
+figures: bench-report ## repeat the figures of docs/performance.md; two hours, Linux only
 	bench/run
 	bench/load/run
 	bench/cluster/run

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/siokit/siokit/bench/cluster/internal/clock"
 	"github.com/siokit/siokit/bench/cluster/internal/orders"
+	"github.com/siokit/siokit/bench/internal/clock"
 )
 
 // base is the name of the server without a cluster.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/siokit/siokit/bench/cluster/internal/clock"
 	"github.com/siokit/siokit/bench/cluster/internal/orders"
+	"github.com/siokit/siokit/bench/internal/clock"
 )
 
 // load is what the sender of againstNode does.

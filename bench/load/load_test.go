@@ -19,7 +19,7 @@ func TestRun(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip("there is no bash")
 	}
-	_, err := os.Stat(filepath.Join("..", "..", "interop", "cluster", "node_modules", "socket.io"))
+	_, err := os.Stat(filepath.Join("..", "peers", "node", "node_modules", "socket.io"))
 	if _, missing := exec.LookPath("node"); err == nil && missing == nil {
 		hosts = append(hosts, "node")
 	} else {

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // check says whether a server keeps the contract that the measurements rest on.
@@ -19,10 +20,11 @@ func check(o *options) (*result, error) {
 		{"echo of 900 KB", func(o *options) error { return visit(o, event("echo", 7, 900_000), event("echo", 7, 900_000)) }},
 		{"echo with an ack", checkAck},
 		{"broadcast", checkBroadcast},
+		{"room", checkRoom},
 		{"polling", func(o *options) error { return visitPolling(o.addr) }},
 		{"upgrade", func(o *options) error { return visitUpgrade(o.addr) }},
 	} {
-		if o.proto != protoSIO5 && (c.name == "echo with an ack" || c.name == "polling" || c.name == "upgrade") {
+		if o.proto != protoSIO5 && slices.Contains([]string{"echo with an ack", "room", "polling", "upgrade"}, c.name) {
 			continue
 		}
 		res.Count++
@@ -65,6 +67,29 @@ func checkBroadcast(o *options) error {
 		if _, err := c.expect(string(want)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkRoom: who has joined gets it, and nobody else.
+func checkRoom(o *options) error {
+	conns, err := newLoad(o).dial(3)
+	if err != nil {
+		return err
+	}
+	defer closeAll(conns)
+	if err := enter(conns[:2]); err != nil {
+		return err
+	}
+	want := event("b", 5, 20)
+	if err := conns[0].roundTrip(event("room", 5, 20), want); err != nil {
+		return err
+	}
+	if _, err := conns[1].expect(string(want)); err != nil {
+		return err
+	}
+	if err := conns[2].roundTrip(event("echo", 6, 20), event("echo", 6, 20)); err != nil {
+		return fmt.Errorf("of one that has not joined: %w", err)
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/siokit/siokit/bench/internal/clock"
 )
 
 // footprint is what a server holds. What it does not tell is 0.
@@ -61,13 +63,13 @@ func idle(o *options) (*result, error) {
 
 // hold waits, and reads what n connections have cost meanwhile.
 func (l *crowd) hold(res *result, n float64, before footprint) error {
-	used, err := cpu(l.o.pid)
+	used, err := clock.Used(l.o.pid)
 	if err != nil {
 		return err
 	}
 	pings := l.pings.Load()
 	time.Sleep(l.o.hold)
-	now, err := cpu(l.o.pid)
+	now, err := clock.Used(l.o.pid)
 	if err != nil {
 		return err
 	}
@@ -119,7 +121,7 @@ func (l *crowd) shutdown(res *result, clients *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
-	used, err := cpu(l.o.pid)
+	used, err := clock.Used(l.o.pid)
 	if err != nil {
 		return err
 	}
@@ -134,7 +136,7 @@ func (l *crowd) shutdown(res *result, clients *sync.WaitGroup) error {
 		l.fail(err)
 		return nil
 	}
-	if now, err := cpu(l.o.pid); err == nil { // a zombie still tells
+	if now, err := clock.Used(l.o.pid); err == nil { // a zombie still tells
 		seconds := (now - used).Seconds()
 		res.EndCPU = &seconds
 	}

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/siokit/siokit/bench/internal/clock"
+	"github.com/siokit/siokit/bench/internal/matrix"
 )
 
 // peersBinary is ../peers, built once.
@@ -55,12 +58,17 @@ func peer(t *testing.T, args ...string) *options {
 func TestPeers(t *testing.T) {
 	gws := peer(t, "-lib", "gws")
 	gws.proto = protoRaw
+	gorilla, coder := peer(t, "-lib", "gorilla"), peer(t, "-lib", "coder")
+	gorilla.proto, coder.proto, gws.mode = protoRaw, protoRaw, "ws"
 	tcp := peer(t, "-lib", "tcp")
 	tcp.proto = protoTCP
 	all := peer(t, "-lib", "tcp", "-broadcast")
 	all.proto = protoTCP
 	for name, run := range map[string]func() (*result, error){
 		"check gws":     func() (*result, error) { return check(gws) },
+		"check gorilla": func() (*result, error) { return check(gorilla) },
+		"check coder":   func() (*result, error) { return check(coder) },
+		"connect gws":   func() (*result, error) { return connect(gws) },
 		"echo gws":      func() (*result, error) { return echo(gws) },
 		"broadcast gws": func() (*result, error) { return broadcast(gws) },
 		"idle gws":      func() (*result, error) { return idle(gws) },
@@ -96,38 +104,18 @@ func TestSlotRefusesAForeignAnswer(t *testing.T) {
 	}
 }
 
-func TestReport(t *testing.T) {
-	var lines strings.Builder
-	enc := json.NewEncoder(&lines)
-	for round, v := range []string{"2", "4", "3"} {
-		_ = enc.Encode(cell{round, "base", "echo", json.RawMessage(`{"lat":{"p99_us":` + v + `}}`)})
-		_ = enc.Encode(cell{round, "ours", "echo", json.RawMessage(`{"lat":{"p99_us":6}}`)})
-	}
-	cells, err := read(strings.NewReader(lines.String()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := tabulate(cells, "", []string{"lat.p99_us"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = "| server | echo |\n| --- | --- |\n| base | 3 (2-4, 3) **1.00** |\n| ours | 6 (6-6, 3) **2.00** |\n"
-	if text := got.markdown("base"); text != want {
-		t.Errorf("got\n%swant\n%s", text, want)
-	}
-}
-
 // TestBounds: the worst round counts, and a round without a figure; the base has no bounds.
 func TestBounds(t *testing.T) {
-	var cells []cell
+	var cells []matrix.Cell
 	for _, c := range []struct{ server, first, second string }{
 		{"base", `{"errors":9}`, `{"errors":9,"shutdown_s":9}`},
 		{"good", `{"errors":0,"shutdown_s":1}`, `{"errors":0,"shutdown_s":5}`},
 		{"slow", `{"errors":0,"shutdown_s":1}`, `{"errors":0,"shutdown_s":5.1}`},
 		{"mute", `{"errors":0,"shutdown_s":1}`, `{"errors":0}`},
 	} {
-		cells = append(cells, cell{0, c.server, "idle", json.RawMessage(c.first)}, cell{1, c.server, "idle", json.RawMessage(c.second)},
-			cell{0, c.server, "other", json.RawMessage(`{"errors":7}`)})
+		cells = append(cells, matrix.Cell{Server: c.server, Scenario: "idle", Result: json.RawMessage(c.first)},
+			matrix.Cell{Round: 1, Server: c.server, Scenario: "idle", Result: json.RawMessage(c.second)},
+			matrix.Cell{Server: c.server, Scenario: "other", Result: json.RawMessage(`{"errors":7}`)})
 	}
 	var most bounds
 	for _, text := range []string{"errors=0", "shutdown_s=5"} {
@@ -150,22 +138,6 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestReportScenario: the metrics of one scenario are columns.
-func TestReportScenario(t *testing.T) {
-	got, err := tabulate([]cell{
-		{0, "base", "idle", json.RawMessage(`{"a":2,"b":1}`)},
-		{0, "ours", "idle", json.RawMessage(`{"a":3}`)},
-		{0, "ours", "connect", json.RawMessage(`{"a":9}`)},
-	}, "idle", []string{"a", "b"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = "| server | a | b |\n| --- | --- | --- |\n| base | 2 (2-2, 1) **1.00** | 1 (1-1, 1) **1.00** |\n| ours | 3 (3-3, 1) **1.50** |  |\n"
-	if text := got.markdown("base"); text != want {
-		t.Errorf("got\n%swant\n%s", text, want)
-	}
-}
-
 func TestProcess(t *testing.T) {
 	if kib, err := rss(os.Getpid()); err != nil || kib < 1000 {
 		t.Errorf("%d KiB (%v)", kib, err)
@@ -174,7 +146,7 @@ func TestProcess(t *testing.T) {
 	for n := 0; time.Since(start) < 60*time.Millisecond; n++ {
 		_ = strconv.Itoa(n)
 	}
-	if used, err := cpu(os.Getpid()); err != nil || used < 10*time.Millisecond {
+	if used, err := clock.Used(os.Getpid()); err != nil || used < 10*time.Millisecond {
 		t.Errorf("%v (%v)", used, err)
 	}
 }

@@ -22,7 +22,8 @@ type options struct {
 	addr, proto, mode      string
 	pid, n, depth          int
 	size, rate, from       int
-	ack, gc, counts, term  bool
+	ack, room, gc          bool
+	counts, term           bool
 	time, warm, hold, wait time.Duration
 }
 
@@ -35,7 +36,6 @@ type result struct {
 	PerS     float64            `json:"per_s,omitempty"`
 	CPU      float64            `json:"cpu_s_1m,omitempty"` // the server's CPU seconds for a million
 	Lat      map[string]float64 `json:"lat,omitempty"`
-	KiB      float64            `json:"kib_per_conn,omitempty"`
 	HeapKiB  float64            `json:"heap_kib_per_conn,omitempty"`
 	Routines float64            `json:"goroutines_per_conn,omitempty"`
 	*held
@@ -50,8 +50,9 @@ type result struct {
 	First     string   `json:"first_error,omitempty"`
 }
 
-// held is what idle reads while it holds the connections. Either may be 0.
+// held is what idle reads while it holds the connections. Each may be 0.
 type held struct {
+	KiB     float64 `json:"kib_per_conn"`
 	HoldCPU float64 `json:"hold_cpu_us_conn_s"`
 	Pings   float64 `json:"pings_per_conn"`
 }
@@ -73,7 +74,7 @@ func run(args []string) error {
 	}
 	switch args[0] {
 	case "matrix":
-		return matrix(args[1:])
+		return runMatrix(args[1:])
 	case "report":
 		return report(args[1:])
 	}
@@ -92,10 +93,11 @@ func run(args []string) error {
 	f.IntVar(&o.depth, "w", 1, "broadcast: broadcasts in flight")
 	f.IntVar(&o.size, "size", 16, "bytes of payload")
 	f.BoolVar(&o.ack, "ack", false, "echo: ask for an ack instead of an event")
+	f.BoolVar(&o.room, "room", false, "broadcast: to a room that all have joined; raw and tcp have no rooms, and send to all")
 	f.BoolVar(&o.gc, "gc", false, "idle: let the server collect garbage first (SIGUSR2)")
 	f.BoolVar(&o.counts, "counts", false, "idle: ask the server for its heap and goroutines (GET /debug/counts)")
 	f.BoolVar(&o.term, "term", false, "idle: have the server shut down at the end (SIGTERM), and wait for its goodbyes")
-	f.IntVar(&o.rate, "rate", 0, "connect: clients that come each second, whether or not others are done; 0: n clients, one connection after the other")
+	f.IntVar(&o.rate, "rate", 0, "connect: clients that come each second, whether or not others are done; 0: n clients, one connection after the other. echo: messages a second in all, whether or not there are answers; 0: -d in flight on each connection")
 	f.IntVar(&o.from, "from", 1, "idle, and connect with -rate: how many addresses of this machine the clients have, from 127.0.0.1 on")
 	f.DurationVar(&o.wait, "wait", patience, "how long one connection may take to be there, as with official clients")
 	f.DurationVar(&o.time, "t", 3*time.Second, "how long to measure")

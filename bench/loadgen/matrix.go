@@ -15,33 +15,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/siokit/siokit/bench/internal/matrix"
 )
 
-// plan is what a matrix runs: every scenario on every server, round after round, so that
-// what else the machine does hits all of them.
-type plan struct {
-	Rounds  int
-	Servers []struct {
-		Name  string
-		Cmd   []string // {addr} is replaced
-		Proto string
-		Skip  []string // scenarios
-	}
-	Scenarios []struct {
-		Name string
-		Args []string
-	}
-}
-
-// cell is one line of the output.
-type cell struct {
-	Round    int             `json:"round"`
-	Server   string          `json:"server"`
-	Scenario string          `json:"scenario"`
-	Result   json.RawMessage `json:"result"`
-}
-
-func matrix(args []string) error {
+func runMatrix(args []string) error {
 	f := flag.NewFlagSet("matrix", flag.ContinueOnError)
 	config := f.String("config", "matrix.json", "what to run")
 	out := f.String("out", "results.jsonl", "where the results go, one line each")
@@ -52,7 +30,7 @@ func matrix(args []string) error {
 	if err != nil {
 		return err
 	}
-	var p plan
+	var p matrix.Plan
 	if err := json.Unmarshal(text, &p); err != nil {
 		return err
 	}
@@ -60,15 +38,20 @@ func matrix(args []string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.run(json.NewEncoder(w)), w.Close())
+	return errors.Join(rounds(&p, json.NewEncoder(w)), w.Close())
 }
 
-// run goes on when a server has ended with an error, as when its shutdown took too long.
-func (p *plan) run(out *json.Encoder) error {
+// rounds runs a plan. A run that fails is a result with an error, and the others go on: what a
+// peer cannot do is no reason to lose an hour.
+func rounds(p *matrix.Plan, out *json.Encoder) error {
 	var bad []error
 	for round := range p.Rounds {
+		servers := slices.Clone(p.Servers)
+		if round%2 == 1 {
+			slices.Reverse(servers)
+		}
 		for _, sc := range p.Scenarios {
-			for _, srv := range p.Servers {
+			for _, srv := range servers {
 				if slices.Contains(srv.Skip, sc.Name) {
 					continue
 				}
@@ -77,10 +60,12 @@ func (p *plan) run(out *json.Encoder) error {
 					bad = append(bad, fmt.Errorf("round %d, %s on %s: %w", round, sc.Name, srv.Name, err))
 				}
 				if line == nil {
-					return errors.Join(bad...)
+					if line, err = json.Marshal(map[string]any{"errors": 1, "first_error": err.Error()}); err != nil {
+						return err
+					}
 				}
 				fmt.Fprintf(os.Stderr, "%d %s %s %s\n", round, sc.Name, srv.Name, line)
-				if err := out.Encode(cell{round, srv.Name, sc.Name, line}); err != nil {
+				if err := out.Encode(matrix.Cell{Round: round, Server: srv.Name, Scenario: sc.Name, Result: line}); err != nil {
 					return err
 				}
 			}
@@ -144,7 +129,7 @@ func free() (string, error) {
 // listening waits until a process accepts connections.
 func listening(addr string, pid int) error {
 	var err error
-	for range 1200 { // a minute: a machine may be busy
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(5 * time.Millisecond) { // a machine may be busy
 		var c net.Conn
 		if c, err = net.Dial("tcp", addr); err == nil {
 			return c.Close()
@@ -152,7 +137,6 @@ func listening(addr string, pid int) error {
 		if ended(pid, 0) == nil {
 			return errors.New("the server has ended before anybody came")
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	return err
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/siokit/siokit/bench/internal/clock"
 )
 
 // load is what the goroutines of one command share.
@@ -90,19 +92,20 @@ func closeAll(conns []*conn) {
 	}
 }
 
-// measure lets the load warm up, and reads the counters at both ends of the time.
+// measure lets the load warm up, and reads the counters at both ends of the time. Either takes
+// longer when nothing has arrived until then: on a machine that is busy a short time is too short.
 func (l *load) measure() (*result, error) {
-	time.Sleep(l.o.warm)
+	l.run(l.o.warm)
+	l.measuring.Store(true)
 	before, cpuBefore, err := l.read()
 	if err != nil {
 		return nil, err
 	}
-	l.measuring.Store(true)
 	start := time.Now()
-	time.Sleep(l.o.time)
-	l.measuring.Store(false)
+	l.run(l.o.time)
 	took := time.Since(start)
 	after, cpuAfter, err := l.read()
+	l.measuring.Store(false)
 	if err != nil {
 		return nil, err
 	}
@@ -116,9 +119,18 @@ func (l *load) measure() (*result, error) {
 	return res, nil
 }
 
+// run waits for a time, and then for something to have arrived in it, or failed.
+func (l *load) run(d time.Duration) {
+	start, before := time.Now(), l.count.Load()
+	time.Sleep(d)
+	for l.count.Load() == before && l.errors.Load() == 0 && time.Since(start) < d+patience {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 func (l *load) read() (count int64, used time.Duration, err error) {
 	if l.o.pid != 0 {
-		used, err = cpu(l.o.pid)
+		used, err = clock.Used(l.o.pid)
 	}
 	return l.count.Load(), used, err
 }

@@ -151,9 +151,12 @@ func connect(o *options) (*result, error) {
 	if o.rate != 0 {
 		return offer(o)
 	}
-	visit := map[string]func(addr string) error{"ws": visitWebsocket, "poll": visitPolling, "upgrade": visitUpgrade}[o.mode]
+	visit := map[string]func(addr string) error{"ws": o.visitWebsocket, "poll": visitPolling, "upgrade": visitUpgrade}[o.mode]
 	if visit == nil {
 		return nil, fmt.Errorf("-mode: there is no %q", o.mode)
+	}
+	if o.mode != "ws" && o.proto != protoSIO5 {
+		return nil, fmt.Errorf("connect: -mode %s is for -proto sio5", o.mode)
 	}
 	l := newLoad(o)
 	var wg sync.WaitGroup
@@ -180,8 +183,8 @@ func connect(o *options) (*result, error) {
 	return l.finish(res), nil
 }
 
-func visitWebsocket(addr string) error {
-	c, err := dial(addr, protoSIO5)
+func (o *options) visitWebsocket(addr string) error {
+	c, err := dial(addr, o.proto)
 	if err != nil {
 		return err
 	}

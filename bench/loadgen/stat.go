@@ -15,31 +15,6 @@ import (
 	"time"
 )
 
-// ticks is USER_HZ, which Linux shows to programs as 100 on every machine.
-const ticks = 100
-
-// cpu is the CPU time that a process has used, user and system.
-func cpu(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	// The second field is the name in brackets, which may hold spaces.
-	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, text)
-	}
-	total := 0
-	for _, f := range fields[11:13] {
-		n, err := strconv.Atoi(string(f))
-		if err != nil {
-			return 0, err
-		}
-		total += n
-	}
-	return time.Duration(total) * time.Second / ticks, nil
-}
-
 // ended waits until a process has ended. It may be a zombie then: that is for its parent to end.
 func ended(pid int, within time.Duration) error {
 	for until := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
@@ -97,13 +72,4 @@ func (l *latencies) summary() map[string]float64 {
 		return float64(l.all[int(q*float64(len(l.all)-1))].Nanoseconds()) / 1e3
 	}
 	return map[string]float64{"p50_us": at(0.5), "p90_us": at(0.9), "p99_us": at(0.99), "max_us": at(1)}
-}
-
-func median(v []float64) float64 {
-	v = slices.Clone(v)
-	slices.Sort(v)
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
 }

@@ -17,6 +17,9 @@ func echo(o *options) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.rate != 0 {
+		return l.pace(conns)
+	}
 	var wg sync.WaitGroup
 	for _, c := range conns {
 		wg.Go(func() { l.fail(l.echo(c)) })
@@ -92,6 +95,12 @@ func broadcast(o *options) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.room && o.proto == protoSIO5 {
+		if err := enter(conns); err != nil {
+			closeAll(conns)
+			return nil, err
+		}
+	}
 	flights := make([]flight, o.depth)
 	done := make(chan struct{}, o.depth)
 	var wg sync.WaitGroup
@@ -108,6 +117,19 @@ func broadcast(o *options) (*result, error) {
 	return l.finish(res), nil
 }
 
+// enter lets all sockets join the room.
+func enter(conns []*conn) error {
+	for _, c := range conns {
+		if err := c.roundTrip([]byte(`420["join"]`), []byte("430[]")); err != nil {
+			return fmt.Errorf("join: %w", err)
+		}
+		if err := c.c.SetDeadline(time.Time{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // flight is one broadcast on its way.
 type flight struct {
 	sent    atomic.Int64 // nanoseconds since epoch
@@ -119,6 +141,10 @@ var epoch = time.Now()
 // send keeps as many broadcasts in flight as there are flights.
 func (l *load) send(write func([]byte) (int, error), mask bool, flights []flight, done <-chan struct{}) error {
 	out := &conn{mask: mask}
+	name := "broadcast"
+	if l.o.room && l.o.proto == protoSIO5 {
+		name = "room"
+	}
 	for seq := 0; ; seq++ {
 		if seq >= len(flights) {
 			select {
@@ -130,7 +156,7 @@ func (l *load) send(write func([]byte) (int, error), mask bool, flights []flight
 		f := &flights[seq%len(flights)]
 		f.arrived.Store(0)
 		f.sent.Store(int64(time.Since(epoch)))
-		out.add(event("broadcast", seq, l.o.size))
+		out.add(event(name, seq, l.o.size))
 		if _, err := write(out.out); err != nil {
 			return err
 		}

@@ -6,12 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -36,7 +36,10 @@ type conn struct {
 	out  []byte // frames that wait for flush
 	sio  bool   // Engine.IO pings are answered
 	mask bool
-	buf  []byte
+	buf  []byte // of the message that is being read
+
+	begun   byte      // its opcode, while there are more frames of it
+	control [125]byte // what a control frame holds
 
 	pings *atomic.Int64 // counts Engine.IO pings; nil: they are not counted
 }
@@ -211,26 +214,26 @@ func (w *conn) flush() error {
 // once; a goodbye is an error of the type closed.
 func (w *conn) next() ([]byte, error) {
 	for {
-		opcode, err := w.read()
+		opcode, data, err := w.read()
 		if err != nil {
 			return nil, err
 		}
 		switch {
 		case opcode == 0x9:
-			w.frame(0x8a, w.buf)
+			w.frame(0x8a, data)
 		case opcode == 0x8:
-			w.frame(0x88, w.buf)
+			w.frame(0x88, data)
 			_ = w.flush()
-			return nil, closed(bytes.Clone(w.buf))
+			return nil, closed(bytes.Clone(data))
 		case opcode != 0x1:
 			return nil, fmt.Errorf("a frame with opcode %x", opcode)
-		case w.sio && len(w.buf) == 1 && w.buf[0] == '2':
+		case w.sio && len(data) == 1 && data[0] == '2':
 			if w.pings != nil {
 				w.pings.Add(1)
 			}
 			w.add([]byte("3"))
 		default:
-			return w.buf, nil
+			return data, nil
 		}
 		if err := w.flush(); err != nil {
 			return nil, err
@@ -238,16 +241,47 @@ func (w *conn) next() ([]byte, error) {
 	}
 }
 
-// read reads one frame into buf.
-func (w *conn) read() (opcode byte, err error) {
+// read reads one control frame, or the frames of one message, between which control frames may
+// be.
+func (w *conn) read() (opcode byte, data []byte, err error) {
+	for {
+		final, opcode, n, err := w.header()
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case opcode >= 0x8:
+			if !final || n > uint64(len(w.control)) {
+				return 0, nil, fmt.Errorf("a control frame of %d bytes, final: %t", n, final)
+			}
+			_, err := io.ReadFull(w.r, w.control[:n])
+			return opcode, w.control[:n], err
+		case (opcode == 0) != (w.begun != 0):
+			return 0, nil, fmt.Errorf("a frame with opcode %x after one with %x", opcode, w.begun)
+		case opcode != 0:
+			w.begun, w.buf = opcode, w.buf[:0]
+		}
+		at := len(w.buf)
+		if n > 16<<20 || at > 16<<20 {
+			return 0, nil, fmt.Errorf("a message of %d bytes and more", at)
+		}
+		w.buf = slices.Grow(w.buf, int(n))[:at+int(n)]
+		if _, err := io.ReadFull(w.r, w.buf[at:]); err != nil {
+			return 0, nil, err
+		}
+		if final {
+			opcode, w.begun = w.begun, 0
+			return opcode, w.buf, nil
+		}
+	}
+}
+
+// header reads that of one frame.
+func (w *conn) header() (final bool, opcode byte, n uint64, err error) {
 	var head [8]byte
 	if _, err := io.ReadFull(w.r, head[:2]); err != nil {
-		return 0, err
+		return false, 0, 0, err
 	}
-	if head[0]&0x80 == 0 {
-		return 0, errors.New("a fragment")
-	}
-	opcode, n := head[0]&0xf, uint64(head[1]&0x7f)
+	final, opcode, n = head[0]&0x80 != 0, head[0]&0xf, uint64(head[1]&0x7f)
 	switch n {
 	case 126:
 		_, err = io.ReadFull(w.r, head[:2])
@@ -256,18 +290,7 @@ func (w *conn) read() (opcode byte, err error) {
 		_, err = io.ReadFull(w.r, head[:])
 		n = binary.BigEndian.Uint64(head[:])
 	}
-	if err != nil {
-		return 0, err
-	}
-	if n > 16<<20 {
-		return 0, fmt.Errorf("a frame of %d bytes", n)
-	}
-	if uint64(cap(w.buf)) < n {
-		w.buf = make([]byte, n)
-	}
-	w.buf = w.buf[:n]
-	_, err = io.ReadFull(w.r, w.buf)
-	return opcode, err
+	return final, opcode, n, err
 }
 
 // loopback refuses to load anybody else's server.

@@ -108,6 +108,13 @@ func load(o *sio.Options) *sio.Server {
 	root.On("broadcast", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
 		return root.Emit("b", ev.Args)
 	}))
+	root.On("join", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+		ev.Socket.Join("room")
+		return ev.Ack()
+	}))
+	root.On("room", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error {
+		return root.To("room").Emit("b", ev.Args)
+	}))
 	return io
 }
 

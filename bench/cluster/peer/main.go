@@ -21,8 +21,8 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/siokit/siokit/bench/cluster/internal/clock"
 	"github.com/siokit/siokit/bench/cluster/internal/orders"
+	"github.com/siokit/siokit/bench/internal/clock"
 	natsbus "github.com/siokit/siokit/cluster/nats"
 	redisbus "github.com/siokit/siokit/cluster/redis"
 	"github.com/siokit/siokit/core/cluster"

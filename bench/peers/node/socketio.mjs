@@ -1,7 +1,6 @@
-// The server for Node of bench/load: one without a bus, with the defaults of socket.io. It does
-// what bench/README.md wants of a server.
+// socket.io on Node with its defaults. It does what bench/README.md wants of a server.
 //
-//   node --expose-gc plain.mjs host:port
+//   node --expose-gc socketio.mjs host:port
 
 import { createServer } from "node:http";
 import { Server } from "socket.io";
@@ -18,6 +17,11 @@ io.on("connection", (socket) => {
     ack ? ack(...args) : socket.emit("echo", ...args);
   });
   socket.on("broadcast", (...args) => io.emit("b", ...args));
+  socket.on("join", (ack) => {
+    socket.join("room");
+    ack();
+  });
+  socket.on("room", (...args) => io.to("room").emit("b", ...args));
 });
 process.on("SIGUSR2", () => globalThis.gc());
 process.on("SIGTERM", () => io.close(() => process.exit(0))); // ends the clients first
