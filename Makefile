@@ -1,7 +1,7 @@
 # The steps of .ci/run one by one, with a few that take longer.
 MODULES := $(shell go list -m -f '{{.Dir}}')
 
-.PHONY: all help fmt vet lint vuln test test-race attacks modules fuzz bench bench-report interop soak faults consumers figures
+.PHONY: all help fmt vet lint vuln test test-race attacks modules fuzz bench bench-report bench-regress interop soak faults consumers figures
 all: fmt vet lint test ## format, vet, lint and test
 
 help: ## list the targets
@@ -56,6 +56,10 @@ QUICK ?=
 BENCHFLAGS ?=
 bench-report: ## measure all hosts and other servers, and write docs/performance.md; an hour, Linux only
 	go run ./bench/report -rounds $(ROUNDS) $(if $(QUICK),-quick) $(BENCHFLAGS)
+
+BASE ?= main
+bench-regress: ## the work tree against BASE=main, fails beyond 5 %; ten minutes, Linux only
+	go run ./bench/regress -base $(BASE) $(BENCHFLAGS)
 
 interop: ## official clients, a browser, clusters with Node; needs Node, chromium and Redis
 	cd interop && npm ci && npm ci --prefix cluster && SIOKIT_INTEROP=1 go test -count=1 -v ./...
