@@ -118,6 +118,18 @@ func TestLoadFindsContradictions(t *testing.T) {
 	}
 }
 
+// TestAlone has a module that go.work leaves out.
+func TestAlone(t *testing.T) {
+	files := map[string]string{alone[0] + "/go.mod": "module example.com/kit/" + alone[0] + "\n"}
+	if _, err := load(tree(t, files)); err != nil {
+		t.Errorf("left out: %v", err)
+	}
+	files["go.work"] = "go 1.26.0\n\nuse (\n\t.\n\t./adapters/web\n\t./examples\n\t./" + alone[0] + "\n)\n"
+	if _, err := load(tree(t, files)); err == nil || !strings.Contains(err.Error(), "go.work lists") {
+		t.Errorf("listed: %v", err)
+	}
+}
+
 func TestCommit(t *testing.T) {
 	r := loaded(t)
 	if err := commit(r, "v0.2.0"); err == nil || !strings.Contains(err.Error(), "commit or remove these first") {
