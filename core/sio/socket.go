@@ -59,8 +59,8 @@ type sent struct {
 	query string // in the older protocols
 }
 
-// ID is the socket's public id: 27 random characters, new for every namespace and
-// connection. It is also the name of a room with this socket alone.
+// ID is the socket's public id: 20 characters of a-z, A-Z, 0-9, - and _, new for every
+// namespace and connection. It is also the name of a room with this socket alone.
 //
 // Clients of 3.0 and later know it as socket.id. Clients before 3.0 are not told it:
 // they take the secret id of their session for it. To accepts that one too, as the name
