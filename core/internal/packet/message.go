@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"sync"
 	"unicode/utf8"
 )
@@ -26,23 +27,43 @@ type Message struct {
 	reuse  bool
 }
 
-var messages = sync.Pool{New: func() any { return new(Message) }}
+// messages are those that can be used again, by the size of their buffers: up to smallBuffer, and
+// then each twice as large as the one before, up to maxPooled. A queue counts the bytes of its
+// messages, not those of their buffers, so a small message must not have a large buffer. One beyond
+// 4 KiB has a buffer of less than twice its size: so much more than its bound a queue may hold.
+var messages [5]sync.Pool
 
-// maxPooled bounds the buffers that go back to the pool.
-const maxPooled = 4 << 10
+const (
+	smallBuffer = 4 << 10
+	maxPooled   = smallBuffer << (len(messages) - 1)
+)
+
+// class is the pool for messages of n bytes. There is none for those beyond maxPooled.
+func class(n int) int {
+	if n <= smallBuffer {
+		return 0
+	}
+	return bits.Len(uint(n-1) / smallBuffer)
+}
 
 // NewMessage returns a message of size bytes of text, to be filled by fill.
 // With reuse the message goes back to a pool once it is sent: it must have one
 // receiver only.
 func NewMessage(size int, reuse bool, fill func(dst []byte) []byte) *Message {
-	var m *Message
+	m, room := (*Message)(nil), Headroom+size
 	if reuse {
-		m = messages.Get().(*Message)
-	} else {
+		if c := class(room); c < len(messages) {
+			m, _ = messages[c].Get().(*Message)
+			if c > 0 {
+				room = smallBuffer << c
+			}
+		}
+	}
+	if m == nil {
 		m = new(Message)
 	}
 	if cap(m.buf) < Headroom+size {
-		m.buf = make([]byte, 0, Headroom+size)
+		m.buf = make([]byte, 0, room)
 	}
 	m.buf = fill(m.buf[:Headroom])
 	m.reuse = reuse
@@ -91,12 +112,13 @@ func (m *Message) Release() {
 	if !m.reuse {
 		return
 	}
-	if cap(m.buf) > maxPooled {
-		m.buf = nil
+	c := class(cap(m.buf))
+	if c >= len(messages) || c > 0 && cap(m.buf) != smallBuffer<<c { // fill has needed more than was asked for
+		m.buf, c = nil, 0
 	}
 	m.bins = nil
 	m.binary, m.texts = false, false
-	messages.Put(m)
+	messages[c].Put(m)
 }
 
 // Binary reports whether the first part is binary.

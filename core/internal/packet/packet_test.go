@@ -121,3 +121,27 @@ func TestForget(t *testing.T) {
 		}
 	}
 }
+
+// TestBuffers: a message that is used again has no buffer that is much larger than what it counts
+// in a queue, however large the one before was.
+func TestBuffers(t *testing.T) {
+	for range 3 {
+		for _, size := range []int{10, 70_000, 60_000, 4000, 4096 - Headroom, 4097, 9000, 16 << 10, 40_000, 64<<10 - Headroom} {
+			for range 4 { // a pool may have dropped one
+				m := NewMessage(size, true, func(b []byte) []byte { return append(b, make([]byte, size)...) })
+				if len(m.Data()) != size || m.Size() < size {
+					t.Fatalf("%d bytes: %d, and %d count", size, len(m.Data()), m.Size())
+				}
+				if c := cap(m.buf); c > 2*(Headroom+size) && c > smallBuffer {
+					t.Errorf("%d bytes have a buffer of %d", size, c)
+				}
+				m.Release()
+			}
+		}
+	}
+	m := NewMessage(10, true, func(b []byte) []byte { return append(b, make([]byte, 5000)...) })
+	m.Release()
+	if m = NewMessage(10, true, func(b []byte) []byte { return b }); cap(m.buf) > smallBuffer {
+		t.Errorf("10 bytes have a buffer of %d", cap(m.buf))
+	}
+}

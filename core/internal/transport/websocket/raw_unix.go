@@ -10,12 +10,17 @@ import (
 // rawIO says that reads and writes can go to the descriptor directly.
 const rawIO = true
 
-// readReady runs when the descriptor may have bytes. It takes a buffer only then.
+// readReady runs when the descriptor may have bytes. It takes a buffer only then, of the size
+// that the message before has needed: what waits for its client has none.
 func (c *Conn) readReady(fd uintptr) bool {
 	rd := c.current
 	fresh := rd.buf == nil
 	if fresh {
-		rd.take(0)
+		n := 0
+		if rd.large {
+			n = largeBuffer
+		}
+		rd.take(n)
 	}
 	for {
 		n, err := syscall.Read(int(fd), (*rd.buf)[rd.w:])

@@ -32,6 +32,7 @@ type reader struct {
 	r, w  int     // unread bytes of buf
 	rest  []byte  // buf[r:w] while a message of buf is being handled
 	begun bool    // the first batch, of what another reader has left, has begun
+	large bool    // the message before was too large for a small buffer: the next may be, too
 
 	// a message in several frames, or one larger than a buffer
 	msg    []byte
@@ -158,6 +159,18 @@ func (rd *reader) room(total int) {
 	rd.buf, rd.r, rd.w = big, 0, n
 }
 
+// shrink moves the unread bytes into a small buffer, and returns them: a handler of a small message
+// must not hold a large one for as long as it runs.
+func (rd *reader) shrink() []byte {
+	if len(*rd.buf) > smallBuffer {
+		small := smallPool.Get().(*[]byte)
+		n := copy(*small, (*rd.buf)[rd.r:rd.w])
+		rd.drop()
+		rd.buf, rd.r, rd.w = small, 0, n
+	}
+	return (*rd.buf)[rd.r:rd.w]
+}
+
 func fail(code transport.Code, text string) error { return &transport.Error{Code: code, Text: text} }
 
 // batch handles the frames that are complete.
@@ -180,9 +193,13 @@ func (rd *reader) batch() error {
 		total := h.size + int(h.length)
 		switch {
 		case len(b) >= total:
+			if rd.large && len(b) <= smallBuffer {
+				b = rd.shrink()
+			}
 			payload := b[h.size:total]
 			ws.Cipher(payload, h.mask, 0)
 			rd.r += total
+			rd.large = total > smallBuffer
 			if err := rd.frame(h, payload); err != nil {
 				return err
 			}
@@ -190,7 +207,7 @@ func (rd *reader) batch() error {
 			rd.room(total)
 			return nil
 		default:
-			if err := rd.large(h, b[h.size:]); err != nil {
+			if err := rd.bulk(h, b[h.size:]); err != nil {
 				return err
 			}
 			if err := rd.part(h); err != nil {
@@ -230,9 +247,9 @@ func (rd *reader) check(h header) error {
 	return nil
 }
 
-// large reads the rest of a frame that fits no buffer, and adds it to the message.
+// bulk reads the rest of a frame that fits no buffer, and adds it to the message.
 // The memory grows with what arrives, not with what the header announces.
-func (rd *reader) large(h header, have []byte) error {
+func (rd *reader) bulk(h header, have []byte) error {
 	at := len(rd.msg)
 	rd.msg = append(rd.msg, have...)
 	left := int(h.length) - len(have)
