@@ -55,6 +55,20 @@ func FuzzCursor(f *testing.F) {
 	})
 }
 
+// least is how long f takes at best: others use the processor, too. What takes less than a second is
+// done once.
+func least(f func()) time.Duration {
+	best := time.Hour
+	for range 5 {
+		from := time.Now()
+		f()
+		if best = min(best, time.Since(from)); best < time.Second {
+			break
+		}
+	}
+	return best
+}
+
 // TestCost: no array takes the splitter more than one pass, or makes it allocate
 // more than twenty times its size, however small its elements are.
 func TestCost(t *testing.T) {
@@ -68,17 +82,17 @@ func TestCost(t *testing.T) {
 	} {
 		data := []byte(in)
 		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		from := time.Now()
-		args, err := Split(data, nil, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if args[0][0] == '"' {
-			Unquote(args[0])
-		}
-		took := time.Since(from)
-		runtime.ReadMemStats(&after)
+		took := least(func() {
+			runtime.ReadMemStats(&before)
+			args, err := Split(data, nil, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if args[0][0] == '"' {
+				Unquote(args[0])
+			}
+			runtime.ReadMemStats(&after)
+		})
 		if n := after.TotalAlloc - before.TotalAlloc; n > 20*uint64(len(in)) {
 			t.Errorf("%s: %d bytes for %d", name, n, len(in))
 		}

@@ -82,10 +82,8 @@ func Valid(data []byte, depth int) bool {
 // escapes it points into s.
 func Unquote(s []byte) []byte {
 	s = s[1 : len(s)-1]
-	for i, c := range s {
-		if c == '\\' {
-			return unescape(make([]byte, 0, len(s)), s, i)
-		}
+	if i := bytes.IndexByte(s, '\\'); i >= 0 {
+		return unescape(make([]byte, 0, len(s)), s, i)
 	}
 	return s
 }
@@ -364,32 +362,4 @@ func (s *scanner) str() bool {
 	}
 	s.i = len(data)
 	return false
-}
-
-// PlainLen returns how many bytes from the start of b need no attention inside
-// a JSON string: no quote, no backslash, no control character. It looks at
-// eight bytes at a time.
-func PlainLen(b []byte) int {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x8080808080808080
-	)
-	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		w := uint64(b[i]) | uint64(b[i+1])<<8 | uint64(b[i+2])<<16 | uint64(b[i+3])<<24 |
-			uint64(b[i+4])<<32 | uint64(b[i+5])<<40 | uint64(b[i+6])<<48 | uint64(b[i+7])<<56
-		q := w ^ ones*'"'
-		s := w ^ ones*'\\'
-		// A byte below 0x20, or zero after the xor, borrows into its high bit.
-		hit := ((w - ones*0x20) & ^w) | ((q - ones) & ^q) | ((s - ones) & ^s)
-		if hit&highs != 0 {
-			break
-		}
-	}
-	for ; i < len(b); i++ {
-		if c := b[i]; c < 0x20 || c == '"' || c == '\\' {
-			return i
-		}
-	}
-	return i
 }
