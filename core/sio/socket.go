@@ -174,7 +174,7 @@ func (s *Socket) GetOrSet(key any, mk func() any) any { return s.values.getOrSet
 
 // Emit sends an event. A []byte anywhere in the arguments travels as binary. Emit does
 // not wait for the client. Inside a handler the event leaves with the other answers to
-// what the client has sent, at the latest a millisecond or two later; elsewhere it
+// what the client has sent, at the latest five milliseconds later; elsewhere it
 // leaves at once.
 //
 // The error is ErrDisconnected, or says which argument cannot be encoded, or that the

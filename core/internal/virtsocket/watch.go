@@ -7,13 +7,14 @@ import (
 )
 
 const (
-	// watchTick is how long an answer may wait for the end of its batch.
-	watchTick = time.Millisecond
+	// watchTick is how long an answer may wait for the end of its batch. Each tick wakes a
+	// thread: where messages are rare, shorter ticks cost more than the messages.
+	watchTick = 5 * time.Millisecond
 	// detachTicks is how long a handler may keep the reader before another
 	// goroutine reads on: acks, heartbeats and closes must get through.
-	detachTicks = 50
+	detachTicks = 10
 	// idleTicks is how long the watch goes on without anything to watch.
-	idleTicks = 20
+	idleTicks = 4
 )
 
 // watch looks after sockets inside application code. It is one goroutine that
@@ -121,7 +122,7 @@ func (w *watch) run() {
 				switch age := now - s.since; {
 				case age >= detachTicks:
 					detach = append(detach, watched{s, s.since})
-				case age >= 2:
+				case age >= 1:
 					flush = append(flush, s)
 				}
 			}
