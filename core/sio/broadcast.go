@@ -38,7 +38,11 @@ func (s *Server) newBroadcast(p packet.Packet) *broadcast {
 
 // done has the rest written, and gives b back.
 func (b *broadcast) done() {
-	b.out.Done()
+	if b.packet.HasID {
+		b.out.Hurry()
+	} else {
+		b.out.Done()
+	}
 	b.out.Begin(nil)
 	clear(b.encoded[:b.n])
 	b.srv, b.packet, b.n, b.offset, b.position, b.stamp, b.unplaced = nil, packet.Packet{}, 0, "", 0, stamp{}, false

@@ -104,7 +104,7 @@
 // Disconnect and CloseTransport nothing more of the socket is handled.
 //
 // What a handler emits leaves together with the other answers to the packets that were
-// read together, at the latest five milliseconds later.
+// read together, at the latest five milliseconds later. [Target.Emit] says what else does.
 //
 // # Middleware
 //

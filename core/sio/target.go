@@ -181,6 +181,10 @@ func (t Target) Sockets(ctx context.Context) iter.Seq2[RemoteSocket, error] {
 // clients nor for other nodes. The error says which argument cannot be encoded, or that the
 // name is reserved; a socket that has ended, or a node that cannot be reached, is no error.
 // After Emitter.Close the error is cluster.ErrClosed.
+//
+// An event for up to 16 sockets leaves with the answers of a handler that returns next, and
+// within five milliseconds while handlers take longer, wherever it is emitted. When no handler
+// runs, or the sockets are more, it leaves at once.
 func (t Target) Emit(event string, args ...any) error {
 	return t.emit(packet.Packet{Type: packet.Event}, event, args)
 }

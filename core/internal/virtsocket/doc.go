@@ -64,7 +64,8 @@
 //     waiting of messages behind a handler that takes long, tells the Handler of it
 //     (Overdue), and hands the reading on.
 //   - Flushers write what broadcasts have queued: at most GOMAXPROCS for a hub, as
-//     long as there is something to write.
+//     long as there is something to write. What few sockets are to get may be written by
+//     whoever ends a batch instead.
 //
 // The wheel, the watch and the flushers serve all sessions, so nothing that they call
 // may wait for one client.
@@ -83,6 +84,7 @@
 //     possible by then.
 //   - Detach: anybody who is about to wait for something that the same client must
 //     send. It has no effect on the reading before AllowHandoff.
+//   - Fanout.Hurry, in place of Done: anybody who is about to wait for answers of others.
 //   - AwaitPayloads: on a goroutine that Handler.Closed has started, before it refuses
 //     what the transport brings. What waits for the client has been told of the end.
 //   - PauseHeartbeat: whoever keeps Message waiting because the application does not
@@ -117,6 +119,7 @@
 //     The next transport is read when what the one before has read has its turn.
 //  6. Whoever leaves work to somebody else can name who does it: a message that is
 //     not flushed at once belongs to a batch that ends or is watched, to a flusher's
-//     list, or to the transport that is still to come; and a session always has a
-//     timer or a transport that ends it.
+//     list, which has a goroutine or is parked while a batch is watched, or to the
+//     transport that is still to come; and a session always has a timer or a transport
+//     that ends it.
 package virtsocket

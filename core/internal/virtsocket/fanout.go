@@ -19,13 +19,29 @@ func (f *Fanout) Send(s *Socket, m *packet.Message, mayDrop bool) {
 	if mayDrop {
 		how |= volatile
 	}
-	if to, _ := s.enqueue(m, how); to == nil {
+	to, err := s.enqueue(m, how)
+	if to == nil {
+		// What is parked waits for a batch of somebody else: a client that keeps up must not come to
+		// its bounds by that.
+		if err == nil && f.hub.flush.parked.Load() {
+			if to := s.out.corked(); to != nil {
+				to.Flush()
+			}
+		}
 		return
 	}
 	f.batch[f.n] = &s.out
 	if f.n++; f.n == len(f.batch) {
 		f.Done()
 	}
+}
+
+// Hurry is Done for a caller that is about to wait for answers: nothing waits for the end of a
+// batch.
+func (f *Fanout) Hurry() {
+	h := f.hub
+	f.Done()
+	h.flush.wake()
 }
 
 // Done hands the rest to the flushers.

@@ -150,7 +150,8 @@ func NewHub(opts Options) *Hub {
 	// Fine enough for the shortest of the timers, coarse enough to cost nothing.
 	res := min(opts.PingInterval, opts.PingTimeout, opts.UpgradeTimeout) / 20
 	h.wheel = wheel.New(max(5*time.Millisecond, min(res, 100*time.Millisecond)))
-	h.watch.init()
+	h.watch.init(h.flush.wake)
+	h.flush.busy = h.watch.busy
 	h.limiter.limits = opts.Limits
 	for i := range h.shards {
 		h.shards[i].m = make(map[string]*Socket)

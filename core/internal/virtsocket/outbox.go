@@ -94,7 +94,7 @@ func (o *outbox) add(m *packet.Message, how delivery) (flushable, error) {
 	switch {
 	case o.closed:
 		err = ErrClosed
-	case how&volatile != 0 && o.count > 0 && o.batches == 0:
+	case how&volatile != 0 && o.stuck():
 		err = errDropped
 	case o.full():
 		err = errFull
@@ -122,6 +122,30 @@ func (o *outbox) add(m *packet.Message, how delivery) (flushable, error) {
 	return to, nil
 }
 
+// corked returns what is to be flushed when as much waits for a flusher as may wait for the end of
+// a batch, nil otherwise. The outbox stays in the list.
+func (o *outbox) corked() flushable {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.listed || o.bytes < corkBytes && o.count < o.limits.cork {
+		return nil
+	}
+	return o.to
+}
+
+// stuck reports whether what is added would have to wait for the client; o.mu is held. What waits
+// for the end of a batch, or for a flusher, waits for this server. A flusher that is far behind
+// counts as the client: volatile messages must not fill the queue.
+func (o *outbox) stuck() bool {
+	switch {
+	case o.count == 0 || o.batches > 0:
+		return false
+	case o.listed && o.count == len(o.queue):
+		return o.bytes >= corkBytes || o.count >= o.limits.cork
+	}
+	return true
+}
+
 // full reports whether no message is taken any more; o.mu is held.
 //
 // The message that reaches the bound passes, however large: whether a small one
@@ -144,12 +168,12 @@ func (o *outbox) full() bool {
 }
 
 // unlist says that a flusher has taken the outbox from its list, and returns what
-// it is to flush.
-func (o *outbox) unlist() flushable {
+// it is to flush, and how much that is.
+func (o *outbox) unlist() (to flushable, bytes int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.listed = false
-	return o.to
+	return o.to, o.bytes
 }
 
 // take returns the queued messages, nil when there are none. They count until sent.

@@ -160,7 +160,7 @@ func TestOutboxShared(t *testing.T) {
 	if to, _ := o.add(numbered(3), 0); to == nil {
 		t.Error("a message of its own waits for a flusher")
 	}
-	if o.unlist() == nil {
+	if to, _ := o.unlist(); to == nil {
 		t.Error("taken from the list, and not flushed")
 	}
 	if to, _ := o.add(numbered(4), shared); to == nil {

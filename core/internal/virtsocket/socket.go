@@ -197,6 +197,7 @@ func (s *Socket) End() {
 	if to != nil {
 		to.Flush()
 	}
+	s.hub.flush.unpark()
 }
 
 // Flush writes what is queued and keeps nothing back until the current batch ends.

@@ -259,7 +259,7 @@ func TestCut(t *testing.T) {
 		{"BftB", true}, {"BftBE", false}, {"BftBf", true}, {"BftBft", false}, {"BftBfrE", false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			l := &replaceableLink{Socket: &Socket{}}
+			l := &replaceableLink{Socket: &Socket{hub: &Hub{}}}
 			conn := &fakeConn{link: l}
 			var inside []uint64
 			for _, step := range c.steps {

@@ -25,6 +25,7 @@ const (
 // without the shard's lock (WatchHandler, End) may be a moment behind: what they decide is
 // decided again with the lock. leave takes outbox.mu inside, nobody the reverse.
 type watch struct {
+	each   func() // called at each look, before and behind what is done with the sockets
 	tick   atomic.Int64
 	shards [8]watchShard
 	idle   atomic.Bool // no goroutine runs
@@ -34,10 +35,24 @@ type watch struct {
 type watchShard struct {
 	mu   sync.Mutex
 	list []*Socket
-	_    [32]byte // keep the locks of neighbours apart
+	n    atomic.Int32 // how long list is, for those who do not have mu
+	_    [28]byte     // keep the locks of neighbours apart
 }
 
-func (w *watch) init() { w.idle.Store(true) }
+func (w *watch) init(each func()) {
+	w.each = each
+	w.idle.Store(true)
+}
+
+// busy reports whether there is a batch on the list: it will end, or the watch will find it.
+func (w *watch) busy() bool {
+	for i := range w.shards {
+		if w.shards[i].n.Load() > 0 {
+			return true
+		}
+	}
+	return false
+}
 
 func (w *watch) shard(s *Socket) *watchShard { return &w.shards[s.id[2]&7] }
 
@@ -48,6 +63,7 @@ func (w *watch) enter(s *Socket) {
 		sh.list = append(sh.list, s)
 		s.since = w.tick.Load()
 		s.busy.Store(int32(len(sh.list)))
+		sh.n.Store(int32(len(sh.list)))
 	}
 	sh.mu.Unlock()
 	if w.idle.Load() {
@@ -95,6 +111,7 @@ func (sh *watchShard) remove(s *Socket) {
 	moved.busy.Store(i)
 	sh.list[last] = nil
 	sh.list = sh.list[:last]
+	sh.n.Store(int32(last))
 	s.busy.Store(0)
 }
 
@@ -128,6 +145,7 @@ func (w *watch) run() {
 			}
 			sh.mu.Unlock()
 		}
+		w.each() // now, and behind the handlers: there may be thousands
 		for i, s := range flush {
 			s.release()
 			flush[i] = nil
@@ -143,6 +161,7 @@ func (w *watch) run() {
 			}
 			detach[i] = watched{}
 		}
+		w.each()
 		if seen {
 			quiet = 0
 			continue
@@ -177,7 +196,7 @@ func (s *Socket) overdue() {
 	h := s.handler
 	s.mu.Unlock()
 	h.Overdue()
-	s.Detach()
+	s.detach()
 }
 
 // release is Flush when something waits for the end of a batch.
@@ -218,8 +237,13 @@ func (s *Socket) AllowHandoff() {
 
 // Detach flushes, and moves the reading of the connection to another goroutine
 // if the current reader has called AllowHandoff. An application that waits for its own
-// client calls it first.
+// client calls it first. What was emitted to others leaves too.
 func (s *Socket) Detach() {
+	s.hub.flush.unpark()
+	s.detach()
+}
+
+func (s *Socket) detach() {
 	s.Flush()
 	s.mu.Lock()
 	conn := s.conn
