@@ -146,6 +146,14 @@ type Guesser interface {
 	Guess(x host.Exchange) bool
 }
 
+// Single is a Dialect with FramePayloads most of whose payloads have one unit.
+type Single interface {
+	Dialect
+	// Single returns the unit of a message of a duplex transport that has no other; ok is
+	// false when there may be several. data is valid UTF-8.
+	Single(data []byte) (u packet.Unit, ok bool)
+}
+
 // Greeter is a Dialect whose handshake is an exchange of its own: the session
 // has no transport until the next one.
 type Greeter interface {

@@ -78,6 +78,36 @@ func Valid(data []byte, depth int) bool {
 	return s.end() == nil
 }
 
+// Members calls f for each member of a JSON object, in order, with the text of the key, its
+// quotes included, and that of the value. It validates data on the way and reports what Valid
+// reports; for a value that is no object it does that alone. f is called before what follows the
+// member has been looked at.
+func Members(data []byte, depth int, f func(key, value []byte)) bool {
+	s := scanner{data: data}
+	s.space()
+	if s.i >= len(data) || data[s.i] != '{' {
+		return Valid(data, depth)
+	}
+	if s.i++; s.closes('}') {
+		return s.end() == nil
+	}
+	for {
+		key, ok := s.key()
+		from := s.i
+		if !ok || !s.value(bound(depth)-1) {
+			return false
+		}
+		f(key, data[from:s.i:s.i])
+		if s.closes('}') {
+			return s.end() == nil
+		}
+		if s.i >= len(data) || data[s.i] != ',' {
+			return false
+		}
+		s.i++
+	}
+}
+
 // Unquote returns the text of a JSON string that Split has validated. Without
 // escapes it points into s.
 func Unquote(s []byte) []byte {
@@ -238,41 +268,55 @@ func (s *scanner) value(depth int) bool {
 func (s *scanner) compound(open byte, depth int) bool {
 	s.i++
 	closing := open + 2 // the closing bracket of both forms is two behind in ASCII
-	s.space()
-	if s.i < len(s.data) && s.data[s.i] == closing {
-		s.i++
+	if s.closes(closing) {
 		return true
 	}
 	for {
-		s.space()
 		if open == '{' {
-			if s.i >= len(s.data) || s.data[s.i] != '"' || !s.str() {
+			if _, ok := s.key(); !ok {
 				return false
 			}
-			s.space()
-			if s.i >= len(s.data) || s.data[s.i] != ':' {
-				return false
-			}
-			s.i++
+		} else {
 			s.space()
 		}
 		if !s.value(depth - 1) {
 			return false
 		}
-		s.space()
-		if s.i >= len(s.data) {
-			return false
-		}
-		switch s.data[s.i] {
-		case ',':
-			s.i++
-		case closing:
-			s.i++
+		if s.closes(closing) {
 			return true
-		default:
+		}
+		if s.i >= len(s.data) || s.data[s.i] != ',' {
 			return false
 		}
+		s.i++
 	}
+}
+
+// closes moves over white space, and over a bracket if it stands there.
+func (s *scanner) closes(bracket byte) bool {
+	s.space()
+	if s.i >= len(s.data) || s.data[s.i] != bracket {
+		return false
+	}
+	s.i++
+	return true
+}
+
+// key moves over the key of a member and its colon, to the value.
+func (s *scanner) key() (key []byte, ok bool) {
+	s.space()
+	from := s.i
+	if from >= len(s.data) || s.data[from] != '"' || !s.str() {
+		return nil, false
+	}
+	key = s.data[from:s.i:s.i]
+	s.space()
+	if s.i >= len(s.data) || s.data[s.i] != ':' {
+		return nil, false
+	}
+	s.i++
+	s.space()
+	return key, true
 }
 
 func (s *scanner) literal(want string) bool {

@@ -35,11 +35,26 @@ func (s *Socket) Frame(f packet.Frame) error {
 	return nil
 }
 
-// framePayload handles a frame of a dialect that may put several units into one. None
-// is handled inline: another goroutine would read on while some are still to come.
+// framePayload handles a frame of a dialect that may put several units into one. The unit of a
+// frame that has one is handled inline, as in the other dialects. Of several none is: another
+// goroutine would read on while some are still to come.
+//
+// A frame of one unit is no payload that has begun: when the session ends before the unit is in
+// the inbox, by a request of the client's or by Shutdown, the frame counts as one that came behind
+// the end, as in the other dialects. Over two connections the client has no order to rely on.
 func (s *Socket) framePayload(f packet.Frame) error {
-	err := packet.Malformed("a binary message")
-	if !f.Binary {
+	var err error
+	if f.Binary {
+		err = packet.Malformed("a binary message")
+	} else {
+		if d, ok := s.dialect.(dialect.Single); ok {
+			if u, one := d.Single(f.Data); one {
+				if r := s.unit(u, true, false); r != 0 {
+					s.Close(r)
+				}
+				return nil
+			}
+		}
 		err = payload{s.dialect.Payloads(dialect.Request{}), s}.DecodePayload(f.Data, "", s.Unit)
 	}
 	if err != nil && !errors.Is(err, transport.ErrClosed) {

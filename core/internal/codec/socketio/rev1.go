@@ -248,22 +248,18 @@ func quote(text []byte) []byte {
 
 // event reads {"name":..., "args":[...]}, in any order.
 func (d *Rev1Decoder) event(p *packet.Packet, body []byte) error {
-	if !jsontext.Valid(body, d.limits.Depth) {
-		return packet.Malformed("the data of an event is not JSON")
-	}
 	// Keys in the spelling of the protocol alone, and the last of two, as in clients.
 	var name, args []byte
-	c := jsontext.Cursor{Data: body}
-	if c.Kind() == '{' {
-		c.Object(func(key []byte) {
-			value := c.Skip()
-			switch string(jsontext.Unquote(key)) {
-			case "name":
-				name = value
-			case "args":
-				args = value
-			}
-		})
+	valid := jsontext.Members(body, d.limits.Depth, func(key, value []byte) {
+		switch string(jsontext.Unquote(key)) {
+		case "name":
+			name = value
+		case "args":
+			args = value
+		}
+	})
+	if !valid {
+		return packet.Malformed("the data of an event is not JSON")
 	}
 	if len(name) < 2 || name[0] != '"' {
 		return packet.Malformed("an event without a name")
@@ -320,13 +316,16 @@ func AppendPayloadRev1(dst []byte, ms []*packet.Message) []byte {
 	return dst
 }
 
+// SinglePayloadRev1 reports whether a payload of revision 1 is one packet as it is.
+func SinglePayloadRev1(body []byte) bool { return !bytes.HasPrefix(body, []byte(separator1)) }
+
 // DecodePayloadRev1 reads a payload of revision 1 and calls yield for each
 // packet until it returns false. limit bounds their number.
 func DecodePayloadRev1(body []byte, limit int, yield func([]byte) bool) error {
 	if !utf8.Valid(body) {
 		return packet.Malformed("payload is not UTF-8")
 	}
-	if !bytes.HasPrefix(body, []byte(separator1)) {
+	if SinglePayloadRev1(body) {
 		yield(body)
 		return nil
 	}

@@ -28,7 +28,10 @@ type Dialect struct {
 	limits *packet.Limits // shared by all decoders
 }
 
-var _ dialect.Greeter = Dialect{}
+var (
+	_ dialect.Greeter = Dialect{}
+	_ dialect.Single  = Dialect{}
+)
 
 // New returns the dialect with the limits that its decoders keep.
 func New(limits packet.Limits) Dialect { return Dialect{limits: &limits} }
@@ -206,6 +209,14 @@ func unit(b []byte) packet.Unit {
 		return packet.Unit{Kind: packet.Noop}
 	}
 	return packet.Unit{Kind: packet.MessageUnit, Data: b}
+}
+
+// Single implements dialect.Single: nearly every frame is one packet.
+func (Dialect) Single(data []byte) (packet.Unit, bool) {
+	if !socketio.SinglePayloadRev1(data) {
+		return packet.Unit{}, false
+	}
+	return unit(data), true
 }
 
 // Payloads implements dialect.Dialect.
