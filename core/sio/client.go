@@ -282,12 +282,15 @@ func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
 		c.refused(s, p, Failure{Name: FailureNoHandler, Where: string(p.Name)})
 		return
 	}
-	ev := events.Get().(*Event)
+	var ev *Event
 	codec := c.srv.opts.JSON
-	if !shared {
-		codec = c.srv.unshared
+	if shared {
+		ev = new(Event) // it does not come back to the pool
+	} else {
+		ev, codec = events.Get().(*Event), c.srv.unshared
 	}
 	ev.fill(s, p, codec)
+	lent := ev.Args.raw
 	if e != nil && e.name != "" {
 		ev.Name = e.name
 	} else {
@@ -303,7 +306,11 @@ func (c *client) event(ctx context.Context, s *Socket, p *packet.Packet) {
 	c.serve(ctx, e.h, ev)
 	if !shared {
 		ev.release()
+		return
 	}
+	// The event may be kept, to be acknowledged later; its arguments are not valid any more, and
+	// their list is used again.
+	p.Args = lent
 }
 
 // admitted asks the policies, and sees to the answer when one of them refuses.

@@ -203,7 +203,7 @@ func (t Target) spread(n *node.Node, p packet.Packet, event string, args []any) 
 		t.ns = m
 		p.Namespace, p.Data, p.Attachments = m.path, e.buf, e.parts
 		b := m.srv.newBroadcast(p)
-		t.hand(b, func(b *broadcast) { b.sendTo(t) }, nil, nil)
+		t.hand(b, nil, nil, nil)
 		b.done()
 	}
 	return nil

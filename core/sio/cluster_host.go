@@ -141,7 +141,7 @@ func (h clusterHost) emit(t Target, m *cluster.Message) {
 			l.nowhere()
 			b.unplaced = true
 		}
-		t.hand(b, func(b *broadcast) { b.sendTo(t) }, nil, nil)
+		t.hand(b, nil, nil, nil)
 		b.done()
 		return nil
 	})

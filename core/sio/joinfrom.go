@@ -228,6 +228,15 @@ func (t Target) unmark(from string) Target {
 	return t
 }
 
+// by has b sent by to, or to the target when that is nil: most broadcasts need no closure.
+func (b *broadcast) by(to func(b *broadcast), t Target) {
+	if to != nil {
+		to(b)
+		return
+	}
+	b.sendTo(t)
+}
+
 // sendTo sends to all sockets of the target.
 func (b *broadcast) sendTo(t Target) {
 	if !t.placed() {

@@ -106,7 +106,7 @@ func (l *recoveryLog) arrived(t Target, b *broadcast, to func(b *broadcast)) {
 		l.keep(keptTarget(t), b.packet)
 	}
 	b.offset = l.offset(l.position)
-	to(b)
+	b.by(to, t)
 }
 
 // keptTarget is an event of the log without its packet.

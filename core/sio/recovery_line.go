@@ -297,7 +297,7 @@ func (t Target) emitSeveral(p packet.Packet, event string, args []any) error {
 		q := p
 		q.Namespace = of.ns.path
 		b := t.ns.srv.newBroadcast(q)
-		of.hand(b, func(b *broadcast) { b.sendTo(of) }, nil, nil)
+		of.hand(b, nil, nil, nil)
 		b.done()
 		return nil
 	})

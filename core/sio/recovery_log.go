@@ -101,7 +101,7 @@ func (l *recoveryLog) parse(offset string) (position uint64, ok bool) {
 // publishes the event in the same moment: what this node hands over to others, it has published.
 func (l *recoveryLog) send(t Target, b *broadcast, to func(b *broadcast), n *node.Node, enc *encoder) {
 	if b.packet.HasID || t.some && len(t.rooms) == 0 {
-		to(b)
+		b.by(to, t)
 		return
 	}
 	l.mu.Lock()
@@ -123,7 +123,7 @@ func (l *recoveryLog) send(t Target, b *broadcast, to func(b *broadcast), n *nod
 		l.keep(keptTarget(t), b.packet)
 	}
 	b.offset, b.stamp = l.offset(l.position), t.stamp
-	to(b)
+	b.by(to, t)
 }
 
 // sendOne is send for one socket. l.mu is held.

@@ -214,11 +214,11 @@ func (t Target) emit(p packet.Packet, event string, args []any) error {
 		return t.spread(n, p, event, args)
 	}
 	return t.split(func(t Target) error {
-		return t.send(p, event, args, func(b *broadcast) { b.sendTo(t) })
+		return t.send(p, event, args, nil)
 	})
 }
 
-// send encodes a packet for the target's namespace and has it sent by to.
+// send encodes a packet for the target's namespace and has it sent by to; nil: to the target.
 func (t Target) send(p packet.Packet, event string, args []any, to func(b *broadcast)) error {
 	if p.Type == packet.Event && ReservedEvent(event) {
 		return errReserved(event)
@@ -247,8 +247,8 @@ func (t Target) send(p packet.Packet, event string, args []any, to func(b *broad
 	return nil
 }
 
-// hand has a broadcast sent by to, with an offset where clients can be recovered, and by n to the
-// clients of other nodes; n is nil for none.
+// hand has a broadcast sent by to, or to the target when that is nil, with an offset where clients
+// can be recovered, and by n to the clients of other nodes; n is nil for none.
 func (t Target) hand(b *broadcast, to func(b *broadcast), n *node.Node, e *encoder) {
 	l := t.ns.log()
 	if r := t.ns.srv.recovery; l == nil && n != nil && r != nil {
@@ -261,7 +261,7 @@ func (t Target) hand(b *broadcast, to func(b *broadcast), n *node.Node, e *encod
 		return
 	}
 	beyond := n != nil && !t.here()
-	to(b)
+	b.by(to, t)
 	if beyond {
 		t.publish(n, e)
 	}
