@@ -57,10 +57,11 @@ var suites = map[string][]string{
 
 	// Tests of one package, for moments that no client can hit and for rules that no case has.
 	"mixin":     {".", "-run", "^TestOnceFails$", "./core/mixin"},
-	"sio":       {".", "-run", "^TestOpenedBehindTheEnd$|^TestShutdownUpgrading$|^TestLoopCutOff$", "./core/sio"},
-	"socket":    {".", "-run", "^TestShutdownBehindGreeting$", "./core/internal/virtsocket"},
+	"sio":       {".", "-run", "^TestOpenedBehindTheEnd$|^TestShutdownUpgrading$|^TestLoopCutOff$|^TestArgumentsAreTakenBack$", "./core/sio"},
+	"socket":    {".", "-run", "^TestShutdownBehindGreeting$|^TestParked|^TestNotParked|^TestCork$|^TestInlineOf09$", "./core/internal/virtsocket"},
 	"polling":   {".", "-run", "^TestGoodbyeBehindTheLast$", "./core/internal/transport/polling"},
-	"websocket": {".", "-run", "^TestCloseFrameBehindTheLast$", "./core/internal/transport/websocket"},
+	"websocket": {".", "-run", "^TestCloseFrameBehindTheLast$|^TestBufferSize$", "./core/internal/transport/websocket"},
+	"packet":    {".", "-run", "^TestBuffers$", "./core/internal/packet"},
 	"node":      {".", "-run", "^TestDoubt", "./core/internal/node"},
 	"recovery":  {".", "-run", "^TestRecovery|^TestExpir", "./core/sio"},
 }
