@@ -90,7 +90,15 @@ func TestEmitThenSleep(t *testing.T) {
 		"polling": func(c *wire.Client) emitPeer {
 			s := c.Polling()
 			s.Join("")
-			return emitPeer{func() { go s.Post(`42["go"]`) }, func() string { return s.Packets(1)[0] }}
+			var have []string // on a busy machine both may come with one poll
+			return emitPeer{func() { go s.Post(`42["go"]`) }, func() string {
+				if len(have) == 0 {
+					have = s.Packets(1)
+				}
+				m := have[0]
+				have = have[1:]
+				return m
+			}}
 		},
 		"2.x": func(c *wire.Client) emitPeer {
 			w, _ := c.Upgrade("EIO=3&transport=websocket", "")

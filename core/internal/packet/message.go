@@ -29,8 +29,9 @@ type Message struct {
 
 // messages are those that can be used again, by the size of their buffers: up to smallBuffer, and
 // then each twice as large as the one before, up to maxPooled. A queue counts the bytes of its
-// messages, not those of their buffers, so a small message must not have a large buffer. One beyond
-// 4 KiB has a buffer of less than twice its size: so much more than its bound a queue may hold.
+// messages, not those of their buffers, so a small message must not have a large buffer: one of up to
+// 4 KiB may have a buffer of as much, which it gets from a message before, and one beyond has a buffer
+// of less than twice its size.
 var messages [5]sync.Pool
 
 const (

@@ -27,10 +27,11 @@ var (
 type outboxLimits struct {
 	count, bytes int
 	cork         int // corkCount, or less where the queue holds less
+	corkBytes    int // the same of corkBytes
 }
 
 func newOutboxLimits(count, bytes int) outboxLimits {
-	return outboxLimits{count, bytes, max(1, min(corkCount, count/2))}
+	return outboxLimits{count, bytes, max(1, min(corkCount, count/2)), max(1, min(corkBytes, bytes/2))}
 }
 
 // delivery is how a message is added to an outbox.
@@ -39,6 +40,7 @@ type delivery uint8
 const (
 	shared   delivery = 1 << iota // the caller has the outbox written by a flusher
 	volatile                      // the message is dropped if it would have to wait
+	parked                        // flushers wait for the end of a batch: that is no reason to drop it
 )
 
 // outbox is the outgoing queue of one session, from Send until the transport has
@@ -94,7 +96,7 @@ func (o *outbox) add(m *packet.Message, how delivery) (flushable, error) {
 	switch {
 	case o.closed:
 		err = ErrClosed
-	case how&volatile != 0 && o.stuck():
+	case how&volatile != 0 && o.stuck(how&parked != 0):
 		err = errDropped
 	case o.full():
 		err = errFull
@@ -110,7 +112,7 @@ func (o *outbox) add(m *packet.Message, how delivery) (flushable, error) {
 	to := o.to
 	switch {
 	case to == nil:
-	case o.batches > 0 && !o.released && o.bytes < corkBytes && o.count%o.limits.cork != 0:
+	case o.batches > 0 && !o.released && o.bytes < o.limits.corkBytes && o.count%o.limits.cork != 0:
 		to = nil
 	case how&shared != 0:
 		if o.listed {
@@ -127,21 +129,26 @@ func (o *outbox) add(m *packet.Message, how delivery) (flushable, error) {
 func (o *outbox) corked() flushable {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.listed || o.bytes < corkBytes && o.count < o.limits.cork {
+	if !o.listed || !o.uncorks() {
 		return nil
 	}
 	return o.to
 }
 
-// stuck reports whether what is added would have to wait for the client; o.mu is held. What waits
-// for the end of a batch, or for a flusher, waits for this server. A flusher that is far behind
-// counts as the client: volatile messages must not fill the queue.
-func (o *outbox) stuck() bool {
+// uncorks reports whether the queue holds more than may wait for the end of a batch; o.mu is held.
+func (o *outbox) uncorks() bool {
+	return o.bytes >= o.limits.corkBytes || o.count >= o.limits.cork
+}
+
+// stuck reports whether what is added would have to wait for the client, or for flushers that are
+// behind; o.mu is held. What waits for the end of a batch waits for neither: of the own client's,
+// or of somebody else's while the list of the flushers is parked.
+func (o *outbox) stuck(parked bool) bool {
 	switch {
 	case o.count == 0 || o.batches > 0:
 		return false
-	case o.listed && o.count == len(o.queue):
-		return o.bytes >= corkBytes || o.count >= o.limits.cork
+	case parked && o.listed && o.count == len(o.queue):
+		return o.uncorks()
 	}
 	return true
 }

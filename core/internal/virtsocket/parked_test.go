@@ -97,10 +97,16 @@ func TestParked(t *testing.T) {
 // TestParkedBurst: a handler emits more to a small room than a client may have waiting, by number
 // and by size. The members that read keep their connections, and get all of that.
 func TestParkedBurst(t *testing.T) {
-	for name, row := range map[string]struct{ many, bytes int }{"messages": {5000, 1}, "bytes": {40, 64 << 10}} {
+	for name, row := range map[string]struct{ many, bytes, bound int }{
+		"messages":     {5000, 1, 1 << 20},
+		"bytes":        {40, 64 << 10, 1 << 20},
+		"small bound":  {100, 1 << 10, 32 << 10},
+		"beyond bound": {3, 1 << 20, 1 << 20},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := boundedRoom(3, 100)
+				r.h.queues = newOutboxLimits(100, row.bound)
 				s := r.enter()
 				s.Begin()
 				s.WatchHandler()
@@ -148,15 +154,18 @@ func TestParkedVolatile(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 	})
-	o := outbox{limits: &outboxLimits{100, 1 << 20, 50}, to: &fakeConn{}}
-	for range 1000 {
-		_, err := o.add(packet.TextMessage("a"), shared|volatile)
-		if err != nil && err != errDropped {
-			t.Fatal(err)
+	limits := newOutboxLimits(100, 1<<20)
+	for how, most := range map[delivery]int{shared | volatile: 1, shared | volatile | parked: 50} {
+		o := outbox{limits: &limits, to: &fakeConn{}}
+		for range 1000 {
+			_, err := o.add(packet.TextMessage("a"), how)
+			if err != nil && err != errDropped {
+				t.Fatal(err)
+			}
 		}
-	}
-	if o.count != 50 {
-		t.Errorf("%d messages wait for a flusher", o.count)
+		if o.count != most {
+			t.Errorf("%b: %d messages wait for a flusher", how, o.count)
+		}
 	}
 }
 
@@ -169,16 +178,17 @@ func (c heldUp) Flush() { time.Sleep(100 * time.Millisecond); c.fakeConn.Flush()
 func TestParkedBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRoom(8)
-		for _, m := range r.members[2:] {
+		const now = parkedBytes/corkBytes + 1
+		for _, m := range r.members[now:] {
 			m.out.attach(heldUp{m.conn.(*fakeConn)})
 		}
 		s := r.enter()
 		s.Begin()
 		s.WatchHandler()
-		r.emit(strings.Repeat("a", parkedBytes/2))
+		r.emit(strings.Repeat("a", corkBytes-100))
 		from := time.Now()
 		s.End()
-		if n := r.have(1); n != 2 || time.Since(from) > 0 {
+		if n := r.have(1); n != now || time.Since(from) > 0 {
 			t.Errorf("%d members are written at the end of the batch, which takes %v", n, time.Since(from))
 		}
 		time.Sleep(time.Second)

@@ -156,6 +156,9 @@ func (s *Socket) enqueue(m *packet.Message, how delivery) (flushable, error) {
 	if s.legacy != nil && s.legacy.codec != nil {
 		m = s.legacy.codec.Outgoing(m)
 	}
+	if how&volatile != 0 && s.hub.flush.parked.Load() {
+		how |= parked
+	}
 	to, err := s.out.add(m, how)
 	switch {
 	case err == nil:
