@@ -63,7 +63,7 @@ func (w *Wheel) SetAt(t *Timer, owner Owner, due time.Duration) {
 		at = w.tick + 1
 	}
 	t.at = at
-	head := &w.slots[at%slots]
+	head := w.slot(at)
 	t.next = *head
 	if t.next != nil {
 		t.next.prev = t
@@ -86,6 +86,10 @@ func (w *Wheel) Armed(t *Timer) bool {
 	return t.at != 0
 }
 
+// slot is where the timers of a tick are. Ticks are below zero for a wheel that was made outside
+// of a bubble of testing/synctest and is used inside, where the clock stands years earlier.
+func (w *Wheel) slot(tick int64) **Timer { return &w.slots[uint64(tick)%slots] }
+
 func (w *Wheel) unlink(t *Timer) {
 	if t.at == 0 {
 		return
@@ -93,7 +97,7 @@ func (w *Wheel) unlink(t *Timer) {
 	if t.prev != nil {
 		t.prev.next = t.next
 	} else {
-		w.slots[t.at%slots] = t.next
+		*w.slot(t.at) = t.next
 	}
 	if t.next != nil {
 		t.next.prev = t.prev
@@ -121,7 +125,7 @@ func (w *Wheel) run() {
 		due = due[:0]
 		for w.tick < now {
 			w.tick++
-			for t := w.slots[w.tick%slots]; t != nil; {
+			for t := *w.slot(w.tick); t != nil; {
 				next := t.next
 				if t.at <= w.tick {
 					w.unlink(t)

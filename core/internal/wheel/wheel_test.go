@@ -51,6 +51,26 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
+// TestEarlierClock: a wheel that was made by a clock that is ahead, that of the machine, works in a
+// bubble, whose clock stands at the year 2000.
+func TestEarlierClock(t *testing.T) {
+	for _, d := range []time.Duration{1, res, 25 * time.Second, 10 * time.Minute} {
+		w := New(res)
+		synctest.Test(t, func(t *testing.T) {
+			o := &owner{start: time.Now()}
+			var timer, stopped Timer
+			w.Set(&timer, o, d)
+			w.Set(&stopped, o, d)
+			w.Stop(&stopped)
+			time.Sleep(d + 3*res)
+			if f := o.fired(); len(f) != 1 || f[0] < d || f[0] > d+3*res {
+				t.Errorf("%v: fired at %v", d, f)
+			}
+			time.Sleep(3 * res)
+		})
+	}
+}
+
 func TestStopAndReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(res)
