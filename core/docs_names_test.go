@@ -43,7 +43,7 @@ func apiNames(t *testing.T) (packages map[string]map[string]bool, members, types
 // pages are the packages whose names no other module in the pages has: `echo.New` is echo's.
 var pages = map[string]bool{
 	"sio": true, "acl": true, "mixin": true, "eio": true, "typescript": true, "host": true,
-	"sessionbridge": true, "conformance": true, "doctor": true,
+	"sessionbridge": true, "conformance": true, "doctor": true, "siotest": true,
 }
 
 // foreign are names in the pages that look like names of siokit and belong to others.

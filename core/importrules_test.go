@@ -51,6 +51,8 @@ var rules = []struct {
 	{"core/eio", []string{"core/host", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "internal/safelog"}},
 	{"core/sio", []string{"core/acl", "core/cluster", "core/host", "core/internal/jsontext", "core/internal/packet", "core/internal/dialect", "core/internal/dialect/*", "core/internal/transport", "core/internal/transport/*", "core/internal/virtsocket", "core/internal/inbox", "core/internal/tracker", "core/internal/wheel", "core/internal/ratelog", "core/internal/keep", "core/internal/node", "core/internal/forward", "internal/safelog"}},
 	{"core/typescript", []string{"core/sio"}},
+	// A client of its own: the codecs, and nothing of the server but what is public.
+	{"core/siotest", []string{"core/sio", "core/internal/packet", "core/internal/jsontext", "core/internal/codec/*"}},
 	{"core/mixin", []string{"core/sio", "core/acl"}},
 	{"sessionbridge", []string{"core/sio", "core/host", "core/acl", "internal/safelog"}},
 	// What the tests of both backends for fiber share.

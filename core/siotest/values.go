@@ -1,0 +1,188 @@
+package siotest
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"strings"
+
+	"github.com/siokit/siokit/core/internal/jsontext"
+	"github.com/siokit/siokit/core/sio"
+)
+
+// codec encodes arguments as a server does: a []byte at any depth is an attachment. It
+// belongs to no bubble, because it is made before any test runs, and has no connections.
+var codec = sio.NewServer(&sio.Options{Logger: slog.New(slog.DiscardHandler)}).Of("/")
+
+// form is the first byte of what Args.MarshalBinary writes. Behind it stands the array of
+// the arguments, and then each attachment, all behind their lengths.
+var form = func() byte {
+	data, err := sio.Args{}.MarshalBinary()
+	if err != nil {
+		panic("siotest: " + err.Error())
+	}
+	return data[0]
+}()
+
+// encode returns the JSON array of args, with placeholders for the attachments.
+func encode(args []any) (array []byte, attachments [][]byte, err error) {
+	a, err := codec.Encode(args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pieces(a)
+}
+
+// pieces takes arguments apart.
+func pieces(a sio.Args) (array []byte, attachments [][]byte, err error) {
+	data, err := a.MarshalBinary()
+	if err != nil {
+		return nil, nil, err
+	}
+	var all [][]byte
+	for data = data[1:]; len(data) > 0; {
+		n, size := binary.Uvarint(data)
+		end := size + int(n)
+		all, data = append(all, data[size:end:end]), data[end:]
+	}
+	return all[0], all[1:], nil
+}
+
+// join makes arguments of the array and the attachments, both of which it copies.
+func join(array []byte, attachments [][]byte) (sio.Args, error) {
+	data := []byte{form}
+	for _, p := range append([][]byte{array}, attachments...) {
+		data = append(binary.AppendUvarint(data, uint64(len(p))), p...)
+	}
+	var a sio.Args
+	err := a.UnmarshalBinary(data)
+	return a, err
+}
+
+// list is the JSON array of the elements.
+func list(elements []json.RawMessage) []byte {
+	b := []byte{'['}
+	for i, e := range elements {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, e...)
+	}
+	return append(b, ']')
+}
+
+// named is the array of an event: the name, and behind it the elements of array.
+func named(event string, array []byte) []byte {
+	b := jsontext.AppendString([]byte{'['}, event)
+	if inner := array[1 : len(array)-1]; len(inner) > 0 {
+		b = append(append(b, ','), inner...)
+	}
+	return append(b, ']')
+}
+
+// decode decodes arguments as a handler of In does.
+func decode[In any](a sio.Args) (in In, err error) {
+	h := sio.Reply(func(_ context.Context, _ *sio.Socket, v In) (sio.None, error) {
+		in = v
+		return sio.None{}, nil
+	})
+	err = h.ServeEvent(context.Background(), &sio.Event{Args: a})
+	return in, err
+}
+
+// same reports whether two lists of arguments mean the same: numbers by their values,
+// objects without regard to the order of their keys, attachments by their bytes.
+func same(a, b sio.Args) bool {
+	if a.Len() != b.Len() {
+		return false
+	}
+	for i := range a.Len() {
+		var x, y any
+		if a.Slice(i).Bind(&x) != nil || b.Slice(i).Bind(&y) != nil {
+			if !bytes.Equal(a.Raw(i), b.Raw(i)) {
+				return false
+			}
+			continue
+		}
+		if !reflect.DeepEqual(x, y) {
+			return false
+		}
+	}
+	return true
+}
+
+// show writes arguments for a failure: JSON, and the bytes in the place of placeholders.
+func show(a sio.Args) string {
+	if a.Len() == 0 {
+		return "no arguments"
+	}
+	var s []string
+	for i := range a.Len() {
+		if b, ok := a.Bytes(i); ok {
+			s = append(s, fmt.Sprintf("%d bytes %s", len(b), clip(fmt.Sprintf("%x", b))))
+			continue
+		}
+		s = append(s, clip(string(a.Raw(i))))
+	}
+	return strings.Join(s, ", ")
+}
+
+// clip shortens what is shown.
+func clip(s string) string {
+	const most = 400
+	if len(s) > most {
+		return fmt.Sprintf("%s... (%d bytes)", strings.ToValidUTF8(s[:most], ""), len(s))
+	}
+	return s
+}
+
+// errorOf returns the error that an ack of Options.ErrorAck's usual form holds, or nil.
+func errorOf(a sio.Args) *sio.Error {
+	var body map[string]json.RawMessage
+	if a.Len() != 1 || json.Unmarshal(a.Raw(0), &body) != nil || len(body) != 1 {
+		return nil
+	}
+	var e *sio.Error
+	if json.Unmarshal(body["error"], &e) != nil || e == nil || e.Code == "" && e.Message == "" {
+		return nil
+	}
+	return e
+}
+
+// parameters are the fields of an auth payload as a query, which is what clients before 3.0
+// have in its place: strings as they are, all else as JSON.
+func parameters(auth any) (url.Values, error) {
+	q := url.Values{}
+	if auth == nil {
+		return q, nil
+	}
+	array, attachments, err := encode([]any{auth})
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]json.RawMessage
+	if len(attachments) > 0 || json.Unmarshal(array[1:len(array)-1], &fields) != nil {
+		return nil, errAuth
+	}
+	for name, value := range fields {
+		var text string
+		if json.Unmarshal(value, &text) != nil {
+			text = string(value)
+		}
+		q.Set(name, text)
+	}
+	return q, nil
+}
+
+// inlined is array with base64 strings in the place of the attachments, as 0.9 has them.
+func inlined(array []byte, attachments [][]byte) []byte {
+	if len(attachments) == 0 {
+		return array
+	}
+	return jsontext.Inline(array, attachments)
+}
