@@ -17,6 +17,15 @@ import (
 // prelude is what the fragments of the pages take for granted. A fragment is found by
 // a line of it.
 var prelude = []struct{ line, before string }{
+	// The page about tests; first, because its blocks have lines of others.
+	{`reasons <- r`, `var t *testing.T; var io *sio.Server`},
+	{`siotest.New(t, io, nil).Connect("/chat", nil)`, `var t *testing.T; type Message struct{ Text string }; chat := func(*sio.Namespace) {}`},
+	{`ann.Start("delete"`, `var ann *siotest.Client`},
+	{`siotest.Options{Handler: router}`, `var t *testing.T; var router http.Handler; var io *sio.Server`},
+	{`siotest.Cleanup(t, io)`, `var t *testing.T`},
+	{`v.Refused("/members"`, `var t *testing.T; var v *siotest.Visitor`},
+	{`Token: token`, `var t *testing.T; var io *sio.Server; token := ""`},
+	{`siotest.Together(t`, `var t *testing.T`},
 	// The guides. These come first: some of their blocks have lines of those below.
 	// Access.
 	{`verify(ctx, auth.Token)`, `type User struct{ Name string }; n, userKey := sio.NewServer(nil).Of("/"), sio.NewKey[User]("user"); verify := func(context.Context, string) (User, error) { return User{}, nil }`},
@@ -100,10 +109,14 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -124,6 +137,7 @@ import (
 	"github.com/siokit/siokit/core/host"
 	"github.com/siokit/siokit/core/mixin"
 	"github.com/siokit/siokit/core/sio"
+	"github.com/siokit/siokit/core/siotest"
 	"github.com/siokit/siokit/core/typescript"
 	"github.com/siokit/siokit/sessionbridge"
 	gorillabridge "github.com/siokit/siokit/sessionbridge/gorilla"
@@ -149,6 +163,12 @@ var (
 	_ cluster.Backend
 	_ http.Header
 	_ time.Time
+	_ url.Values
+	_ testing.TB
+	_ siotest.Options
+	_ = httptest.NewRequest
+	_ = strings.NewReader
+	_ = synctest.Wait
 	_ scs.SessionManager
 	_ ginsessions.Session
 	_ gin.H

@@ -15,6 +15,7 @@ import (
 	gorilla "github.com/gorilla/sessions"
 
 	siogin "github.com/siokit/siokit/adapters/gin"
+	"github.com/siokit/siokit/core/sio"
 	"github.com/siokit/siokit/examples/internal/assets"
 	"github.com/siokit/siokit/examples/internal/login"
 	"github.com/siokit/siokit/sessionbridge"
@@ -24,6 +25,14 @@ import (
 func main() {
 	flag.Parse()
 	gin.SetMode(gin.ReleaseMode)
+	r, io := application()
+	if err := login.RunHTTP(io, r); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// application is the router with everything on it, and the Server behind it.
+func application() (*gin.Engine, *sio.Server) {
 	r := gin.New()
 	r.Use(gin.Recovery())
 
@@ -71,8 +80,5 @@ func main() {
 		bridge.Logout(c.Request.Context(), id) // after the session is gone
 		c.Status(http.StatusNoContent)
 	})
-
-	if err := login.RunHTTP(io, r); err != nil {
-		log.Fatal(err)
-	}
+	return r, io
 }
