@@ -64,6 +64,7 @@ var suites = map[string][]string{
 	"packet":    {".", "-run", "^TestBuffers$", "./core/internal/packet"},
 	"node":      {".", "-run", "^TestDoubt", "./core/internal/node"},
 	"recovery":  {".", "-run", "^TestRecovery|^TestExpir", "./core/sio"},
+	"siotest":   {".", "-run", ".", "./core/siotest"},
 }
 
 type mutant struct {
