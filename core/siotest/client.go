@@ -12,7 +12,8 @@ import (
 
 // Client is a client's socket in one namespace, as Connect and Join return it. What its
 // methods wait for has to come within Options.Patience; otherwise they fail the test and
-// show what was sent and received.
+// show what was sent and received. So they are called by the test's own goroutine; several
+// clients ask at the same time by Start, and then Answer.Args, of each.
 //
 // Events wait, in the order in which they have come, until they are taken: by Next, Expect
 // or Receive. Heartbeats are answered by themselves.
@@ -26,6 +27,8 @@ type Client struct {
 	id      string
 	refused *Refusal
 	ended   string // why; "" while the client is connected
+	left    bool   // the test has called Disconnect
+	byTest  bool   // ended by Disconnect or Close of the test
 	events  []*Event
 	asked   map[uint64]*Answer
 }
@@ -72,6 +75,7 @@ func (c *Client) Send(data any) {
 		c.emit("message", []any{data}, nil)
 		return
 	}
+	c.present()
 	array, attachments := c.encode([]any{data})
 	p := &packet.Packet{Type: packet.JSON, Data: named("message", array), Attachments: attachments}
 	if _, ok := data.(string); ok {
@@ -90,20 +94,24 @@ func (c *Client) Start(event string, args ...any) *Answer {
 	return a
 }
 
-// Ask sends an event and returns the ack to it, whatever that is. Call decodes the ack,
-// Refused expects an error.
+// Ask sends an event and returns the ack to it. An answer that is an error fails the test:
+// Refused expects one, and Answer.Args returns the ack whatever it is. Call decodes the ack.
 func (c *Client) Ask(event string, args ...any) sio.Args {
 	c.t().Helper()
-	return c.Start(event, args...).Args()
+	got := c.Start(event, args...).Args()
+	if e := errorOf(got); e != nil {
+		c.fatalf("%q was refused: %v", event, e)
+	}
+	return got
 }
 
 // Refused sends an event and returns the error that the server answers it with: code,
 // message and data of the *sio.Error that the handler, a policy or the decoding of the
 // arguments has returned. It fails the test when the answer is none, or has another form,
-// as with an Options.ErrorAck of the application; Ask returns any.
+// as with an Options.ErrorAck of the application; Start and Answer.Args return any.
 func (c *Client) Refused(event string, args ...any) *sio.Error {
 	c.t().Helper()
-	got := c.Ask(event, args...)
+	got := c.Start(event, args...).Args()
 	e := errorOf(got)
 	if e == nil {
 		c.fatalf("%q was answered with %s, and was to be refused", event, show(got))
@@ -117,9 +125,6 @@ func (c *Client) Refused(event string, args ...any) *sio.Error {
 func Call[Out any](c *Client, event string, args ...any) Out {
 	c.t().Helper()
 	got := c.Ask(event, args...)
-	if e := errorOf(got); e != nil {
-		c.fatalf("%q was refused: %v", event, e)
-	}
 	out, err := decode[Out](got)
 	if err != nil {
 		c.fatalf("the answer to %q is %s, and no %T: %v", event, show(got), out, err)
@@ -158,7 +163,7 @@ func (c *Client) Next(event string) *Event {
 
 // Expect is Next for an event that has these arguments, and no others. They are compared as
 // JSON, with []byte as binary: a struct is the same as an object with its fields, and 1 the
-// same as 1.0. When the event has other arguments the test fails and shows both. Receive
+// same as 1.0. Numbers are compared exactly, however long they are. When the event has other arguments the test fails and shows both. Receive
 // and Next are for arguments that are not known before, such as a time.
 func (c *Client) Expect(event string, args ...any) *Event {
 	c.t().Helper()
@@ -192,15 +197,19 @@ func Receive[In any](c *Client, event string) In {
 // Quiet fails the test when an event waits that was not taken. What the server has emitted
 // before Quiet is called has come by then. What a handler may still emit has not: have the
 // event of that handler answered first (Ask), or, in a bubble, call synctest.Wait, after
-// which every handler has done what it can.
+// which every handler has done what it can before time passes. The test fails, too, when the client has ended
+// other than by Disconnect or Close: to a client that is gone nothing can come.
 func (c *Client) Quiet() {
 	c.t().Helper()
 	if !c.conn.barrier() {
 		c.fatalf("the server does not answer a ping of the websocket within %v", c.conn.v.opts.Patience)
 	}
 	c.conn.mu.Lock()
-	n := len(c.events)
+	n, ended, byTest := len(c.events), c.ended, c.byTest
 	c.conn.mu.Unlock()
+	if ended != "" && !byTest {
+		c.fatalf("nothing can come: the client was disconnected (%s).\n%s", ended, c.waiting())
+	}
 	if n > 0 {
 		c.fatalf("no event was to come.\n%s", c.waiting())
 	}
@@ -213,6 +222,7 @@ func (c *Client) Disconnect() {
 	c.send(&packet.Packet{Type: packet.Disconnect})
 	var last bool
 	c.conn.change(func() {
+		c.left = true
 		c.end("io client disconnect")
 		last = c.conn.deserted()
 	})
@@ -225,11 +235,12 @@ func (c *Client) Disconnect() {
 // OnDisconnect gets sio.TransportClose.
 func (c *Client) Close() {
 	c.t().Helper()
+	c.conn.change(func() { c.conn.closed = true })
 	c.conn.leave("transport close")
 }
 
-// Freeze has the client answer nothing more, as a phone that sleeps: no heartbeat, and no
-// event. After Options.PingInterval and PingTimeout of the server OnDisconnect gets
+// Freeze has the client send and answer nothing more, as a phone that sleeps: no heartbeat,
+// and no event. After Options.PingInterval and PingTimeout of the server OnDisconnect gets
 // sio.PingTimeout; in a bubble a time.Sleep is enough for that. What comes is not received.
 func (c *Client) Freeze() {
 	c.conn.note("! frozen from now on")
@@ -270,6 +281,7 @@ func (c *Client) encode(args []any) (array []byte, attachments [][]byte) {
 // emit sends an event; a is where its ack goes, nil when none is asked for.
 func (c *Client) emit(event string, args []any, a *Answer) {
 	c.t().Helper()
+	c.present()
 	array, attachments := c.encode(args)
 	p := &packet.Packet{Type: packet.Event, Data: named(event, array), Attachments: attachments}
 	if a != nil {
@@ -283,6 +295,25 @@ func (c *Client) emit(event string, args []any, a *Answer) {
 		})
 	}
 	c.send(p)
+}
+
+// present fails the test when the client cannot send, by what the test itself has done.
+func (c *Client) present() {
+	c.t().Helper()
+	c.conn.mu.Lock()
+	did := ""
+	switch {
+	case c.left:
+		did = "Disconnect"
+	case c.conn.closed:
+		did = "Close"
+	case c.conn.frozen:
+		did = "Freeze"
+	}
+	c.conn.mu.Unlock()
+	if did != "" {
+		c.fatalf("the client sends nothing after its %s", did)
+	}
 }
 
 // send sends a packet in the namespace. Of a client that is not connected any more nothing
@@ -302,7 +333,7 @@ func (c *Client) send(p *packet.Packet) {
 // end notes why the client has ended, unless it has. conn.mu is held.
 func (c *Client) end(why string) {
 	if c.ended == "" {
-		c.ended = why
+		c.ended, c.byTest = why, c.left || c.conn.closed
 	}
 }
 
@@ -316,7 +347,11 @@ func (c *Client) receive(e *Event) {
 // refusedLater waits for the refusal of a client of 0.9, which takes itself for connected
 // before; nil when none comes.
 func (c *Client) refusedLater() (ref *Refusal) {
-	c.conn.await(func() bool { ref = c.refused; return ref != nil || c.ended != "" })
+	var ended string
+	c.conn.await(func() bool { ref, ended = c.refused, c.ended; return ref != nil || ended != "" })
+	if ref == nil && ended != "" {
+		ref = &Refusal{Message: "the client was disconnected: " + ended, cut: true}
+	}
 	return ref
 }
 
@@ -327,7 +362,7 @@ func (c *Client) refusal() *Refusal {
 	if c.refused != nil {
 		return c.refused
 	}
-	return &Refusal{Message: "the client has left the default namespace: " + c.ended}
+	return &Refusal{Message: "the client has left the default namespace: " + c.ended, cut: true}
 }
 
 // waiting says for a failure which events have come and were not taken.

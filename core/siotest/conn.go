@@ -34,6 +34,7 @@ type conn struct {
 	lastID  uint64             // of acks
 	pongs   int
 	frozen  bool
+	closed  bool        // the test has called Close
 	ended   string      // why; "" while the connection lives
 	beat    *time.Timer // of a client that sends the heartbeats
 }
@@ -316,7 +317,7 @@ func (c *conn) join(namespace string, auth any) (*Client, *Refusal) {
 	case cl.refused != nil && !cl.joined:
 		return nil, cl.refused
 	case !cl.joined:
-		return nil, &Refusal{Message: "the client was disconnected: " + cmp.Or(cl.ended, c.ended)}
+		return nil, &Refusal{Message: "the client was disconnected: " + cmp.Or(cl.ended, c.ended), cut: true}
 	}
 	return cl, nil
 }

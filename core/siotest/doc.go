@@ -12,9 +12,14 @@
 //		ben.Expect("said", "hello")
 //	}
 //
-// The requests go through the whole of the server, and of the router: origins, OnHandshake,
-// policies, middleware, codecs and queues are those of production. Only the connection is in
-// memory. It is a websocket; a Server without that transport refuses the clients.
+// The requests go through the whole of the server, and of the router: OnHandshake, policies,
+// middleware and codecs are those of production. Only the connection is in memory. It is a
+// websocket; a Server without that transport refuses the clients. Origins are looked at when
+// Options.Header has an Origin.
+//
+// All methods are called by the test's own goroutine, because they end the test when they fail.
+// Clients that act at the same time are made with [Client.Start] of each, and then the
+// [Answer.Args] of each.
 //
 // # Visitors and clients
 //
@@ -51,10 +56,10 @@
 //		t.Error(e)
 //	}
 //
-// What a client receives waits until the test takes it. [Client.Expect] takes the first event
-// with a name, and compares its arguments; [Receive] decodes them; [Client.Next] returns the
-// event as it is. Events with other names stay where they are, in their order. [Client.Quiet]
-// fails when anything is left.
+// [Client.Ask] fails when the ack is an error. What a client receives waits until the test
+// takes it. [Client.Expect] takes the first event with a name, and compares its arguments;
+// [Receive] decodes them; [Client.Next] returns the event as it is. Events with other names
+// stay where they are, in their order. [Client.Quiet] fails when anything is left.
 //
 // An event that asks for an ack (sio.Call of the server) is answered with [Event.Ack]. When
 // the server asks in the middle of a handler whose own ack the test wants, the test begins
@@ -63,6 +68,8 @@
 //	answer := ann.Start("delete", 7)
 //	ann.Expect("sure?").Ack(true)
 //	answer.Args()
+//
+// The arguments of [Answer.Args] are those of the ack whatever it is, also an error.
 //
 // # Refusals and ends
 //
@@ -85,9 +92,11 @@
 //		c.End()
 //	})
 //
-// Everything must be made inside of the bubble, with the bubble's t. synctest.Wait returns
-// when all handlers have done what they can, on all servers; what they have emitted has come
-// by then.
+// Visitors are made inside of the bubble, with the bubble's t. A Server may be made outside, as
+// long as it has served nobody and belongs to no test outside ([Cleanup], [New]): New fails in a
+// bubble when it does. synctest.Wait returns when all handlers have done what they can before
+// time passes, on all servers; what they have emitted has come by then. A volatile event is
+// dropped while earlier ones are still to be written: call synctest.Wait before it.
 //
 // # Several servers
 //
@@ -100,12 +109,14 @@
 // Whatever does not come within Options.Patience fails the test. The failure says what was
 // waited for, which events have come instead, and shows the exchange: each request, packet and
 // close frame of all visitors of the test, in order, as they travelled, with the time since
-// the first visitor was made. "#2" is the second connection of the test. Heartbeats are left
-// out, and so is what is long past.
+// the first visitor was made; long ones are shortened. "#2" is the second connection of the
+// test. Heartbeats are left out, and so is what is long past.
 //
 // # What it does not do
 //
-// Clients do not poll, upgrade, or connect again, and there is none of 0.6. What depends on
+// Clients do not poll, upgrade, or connect again, and there is none of 0.6. A client reads
+// whatever the server writes, at once: nothing pushes back, so full queues and slow clients are
+// not tested. What depends on
 // the transport or on the host, such as proxies, is for a client over the network; the package
 // conformance tests hosts.
 package siotest

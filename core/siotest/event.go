@@ -24,6 +24,7 @@ func (e *Event) Ack(args ...any) {
 	if !e.asks {
 		e.client.fatalf("the server asks for no ack of %v", e)
 	}
+	e.client.present()
 	array, attachments := e.client.encode(args)
 	e.client.send(&packet.Packet{Type: packet.Ack, HasID: true, ID: e.id, Data: array, Attachments: attachments})
 }
@@ -41,7 +42,7 @@ type Answer struct {
 	come bool
 }
 
-// Args waits for the ack and returns its arguments.
+// Args waits for the ack and returns its arguments, those of an error as well.
 func (a *Answer) Args() sio.Args {
 	c := a.client
 	c.t().Helper()

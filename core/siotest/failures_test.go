@@ -93,6 +93,14 @@ func connect(t testing.TB, io *sio.Server) *siotest.Client {
 	return siotest.New(t, io, nil).Connect("/", nil)
 }
 
+// named is a test with another name.
+type named struct {
+	testing.TB
+	name string
+}
+
+func (n named) Name() string { return n.name }
+
 func behind(t testing.TB, io *sio.Server, h http.Handler) *siotest.Visitor {
 	return siotest.New(t, io, &siotest.Options{Handler: h})
 }
@@ -104,13 +112,60 @@ func of(t testing.TB, io *sio.Server, dialect string) *siotest.Visitor {
 // eventFailures are those of clients that are connected.
 var eventFailures = []failing{
 	{"nothing comes", func(t testing.TB, io *sio.Server) { c := connect(t, io); c.Emit("two"); c.Next("none") },
-		[]string{`siotest: #1 /: the event "none" has not come within 10s.`, `come and were not taken:`, `"one" with 1`, `"two" with "x", 2 bytes 0102`, `#1 > 42["two"]`, `#1 < 42["one",1]`, `< 2 bytes 0102`, "this is #1"}},
+		[]string{`siotest: #1 /: the event "none" has not come within 10s.`, `come and were not taken:`, `"one" with 1`, `"two" with "x", 2 bytes 0102`, "this is #1", `#1 > 42["two"]`, `#1 < 42["one",1]`, `< 2 bytes 0102`}},
 	{"nothing comes at all", func(t testing.TB, io *sio.Server) { connect(t, io).Next("") },
 		[]string{"an event has not come within 10s", "No other event waits."}},
 	{"nothing comes any more", func(t testing.TB, io *sio.Server) { c := connect(t, io); c.Emit("kick"); c.Next("none") },
 		[]string{`the event "none" has not come: the client was disconnected (io server disconnect)`}},
-	{"nothing is sent any more", func(t testing.TB, io *sio.Server) { c := connect(t, io); c.Close(); c.Ask("two") },
-		[]string{`"two" was not answered: the client was disconnected (transport close)`, "> close 1001", `not sent, the client is disconnected (transport close): 421["two"]`}},
+	{"nothing is sent any more", func(t testing.TB, io *sio.Server) {
+		c := connect(t, io)
+		c.Emit("kick")
+		c.End()
+		synctest.Wait()
+		c.Ask("two")
+	},
+		[]string{`"two" was not answered: the client was disconnected (io server disconnect)`, "> close 1001", `not sent, the client is disconnected (io server disconnect): 421["two"]`}},
+	{"sends after Close", func(t testing.TB, io *sio.Server) { c := connect(t, io); c.Close(); c.Emit("two") },
+		[]string{"#1 /: the client sends nothing after its Close", "> close 1001"}},
+	{"sends a message after Disconnect", func(t testing.TB, io *sio.Server) {
+		c := connect(t, io)
+		c.Join("/chat", nil)
+		c.Disconnect()
+		c.Send("x")
+	}, []string{"the client sends nothing after its Disconnect"}},
+	{"sends a message of 0.9 after Close", func(t testing.TB, io *sio.Server) { c := of(t, io, "sio1").Connect("/", nil); c.Close(); c.Send("x") },
+		[]string{"the client sends nothing after its Close"}},
+	{"asks after Freeze", func(t testing.TB, io *sio.Server) { c := connect(t, io); c.Freeze(); c.Ask("two") },
+		[]string{"the client sends nothing after its Freeze"}},
+	{"answers after Close", func(t testing.TB, io *sio.Server) {
+		c := connect(t, io)
+		c.Emit("ask")
+		ev := c.Next("sure?")
+		c.Close()
+		ev.Ack(true)
+	}, []string{"the client sends nothing after its Close"}},
+	{"quiet and kicked", func(t testing.TB, io *sio.Server) {
+		c := connect(t, io)
+		c.Emit("kick")
+		synctest.Wait()
+		c.Quiet()
+	}, []string{"nothing can come: the client was disconnected (io server disconnect)", "> close 1001"}},
+	{"quiet, kicked and closed", func(t testing.TB, io *sio.Server) {
+		c := of(t, io, "eio3").Connect("/", nil)
+		c.Emit("kick")
+		c.End()
+		synctest.Wait()
+		c.Close()
+		c.Quiet()
+	}, []string{"nothing can come: the client was disconnected (io server disconnect)", "> close 1001"}},
+	{"the ack of Ask is an error", func(t testing.TB, io *sio.Server) { connect(t, io).Ask("none") },
+		[]string{`"none" was refused: refused`}},
+	{"another large number", func(t testing.TB, io *sio.Server) {
+		c := connect(t, io)
+		c.Emit("large")
+		c.Expect("large", int64(9007199254740992))
+	},
+		[]string{"got:  9007199254740993", "want: 9007199254740992"}},
 	{"other arguments", func(t testing.TB, io *sio.Server) { c := connect(t, io); c.Emit("two"); c.Expect("one", 2) },
 		[]string{`"one" has other arguments.`, "got:  1", "want: 2"}},
 	{"too few arguments", func(t testing.TB, io *sio.Server) { c := connect(t, io); c.Emit("two"); c.Expect("one") },
@@ -152,7 +207,7 @@ var eventFailures = []failing{
 		ann, ben := connect(t, io), of(t, io, "sio1").Connect("/", nil)
 		ann.Emit("two")
 		ben.Next("one")
-	}, []string{`siotest: #2 /: the event "one"`, `#1 > 42["two"]`, "#2 > GET /socket.io/1/", "this is #2"}},
+	}, []string{`siotest: #2 /: the event "one"`, "this is #2", "#2 > GET /socket.io/1/", `#1 > 42["two"]`}},
 }
 
 // connectFailures are those of connecting, and of requests.
@@ -167,6 +222,35 @@ var connectFailures = []failing{
 		[]string{"the client is connected to /, and was to be refused"}},
 	{"admitted with 0.9", func(t testing.TB, io *sio.Server) { of(t, io, "sio1").Refused("/", nil) },
 		[]string{"the client is connected to /, and was to be refused"}},
+	{"refused and gone", func(t testing.TB, io *sio.Server) {
+		siotest.New(t, io, nil).Refused("/none", nil)
+		synctest.Wait()
+		connect(t, io).Next("x")
+	}, []string{`the event "x" has not come`, "#1 > close 1001"}},
+	{"refused where nothing is", func(t testing.TB, io *sio.Server) { behind(t, io, http.NotFoundHandler()).Refused("/", nil) },
+		[]string{"was to be refused at /, and the handshake has failed: 404", "Options.Path?"}},
+	{"refused by a panic", func(t testing.TB, io *sio.Server) {
+		behind(t, io, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })).Refused("/", nil)
+	}, []string{"the handshake has failed: 500"}},
+	{"refused by an end", func(t testing.TB, io *sio.Server) { behind(t, io, fake(opened, "4x")).Refused("/", nil) },
+		[]string{"no refusal has come: the client was disconnected: parse error"}},
+	{"refused by an end with 0.9", func(t testing.TB, io *sio.Server) {
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.Contains(r.URL.Path, "/websocket/") {
+				_, _ = w.Write([]byte("id:60:60:websocket"))
+				return
+			}
+			nc, _, _ := w.(http.Hijacker).Hijack()
+			go func() {
+				_, _ = nc.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x031::"))
+				time.Sleep(time.Second) // the client takes itself for connected
+				_, _ = nc.Write([]byte("\x81\x030::"))
+			}()
+		})
+		siotest.New(t, io, &siotest.Options{Handler: h, Dialect: "sio1"}).Refused("/", nil)
+	}, []string{"no refusal has come: the client was disconnected: io server disconnect"}},
+	{"a Server of another test", func(t testing.TB, io *sio.Server) { connect(named{t, "TestOther"}, io) },
+		[]string{"siotest.New: the Server is shut down with TestFailures/", "and this is TestOther"}},
 	{"an auth payload that is no object", func(t testing.TB, io *sio.Server) { siotest.New(t, io, nil).Connect("/", "token") },
 		[]string{"the auth payload: it is no object"}},
 	{"a parameter that is no object", func(t testing.TB, io *sio.Server) { of(t, io, "eio3").Connect("/", 7) },
@@ -241,6 +325,14 @@ func TestFailures(t *testing.T) {
 				io.Of("/").On("two", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
 					return errors.Join(s.Emit("one", 1), s.Emit("two", "x", []byte{1, 2}))
 				}))
+				io.Of("/chat")
+				io.Of("/").On("ask", sio.Handle(func(ctx context.Context, s *sio.Socket, _ sio.None) error {
+					_, err := sio.Call[bool](ctx, s, "sure?")
+					return err
+				}))
+				io.Of("/").On("large", sio.Handle(func(_ context.Context, s *sio.Socket, _ sio.None) error {
+					return s.Emit("large", int64(9007199254740993))
+				}))
 				io.Of("/").On("text", sio.Reply(func(context.Context, *sio.Socket, sio.None) (string, error) { return "x", nil }))
 				io.Of("/").On("silent", sio.HandlerFunc(func(context.Context, *sio.Event) error { return nil }))
 				io.Of("/").On("kick", sio.HandlerFunc(func(_ context.Context, ev *sio.Event) error { ev.Socket.Disconnect(); return nil }))
@@ -249,10 +341,14 @@ func TestFailures(t *testing.T) {
 				if strings.Count(got, "siotest") == 0 {
 					t.Errorf("the test does not fail as one of siotest: %q", got)
 				}
+				rest := got
 				for _, want := range row.want {
-					if !strings.Contains(got, want) {
-						t.Errorf("no %s in\n%s", want, got)
+					_, behind, ok := strings.Cut(rest, want)
+					if !ok {
+						t.Errorf("no %s, or not behind those before it, in\n%s", want, got)
+						break
 					}
+					rest = behind
 				}
 			})
 		})
@@ -378,7 +474,7 @@ func TestSubtests(t *testing.T) {
 		io := sio.NewServer(quiet())
 		siotest.Cleanup(t, io)
 		for range 2 {
-			if got := failure(t, func(t testing.TB) { connect(t, io).Ask("x") }); got != "" {
+			if got := failure(t, func(t testing.TB) { connect(t, io).Quiet() }); got != "" {
 				t.Error(got)
 			}
 		}
@@ -420,6 +516,18 @@ func TestBubbles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := failure(t, func(t testing.TB) { siotest.New(deadlined{t, outer.Deadline}, sio.NewServer(quiet()), nil) })
 		if want := "siotest: t is of the test outside of the bubble"; !strings.Contains(got, want) {
+			t.Errorf("no %s in %q", want, got)
+		}
+	})
+}
+
+// TestBubbleOfOwner: a Server that is shut down outside of a bubble has no visitors inside.
+func TestBubbleOfOwner(t *testing.T) {
+	io := sio.NewServer(quiet())
+	siotest.Cleanup(t, io)
+	synctest.Test(t, func(t *testing.T) {
+		got := failure(t, func(t testing.TB) { siotest.New(t, io, nil) })
+		if want := "siotest.New: the Server is shut down by TestBubbleOfOwner in another bubble"; !strings.Contains(got, want) {
 			t.Errorf("no %s in %q", want, got)
 		}
 	})

@@ -154,6 +154,9 @@ func (v *Visitor) get(n int, r *http.Request) (s *served, body string) {
 	if s.nc == nil || s.StatusCode != http.StatusSwitchingProtocols {
 		b, err := io.ReadAll(s.Body)
 		if err != nil {
+			if s.nc != nil {
+				_ = s.nc.Close()
+			}
 			v.fatalf(n, "%s %s: the answer: %v", r.Method, r.URL.Path, err)
 		}
 		body = string(b)

@@ -180,6 +180,7 @@ func (c *conn) packet(p *packet.Packet, err error) {
 		c.malformed(fmt.Errorf("the arguments of a packet: %w", err))
 		return
 	}
+	last := false // the official clients close a connection that has no socket any more
 	c.change(func() {
 		cl := c.clients[p.Namespace]
 		if cl == nil {
@@ -194,8 +195,13 @@ func (c *conn) packet(p *packet.Packet, err error) {
 				return
 			}
 			cl.refused = refused(p.Data)
+			if c.dialect == eio4 { // 1.x and 2.x stay
+				cl.end("refused: " + cl.refused.Message)
+				last = c.deserted()
+			}
 		case packet.Disconnect:
 			cl.end("io server disconnect")
+			last = c.dialect != sio1 && c.deserted()
 			if c.dialect == sio1 && p.Namespace == "/" {
 				for _, other := range c.clients {
 					other.end("io server disconnect")
@@ -210,6 +216,9 @@ func (c *conn) packet(p *packet.Packet, err error) {
 			cl.receive(&Event{Name: string(p.Name), Args: args, client: cl, id: p.ID, asks: p.HasID})
 		}
 	})
+	if last {
+		c.leave("io server disconnect")
+	}
 }
 
 // arguments are those of an event or ack; of an error packet, what it says.

@@ -19,8 +19,11 @@ const long = 30 * time.Second
 // ending are the servers that Cleanup was called with, until their tests have ended.
 var ending = struct {
 	sync.Mutex
-	servers map[*sio.Server]bool
-}{servers: map[*sio.Server]bool{}}
+	servers map[*sio.Server]owner
+}{servers: map[*sio.Server]owner{}}
+
+// owner is a test that a Server ends with.
+type owner struct{ name, bubble string }
 
 // Cleanup has servers shut down when the test ends. New calls Cleanup with its own t; call
 // Cleanup before New for a Server that is to outlive that t. The first call with a Server
@@ -37,12 +40,32 @@ func Cleanup(t testing.TB, servers ...*sio.Server) {
 	}
 	for _, s := range servers {
 		ending.Lock()
-		known := ending.servers[s]
-		ending.servers[s] = true
+		_, known := ending.servers[s]
+		if !known {
+			ending.servers[s] = owner{t.Name(), bubble()}
+		}
 		ending.Unlock()
 		if !known {
 			t.Cleanup(func() { shutDown(t, s) })
 		}
+	}
+}
+
+// checkOwner fails the test when the Server ends with a test that t is not, and no subtest of, or
+// in another bubble: there the timers that it has made here would end the process.
+func checkOwner(t testing.TB, s *sio.Server) {
+	t.Helper()
+	ending.Lock()
+	o, known := ending.servers[s]
+	ending.Unlock()
+	switch {
+	case !known:
+	case t.Name() != o.name && !strings.HasPrefix(t.Name(), o.name+"/"):
+		t.Fatalf("siotest.New: the Server is shut down with %s, and this is %s. Make a Server for each test, or"+
+			" call siotest.Cleanup before, with the t of the test around both", o.name, t.Name())
+	case bubble() != o.bubble:
+		t.Fatalf("siotest.New: the Server is shut down by %s in another bubble of testing/synctest, or outside of any."+
+			" Make a Server for each bubble", o.name)
 	}
 }
 
@@ -70,13 +93,19 @@ func inBubble() (in bool) {
 	return true
 }
 
+// bubble names the bubble of the caller; "" when there is none.
+func bubble() string {
+	var b [128]byte
+	line, _, _ := strings.Cut(string(b[:runtime.Stack(b[:], false)]), "]:")
+	_, name, _ := strings.Cut(line, "synctest bubble ")
+	return name
+}
+
 // outside reports whether the caller is in a bubble and t is not. Its cleanups would run outside,
 // which ends the process.
 func outside(t testing.TB) (is bool) {
-	var b [128]byte
-	stack := string(b[:runtime.Stack(b[:], false)])
 	d, ok := t.(interface{ Deadline() (time.Time, bool) })
-	if !ok || !strings.Contains(stack, "synctest bubble") {
+	if !ok || bubble() == "" {
 		return false
 	}
 	defer func() { _ = recover() }() // of a bubble's t Deadline panics
@@ -86,7 +115,9 @@ func outside(t testing.TB) (is bool) {
 
 // Together waits until servers that share a bus know each other, as servers of a cluster
 // do a moment after they have started. What one of them emits before may not reach the
-// others. It fails the test when one of them has no Options.Cluster, and when that takes
+// others. Nor may what is emitted right after the first client of a namespace, or of a room,
+// has come to a node: the bus learns of both a moment later. In a bubble synctest.Wait waits
+// for that; outside of one, emit again until it comes. It fails the test when one of them has no Options.Cluster, and when that takes
 // longer than 30 s. When the test ends the servers are shut down, as [Cleanup] does. It
 // registers a function with OnServer of each.
 //

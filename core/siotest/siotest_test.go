@@ -3,6 +3,7 @@ package siotest_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -397,7 +398,8 @@ func TestLarge(t *testing.T) {
 }
 
 // TestTogetherByTheClock: outside of a bubble, servers that know each other reach the clients of
-// each other.
+// each other. The bus learns of the first client of a node a moment after Connect, so each server
+// emits until the last client has it.
 func TestTogetherByTheClock(t *testing.T) {
 	bus := cluster.NewBus()
 	var servers []*sio.Server
@@ -412,11 +414,44 @@ func TestTogetherByTheClock(t *testing.T) {
 		clients = append(clients, siotest.New(t, s, &siotest.Options{Patience: time.Minute}).Connect("/", nil))
 	}
 	for i, s := range servers {
-		if err := s.Of("/").Emit("hello", i); err != nil {
-			t.Error(err)
-		}
+		name := fmt.Sprint("hello ", i)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for ctx.Err() == nil {
+				if err := s.Of("/").Emit(name, i); err != nil {
+					t.Error(err)
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+		}()
 		for _, c := range clients {
-			c.Expect("hello", i)
+			c.Expect(name, i)
 		}
+		stop()
+		<-done
 	}
+}
+
+// TestNumbers: numbers are compared by their values, exactly.
+func TestNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		io := sio.NewServer(quiet())
+		io.Of("/").On("number", sio.Handle(func(_ context.Context, s *sio.Socket, text string) error {
+			return s.Emit("number", json.RawMessage(text))
+		}))
+		c := siotest.New(t, io, nil).Connect("/", nil)
+		for text, want := range map[string]any{
+			"1.0": 1, "1e2": 100, "0.5E1": 5, "-0": 0, "-12.50": -12.5, "1e-2": 0.01,
+			"9007199254740993.0": int64(9007199254740993), `{"a":[1.0]}`: map[string][]int{"a": {1}},
+			"1e999999999999": json.RawMessage("10e999999999998"), "1e99999999999999999999": json.RawMessage("1e99999999999999999999"),
+		} {
+			c.Emit("number", text)
+			c.Expect("number", want)
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/siokit/siokit/core/internal/jsontext"
@@ -98,22 +99,74 @@ func decode[In any](a sio.Args) (in In, err error) {
 // same reports whether two lists of arguments mean the same: numbers by their values,
 // objects without regard to the order of their keys, attachments by their bytes.
 func same(a, b sio.Args) bool {
-	if a.Len() != b.Len() {
-		return false
+	x, err1 := meaning(a)
+	y, err2 := meaning(b)
+	return err1 == nil && err2 == nil && reflect.DeepEqual(x, y)
+}
+
+// meaning decodes arguments into what reflect.DeepEqual compares.
+func meaning(a sio.Args) (any, error) {
+	array, attachments, err := pieces(a)
+	if err != nil {
+		return nil, err
 	}
-	for i := range a.Len() {
-		var x, y any
-		if a.Slice(i).Bind(&x) != nil || b.Slice(i).Bind(&y) != nil {
-			if !bytes.Equal(a.Raw(i), b.Raw(i)) {
-				return false
+	d := json.NewDecoder(bytes.NewReader(array))
+	d.UseNumber() // a float64 has not all digits
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	return resolved(v, attachments), nil
+}
+
+// resolved is v with the attachments in the place of their placeholders, and with numbers that
+// are equal when their texts are.
+func resolved(v any, attachments [][]byte) any {
+	switch v := v.(type) {
+	case json.Number:
+		return json.Number(decimal(v.String()))
+	case []any:
+		for i, e := range v {
+			v[i] = resolved(e, attachments)
+		}
+	case map[string]any:
+		if num, ok := v["num"].(json.Number); ok && len(v) == 2 && v["_placeholder"] == true {
+			if i, err := strconv.Atoi(num.String()); err == nil && i >= 0 && i < len(attachments) {
+				return append([]byte{}, attachments[i]...)
 			}
-			continue
 		}
-		if !reflect.DeepEqual(x, y) {
-			return false
+		for key, e := range v {
+			v[key] = resolved(e, attachments)
 		}
 	}
-	return true
+	return v
+}
+
+// decimal is the one form of all the texts of a JSON number: its digits without zeros at the
+// ends, and the power of ten. It makes no number of them, whose exponent may be anything.
+func decimal(text string) string {
+	mantissa, power, _ := strings.Cut(strings.ToLower(text), "e")
+	exponent := 0
+	if power != "" {
+		n, err := strconv.Atoi(power)
+		if err != nil { // too large: it is compared as it is written
+			return text
+		}
+		exponent = n
+	}
+	digits, negative := strings.CutPrefix(mantissa, "-")
+	whole, fraction, _ := strings.Cut(digits, ".")
+	exponent -= len(fraction)
+	digits = strings.TrimLeft(whole+fraction, "0")
+	short := strings.TrimRight(digits, "0")
+	exponent += len(digits) - len(short)
+	switch {
+	case short == "":
+		return "0"
+	case negative:
+		short = "-" + short
+	}
+	return short + "e" + strconv.Itoa(exponent)
 }
 
 // show writes arguments for a failure: JSON, and the bytes in the place of placeholders.

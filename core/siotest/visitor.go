@@ -27,10 +27,12 @@ type Options struct {
 	// Path is where the Server is mounted in Handler; "/socket.io".
 	Path string
 	// Query are parameters of each handshake, as with the option query of the official
-	// clients.
+	// clients 3.x and 4.x. Other requests do not have them. Clients 2.x send the option query
+	// of a namespace with its CONNECT as well, which is auth of Connect here.
 	Query url.Values
 	// Header are headers of each request, such as Authorization, Origin or User-Agent. By
-	// default there is none. Host is the name of the site; "example.com".
+	// default there is none: no Origin either, so that Options.Origins of the Server is not
+	// looked at; set Origin to test it. Host is the name of the site; "example.com".
 	Header http.Header
 	// Cookies are what the visitor has from the start. Cookies of answers come to them.
 	Cookies []*http.Cookie
@@ -60,12 +62,14 @@ type Visitor struct {
 // Nothing needs to be closed: when the test ends the connections of the visitor are closed,
 // and the Server is shut down, as [Cleanup] does. For a Server that several tests share, such
 // as the subtests of one, call Cleanup with the t of the test that has made the Server, before
-// New. In a bubble t is the one that synctest.Test gives.
+// New. New fails when the Server is shut down with another test that t is no subtest of, or
+// outside of the bubble that the caller is in. In a bubble t is the one that synctest.Test gives.
 func New(t testing.TB, io *sio.Server, opts *Options) *Visitor {
 	t.Helper()
 	if io == nil {
 		t.Fatal("siotest.New: the Server is nil")
 	}
+	checkOwner(t, io)
 	if !io.Ready() {
 		t.Fatal("siotest.New: the Server is shut down. A Server ends with the first test that New is called with;" +
 			" where subtests share one, call siotest.Cleanup before, with the t of the outer test")
@@ -119,9 +123,9 @@ func (v *Visitor) close() {
 
 // Do makes a request of the application (Options.Handler), with the visitor's headers and
 // cookies, and keeps the cookies that the answer sets. Of the URL of r the path and the
-// query count; httptest.NewRequest makes one. A cookie with Secure is kept and sent, as on a site with TLS, although
-// Request.TLS is nil. A redirect is returned, and not followed. The body of the answer need
-// not be closed.
+// query count; httptest.NewRequest makes one. A cookie with Secure is kept and sent, as on a
+// site with TLS, although Request.TLS is nil. A redirect is returned, and not followed. The
+// body of the answer need not be closed.
 func (v *Visitor) Do(r *http.Request) *http.Response {
 	v.t.Helper()
 	if _, bare := v.opts.Handler.(*sio.Server); bare && !strings.HasPrefix(r.URL.Path, v.opts.Path) {
@@ -160,17 +164,25 @@ func (v *Visitor) Connect(namespace string, auth any) *Client {
 	n := v.log.number()
 	c, ref := v.connect(n, namespace, auth)
 	if ref != nil {
-		hint := ""
-		if ref.Status == http.StatusNotFound {
-			hint = fmt.Sprintf(". Is the Server mounted at %s, Options.Path?", v.opts.Path)
-		}
-		v.fatalf(n, "the client may not connect to %s: %v%s", path(namespace), ref, hint)
+		v.fatalf(n, "the client may not connect to %s: %v%s", path(namespace), ref, v.hint(ref))
 	}
 	return c
 }
 
+// hint says what is behind a refusal that has a usual reason.
+func (v *Visitor) hint(ref *Refusal) string {
+	if ref.Status != http.StatusNotFound {
+		return ""
+	}
+	return fmt.Sprintf(". Is the Server mounted at %s, Options.Path?", v.opts.Path)
+}
+
 // Refused is Connect for a client that is to be refused: by the handshake or by the
-// namespace. It fails the test when the client is admitted.
+// namespace. It fails the test when the client is admitted, and when what comes is no
+// refusal: a handshake that ends with 404 or with 500 and more, or a connection that ends
+// without a refusal. Look at the Message. For a namespace that the Server does not have
+// it is "Invalid namespace" (clients 1.x to 4.x), and so for one that a policy refuses:
+// where a test expects that, a client that is admitted proves the name right.
 func (v *Visitor) Refused(namespace string, auth any) *Refusal {
 	v.t.Helper()
 	n := v.log.number()
@@ -178,8 +190,13 @@ func (v *Visitor) Refused(namespace string, auth any) *Refusal {
 	if ref == nil && v.opts.Dialect == sio1 && c.namespace == "/" {
 		ref = c.refusedLater()
 	}
-	if ref == nil {
+	switch {
+	case ref == nil:
 		v.fatalf(n, "the client is connected to %s, and was to be refused", path(namespace))
+	case ref.cut:
+		v.fatalf(n, "the client was to be refused at %s, and no refusal has come: %v", path(namespace), ref)
+	case ref.Status == http.StatusNotFound || ref.Status >= http.StatusInternalServerError:
+		v.fatalf(n, "the client was to be refused at %s, and the handshake has failed: %v%s", path(namespace), ref, v.hint(ref))
 	}
 	return ref
 }
@@ -219,6 +236,8 @@ type Refusal struct {
 	// OnConnect has returned; nil when there is nothing. To clients 1.x and 2.x Data comes
 	// in the place of Message.
 	Data json.RawMessage
+
+	cut bool // the connection or the socket has ended, and nothing was refused
 }
 
 // String returns all of it in one line.

@@ -28,12 +28,18 @@ func TestLogin(t *testing.T) {
 		logIn := func(v *siotest.Visitor, user, password string) int {
 			return v.PostForm("/login", url.Values{"user": {user}, "password": {password}}).StatusCode
 		}
+		refused := func(v *siotest.Visitor, namespace string) { // a gate gives no reason
+			t.Helper()
+			if ref := v.Refused(namespace, nil); ref.Status != 0 || ref.Message != "Invalid namespace" {
+				t.Errorf("refused at %s with %v", namespace, ref)
+			}
+		}
 		ann, bob := browser(), browser()
-		ann.Refused("/", nil)
+		refused(ann, "/")
 		if status := logIn(ann, "ann", "guessed"); status != http.StatusForbidden {
 			t.Errorf("a wrong password: %d", status)
 		}
-		ann.Refused("/", nil)
+		refused(ann, "/")
 		for user, v := range map[string]*siotest.Visitor{"ann": ann, "bob": bob} {
 			if status := logIn(v, user, "secret"); status != http.StatusSeeOther {
 				t.Fatalf("%s logs in: %d", user, status)
@@ -48,7 +54,7 @@ func TestLogin(t *testing.T) {
 		if stats := siotest.Call[map[string]int](tab.Join("/admin", nil), "stats"); stats["sockets"] != 3 {
 			t.Errorf("%v", stats)
 		}
-		bob.Refused("/admin", nil)
+		refused(bob, "/admin")
 		time.Sleep(time.Hour) // the sessions are looked at, and hold
 
 		if status := ann.Do(httptest.NewRequest("POST", "/logout", nil)).StatusCode; status != http.StatusNoContent {
@@ -56,7 +62,7 @@ func TestLogin(t *testing.T) {
 		}
 		tab.End()
 		other.End()
-		ann.Refused("/", nil)
+		refused(ann, "/")
 		bobs.Emit("say", "still here")
 		bobs.Expect("said", "bob", "still here")
 	})
