@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"flag"
 	"io"
@@ -363,6 +364,38 @@ func TestTalkativeLock(t *testing.T) {
 	findings, _ := examine(t, lock(io), "/socket.io/", doctor.Options{})
 	if len(findings) != 1 || findings[0].Check != "post-while-polling" || !strings.Contains(findings[0].Cure, "wait for each other") {
 		t.Errorf("%v", findings)
+	}
+}
+
+// TestPollEndsByChance: a poll that ends while a POST is under way is no lock when that happens once.
+func TestPollEndsByChance(t *testing.T) {
+	o := options()
+	o.PingInterval = time.Second
+	srv := sio.NewServer(o)
+	defer func() { _ = srv.Shutdown(context.Background()) }()
+	ended := make(chan struct{}, 1)
+	var late atomic.Bool
+	findings, _ := examine(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if bytes.Contains(body, []byte("siokit-doctor")) && late.CompareAndSwap(false, true) {
+			select {
+			case <-ended: // a poll before
+			default:
+			}
+			<-time.After(150 * time.Millisecond)
+			<-ended
+		}
+		srv.ServeHTTP(w, r)
+		if r.Method == http.MethodGet {
+			select {
+			case ended <- struct{}{}:
+			default:
+			}
+		}
+	}), "/socket.io/", doctor.Options{})
+	if len(findings) > 0 || !late.Load() {
+		t.Errorf("%v, a POST was late: %t", findings, late.Load())
 	}
 }
 
